@@ -1,0 +1,237 @@
+"""What a derivation is, what it may touch, and the registry of kinds.
+
+A derivation is one unit of work as a frozen, picklable value. Its ``document`` holds everything that decides its
+result; ``key`` is that document's digest; ``inputs`` are the keys of the derivations whose results it reads. The work
+itself is a function ``realise(derivation, context)`` in the module of the kind, found by name in ``KINDS``, so that
+planning imports no engine.
+
+Rules of the room: one kind, one file; no kind imports another; effects come from the ``Context`` argument alone: no
+store is opened here, no environment variable read. A sixth kind is one file, one schema, one folder of golden keys and
+one line in ``KINDS``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, cast
+
+from envbuild.addresses import Addresses
+from envbuild.digest import Digest, Json
+from envbuild.package import Origin, Platform
+
+Purity = Literal["fixed", "pure", "impure"]
+"""``fixed``: the key is the result's own digest. ``pure``: the same key, the same result. ``impure``: not shared."""
+
+KINDS: Mapping[str, str] = {
+    "solve": "envbuild.derivations.solve",
+    "fetch": "envbuild.derivations.fetch",
+    "transmute": "envbuild.derivations.transmute",
+    "build-wheel": "envbuild.derivations.build_wheel",
+    "link": "envbuild.derivations.link",
+}
+
+
+class Derivation(Protocol):
+    """One unit of work as a value.
+
+    Attributes:
+        kind: A name in ``KINDS``.
+        version: Part of the key's tag; raised when the same document comes to mean something else.
+        key: The digest of the document, computed once when the value is made.
+        inputs: Keys of the derivations whose outputs it reads, in the order in which it reads them.
+        label: What people see: ``numpy 1.26.4``.
+        size: Bytes that doing it moves, when known; for plans and progress only.
+    """
+
+    kind: ClassVar[str]
+    version: ClassVar[int]
+
+    @property
+    def key(self) -> Digest: ...
+    @property
+    def purity(self) -> Purity: ...
+    @property
+    def inputs(self) -> tuple[Digest, ...]: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def size(self) -> int | None: ...
+
+    def document(self) -> Json:
+        """Everything that decides the result, and nothing else."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """A blob that a derivation made: its sha256 and its size in bytes."""
+
+    sha256: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPython:
+    """A Python found on this machine.
+
+    Attributes:
+        path: The real path of the executable.
+        version: Full version, ``3.11.7``.
+        abi: Its SOABI-like tag, ``cpython-311-x86_64-linux-gnu``.
+    """
+
+    path: str
+    version: str
+    abi: str
+
+
+Outputs = Mapping[str, Output]
+"""Outputs by name; the main one is called ``out``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A finished process: its exit code and the last lines of what it printed."""
+
+    returncode: int
+    tail: str
+
+
+class Context(Protocol):
+    """All that ``realise`` may touch. The real one is ``envbuild.workspace.Workspace``."""
+
+    @property
+    def platform(self) -> Platform:
+        """This machine's platform."""
+        ...
+
+    @property
+    def addresses(self) -> Addresses:
+        """What the recipe's words for channels and indices mean on this machine."""
+        ...
+
+    def blob(self, key: Digest, output: str = "out") -> Path:
+        """The verified file of an output of a declared input.
+
+        Raises:
+            KeyError: When ``key`` is not a declared input: a kind that asks for more than it declared is a defect.
+            IntegrityError: When the stored bytes are not what their name says.
+        """
+        ...
+
+    def put(self, path: Path, *, expected: Digest | None = None) -> Output:
+        """Publish a file as a blob of the local store; it may be moved away.
+
+        Raises:
+            IntegrityError: When ``expected`` is given and the bytes are others; nothing is published then.
+            NoSpaceError: When it does not fit; nothing half-written stays.
+        """
+        ...
+
+    def put_bytes(self, data: bytes) -> Output:
+        """Publish a small document as a blob."""
+        ...
+
+    def fetch(self, origin: Origin, *, sha256: Digest | None, size: int | None, urls: Sequence[str] = ()) -> Output:
+        """Bring a file from its origin into the store: streamed, hashed, retried.
+
+        Args:
+            origin: Where it came from, in the recipe's words.
+            sha256: What it must be; None only while locking, where a channel gave no sha256.
+            size: Bytes expected, when known.
+            urls: Addresses to try first, found while solving.
+
+        Raises:
+            IntegrityError: When every place that answers gives other bytes.
+            UnreachableError: When no place answers.
+        """
+        ...
+
+    def read(self, url: str, *, limit: int, span: tuple[int, int] | None = None) -> bytes | None:
+        """A small document from an address, with the machine's credentials; None when it is not there (404).
+
+        Args:
+            url: https, http or file.
+            limit: Bytes at most; more raises InvalidInput.
+            span: First and last byte, for a range request; a negative first byte counts from the end.
+
+        Raises:
+            UnreachableError: When the server does not answer or refuses.
+        """
+        ...
+
+    def remember(self, sha256: Digest, url: str) -> None:
+        """Keep an address found while solving as a hint for the fetch; user info is dropped."""
+        ...
+
+    def host_python(self, series: str) -> HostPython:
+        """The Python of this machine that serves ``interpreter: host``.
+
+        Raises:
+            UnsatisfiableError: ``no-python``, with what was found instead. Nothing is ever downloaded.
+        """
+        ...
+
+    def scratch(self) -> AbstractContextManager[Path]:
+        """An empty folder on the file system of the prefixes, removed afterwards, also after a kill, by the next gc."""
+        ...
+
+    def engine_cache(self, engine: str) -> Path:
+        """A folder that an engine (``rattler``, ``uv``) may use to be fast. May be empty at any time."""
+        ...
+
+    def run(
+        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, stdin: bytes = b""
+    ) -> Completed:
+        """Run a program in its own process group, ended with this process, in a clean environment plus ``env``."""
+        ...
+
+    def prefix(self, name: str) -> Path:
+        """The final folder of a prefix; it may not exist yet."""
+        ...
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """An exclusive kernel lock on this machine.
+
+        Raises:
+            LockTimeoutError: When another process keeps it too long.
+        """
+        ...
+
+    def note(self, text: str) -> None:
+        """Say something that a user must know, such as what a cut-off could not judge. Said once per text."""
+        ...
+
+    def progress(self, done: int, total: int | None) -> None:
+        """How far this job is, in bytes."""
+        ...
+
+
+class Realise(Protocol):
+    """The work of a kind."""
+
+    def __call__(self, derivation: Any, context: Context, /) -> Outputs:
+        """Do the work and publish its outputs through the context."""
+        ...
+
+
+def realiser(kind: str) -> Realise:
+    """The function that does the work of a kind; importing it may import that kind's engine.
+
+    Raises:
+        KeyError: For a kind that is not registered.
+    """
+    return cast(Realise, importlib.import_module(KINDS[kind]).realise)
+
+
+def preparer(kind: str) -> Callable[[Any, Digest, Context], None] | None:
+    """The function that readies one finished input of a kind before the others are there, or None.
+
+    ``prepare(derivation, input_key, context)`` may only make the later ``realise`` faster or fail earlier: leaving it out
+    changes no result. It is what lets the unpacking of one package overlap the download of the next.
+    """
+    return getattr(importlib.import_module(KINDS[kind]), "prepare", None)

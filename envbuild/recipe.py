@@ -1,0 +1,186 @@
+"""A recipe as a value: exactly what one YAML file says, before bases, defaults and platforms are applied.
+
+Made by ``envbuild.project`` from a document that the schema has accepted, so nothing here validates again.
+Every requirement remembers its place in the file; places never count in comparisons or keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from envbuild.digest import Digest
+from envbuild.errors import Where
+from envbuild.package import Platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CondaRequirement:
+    """One conda package asked for (or constrained).
+
+    Attributes:
+        name: Lower case; virtual packages (``__glibc``) never stand here.
+        version: Version constraint in conda's words, normalized by ``envbuild.solvers.conda_spec``; empty means any.
+        build: Build string glob, or None.
+        channel: The channel that it must come from, as the recipe writes it, or None.
+        url: Address of the one file meant, with ``sha256`` when the recipe gives it.
+    """
+
+    name: str
+    version: str = ""
+    build: str | None = None
+    channel: str | None = None
+    url: str | None = None
+    sha256: Digest | None = None
+    where: Where | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitSource:
+    """A git repository: branch, tag or commit in ``rev`` (None: its default branch)."""
+
+    git: str
+    rev: str | None = None
+    subdirectory: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UrlSource:
+    """A wheel or source archive at an address that the recipe wrote."""
+
+    url: str
+    sha256: Digest | None = None
+    subdirectory: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathSource:
+    """A folder or file inside the project, relative to the project's root, with ``/``."""
+
+    path: str
+
+
+Source = GitSource | UrlSource | PathSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PypiRequirement:
+    """One PyPI package asked for (or constrained, or overridden).
+
+    Attributes:
+        name: Normalized (PEP 503).
+        version: PEP 440 specifiers, comma-separated and sorted; empty means any.
+        extras: Sorted, normalized.
+        markers: PEP 508 marker text, or None.
+        index: Name of one of the recipe's indices that it must come from, or None.
+        source: Where else than an index it comes from, or None.
+    """
+
+    name: str
+    version: str = ""
+    extras: tuple[str, ...] = ()
+    markers: str | None = None
+    index: str | None = None
+    source: Source | None = None
+    where: Where | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """An index that the recipe names: ``name`` is what locks write, the address itself when the recipe gives none."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CondaSection:
+    """``conda:``; None means not said, so that a base or the project decides."""
+
+    channels: tuple[str, ...] | None = None
+    packages: tuple[CondaRequirement, ...] = ()
+    constraints: tuple[CondaRequirement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PypiSection:
+    """``pypi:``; None means not said.
+
+    Attributes:
+        prereleases: True for all, or the names that may be pre-releases; ``no_build`` likewise for wheels only.
+        index: Address instead of the machine's default index.
+    """
+
+    index: Index | None = None
+    extra_indices: tuple[Index, ...] = ()
+    no_index: bool | None = None
+    find_links: tuple[str, ...] = ()
+    prereleases: bool | tuple[str, ...] | None = None
+    no_build: bool | tuple[str, ...] | None = None
+    packages: tuple[PypiRequirement, ...] = ()
+    constraints: tuple[PypiRequirement, ...] = ()
+    overrides: tuple[PypiRequirement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """``build.<name>``: how one source becomes a wheel; all of it is part of that wheel's key."""
+
+    name: str
+    env: tuple[tuple[str, str], ...] = ()
+    config_settings: tuple[tuple[str, str], ...] = ()
+    host: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    toolchain: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """One entry of ``extends``.
+
+    Attributes:
+        path: The base's recipe file, relative to the project's root with ``/``.
+        pin: Whether its locked packages stay exactly as they are.
+    """
+
+    path: str
+    pin: bool = True
+    where: Where | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """``targets.<platform>``: additions for one platform."""
+
+    platform: Platform
+    system: tuple[tuple[str, str], ...] = ()
+    conda: CondaSection = CondaSection()
+    pypi: PypiSection = PypiSection()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One recipe file.
+
+    Attributes:
+        path: The file, relative to the project's root with ``/``.
+        python: Version constraint as written, normalized: ``3.11`` stands as ``3.11.*``; None when not said.
+        interpreter: ``conda``, ``host``, ``managed``, or None when not said.
+        exclude_newer: A date (RFC 3339, UTC) or an age such as ``7d``, as written; None when not said.
+        system: Virtual packages and their versions.
+        variables: Set on activation and by ``run``.
+    """
+
+    path: str
+    name: str | None = None
+    extends: tuple[Base, ...] = ()
+    platforms: tuple[Platform, ...] | None = None
+    python: str | None = None
+    interpreter: str | None = None
+    exclude_newer: str | None = None
+    system: tuple[tuple[str, str], ...] = ()
+    conda: CondaSection = CondaSection()
+    pypi: PypiSection = PypiSection()
+    build: tuple[BuildOptions, ...] = ()
+    targets: tuple[Target, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    python_where: Where | None = field(default=None, compare=False)

@@ -1,0 +1,111 @@
+"""A request: a recipe after bases, project defaults and platforms are applied. Its digest is the request id.
+
+The id is over the normalized request of *all* platforms, category by category: a conda ``x`` is not a PyPI ``x``.
+Places, descriptions and the pins of bases stay out of it; a pinned base counts by its own request id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+from envbuild.digest import Digest, Json, key
+from envbuild.errors import Where
+from envbuild.package import Platform
+from envbuild.recipe import BuildOptions, CondaRequirement, Index, PypiRequirement
+
+REQUEST_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformRequest:
+    """What is asked for on one platform, defaults filled in, sorted where order means nothing.
+
+    Attributes:
+        python: Version constraint, or None for the newest that solves.
+        system: Virtual packages, given or the platform's defaults, complete, sorted by name.
+        channels: In order of priority, as the recipe writes them; folders as ``./…`` from the project's root.
+        index: None for the machine's default index.
+    """
+
+    platform: Platform
+    python: str | None
+    system: tuple[tuple[str, str], ...]
+    channels: tuple[str, ...] = ()
+    conda: tuple[CondaRequirement, ...] = ()
+    conda_constraints: tuple[CondaRequirement, ...] = ()
+    index: Index | None = None
+    extra_indices: tuple[Index, ...] = ()
+    no_index: bool = False
+    find_links: tuple[str, ...] = ()
+    prereleases: bool | tuple[str, ...] = False
+    no_build: bool | tuple[str, ...] = False
+    pypi: tuple[PypiRequirement, ...] = ()
+    pypi_constraints: tuple[PypiRequirement, ...] = ()
+    pypi_overrides: tuple[PypiRequirement, ...] = ()
+    python_where: Where | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseRequest:
+    """A base as the request id sees it: the file's label and the base's own request id."""
+
+    path: str
+    request: Digest
+    pin: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One recipe's request, for all its platforms.
+
+    Attributes:
+        recipe: The recipe's path from the project's root; a label, not part of the id.
+        interpreter: ``conda``, ``host`` or ``managed``.
+        exclude_newer: As written: a date or an age.
+    """
+
+    recipe: str = field(compare=False)
+    interpreter: str
+    exclude_newer: str | None
+    platforms: tuple[PlatformRequest, ...]
+    bases: tuple[BaseRequest, ...] = ()
+    build: tuple[BuildOptions, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+
+    def document(self) -> Json:
+        """The canonical document that the request id is the digest of."""
+        return {
+            "interpreter": self.interpreter,
+            "exclude-newer": self.exclude_newer,
+            "bases": [{"request": base.request, "pin": base.pin} for base in self.bases],
+            "build": to_document(self.build),
+            "variables": dict(self.variables),
+            "platforms": {request.platform: to_document(request) for request in self.platforms},
+        }
+
+    @property
+    def id(self) -> Digest:
+        """The request id."""
+        return key("request", REQUEST_VERSION, self.document())
+
+    def platform(self, platform: Platform) -> PlatformRequest:
+        """The part for one platform.
+
+        Raises:
+            KeyError: When the request has no such platform.
+        """
+        for request in self.platforms:
+            if request.platform == platform:
+                return request
+        raise KeyError(platform)
+
+
+def to_document(value: Any) -> Json:
+    """A frozen value as JSON for a key document: field by field, leaving out the fields that do not compare."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: to_document(getattr(value, item.name)) for item in fields(value) if item.compare}
+    if isinstance(value, tuple):
+        return [to_document(item) for item in value]
+    assert value is None or isinstance(value, (bool, int, str))
+    return value
