@@ -1,8 +1,9 @@
-"""Digests, canonical JSON, and the one way to make a key.
+r"""Digests, canonical JSON, and the one way to make a key.
 
-A key is ``sha256("envbuild/<kind>/v<n>\\n" + canonical JSON)``. Canonical JSON is RFC 8785, made by the
+A key is ``sha256("envbuild/<kind>/v<n>\n" + canonical JSON)``. Canonical JSON is RFC 8785, made by the
 ``rfc8785`` library; before that, documents are checked to hold only text, integers, booleans, None, lists and
-mappings: no floats and no sets, whose texts are not one per value. Digests are kept whole, and shortened only on a screen.
+mappings: no floats and no sets, whose texts are not one per value. Digests are kept whole, and shortened only on a
+screen.
 
 Rules of the file: nothing but bytes and hashing; imports errors alone.
 """

@@ -72,7 +72,7 @@ class LockedEnvironment:
 
     def names(self) -> frozenset[str]:
         """The names of all packages, conda and PyPI."""
-        return frozenset(item.name for item in (*self.conda, *self.wheels))
+        return frozenset([package.name for package in self.conda] + [wheel.name for wheel in self.wheels])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Where jobs run: in this process, on threads, later on other machines."""

@@ -1,0 +1,1 @@
+"""How packages become files in a prefix, one engine a file."""

@@ -1,0 +1,1 @@
+"""How requirements become pinned packages, one engine a file."""

@@ -1,0 +1,148 @@
+"""Pinned packages as JSON objects and back: one line of a lock, one entry of a solve's result.
+
+Keys are the fields' names with dashes, in the fields' order; what says nothing (a default) is left out. Reading checks
+that keys are known, digests whole, file names true to name and version, and that no address carries credentials; writing
+refuses credentials too, so that no lock can hold any.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
+
+from envbuild.digest import parse_digest
+from envbuild.errors import IntegrityError, InvalidInput, Where
+from envbuild.package import CondaPackage, InterpreterArchive, Wheel, check_file_name, normalize_pypi_name
+
+Pinned = TypeVar("Pinned", CondaPackage, Wheel, InterpreterArchive)
+
+_SECRET_URL = re.compile(r"://[^/?#]*@|[?&](X-Amz-|sig=|token=|access_token=|password=|se=)", re.IGNORECASE)
+_SPECS: dict[type, dict[str, tuple[str, str, Any]]] = {}
+
+
+def _spec(kind: type) -> dict[str, tuple[str, str, Any]]:
+    """Text name -> (attribute, type as text, default) of a pinned package's fields."""
+    if kind not in _SPECS:
+        _SPECS[kind] = {item.name.replace("_", "-"): (item.name, str(item.type), item.default) for item in fields(kind)}
+    return _SPECS[kind]
+
+
+def package_tree(package: CondaPackage | Wheel | InterpreterArchive) -> dict[str, Any]:
+    """A pinned package as a JSON object in the fixed order of its fields, without those that say nothing.
+
+    Raises:
+        InvalidInput: ``secret-in-lock`` when an address carries credentials: they can never be written.
+    """
+    tree: dict[str, Any] = {}
+    for name, (attribute, _, default) in _spec(type(package)).items():
+        value = getattr(package, attribute)
+        if value != default or default is MISSING:
+            tree[name] = list(value) if isinstance(value, tuple) else value
+    refuse_secret(tree, None)
+    return tree
+
+
+def package_from_tree(kind: type[Pinned], tree: dict[str, Any], where: Where | None = None) -> Pinned:
+    """A pinned package from its JSON object.
+
+    Raises:
+        InvalidInput: For an unknown or missing key, a wrong type, a bad digest or file name, or credentials.
+        IntegrityError: ``identity``, when the file's name contradicts the package's name, version or build.
+    """
+    spec = _spec(kind)
+    values: dict[str, Any] = {}
+    for name, value in tree.items():
+        if name not in spec:
+            raise InvalidInput(f"unknown key {name!r} in a package", reference="unknown-key", where=where)
+        attribute, annotation, _ = spec[name]
+        values[attribute] = _typed(name, value, annotation, where)
+    for attribute, _, default in spec.values():
+        if default is MISSING and attribute not in values:
+            raise InvalidInput(
+                f"{tree.get('name', 'a package')} has no {attribute!r}", reference="missing-key", where=where
+            )
+    refuse_secret(tree, where)
+    package = kind(**values)
+    _check_identity(package, where)
+    return package
+
+
+def _typed(name: str, value: Any, annotation: str, where: Where | None) -> Any:
+    if annotation.startswith("Digest"):
+        try:
+            return parse_digest(value if isinstance(value, str) else str(value))
+        except InvalidInput as error:
+            raise InvalidInput(error.message, reference="bad-hash", where=where) from None
+    if annotation.startswith("tuple"):
+        right = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        value = tuple(value) if right else value
+    elif annotation.startswith("int"):
+        right = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    elif annotation.startswith("bool"):
+        right = isinstance(value, bool)
+    else:
+        right = isinstance(value, str)
+    if not right:
+        raise InvalidInput(f"{name}: {value!r} is not what stands there", reference="bad-type", where=where)
+    return value
+
+
+def refuse_secret(tree: dict[str, Any], where: Where | None) -> None:
+    """Refuse an entry whose address carries credentials.
+
+    Raises:
+        InvalidInput: ``secret-in-lock``.
+    """
+    for name in ("url", "index", "channel", "find-links"):
+        address = tree.get(name)
+        if isinstance(address, str) and _SECRET_URL.search(address):
+            raise InvalidInput(
+                f"the {name} of {tree.get('name', 'a package')} carries credentials",
+                reference="secret-in-lock",
+                where=where,
+                hint="keep them in netrc, a keyring or the machine's configuration",
+            )
+
+
+def _check_identity(package: CondaPackage | Wheel | InterpreterArchive, where: Where | None) -> None:
+    try:
+        check_file_name(package.file)
+    except InvalidInput as error:
+        raise InvalidInput(error.message, reference=error.reference, where=where) from None
+    if isinstance(package, CondaPackage):
+        stem = package.file.removesuffix(".conda").removesuffix(".tar.bz2")
+        right = stem == f"{package.name}-{package.version}-{package.build}" and stem != package.file
+    elif isinstance(package, Wheel):
+        parts = package.file.removesuffix(".whl").split("-")
+        right = (
+            package.file.endswith(".whl")
+            and len(parts) in {5, 6}
+            and normalize_pypi_name(parts[0]) == package.name
+            and _same_version(parts[1], package.version)
+        )
+    else:
+        right = True
+    if not right:
+        raise IntegrityError(
+            f"the file {package.file!r} is another package than the lock says: {_title(package)}",
+            reference="identity",
+            where=where,
+        )
+
+
+def _title(package: CondaPackage | Wheel | InterpreterArchive) -> str:
+    name = package.implementation if isinstance(package, InterpreterArchive) else package.name
+    return f"{name} {package.version}"
+
+
+def _same_version(in_file: str, locked: str) -> bool:
+    """PEP 440 equality; packaging is imported only for the few spelled differently."""
+    if in_file.replace("_", "+").lower() == locked.lower():
+        return True
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(in_file.replace("_", "+")) == Version(locked)
+    except InvalidVersion:
+        return False
