@@ -1,0 +1,181 @@
+"""Link: packages of a lock become a prefix.
+
+**In the key**: the ordered keys of the inputs (fetch, transmute, build-wheel), the platform, the Python series, the
+interpreter mode, the variables and the link options. **Not in the key**: where the prefix lies, how files get there
+(hard link, copy), and what the packages are called, for their digests say what they are. **Output**: ``out``, the
+manifest (canonical JSON); the prefix is a view of it, at ``context.prefix(prefix_name(link, host))``.
+
+The work reads the blobs of the declared inputs and nothing else: no network, no index, no solver. The caches of the engines
+make it fast and may vanish at any time. A prefix appears by one rename; until then it is scratch.
+
+Rules of the file: no engine is imported here; ``envbuild.linkers`` does the work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from envbuild.derivations import Context, HostPython, Outputs, Purity
+from envbuild.digest import Digest, Json, canonical_json, key
+from envbuild.package import CondaPackage, InterpreterArchive, Platform, Wheel
+
+MANIFEST_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkInput:
+    """One package of a prefix and the derivation that gives its bytes.
+
+    Attributes:
+        key: Key of the fetch, transmute or build-wheel whose output ``out`` is the package file.
+        package: What the lock says about it; the file must agree.
+    """
+
+    key: Digest
+    package: CondaPackage | Wheel | InterpreterArchive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """The derivation that makes a prefix.
+
+    Attributes:
+        packages: Conda packages first, then the interpreter's archive, then wheels; the lock's order within each.
+        python: The series ``X.Y``; None for a prefix without Python.
+        interpreter: ``conda``, ``host`` or ``managed``.
+        options: How to link where that decides content, as sorted pairs; empty by default.
+        system: The virtual packages that the lock assumed. Only a refusal comes of them, never another prefix, so they
+            stay out of the key.
+        name: What people call it.
+    """
+
+    kind: ClassVar[str] = "link"
+    version: ClassVar[int] = 1
+
+    platform: Platform
+    python: str | None
+    interpreter: str
+    packages: tuple[LinkInput, ...] = field(compare=False)
+    variables: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    system: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    name: str = field(default="environment", compare=False)
+    inputs: tuple[Digest, ...] = field(init=False)
+    key: Digest = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(item.key for item in self.packages))
+        object.__setattr__(self, "key", key(self.kind, self.version, self.document()))
+
+    @property
+    def purity(self) -> Purity:
+        """The same inputs give the same prefix."""
+        return "pure"
+
+    @property
+    def label(self) -> str:
+        """What people see."""
+        return f"{self.name} ({self.platform})"
+
+    @property
+    def size(self) -> int | None:
+        """Linking moves no bytes over a network."""
+        return None
+
+    def document(self) -> Json:
+        """Everything that decides the prefix's content."""
+        return {
+            "inputs": list(self.inputs),
+            "platform": self.platform,
+            "python": self.python,
+            "interpreter": self.interpreter,
+            "variables": dict(self.variables),
+            "options": dict(self.options),
+        }
+
+    def conda(self) -> tuple[tuple[Digest, CondaPackage], ...]:
+        """The conda packages with their input keys."""
+        return tuple((item.key, item.package) for item in self.packages if isinstance(item.package, CondaPackage))
+
+    def wheels(self) -> tuple[tuple[Digest, Wheel], ...]:
+        """The wheels with their input keys."""
+        return tuple((item.key, item.package) for item in self.packages if isinstance(item.package, Wheel))
+
+    def archive(self) -> tuple[Digest, InterpreterArchive] | None:
+        """The managed interpreter's archive with its input key, if there is one."""
+        found = [(item.key, item.package) for item in self.packages if isinstance(item.package, InterpreterArchive)]
+        return found[0] if found else None
+
+
+def prefix_name(link: Link, host: HostPython | None = None) -> str:
+    """The folder name of a link's prefix below the prefixes' folder.
+
+    Args:
+        link: The derivation.
+        host: This machine's Python, needed in host mode: another Python there needs another prefix.
+
+    Raises:
+        ValueError: Without ``host`` in host mode; a defect of the caller.
+    """
+    if link.interpreter != "host" or link.python is None:
+        return link.key[:32]
+    if host is None:
+        raise ValueError("a prefix on the host's Python is named after that Python")
+    told = "\n".join((host.path, host.version, host.abi)).encode()
+    return f"{link.key[:32]}-{hashlib.sha256(told).hexdigest()[:8]}"
+
+
+def manifest(link: Link, blobs: Sequence[Digest]) -> bytes:
+    """The canonical document that says what a prefix holds.
+
+    Args:
+        link: The derivation.
+        blobs: The sha256 of each input's bytes, in the order of ``link.packages``.
+    """
+    kinds = {CondaPackage: "conda", Wheel: "wheel", InterpreterArchive: "interpreter"}
+    packages: list[Json] = []
+    for item, blob in zip(link.packages, blobs, strict=True):
+        package = item.package
+        named = package.implementation if isinstance(package, InterpreterArchive) else package.name
+        packages.append({"name": named, "version": package.version, "kind": kinds[type(package)], "blob": blob})
+    return canonical_json(
+        {
+            "format": MANIFEST_FORMAT,
+            "platform": link.platform,
+            "python": link.python,
+            "variables": dict(link.variables),
+            "packages": packages,
+            "blobs": sorted(set(blobs)),
+        }
+    )
+
+
+def realise(link: Link, context: Context) -> Outputs:
+    """Build the prefix from the declared inputs, unless it is there, and publish its manifest.
+
+    Raises:
+        IntegrityError: A package is not what the lock says, or is not safe to link.
+        UnsatisfiableError: This machine lacks the Python, or a package needs a newer system than the lock's floor.
+        BuildError: An engine failed.
+        NoSpaceError: The disk is full or not writable.
+    """
+    from envbuild.linkers.prefix import make_prefix
+
+    host = context.host_python(link.python) if link.interpreter == "host" and link.python else None
+    blobs = make_prefix(link, context.prefix(prefix_name(link, host)), host, context)
+    return {"out": context.put_bytes(manifest(link, blobs))}
+
+
+def prepare(link: Link, input_key: Digest, context: Context) -> None:
+    """Ready one finished input: check that it is what the lock says, and let the engine unpack it into its cache.
+
+    Raises:
+        IntegrityError: The package is not what the lock says. Engine troubles are left for ``realise`` to meet.
+    """
+    from envbuild.linkers.prefix import prepare_input
+
+    item = next(item for item in link.packages if item.key == input_key)
+    prepare_input(link, item.key, item.package, context)
