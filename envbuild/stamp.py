@@ -1,8 +1,8 @@
 """Stamps: what makes a `realize` that has nothing to do cost one small file and a few hashes.
 
-After a realize, a stamp records the digest of every file that decided it (recipe, bases, configuration, lock; also those
-that were looked for and not there), the ENVBUILD_ variables, the machine, and the prefix that came of it. The next
-realize of the same recipe with the same options reads the stamp, hashes the same files, and is done when nothing differs.
+After a realize, a stamp records the digest of every file that decided it (recipe, bases, configuration, lock; also
+those that were looked for and not there), the ENVBUILD_ variables, the machine, and the prefix that came of it. The next
+realize of the same recipe with the same options reads the stamp, hashes the same files, and is done when none differs.
 A stamp is a cache: deleting one costs time, never correctness; one that cannot be read is no stamp.
 
 Rules of the file: standard library only, nothing slow to import; no YAML, no lock is parsed here.
@@ -70,7 +70,7 @@ def read_stamp(path: Path) -> Stamp | None:
             return None
         if not Path(stamp.prefix).is_dir():
             return None
-        if stamp.out_link is not None and os.readlink(stamp.out_link) != stamp.prefix:
+        if stamp.out_link is not None and str(Path(stamp.out_link).readlink()) != stamp.prefix:
             return None
     except (OSError, ValueError, KeyError, TypeError):
         return None

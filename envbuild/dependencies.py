@@ -1,0 +1,165 @@
+"""Who needs whom inside one locked environment: the data behind `tree` and `why`.
+
+Edges come from the lock alone: a conda package's ``depends`` by name, a wheel's ``requires``, which may be met by a conda
+package of the same PyPI project. Virtual packages are no nodes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from envbuild.lock import LockedEnvironment
+from envbuild.package import CondaPackage, normalize_pypi_name
+
+_NAME = re.compile(r"(?:.*::)?([A-Za-z0-9_.-]+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One package as the tree shows it.
+
+    Attributes:
+        kind: ``conda`` or ``pypi``.
+        origin: The channel or index as the lock writes it, or the address that the recipe wrote.
+        asked: Whether the recipe asked for it.
+        requires: Names of nodes, sorted; a package never requires itself.
+        size: Bytes of the package file, when known.
+    """
+
+    name: str
+    version: str
+    kind: str
+    origin: str
+    asked: bool
+    requires: tuple[str, ...]
+    size: int | None
+
+
+def dependency_table(environment: LockedEnvironment) -> Mapping[str, Node]:
+    """Every package of an environment by name, with its edges."""
+    providers = {wheel.name: wheel.name for wheel in environment.wheels}
+    for package in environment.conda:
+        for project in pypi_projects(package):
+            providers.setdefault(project, package.name)
+    conda_names = {package.name for package in environment.conda}
+    table: dict[str, Node] = {}
+    for package in environment.conda:
+        needed = {_conda_name(spec) for spec in package.depends} & conda_names
+        table[package.name] = Node(
+            name=package.name,
+            version=package.version,
+            kind="conda",
+            origin=package.url or package.channel or "",
+            asked=package.asked,
+            requires=tuple(sorted(needed - {package.name})),
+            size=package.size,
+        )
+    for wheel in environment.wheels:
+        needed = {providers[name] for name in wheel.requires if name in providers}
+        table[wheel.name] = Node(
+            name=wheel.name,
+            version=wheel.version,
+            kind="pypi",
+            origin=wheel.url or wheel.find_links or wheel.index or "",
+            asked=wheel.asked,
+            requires=tuple(sorted(needed - {wheel.name})),
+            size=wheel.size,
+        )
+    return table
+
+
+def pypi_projects(package: CondaPackage) -> tuple[str, ...]:
+    """The PyPI projects that a conda package provides: what its purls say, else its own name."""
+    named = [purl.removeprefix("pkg:pypi/") for purl in package.purls if purl.startswith("pkg:pypi/")]
+    return tuple(normalize_pypi_name(re.split(r"[@?#]", name)[0]) for name in named) or (
+        normalize_pypi_name(package.name),
+    )
+
+
+def _conda_name(spec: str) -> str:
+    match = _NAME.match(spec.strip())
+    return match.group(1).lower() if match else ""
+
+
+def users(table: Mapping[str, Node]) -> dict[str, tuple[str, ...]]:
+    """The edges turned round: name to the names that require it, sorted."""
+    found: dict[str, list[str]] = {name: [] for name in table}
+    for node in table.values():
+        for name in node.requires:
+            found[name].append(node.name)
+    return {name: tuple(sorted(names)) for name, names in found.items()}
+
+
+def chains(table: Mapping[str, Node], name: str) -> tuple[tuple[str, ...], ...]:
+    """The shortest chain from each package that the recipe asked for down to one package.
+
+    Args:
+        table: From ``dependency_table``.
+        name: The package asked about.
+
+    Returns:
+        Chains, shortest first, then by name; one that holds only ``name`` when the recipe asked for it itself.
+
+    Raises:
+        KeyError: When the environment has no such package.
+    """
+    reverse = users(table)
+    came_from: dict[str, str | None] = {name: None}
+    queue = deque([table[name].name])
+    found = []
+    while queue:
+        current = queue.popleft()
+        if table[current].asked:
+            chain: list[str] = []
+            step: str | None = current
+            while step is not None:
+                chain.append(step)
+                step = came_from[step]
+            found.append(tuple(chain))
+        for user in reverse[current]:
+            if user not in came_from:
+                came_from[user] = current
+                queue.append(user)
+    return tuple(sorted(found, key=lambda chain: (len(chain), chain)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """One line of a printed tree.
+
+    Attributes:
+        depth: 0 for a root.
+        last: For each level, whether the ancestor on it is the last of its siblings.
+        repeated: Whether its own branches were shown before and are left out here.
+    """
+
+    node: Node
+    depth: int
+    last: tuple[bool, ...]
+    repeated: bool
+
+
+def branches(table: Mapping[str, Node], roots: tuple[str, ...], *, inverted: bool, depth: int | None) -> list[Branch]:
+    """The lines of a tree, each package's own branches shown once.
+
+    Args:
+        table: From ``dependency_table``.
+        roots: Names to begin with; for an ordinary tree, what the recipe asked for.
+        inverted: Show who requires a package instead of what it requires.
+        depth: How many levels below the roots, or None for all.
+    """
+    edges = users(table) if inverted else {name: node.requires for name, node in table.items()}
+    seen: set[str] = set()
+    lines: list[Branch] = []
+    stack = [(name, 0, (index == 0,)) for index, name in enumerate(reversed(roots))]
+    while stack:
+        name, level, last = stack.pop()
+        repeated = name in seen and bool(edges[name])
+        lines.append(Branch(node=table[name], depth=level, last=last, repeated=repeated))
+        if not repeated and (depth is None or level < depth):
+            stack.extend((child, level + 1, (*last, index == 0)) for index, child in enumerate(reversed(edges[name])))
+        seen.add(name)
+    return lines
