@@ -1,7 +1,7 @@
 """Who needs whom inside one locked environment: the data behind `tree` and `why`.
 
-Edges come from the lock alone: a conda package's ``depends`` by name, a wheel's ``requires``, which may be met by a conda
-package of the same PyPI project. Virtual packages are no nodes.
+Edges come from the lock alone: a conda package's ``depends`` by name, a wheel's ``requires``, which may be met by a
+conda package of the same PyPI project. Virtual packages are no nodes.
 """
 
 from __future__ import annotations
@@ -154,7 +154,9 @@ def branches(table: Mapping[str, Node], roots: tuple[str, ...], *, inverted: boo
     edges = users(table) if inverted else {name: node.requires for name, node in table.items()}
     seen: set[str] = set()
     lines: list[Branch] = []
-    stack = [(name, 0, (index == 0,)) for index, name in enumerate(reversed(roots))]
+    stack: list[tuple[str, int, tuple[bool, ...]]] = [
+        (name, 0, (index == 0,)) for index, name in enumerate(reversed(roots))
+    ]
     while stack:
         name, level, last = stack.pop()
         repeated = name in seen and bool(edges[name])

@@ -36,6 +36,9 @@ HEADER = "# Written by `envbuild lock` from the recipe beside it: edit that one,
 LIMIT = 64 << 20
 """Bytes of the largest lock that is read."""
 
+NODES = 10_000_000
+"""Nodes of the largest lock that is read as YAML."""
+
 
 def lock_text(lock: Lock) -> str:
     """The text of a lock: the same value, the same bytes."""
@@ -105,7 +108,7 @@ def parse_lock(data: bytes, file: str) -> Lock:
     marks: dict[int, int] = {}
     tree = _read_lines(data, marks)
     if tree is None:
-        tree = _read_yaml(data, file)
+        tree = _read_yaml(data, file, marks)
     try:
         return _lock(tree, file, marks)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -128,6 +131,7 @@ def _refuse_conflict(data: bytes, file: str) -> None:
         )
 
 
+_NUMBER = re.compile(r"[0-9]{1,15}")
 _DECODE = json.JSONDecoder(object_pairs_hook=lambda pairs: _no_twins(pairs)).decode
 _LINE = re.compile(r"( *)(?:- (\{.*\})|([A-Za-z0-9-]+):(?: (.+))?)")
 
@@ -177,17 +181,22 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return tree
 
 
-def _read_yaml(data: bytes, file: str) -> dict[str, Any]:
-    """The same tree through the YAML parser, for a lock that another tool has re-written.
-
-    The document's own checks (depth, aliases, tags, twins) come first, so that the loader sees nothing hostile.
-    """
-    import yaml
-
+def _read_yaml(data: bytes, file: str, marks: dict[int, int]) -> dict[str, Any]:
+    """The same tree through the YAML reader, for a lock that another tool has re-written."""
     from envbuild import document
 
-    document.parse(data, file, limit=LIMIT)
-    tree = yaml.load(data, Loader=yaml.CSafeLoader)
+    def value(node: document.Node) -> Any:
+        if isinstance(node, document.Mapping):
+            tree = {key.text: value(item) for key, item in node.entries}
+            marks[id(tree)] = node.where.line or 0
+            return tree
+        if isinstance(node, document.Sequence):
+            return [value(item) for item in node.items]
+        plain = node.value()
+        is_number = node.plain and isinstance(plain, str) and _NUMBER.fullmatch(plain)
+        return int(node.text) if is_number else plain
+
+    tree = value(document.parse(data, file, largest=LIMIT, most=NODES))
     if not isinstance(tree, dict):
         raise InvalidInput("a lock is a mapping", reference="bad-lock", where=Where(file=file))
     return tree

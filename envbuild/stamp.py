@@ -1,8 +1,9 @@
 """Stamps: what makes a `realize` that has nothing to do cost one small file and a few hashes.
 
 After a realize, a stamp records the digest of every file that decided it (recipe, bases, configuration, lock; also
-those that were looked for and not there), the ENVBUILD_ variables, the machine, and the prefix that came of it. The next
-realize of the same recipe with the same options reads the stamp, hashes the same files, and is done when none differs.
+those that were looked for and not there), the ENVBUILD_ variables, the machine, and the prefix that came of it. The
+next realize of the same recipe with the same options reads the stamp, hashes the same files, and is done when none
+differs.
 A stamp is a cache: deleting one costs time, never correctness; one that cannot be read is no stamp.
 
 Rules of the file: standard library only, nothing slow to import; no YAML, no lock is parsed here.

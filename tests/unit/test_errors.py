@@ -1,0 +1,50 @@
+"""Errors keep their data across processes, and each class has its own exit code."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from envbuild import errors
+from envbuild.errors import EnvbuildError, InvalidInput, Issue, Where
+
+CLASSES = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, EnvbuildError)]
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_an_error_survives_pickling(kind):
+    error = kind("it broke", reference="some-thing", where=Where(file="a.yaml", line=3, column=5), hint="mend it")
+    error.__cause__ = ValueError("because")
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is kind
+    assert (copy.message, copy.reference, copy.where, copy.hint) == (
+        "it broke",
+        "some-thing",
+        error.where,
+        "mend it",
+    )
+    assert str(copy.__cause__) == "because"
+
+
+def test_every_class_but_the_root_has_an_exit_code_of_its_own():
+    codes = [kind.exit_code for kind in CLASSES]
+    assert sorted(codes) == list(range(1, 12))
+    references = [kind.default_reference for kind in CLASSES]
+    assert len(set(references)) == len(references)
+
+
+def test_the_tree_in_the_docstring_is_the_tree():
+    for kind in CLASSES:
+        assert kind.__name__ in errors.__doc__
+
+
+def test_one_error_stands_for_several_findings():
+    findings = tuple(
+        Issue(message=f"finding {n}", reference="unknown-key", where=Where(file="a", line=n)) for n in (1, 2)
+    )
+    error = InvalidInput.of(findings)
+    assert error.all_issues() == findings
+    assert error.message == "finding 1"
+    assert str(error.where) == "a:1"
+    assert EnvbuildError("alone").all_issues()[0].message == "alone"
