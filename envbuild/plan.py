@@ -1,0 +1,330 @@
+"""The plan: what has to be done, in which order; a pure state machine.
+
+The plan starts from the targets. A derivation whose outputs are known is a *hit*, and nothing that only hits read is
+looked at; every other derivation that a target leads to is *needed*. Events go in (``started``, ``finished``,
+``failed``), jobs come out (``ready``), those first on which the longest remaining chain of work depends.
+
+Some kinds can prepare an input before the others are there (unpack a package while the next one downloads): each input
+is then a job of its own, offered as soon as that input is done, and the final ``realise`` waits for all of them. A
+failure blocks exactly the derivations that lead from it to a target; without ``keep_going`` no more jobs are offered.
+
+::
+
+    waiting ──► ready ──► running ──► done
+       └──► blocked          └──────► failed
+
+Rules of the file: no clock, no thread, no I/O, no recursion; every event costs what its own edges cost.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from envbuild.derivations import Derivation, Outputs
+from envbuild.digest import Digest
+from envbuild.graph import Graph
+
+Phase = Literal["prepare", "realise"]
+
+Lane = Literal["io", "cpu"]
+"""Where a job spends its time: waiting for the network, or computing. Each lane has its own slots."""
+
+LANES: tuple[Lane, ...] = ("io", "cpu")
+
+_FIXED_COST = {"solve": 1500, "fetch": 60, "transmute": 50, "build-wheel": 30_000, "link": 150}
+_BYTES_PER_MILLISECOND = {"fetch": 10_000, "transmute": 12_000, "link": 200_000, "prepare": 60_000}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One thing to run: a derivation's ``realise``, or its ``prepare`` of one finished input.
+
+    Attributes:
+        key: The derivation's key.
+        input: The input to prepare; None when the phase is ``realise``.
+        derivation: Carried along, never compared: the key says it all.
+    """
+
+    key: Digest
+    phase: Phase = "realise"
+    input: Digest | None = None
+    derivation: Derivation = field(compare=False, repr=False)
+
+    @property
+    def lane(self) -> Lane:
+        """``io`` for a fetch, ``cpu`` for everything else."""
+        return "io" if self.derivation.kind == "fetch" else "cpu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A job that failed, and why."""
+
+    job: Job
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A plan in numbers, before anything runs.
+
+    Attributes:
+        hits: Derivations whose outputs are known and read by something needed, or wanted themselves.
+        needed: Kind and how many of it have to be done, sorted by kind.
+        fetch_bytes: Bytes to download, as far as sizes are known.
+        unknown_sizes: Fetches of unknown size.
+        milliseconds: Expected length of the longest chain of work: no number of slots makes it faster.
+    """
+
+    hits: int
+    needed: tuple[tuple[str, int], ...]
+    fetch_bytes: int
+    unknown_sizes: int
+    milliseconds: int
+
+
+def estimate(derivation: Derivation) -> int:
+    """Milliseconds that a derivation may take, by kind and size; for priorities and for people, never for truth."""
+    kind = derivation.kind
+    moved = (derivation.size or 0) // _BYTES_PER_MILLISECOND.get(kind, 50_000)
+    return _FIXED_COST.get(kind, 100) + moved
+
+
+class Plan:
+    """The state of one run over a graph.
+
+    Attributes:
+        graph: What the plan is over.
+        hits: Known keys that the plan reached, in graph order.
+        needed: Keys that have to be done, in graph order.
+        failures: In the order in which they happened.
+        blocked: Keys that cannot be done any more, each with the failed key that blocks it.
+        stopped: True once no more jobs are offered: after ``stop``, or a failure without ``keep_going``.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        known: Mapping[Digest, Outputs],
+        costs: Mapping[Digest, int] = MappingProxyType({}),
+        *,
+        prepared_kinds: Collection[str] = frozenset(),
+        keep_going: bool = False,
+    ) -> None:
+        """Find what is needed, and offer what can start.
+
+        Args:
+            graph: What is wanted.
+            known: Outputs that some store already has, by key; keys outside the graph are ignored.
+            costs: Milliseconds that a derivation took the last time; ``estimate`` stands in for the others.
+            prepared_kinds: Kinds whose inputs can be prepared one by one.
+            keep_going: Whether a failure leaves the work that does not depend on it going.
+        """
+        self.graph = graph
+        self.failures: list[Failure] = []
+        self.blocked: dict[Digest, Digest] = {}
+        self.stopped = False
+        self._prepared_kinds = frozenset(prepared_kinds)
+        self._keep_going = keep_going
+        self._outputs: dict[Digest, Outputs] = {}
+        self._pending: set[Job] = set()
+        self._running: set[Job] = set()
+        self._failed: set[Digest] = set()
+        self._heaps: dict[Lane, list[tuple[int, int, Job]]] = {lane: [] for lane in LANES}
+        self._offers = 0
+        self.hits, self.needed = _demand(graph, known)
+        self._lengths = self._longest_chains(costs)
+        self._waiting = {key: len(set(graph.inputs(key))) for key in self.needed}
+        for key in self.needed:
+            if not self._waiting[key]:
+                self._offer(Job(key=key, derivation=graph[key]))
+        for key in self.hits:
+            self._complete(key, known[key])
+
+    @property
+    def outputs(self) -> Mapping[Digest, Outputs]:
+        """Outputs by key: hits, and what has been finished so far."""
+        return MappingProxyType(self._outputs)
+
+    @property
+    def running(self) -> frozenset[Job]:
+        """Jobs started and not yet over."""
+        return frozenset(self._running)
+
+    @property
+    def over(self) -> bool:
+        """Nothing runs and nothing more will be offered."""
+        return not self._running and (self.stopped or not self._pending)
+
+    @property
+    def succeeded(self) -> bool:
+        """Every target has its outputs."""
+        return all(target in self._outputs for target in self.graph.targets)
+
+    def inputs(self, job: Job) -> dict[Digest, Outputs]:
+        """The outputs that a job may read: of all its inputs, or of the one that it prepares.
+
+        Raises:
+            KeyError: When one of them is not there yet: the job was not offered by ``ready``.
+        """
+        keys = self.graph.inputs(job.key) if job.input is None else (job.input,)
+        return {key: self._outputs[key] for key in keys}
+
+    def summary(self) -> Summary:
+        """The plan in numbers."""
+        needed = [self.graph[key] for key in self.needed]
+        sizes = [derivation.size for derivation in needed if derivation.kind == "fetch"]
+        return Summary(
+            hits=len(self.hits),
+            needed=tuple(sorted(Counter(derivation.kind for derivation in needed).items())),
+            fetch_bytes=sum(size for size in sizes if size is not None),
+            unknown_sizes=sizes.count(None),
+            milliseconds=max(self._lengths.values(), default=0),
+        )
+
+    def ready(self, lane: Lane | None = None, limit: int | None = None) -> tuple[Job, ...]:
+        """Jobs that can start now, the most urgent first; they stay ready until ``started``.
+
+        Args:
+            lane: Only jobs of this lane; None for all, lane by lane.
+            limit: At most so many of each lane; None for all.
+        """
+        if self.stopped:
+            return ()
+        lanes = LANES if lane is None else (lane,)
+        return tuple(job for each in lanes for job in self._peek(self._heaps[each], limit))
+
+    def started(self, job: Job) -> None:
+        """A job began.
+
+        Raises:
+            ValueError: When it was not ready.
+        """
+        if job not in self._pending:
+            raise ValueError(f"{job} is not ready")
+        self._pending.remove(job)
+        self._running.add(job)
+
+    def finished(self, job: Job, outputs: Outputs) -> None:
+        """A job succeeded.
+
+        Args:
+            job: One that was started.
+            outputs: What it made; ignored for a preparation.
+
+        Raises:
+            ValueError: When it was not running.
+        """
+        self._end(job)
+        if job.phase == "realise":
+            self._complete(job.key, outputs)
+        else:
+            self._satisfied(job.key)
+
+    def failed(self, job: Job, error: BaseException) -> None:
+        """A job failed; everything that needs its derivation is blocked.
+
+        Raises:
+            ValueError: When it was not running.
+        """
+        self._end(job)
+        self.failures.append(Failure(job=job, error=error))
+        if not self._lost(job.key):
+            self._failed.add(job.key)
+            self._block(job.key)
+        if not self._keep_going:
+            self.stop()
+
+    def stop(self) -> None:
+        """Offer nothing more; what runs may still finish or fail."""
+        self.stopped = True
+
+    def _end(self, job: Job) -> None:
+        if job not in self._running:
+            raise ValueError(f"{job} is not running")
+        self._running.remove(job)
+
+    def _lost(self, key: Digest) -> bool:
+        return key in self._failed or key in self.blocked
+
+    def _complete(self, key: Digest, outputs: Outputs) -> None:
+        """Outputs are there: offer their preparation to the users that want it, and count down the others."""
+        self._outputs[key] = outputs
+        for user in self.graph.users(key):
+            if user not in self._waiting or self._lost(user):
+                continue
+            derivation = self.graph[user]
+            if derivation.kind in self._prepared_kinds:
+                self._offer(Job(key=user, phase="prepare", input=key, derivation=derivation))
+            else:
+                self._satisfied(user)
+
+    def _satisfied(self, key: Digest) -> None:
+        """One more input of a derivation is done, and prepared where that is wanted."""
+        self._waiting[key] -= 1
+        if not self._waiting[key] and not self._lost(key):
+            self._offer(Job(key=key, derivation=self.graph[key]))
+
+    def _block(self, failed: Digest) -> None:
+        todo = [failed]
+        while todo:
+            key = todo.pop()
+            self._withdraw(key)
+            for user in self.graph.users(key):
+                if user in self._waiting and not self._lost(user):
+                    self.blocked[user] = failed
+                    todo.append(user)
+
+    def _withdraw(self, key: Digest) -> None:
+        """Preparations for a derivation that cannot be done any more are not offered any longer."""
+        for needed in dict.fromkeys(self.graph.inputs(key)):
+            self._pending.discard(Job(key=key, phase="prepare", input=needed, derivation=self.graph[key]))
+
+    def _offer(self, job: Job) -> None:
+        urgency = self._lengths[job.key]
+        if job.input is not None:
+            urgency += (self.graph[job.input].size or 0) // _BYTES_PER_MILLISECOND["prepare"]
+        self._pending.add(job)
+        self._offers += 1  # the earlier offer first where urgency is equal; also keeps jobs from being compared
+        heapq.heappush(self._heaps[job.lane], (-urgency, self._offers, job))
+
+    def _peek(self, heap: list[tuple[int, int, Job]], limit: int | None) -> list[Job]:
+        """The first entries that are still pending; those that are not leave the heap for good."""
+        kept: list[tuple[int, int, Job]] = []
+        while heap and (limit is None or len(kept) < limit):
+            entry = heapq.heappop(heap)
+            if entry[2] in self._pending:
+                kept.append(entry)
+        for entry in kept:
+            heapq.heappush(heap, entry)
+        return [job for _, _, job in kept]
+
+    def _longest_chains(self, costs: Mapping[Digest, int]) -> dict[Digest, int]:
+        """For each needed key the milliseconds from its start to the end of the longest chain that begins with it."""
+        lengths: dict[Digest, int] = {}
+        for key in reversed(self.needed):
+            derivation = self.graph[key]
+            after = max((lengths[user] for user in self.graph.users(key) if user in lengths), default=0)
+            lengths[key] = after + (costs[key] if key in costs else estimate(derivation))
+        return lengths
+
+
+def _demand(graph: Graph, known: Mapping[Digest, Outputs]) -> tuple[tuple[Digest, ...], tuple[Digest, ...]]:
+    """Hits and needed keys, in graph order: wanted are the targets, and the inputs of what is needed."""
+    wanted = set(graph.targets)
+    hits: list[Digest] = []
+    needed: list[Digest] = []
+    for key in reversed(graph.order()):
+        if key not in wanted:
+            continue
+        if key in known:
+            hits.append(key)
+        else:
+            needed.append(key)
+            wanted.update(graph.inputs(key))
+    return tuple(reversed(hits)), tuple(reversed(needed))

@@ -1,0 +1,166 @@
+"""The worker: one job, done by one plain function, the same near and far.
+
+A ``Task`` is a job with all that it needs to know about its inputs; ``run`` gives it a context limited to those inputs,
+lets the kind do the work, records the result where the kind is pure, and returns a small ``Done``: never bytes.
+
+What leaves a job is an error of ``envbuild.errors``: a full disk becomes one here, and whatever nobody foresaw becomes
+a defect that names the derivation.
+
+Rules of the file: effects only through the workspace and results given; everything that enters or leaves is picklable.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from envbuild import __version__
+from envbuild.derivations import Context, Derivation, Output, Outputs, preparer, realiser
+from envbuild.digest import Digest, short
+from envbuild.errors import EnvbuildError, NoSpaceError
+from envbuild.plan import Job
+from envbuild.store import Result, Results
+
+_ENGINES: Mapping[str, tuple[str, ...]] = {"solve": ("py-rattler", "uv")}
+"""Distributions whose versions a result tells, by kind. Not for ``link``: looking them up costs as much as linking."""
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A job and what it may know about its inputs.
+
+    Attributes:
+        inputs: Outputs of the inputs that the job may read, by key.
+        derivations: The derivations of the same inputs, by key.
+    """
+
+    job: Job
+    inputs: Mapping[Digest, Outputs]
+    derivations: Mapping[Digest, Derivation]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a job leaves behind, as told to the scheduler.
+
+    Attributes:
+        outputs: By name; empty for a preparation.
+        notes: What had to be said, each once.
+    """
+
+    outputs: tuple[tuple[str, Output], ...]
+    milliseconds: int
+    notes: tuple[str, ...] = ()
+
+
+class Workspace(Protocol):
+    """What the worker needs of ``envbuild.workspace.Workspace``."""
+
+    def for_job(
+        self, derivation: Derivation, inputs: Mapping[Digest, Outputs], derivations: Mapping[Digest, Derivation]
+    ) -> Context:
+        """A context that gives the blobs of these inputs, and of no others."""
+        ...
+
+
+def run(task: Task, workspace: Workspace, results: Results | None) -> Done:
+    """Do one job.
+
+    Args:
+        task: The job.
+        workspace: Where it may work.
+        results: Where results of pure kinds are recorded; None to record nothing.
+
+    Raises:
+        EnvbuildError: What the kind raised; ``NoSpaceError`` for a disk that is full or not writable; bare, as a
+            defect, for anything that the kind did not foresee.
+    """
+    job = task.job
+    context = workspace.for_job(job.derivation, task.inputs, task.derivations)
+    listening = _Listening(context)
+    began = time.monotonic()
+    try:
+        outputs = _work(job, cast(Context, listening))
+        milliseconds = round((time.monotonic() - began) * 1000)
+        done = Done(
+            outputs=tuple(sorted(outputs.items())),
+            milliseconds=milliseconds,
+            notes=tuple(dict.fromkeys(listening.notes)),
+        )
+        if results is not None and job.phase == "realise" and job.derivation.purity == "pure":
+            results.put(_record(job.derivation, done, context))
+    except EnvbuildError:
+        raise
+    except OSError as error:
+        raise _from_os(job, error) from error
+    except Exception as error:
+        raise EnvbuildError(f"{_described(job)} met what it does not know: {type(error).__name__}: {error}") from error
+    return done
+
+
+def _work(job: Job, context: Context) -> Outputs:
+    if job.input is None:
+        return realiser(job.derivation.kind)(job.derivation, context)
+    prepare = preparer(job.derivation.kind)
+    if prepare is not None:
+        prepare(job.derivation, job.input, context)
+    return {}
+
+
+class _Listening:
+    """The context that a kind sees: the workspace's own, and what is said is kept for the result."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+        self._context.note(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._context, name)
+
+
+def _record(derivation: Derivation, done: Done, context: Context) -> Result:
+    return Result(
+        kind=derivation.kind,
+        key=derivation.key,
+        outputs=done.outputs,
+        platform=context.platform,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        milliseconds=done.milliseconds,
+        builder=_builder(derivation.kind),
+        notes=done.notes,
+    )
+
+
+def _builder(kind: str) -> str:
+    """Versions: envbuild's own, and those of the engines where they are worth their look-up."""
+    told = [f"envbuild {__version__}"]
+    if kind in _ENGINES:
+        from importlib.metadata import version  # 66 ms
+
+        told += [f"{name} {version(name)}" for name in _ENGINES[kind]]
+    return ", ".join(told)
+
+
+def _from_os(job: Job, error: OSError) -> EnvbuildError:
+    place = f" ({error.filename})" if error.filename else ""
+    if error.errno in _NO_SPACE:
+        return NoSpaceError(f"the disk is full: {_described(job)} could not be written{place}", reference="no-space")
+    if error.errno in _NOT_WRITABLE:
+        return NoSpaceError(f"{_described(job)} may not write here{place}", reference="not-writable")
+    return EnvbuildError(f"{_described(job)} met {type(error).__name__}: {error.strerror or error}{place}")
+
+
+def _described(job: Job) -> str:
+    derivation = job.derivation
+    doing = derivation.kind if job.input is None else f"{derivation.kind}'s preparation of {short(job.input)} for"
+    return f"{doing} {derivation.label}"
