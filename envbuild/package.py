@@ -79,7 +79,20 @@ class UrlOrigin:
     file: str
 
 
-Origin = ChannelOrigin | IndexOrigin | LinksOrigin | UrlOrigin
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterpreterOrigin:
+    """A file of the managed interpreters' distribution: ``<mirror>/<build>/<file>``.
+
+    The mirror is configuration of a machine; without one, the engine that lists interpreters knows the address.
+    """
+
+    implementation: str
+    version: str
+    build: str
+    file: str
+
+
+Origin = ChannelOrigin | IndexOrigin | LinksOrigin | UrlOrigin | InterpreterOrigin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +191,13 @@ class InterpreterArchive:
     file: str
     sha256: Digest
     size: int | None = None
+
+    @property
+    def origin(self) -> Origin:
+        """Where its bytes can be got."""
+        return InterpreterOrigin(
+            implementation=self.implementation, version=self.version, build=self.build, file=self.file
+        )
 
     @property
     def identity(self) -> tuple[str, ...]:
