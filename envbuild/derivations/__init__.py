@@ -194,6 +194,17 @@ class Context(Protocol):
         """The final folder of a prefix; it may not exist yet."""
         ...
 
+    def publish_tree(self, folder: Path, final: Path) -> bool:
+        """Give a finished folder of the scratch its final name by one rename, synced first when durability is safe.
+
+        Returns:
+            False when that name is already there; the folder stays where it is then.
+
+        Raises:
+            NoSpaceError: When the system refuses.
+        """
+        ...
+
     def lock(self, name: str) -> AbstractContextManager[None]:
         """An exclusive kernel lock on this machine.
 
