@@ -1,0 +1,1 @@
+"""What tests stand on: a conda channel, wheels and an index, servers with faults, a cache for what is slow."""
