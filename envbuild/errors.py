@@ -105,6 +105,10 @@ def _rebuild(
     return error
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived (exit 143): unwind as for Ctrl-C (exit 130), so that children end and temporary files go."""
+
+
 class UsageError(EnvbuildError):
     """The command line, an ENVBUILD_ variable or an argument is wrong."""
 

@@ -1,0 +1,67 @@
+"""Errors as people and scripts read them: on stderr, one block per finding, or JSON on stdout with ``--json``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from envbuild.errors import EnvbuildError, Issue, NoSpaceError, UnreachableError
+
+
+def show_error(error: EnvbuildError) -> None:
+    """Say an error: every finding with place and hint, then the chain of causes."""
+    if "--json" in sys.argv or os.environ.get("ENVBUILD_JSON"):
+        tree = {
+            "version": 1,
+            "error": {
+                "exit-code": error.exit_code,
+                "reference": error.reference,
+                "message": error.message,
+                "issues": [issue_tree(issue) for issue in error.all_issues()],
+            },
+        }
+        sys.stdout.write(json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
+    for issue in error.all_issues():
+        place = f"{issue.where}: " if issue.where else ""
+        sys.stderr.write(f"{_red('error')}[{issue.reference}]: {place}{printable(issue.message)}\n")
+        if issue.hint:
+            sys.stderr.write(f"  hint: {printable(issue.hint)}\n")
+    cause = error.__cause__
+    while cause is not None:
+        sys.stderr.write(f"  because: {printable(str(cause) or type(cause).__name__)}\n")
+        cause = cause.__cause__
+
+
+def issue_tree(issue: Issue) -> dict[str, object]:
+    """A finding as JSON."""
+    where = issue.where
+    return {
+        "reference": issue.reference,
+        "message": issue.message,
+        "file": where.file if where else None,
+        "line": where.line if where else None,
+        "column": where.column if where else None,
+        "hint": issue.hint,
+    }
+
+
+def show_os_error(error: OSError) -> int:
+    """Say an error of the operating system that reached the top, and choose its exit code."""
+    place = f"{error.filename}: " if error.filename else ""
+    kind = UnreachableError if isinstance(error, ConnectionError) else NoSpaceError
+    shown = kind(f"{place}{error.strerror or error}", reference="operating-system")
+    show_error(shown)
+    return shown.exit_code
+
+
+def printable(text: str) -> str:
+    """Text from outside without control characters, which could rewrite a terminal."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else repr(character)[1:-1] for character in text
+    )
+
+
+def _red(text: str) -> str:
+    colour = os.environ.get("FORCE_COLOR") or (sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+    return f"\x1b[1;31m{text}\x1b[0m" if colour else text

@@ -1,0 +1,45 @@
+"""``verify`` and ``gc``: keeping what is kept whole, and no more of it than needed."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from envbuild.cli.options import as_json, option, quiet
+
+
+@click.command("verify")
+@option("--repair", is_flag=True, help="Fetch or link again what is damaged.")
+@as_json
+@quiet
+def verify_command(repair: bool, as_json: bool, quiet: bool) -> None:
+    """Check every blob against its name and every prefix against its packages. Any finding is exit 4."""
+    from envbuild.cli.render import Screen
+    from envbuild.session import Session
+
+    screen = Screen(quiet=quiet, as_json=as_json)
+    report = Session(reporter=screen.reporter).verify(repair=repair)
+    screen.verified(report)
+    if not report.sound:
+        sys.exit(4)
+
+
+@click.command("gc")
+@option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@option(
+    "--keep-days",
+    type=click.IntRange(min=0),
+    default=14,
+    show_default=True,
+    help="Keep what was used within so many days, also without a link.",
+)
+@as_json
+@quiet
+def gc_command(dry_run: bool, keep_days: int, as_json: bool, quiet: bool) -> None:
+    """Remove prefixes that no out-link points to and nobody used lately, and blobs that no prefix needs."""
+    from envbuild.cli.render import Screen
+    from envbuild.session import Session
+
+    screen = Screen(quiet=quiet, as_json=as_json)
+    screen.collected(Session(reporter=screen.reporter).gc(dry_run=dry_run, keep_days=keep_days), dry_run=dry_run)

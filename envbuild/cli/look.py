@@ -1,0 +1,63 @@
+"""``show``, ``list``, ``tree`` and ``why``: what there is, and who asked for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from envbuild.cli.options import as_json, option, recipe_argument
+
+platform = option("--platform", metavar="PLATFORM", help="Of this platform (default: this machine's).")
+
+
+@click.command("show")
+@recipe_argument
+@platform
+@as_json
+def show_command(recipe: Path, platform: str | None, as_json: bool) -> None:
+    """Show a locked environment: its packages, where they come from, and where it is present."""
+    from envbuild.cli.render import Screen
+    from envbuild.session import Session
+
+    Screen(as_json=as_json).shown(Session().show(recipe, platform=platform))
+
+
+@click.command("list")
+@as_json
+def list_command(as_json: bool) -> None:
+    """List the environments on this machine."""
+    from envbuild.cli.render import Screen
+    from envbuild.session import Session
+
+    Screen(as_json=as_json).listed(Session().list())
+
+
+@click.command("tree")
+@recipe_argument
+@click.argument("packages", nargs=-1)
+@platform
+@option("--invert", "-i", is_flag=True, help="Show who requires each package instead.")
+@option("--depth", type=click.IntRange(min=0), help="Levels below the roots.")
+@as_json
+def tree_command(
+    recipe: Path, packages: tuple[str, ...], platform: str | None, invert: bool, depth: int | None, as_json: bool
+) -> None:
+    """Show which package requires which, from what the recipe asked for (or from PACKAGES)."""
+    from envbuild.cli.render import Screen
+    from envbuild.session import Session
+
+    Screen(as_json=as_json).tree(Session().tree(recipe, packages, platform=platform, invert=invert, depth=depth))
+
+
+@click.command("why")
+@recipe_argument
+@click.argument("package")
+@platform
+@as_json
+def why_command(recipe: Path, package: str, platform: str | None, as_json: bool) -> None:
+    """Say why a package is in an environment: the chains from what the recipe asked for."""
+    from envbuild.cli.render import Screen
+    from envbuild.session import Session
+
+    Screen(as_json=as_json).why(package, Session().why(recipe, package, platform=platform))

@@ -1,0 +1,37 @@
+"""Options that several commands share. Every flag has an ``ENVBUILD_<FLAG>`` variable of its own name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
+    """A click option whose variable follows from its long name: ``--keep-going`` is ``ENVBUILD_KEEP_GOING``."""
+    long = next(name for name in names if name.startswith("--")).split("/")[0]
+    settings.setdefault("envvar", "ENVBUILD_" + long[2:].replace("-", "_").upper())
+    return click.option(*names, **settings)
+
+
+recipe_argument = click.argument("recipe", type=click.Path(path_type=Path))
+recipes_argument = click.argument("recipes", nargs=-1, type=click.Path(path_type=Path))
+
+as_json = option("--json", "as_json", is_flag=True, help="Print JSON (versioned) on stdout.")
+quiet = option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
+offline = option("--offline", is_flag=True, help="Use no network: what is not here is an error.")
+jobs = option("-j", "--jobs", type=click.IntRange(min=1), help="Jobs that compute at once (default: processors).")
+keep_going = option("-k", "--keep-going", is_flag=True, help="After a failure, still do what does not need it.")
+platform = option("--platform", "platforms", multiple=True, metavar="PLATFORM", help="Only this platform; repeatable.")
+
+
+def locking_mode(command: Command) -> Command:
+    """``--locked`` and ``--frozen``."""
+    command = option("--locked", is_flag=True, help="Fail (exit 10) when the lock does not fit the recipe.")(command)
+    return option("--frozen", is_flag=True, help="Use the lock as it is; do not look whether it fits the recipe.")(
+        command
+    )

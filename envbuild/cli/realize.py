@@ -1,0 +1,109 @@
+"""``realize``: the main job. With nothing to do it answers from a stamp and imports no engine."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+from envbuild.cli.options import as_json, jobs, keep_going, locking_mode, offline, option, quiet, recipes_argument
+
+_BEGAN = time.monotonic()
+
+
+@click.command("realize")
+@recipes_argument
+@locking_mode
+@offline
+@option(
+    "--out-link", type=click.Path(path_type=Path), help="Where the link to the prefix goes (default: .envs/RECIPE)."
+)
+@option("--no-out-link", is_flag=True, help="Make no link; `gc` may then remove the prefix.")
+@option("--prefix", type=click.Path(path_type=Path), help="Put the environment into this folder instead.")
+@option("--writable", is_flag=True, help="With --prefix: a private copy that may be changed.")
+@option("--dry-run", is_flag=True, help="Show the plan; do nothing.")
+@jobs
+@keep_going
+@as_json
+@quiet
+def realize_command(
+    recipes: tuple[Path, ...],
+    locked: bool,
+    frozen: bool,
+    offline: bool,
+    out_link: Path | None,
+    no_out_link: bool,
+    prefix: Path | None,
+    writable: bool,
+    dry_run: bool,
+    jobs: int | None,
+    keep_going: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Make the environments of recipes exist on this machine, and print their folders.
+
+    A recipe that has no lock, or one that does not fit, is locked first.
+    """
+    if not recipes:
+        raise click.UsageError("Which recipe? For example: envbuild realize recipes/train.yaml")
+    plain = not (prefix or writable or dry_run or as_json)
+    options = stamp_options(locked=locked, frozen=frozen, out_link=out_link, no_out_link=no_out_link)
+    if plain and len(recipes) == 1 and answer_from_stamp(recipes[0], options, quiet=quiet):
+        return
+
+    from envbuild.cli.render import Screen
+    from envbuild.realizing import RealizeOptions
+    from envbuild.session import Session, mode
+
+    if writable and prefix is None:
+        raise click.UsageError("--writable makes a private copy, so it needs --prefix DIR")
+    if len(recipes) > 1 and (prefix or out_link):
+        raise click.UsageError("--prefix and --out-link are for one recipe")
+    screen = Screen(quiet=quiet, as_json=as_json)
+    session = Session(reporter=screen.reporter, offline=offline, jobs=jobs, keep_going=keep_going)
+    chosen = mode(locked=locked, frozen=frozen)
+    if dry_run:
+        screen.planned(session.plan(*recipes, mode=chosen))
+        return
+    screen.realized(
+        session.realize(
+            *recipes,
+            mode=chosen,
+            options=RealizeOptions(
+                out_link=out_link,
+                link=not no_out_link and prefix is None,
+                prefix=prefix,
+                writable=writable,
+                stamp=options if plain else None,
+            ),
+        )
+    )
+
+
+def stamp_options(*, locked: bool, frozen: bool, out_link: Path | None, no_out_link: bool) -> tuple[str, ...]:
+    """The options that a stamp belongs to, as text."""
+    link = "none" if no_out_link else str(out_link and Path(os.path.abspath(out_link)))
+    return (f"locked={locked}", f"frozen={frozen}", f"out-link={link}")
+
+
+def answer_from_stamp(recipe: Path, options: tuple[str, ...], *, quiet: bool) -> bool:
+    """Print what an earlier realize made, when nothing has changed since."""
+    from envbuild.home import find_home
+    from envbuild.stamp import read_stamp, stamp_path
+
+    stamp = read_stamp(stamp_path(find_home(os.environ), Path(os.path.abspath(recipe)), options))
+    if stamp is None:
+        return False
+    click.echo(stamp.prefix)
+    if not quiet:
+        summary = stamp.summary
+        seconds = time.monotonic() - _BEGAN
+        click.echo(
+            f"Realized {summary['name']} ({summary['platform']}): {summary['packages']} packages, "
+            f"already there, {seconds:.2f} s",
+            err=True,
+        )
+    return True

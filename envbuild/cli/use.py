@@ -1,0 +1,104 @@
+"""``run``, ``shell`` and ``shell-hook``: using an environment. Each realizes it first when it is not there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from envbuild.cli.options import locking_mode, offline, option, quiet, recipe_argument
+
+SHELLS = ("bash", "zsh", "fish", "powershell")
+
+
+@click.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@locking_mode
+@offline
+@quiet
+@recipe_argument
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run_command(
+    recipe: Path, command: tuple[str, ...], locked: bool, frozen: bool, offline: bool, quiet: bool
+) -> NoReturn:
+    """Run a command in an environment; its exit code is passed through.
+
+    envbuild run recipes/train.yaml -- python train.py
+    """
+    words = command[1:] if command[0] == "--" else command
+    if not words:
+        raise click.UsageError("Which command? For example: envbuild run recipes/train.yaml -- python train.py")
+    _execute(recipe, words, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
+
+
+@click.command("shell")
+@locking_mode
+@offline
+@quiet
+@recipe_argument
+def shell_command(recipe: Path, locked: bool, frozen: bool, offline: bool, quiet: bool) -> NoReturn:
+    """Start your shell in an environment; `exit` leaves it."""
+    shell = os.environ.get("SHELL") or "/bin/sh"
+    _execute(recipe, (shell,), locked=locked, frozen=frozen, offline=offline, quiet=quiet)
+
+
+@click.command("shell-hook")
+@option("--shell", type=click.Choice(SHELLS), help="For which shell (default: the one of $SHELL).")
+@locking_mode
+@offline
+@quiet
+@recipe_argument
+def shell_hook_command(recipe: Path, shell: str | None, locked: bool, frozen: bool, offline: bool, quiet: bool) -> None:
+    """Print code that activates an environment in this shell: eval "$(envbuild shell-hook RECIPE)"."""
+    from envbuild.activation import shell_hook
+
+    prefix, variables = _realized(recipe, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
+    name = shell or Path(os.environ.get("SHELL", "bash")).name
+    click.echo(shell_hook(name if name in SHELLS else "bash", prefix, variables), nl=False)
+
+
+def _execute(
+    recipe: Path, words: tuple[str, ...], *, locked: bool, frozen: bool, offline: bool, quiet: bool
+) -> NoReturn:
+    """Become the command, so that signals and exit codes are its own."""
+    from envbuild.environment import environment_variables
+
+    prefix, variables = _realized(recipe, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
+    environment = environment_variables(prefix, variables, os.environ)
+    sys.stdout.flush()
+    try:
+        os.execvpe(words[0], words, environment)  # noqa: S606  no shell on purpose
+    except FileNotFoundError:
+        click.echo(f"{words[0]}: not found in {recipe.stem}, nor on PATH", err=True)
+        sys.exit(127)
+    except PermissionError:
+        click.echo(f"{words[0]}: cannot be executed", err=True)
+        sys.exit(126)
+
+
+def _realized(
+    recipe: Path, *, locked: bool, frozen: bool, offline: bool, quiet: bool
+) -> tuple[Path, tuple[tuple[str, str], ...]]:
+    """The prefix and the recipe's variables: from a stamp when there is one, else realized now."""
+    from envbuild.cli.realize import stamp_options
+    from envbuild.home import find_home
+    from envbuild.stamp import read_stamp, stamp_path
+
+    options = stamp_options(locked=locked, frozen=frozen, out_link=None, no_out_link=False)
+    stamp = read_stamp(stamp_path(find_home(os.environ), Path(os.path.abspath(recipe)), options))
+    if stamp is not None:
+        return Path(stamp.prefix), tuple(sorted(stamp.summary["variables"].items()))
+
+    from envbuild.cli.render import Screen
+    from envbuild.realizing import RealizeOptions
+    from envbuild.session import Session, mode
+
+    screen = Screen(quiet=quiet, as_json=False)
+    session = Session(reporter=screen.reporter, offline=offline)
+    (realized,) = session.realize(
+        recipe, mode=mode(locked=locked, frozen=frozen), options=RealizeOptions(stamp=options)
+    )
+    screen.close()
+    return realized.prefix, realized.variables

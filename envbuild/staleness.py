@@ -1,0 +1,78 @@
+"""Whether a lock still answers its recipe, said without a network, and why not.
+
+The verdict is exact: the request id and the bases' environment ids decide. The reasons are found by holding what the
+recipe asks for against what the lock says was asked for; where that shows nothing, one general sentence stands.
+
+Rules of the file: pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from envbuild.lock import Lock, LockedEnvironment
+from envbuild.request import PlatformRequest, Request
+
+
+def stale_reasons(lock: Lock, request: Request, bases: Mapping[str, Lock]) -> tuple[str, ...]:
+    """Every reason that can be named why a lock does not fit; empty when it fits.
+
+    Args:
+        lock: The lock as it is.
+        request: What the recipe asks for now.
+        bases: The bases' locks as they are now, by the path under which the request names them.
+    """
+    reasons = [*_platforms(lock, request)]
+    if lock.request != request.id:
+        details = [reason for item in request.platforms for reason in _asked(lock.environment(item.platform), item)]
+        details += _whole(lock, request)
+        reasons += list(dict.fromkeys(details)) or ([] if reasons else ["what the recipe asks for has changed"])
+    reasons += _bases(lock, request, bases)
+    return tuple(reasons)
+
+
+def _platforms(lock: Lock, request: Request) -> list[str]:
+    locked = {item.platform for item in lock.platforms}
+    asked = {item.platform for item in request.platforms}
+    return [f"{name} is not locked" for name in sorted(asked - locked)] + [
+        f"{name} is locked, and the recipe is not for it" for name in sorted(locked - asked)
+    ]
+
+
+def _asked(environment: LockedEnvironment | None, request: PlatformRequest) -> list[str]:
+    if environment is None:
+        return []
+    asked = {item.name for item in request.conda} | {item.name for item in request.pypi}
+    was_asked = {item.name for item in environment.conda if item.asked}
+    was_asked |= {item.name for item in environment.wheels if item.asked}
+    found = [f"{name} is asked for, and not locked" for name in sorted(asked - environment.names())]
+    found += [f"{name} is not asked for any more" for name in sorted(was_asked - asked - {"python"})]
+    if dict(environment.system) != dict(request.system):
+        found.append("the assumed system changed")
+    return found
+
+
+def _whole(lock: Lock, request: Request) -> list[str]:
+    found = []
+    for environment in lock.platforms:
+        if environment.interpreter != request.interpreter:
+            found.append(f"the interpreter was {environment.interpreter}, and is {request.interpreter}")
+        if environment.variables != request.variables:
+            found.append("the variables changed")
+    return found
+
+
+def _bases(lock: Lock, request: Request, bases: Mapping[str, Lock]) -> list[str]:
+    if {base.path for base in lock.bases} != {base.path for base in request.bases}:
+        return ["it extends other bases"]
+    found = []
+    for locked in lock.bases:
+        now = bases.get(locked.path)
+        if now is None:
+            found.append(f"its base {locked.path} has no lock")
+        elif locked.pin and any(
+            (environment := now.environment(platform)) is None or environment.id != was
+            for platform, was in locked.environments
+        ):
+            found.append(f"its base {locked.path} was locked again")
+    return found
