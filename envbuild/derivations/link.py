@@ -5,8 +5,8 @@ interpreter mode, the variables and the link options. **Not in the key**: where 
 (hard link, copy), and what the packages are called, for their digests say what they are. **Output**: ``out``, the
 manifest (canonical JSON); the prefix is a view of it, at ``context.prefix(prefix_name(link, host))``.
 
-The work reads the blobs of the declared inputs and nothing else: no network, no index, no solver. The caches of the engines
-make it fast and may vanish at any time. A prefix appears by one rename; until then it is scratch.
+The work reads the blobs of the declared inputs and nothing else: no network, no index, no solver. The caches of the
+engines make it fast and may vanish at any time. A prefix appears by one rename; until then it is scratch.
 
 Rules of the file: no engine is imported here; ``envbuild.linkers`` does the work.
 """

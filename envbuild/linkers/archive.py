@@ -1,0 +1,181 @@
+"""Managed interpreters: a Python's archive, unpacked once by our own loop, becomes the ground of a prefix.
+
+The archive's digest stands in the lock, yet its members are not trusted to stay inside: each must be a plain file, a
+folder, or a link that ends inside the tree; modes become 0644 or 0755. The unpacked tree lies in a cache folder named
+by the digest, and prefixes hold hard links of it, or copies where the file system refuses. Files that hold the
+distribution's build path are written anew for each prefix.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING
+
+from envbuild.errors import IntegrityError
+from envbuild.linkers.record import replace_bytes
+from envbuild.package import InterpreterArchive
+
+if TYPE_CHECKING:
+    from envbuild.derivations import Context
+
+MEMBERS = 500_000
+PATH_BYTES = 1024
+TOTAL_BYTES = 4 << 30
+_ROOT = "python"
+_BUILD_PATH = b"/install"
+
+
+def link_archive(blob: Path, archive: InterpreterArchive, prefix: Path, final: Path, context: Context) -> None:
+    """Fill a prefix that does not exist yet with a managed interpreter.
+
+    Args:
+        blob: The verified archive.
+        archive: What the lock says.
+        prefix: The folder to make.
+        final: The path that it will have.
+        context: For the cache of unpacked archives.
+
+    Raises:
+        IntegrityError: ``bad-archive``.
+    """
+    tree = unpack_once(blob, archive, context)
+    shutil.copytree(tree, prefix, symlinks=True, copy_function=_link_or_copy)
+    for pattern in ("lib/python3*/_sysconfigdata*.py", "lib/python3*/config-*/Makefile", "lib/pkgconfig/*.pc"):
+        for path in prefix.glob(pattern):
+            data = path.read_bytes()
+            if _BUILD_PATH in data and not path.is_symlink():
+                replace_bytes(path, data.replace(_BUILD_PATH, os.fsencode(final)))
+    python = prefix / "bin" / "python"
+    if not python.exists():
+        python.symlink_to("python" + ".".join(archive.version.split(".")[:2]))
+
+
+def _link_or_copy(source: str, target: str) -> str:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # another file system, or too many links: a copy is as good
+        shutil.copy2(source, target, follow_symlinks=False)
+    return target
+
+
+def unpack_once(blob: Path, archive: InterpreterArchive, context: Context) -> Path:
+    """The folder with the unpacked interpreter, made when it is not there.
+
+    Raises:
+        IntegrityError: ``bad-archive``.
+    """
+    tree = context.engine_cache("interpreters") / archive.sha256
+    if not tree.is_dir():
+        with context.scratch() as folder:
+            unpack(blob, archive.file, folder)
+            inner = folder / _ROOT
+            if not (inner / "bin").is_dir():
+                raise _bad(archive.file, f"has no {_ROOT}/bin")
+            context.publish_tree(inner, tree)
+    return tree
+
+
+def unpack(blob: Path, name: str, folder: Path) -> None:
+    """Unpack an archive member by member.
+
+    Args:
+        blob: The archive: ``.tar.gz`` or ``.tar.zst``, as its magic says.
+        name: Its name, for errors.
+        folder: An empty folder; the only place that is written to.
+
+    Raises:
+        IntegrityError: ``bad-archive``, naming the member.
+    """
+    seen: set[str] = set()
+    total = 0
+    try:
+        with _plain(blob) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+            for member in tar:
+                path = _checked_name(member.name, name)
+                if path in seen and not member.isdir():
+                    raise _bad(name, f"has {path} twice")
+                seen.add(path)
+                total += max(member.size, 0)
+                if len(seen) > MEMBERS or total > TOTAL_BYTES or member.size < 0:
+                    raise _bad(name, "is larger than the limits")
+                _place(tar, member, folder, path, name)
+    except (tarfile.TarError, EOFError, UnicodeError, ValueError) as error:
+        raise _bad(name, f"cannot be read: {error}") from error
+
+
+def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, path: str, name: str) -> None:
+    target = folder / path
+    _refuse_links_above(target.parent, folder, path, name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if member.isdir():
+        target.mkdir(exist_ok=True)
+    elif member.isreg():
+        stream = tar.extractfile(member)
+        assert stream is not None
+        with target.open("xb") as out:
+            shutil.copyfileobj(stream, out, 1 << 20)
+        target.chmod(0o755 if member.mode & 0o100 else 0o644)
+    elif member.issym():
+        if member.linkname.startswith("/") or _leaves(PurePosixPath(path).parent / member.linkname):
+            raise _bad(name, f"has a link out of itself: {path}")
+        target.symlink_to(member.linkname)
+    elif member.islnk():
+        source = folder / _checked_name(member.linkname, name)
+        _refuse_links_above(source.parent, folder, path, name)
+        if source.is_symlink() or not source.is_file():
+            raise _bad(name, f"has a hard link to what is not there: {path}")
+        os.link(source, target)
+    else:
+        raise _bad(name, f"has a member that is neither file, folder nor link: {path}")
+
+
+def _refuse_links_above(folder: Path, root: Path, path: str, name: str) -> None:
+    while folder != root:
+        if folder.is_symlink():
+            raise _bad(name, f"writes through a link: {path}")
+        folder = folder.parent
+
+
+def _checked_name(text: str, name: str) -> str:
+    path = PurePosixPath(text)
+    odd = "\\" in text or "\0" in text or len(text.encode()) > PATH_BYTES
+    if path.is_absolute() or ".." in path.parts or odd or not path.parts:
+        raise _bad(name, f"has a member with a bad path: {text!r}")
+    return str(path)
+
+
+def _leaves(path: PurePosixPath) -> bool:
+    depth = 0
+    for part in path.parts:
+        depth += -1 if part == ".." else 1
+        if depth < 1:
+            return True
+    return False
+
+
+@contextmanager
+def _plain(blob: Path) -> Iterator[IO[bytes]]:
+    with blob.open("rb") as stream:
+        magic = stream.read(4)
+        stream.seek(0)
+        if magic[:2] == b"\x1f\x8b":
+            import gzip
+
+            with gzip.open(stream) as plain:
+                yield plain  # type: ignore[misc]
+        elif magic == b"\x28\xb5\x2f\xfd":
+            import zstandard
+
+            with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(stream) as plain:
+                yield plain
+        else:
+            raise ValueError("neither gzip nor zstd")
+
+
+def _bad(name: str, what: str) -> IntegrityError:
+    return IntegrityError(f"{name} {what}", reference="bad-archive")

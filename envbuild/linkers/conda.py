@@ -1,0 +1,178 @@
+"""Conda packages into a prefix, by py-rattler, offline, from verified blobs.
+
+rattler takes records whose addresses are files, and wants a package's suffix there, so each blob gets a symbolic link
+``<sha256>.conda`` in the engine's cache folder: a place that stays the same, for rattler's cache knows a package by
+its address too. rattler does not check the digest of a local file: ``context.blob`` has. What it *can* be told wrongly
+is which package those bytes are, so that afterwards each package's own ``info/index.json`` must say what the lock
+says.
+
+Scripts of packages (``post-link`` and the like) are never run; the user is told which exist. Rules of the file: the
+engine runs in a child process (``rattler_process``); ``conda-meta`` is finished by ``conda_meta``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from envbuild.errors import BuildError, IntegrityError, NoSpaceError
+from envbuild.linkers import rattler_process
+from envbuild.linkers.conda_meta import finish_record, write_history
+from envbuild.package import CondaPackage, Platform
+
+if TYPE_CHECKING:
+    from envbuild.derivations import Context
+
+_SCRIPTS = tuple(f"-{moment}.sh" for moment in ("pre-link", "post-link", "pre-unlink"))
+
+CondaInputs = Sequence[tuple[Path, CondaPackage]]
+"""Verified package files with what the lock says about each."""
+
+
+def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platform, context: Context) -> None:
+    """Link packages into a prefix that is not yet at its place.
+
+    Args:
+        packages: At least one; files are verified already.
+        prefix: The folder to fill; it may not exist yet.
+        final: The path that is written into the files.
+        platform: The prefix's platform.
+        context: For the engine's cache, processes and notes.
+
+    Raises:
+        IntegrityError: ``wrong-package`` when a file is another package than the lock says.
+        BuildError: ``link-failed`` with rattler's words.
+        NoSpaceError: The disk is full.
+    """
+    prefix.mkdir(exist_ok=True)
+    records = [record_document(path, package, context) for path, package in packages]
+    alias = run_rattler(records, prefix, final, platform, context)
+    for _, package in packages:
+        found = finish_record(prefix / "conda-meta" / _record_name(package), package, alias)
+        check_identity(Path(found.extracted), package)
+        _tell_scripts(found.files, package, context)
+    write_history(prefix, [package for _, package in packages], alias)
+
+
+def record_document(blob: Path, package: CondaPackage, context: Context) -> dict[str, Any]:
+    """What rattler's child must know of a package, the blob reachable under a name with the right suffix."""
+    link = _named(blob, package, context.engine_cache("rattler") / "by-digest")
+    return {
+        "name": package.name,
+        "version": package.version,
+        "build": package.build,
+        "build_number": package.build_number,
+        "subdir": package.subdir,
+        "noarch": package.noarch,
+        "depends": list(package.depends),
+        "constrains": list(package.constrains),
+        "sha256": package.sha256,
+        "size": package.size,
+        "python_site_packages_path": package.python_site_packages_path,
+        "file": package.file,
+        "url": link.as_uri(),
+        "channel": link.parent.as_uri(),
+    }
+
+
+def _named(blob: Path, package: CondaPackage, folder: Path) -> Path:
+    suffix = ".tar.bz2" if package.file.endswith(".tar.bz2") else ".conda"
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / f"{package.sha256}{suffix}"
+    try:
+        link.symlink_to(blob)
+    except FileExistsError:
+        if str(link.readlink()) != str(blob):
+            fresh = folder / f".{os.getpid()}-{link.name}"
+            fresh.unlink(missing_ok=True)
+            fresh.symlink_to(blob)
+            fresh.replace(link)
+    return link
+
+
+def run_rattler(
+    records: Sequence[dict[str, Any]], prefix: Path, final: Path, platform: Platform, context: Context
+) -> str:
+    """Run the installer in its process.
+
+    Returns:
+        The engine's own default address of named channels, with a slash at its end.
+
+    Raises:
+        BuildError: ``link-failed``. ``NoSpaceError`` when that is the cause.
+    """
+    cache = context.engine_cache("rattler") / "packages"
+    cache.mkdir(parents=True, exist_ok=True)
+    said = rattler_process.run_job(
+        {
+            "cache": str(cache),
+            "prefix": str(prefix),
+            "final": str(final),
+            "platform": platform,
+            "records": list(records),
+        }
+    )
+    if problem := said.get("error"):
+        if "No space left" in problem or "os error 28" in problem:
+            raise NoSpaceError(f"no space while linking into {prefix.parent}", hint="envbuild gc")
+        raise BuildError(f"py-rattler could not link the packages: {problem}", reference="link-failed")
+    return str(said["alias"])
+
+
+def check_identity(extracted: Path, package: CondaPackage) -> None:
+    """The package's own words about itself must be the lock's.
+
+    Args:
+        extracted: The folder that rattler unpacked the package's file to.
+        package: What the lock says.
+
+    Raises:
+        IntegrityError: ``wrong-package``.
+    """
+    try:
+        index = json.loads((extracted / "info" / "index.json").read_bytes())
+        said = (index["name"], index["version"], index["build"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"{package.file} does not say which package it is", reference="wrong-package") from error
+    if said != (package.name, package.version, package.build):
+        raise IntegrityError(
+            f"{package.file} says that it is {' '.join(map(str, said))}, the lock says "
+            f"{package.name} {package.version} {package.build}",
+            reference="wrong-package",
+            hint="envbuild lock",
+        )
+
+
+def _tell_scripts(files: Sequence[str], package: CondaPackage, context: Context) -> None:
+    scripts = [name for name in files if name.startswith("bin/.") and name.endswith(_SCRIPTS)]
+    if scripts:
+        context.note(f"{package.name} {package.version} has scripts that envbuild does not run: {', '.join(scripts)}")
+
+
+def prepare_conda(blob: Path, package: CondaPackage, platform: Platform, context: Context) -> None:
+    """Unpack one package into rattler's cache and check its identity, before the others are there.
+
+    It is linked alone, as a package without Python, into a folder that is thrown away: that is how rattler can be asked
+    to unpack. What rattler finds wrong is left for the link to meet.
+
+    Raises:
+        IntegrityError: ``wrong-package``.
+    """
+    record = record_document(blob, package, context) | {"noarch": None, "python_site_packages_path": None}
+    with context.scratch() as folder:
+        prefix = folder / "alone"
+        prefix.mkdir()
+        try:
+            run_rattler([record], prefix, prefix, platform, context)
+        except BuildError:
+            return
+        noted = prefix / "conda-meta" / _record_name(package)
+        if noted.exists():
+            check_identity(Path(json.loads(noted.read_bytes()).get("extracted_package_dir") or ""), package)
+
+
+def _record_name(package: CondaPackage) -> str:
+    return f"{package.name}-{package.version}-{package.build}.json"

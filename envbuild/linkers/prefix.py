@@ -1,0 +1,170 @@
+"""A prefix: assembled in scratch, moved to its place by one rename.
+
+The order is: the Python (conda packages, an unpacked archive, or a virtual environment on the host's Python), wheels,
+final paths in scripts, the mark that tells pip to keep off (PEP 668), rename. All of it under one lock per prefix, so
+that two processes do the work once; a prefix that is there is never touched.
+
+Rules of the file: engines stand behind their modules; every file system step that can fail becomes an
+``EnvbuildError``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envbuild import faults
+from envbuild.digest import Digest
+from envbuild.errors import BuildError
+from envbuild.linkers.system_floor import check_conda_platform, check_wheel_platform
+from envbuild.package import CondaPackage, InterpreterArchive, Wheel
+
+if TYPE_CHECKING:
+    from envbuild.derivations import Context, HostPython
+    from envbuild.derivations.link import Link
+
+MARK = """[externally-managed]
+Error=This environment was made by envbuild from a lock and is shared, so it is not changed in place.
+ Add the package to the recipe instead, and realize it again:
+
+     envbuild add PACKAGE
+
+ For an environment to experiment in, use: envbuild realize --prefix DIR --writable
+"""
+"""What pip and uv say when asked to install into a prefix (PEP 668)."""
+
+SMALL_WHEEL = 1 << 20
+"""Bytes below which unzipping a wheel ahead costs more than it saves."""
+
+
+def make_prefix(link: Link, final: Path, host: HostPython | None, context: Context) -> tuple[Digest, ...]:
+    """Have the prefix of a link at its place.
+
+    Args:
+        link: The derivation; its packages say what each input is.
+        final: The prefix's path.
+        host: This machine's Python, in host mode.
+        context: For blobs, scratch, locks and engines.
+
+    Returns:
+        The sha256 of each package, in the link's order.
+
+    Raises:
+        IntegrityError: A package is not what the lock says.
+        UnsatisfiableError: A package needs a newer system than the lock assumes.
+        BuildError: An engine failed.
+        NoSpaceError: The disk is full or not writable.
+    """
+    with context.lock(f"prefix-{final.name}"):
+        if not final.is_dir():
+            with context.scratch() as folder:
+                prefix = folder / "prefix"
+                assemble(link, prefix, final, host, context)
+                faults.reach("pre-prefix-rename")
+                context.publish_tree(prefix, final)
+                faults.reach("post-prefix-rename-pre-root")
+    return tuple(item.package.sha256 for item in link.packages)
+
+
+def assemble(link: Link, prefix: Path, final: Path, host: HostPython | None, context: Context) -> None:
+    """Build a whole prefix in a folder, for another path. The folder does not exist yet; its parent is scratch."""
+    if link.conda():
+        from envbuild.linkers import rattler_process
+
+        rattler_process.start()
+    system = dict(link.system)
+    for item in link.packages:
+        _check_platform(item.package, link, system)
+    wheels = _checked_wheels(link, context)
+    _make_python(link, prefix, final, host, context)
+    faults.reach("mid-link")
+    if wheels:
+        from envbuild.linkers.wheels import link_wheels
+
+        if not (prefix / "bin" / "python").exists():
+            raise BuildError("there are wheels to link, but no Python to link them to", reference="no-python")
+        faults.reach("pre-wheels")
+        link_wheels(wheels, prefix, context)
+    if wheels or host is not None:
+        from envbuild.linkers.scripts import finish_scripts
+
+        finish_scripts(prefix, final)
+    mark_managed(prefix)
+    prefix.chmod(0o755)
+
+
+def _make_python(link: Link, prefix: Path, final: Path, host: HostPython | None, context: Context) -> None:
+    archive = link.archive()
+    if link.conda():
+        from envbuild.linkers.conda import link_conda
+
+        packages = [(context.blob(key), package) for key, package in link.conda()]
+        link_conda(packages, prefix, final, link.platform, context)
+    elif archive is not None:
+        from envbuild.linkers.archive import link_archive
+
+        key, package = archive
+        link_archive(context.blob(key), package, prefix, final, context)
+    elif host is not None:
+        from envbuild.linkers.wheels import make_venv
+
+        make_venv(prefix, host.path, link.name, context)
+    else:
+        prefix.mkdir()
+
+
+def _checked_wheels(link: Link, context: Context) -> list[tuple[Path, Wheel]]:
+    from envbuild.linkers.wheel_check import check_wheel
+
+    checked = []
+    for key, wheel in link.wheels():
+        path = context.blob(key)
+        check_wheel(path, wheel, context.engine_cache("checked-wheels"))
+        checked.append((path, wheel))
+    return checked
+
+
+def _check_platform(package: CondaPackage | Wheel | InterpreterArchive, link: Link, system: dict[str, str]) -> None:
+    if isinstance(package, CondaPackage):
+        check_conda_platform(package, link.platform, system)
+    elif isinstance(package, Wheel):
+        check_wheel_platform(package, link.platform, system)
+
+
+def mark_managed(prefix: Path) -> None:
+    """Tell pip and uv that this environment is not theirs to change (PEP 668)."""
+    for library in prefix.glob("lib/python3*"):
+        if library.is_dir() and not library.is_symlink():
+            mark = library / "EXTERNALLY-MANAGED"
+            mark.unlink(missing_ok=True)
+            mark.write_text(MARK, encoding="utf-8")
+            mark.chmod(0o644)
+
+
+def prepare_input(
+    link: Link, key: Digest, package: CondaPackage | Wheel | InterpreterArchive, context: Context
+) -> None:
+    """Check one finished input and let its engine unpack it, while others are still on their way.
+
+    Raises:
+        IntegrityError: The package is not what the lock says.
+        UnsatisfiableError: It needs a newer system than the lock assumes.
+    """
+    _check_platform(package, link, dict(link.system))
+    blob = context.blob(key)
+    faults.reach("mid-prepare")
+    if isinstance(package, CondaPackage):
+        from envbuild.linkers.conda import prepare_conda
+
+        prepare_conda(blob, package, link.platform, context)
+    elif isinstance(package, Wheel):
+        from envbuild.linkers.wheel_check import check_wheel
+        from envbuild.linkers.wheels import unzip_ahead
+
+        check_wheel(blob, package, context.engine_cache("checked-wheels"))
+        if link.interpreter == "host" and link.python and blob.stat().st_size >= SMALL_WHEEL:
+            unzip_ahead(blob, package, context.host_python(link.python).path, context)
+    else:
+        from envbuild.linkers.archive import unpack_once
+
+        unpack_once(blob, package, context)

@@ -1,0 +1,98 @@
+"""The program that drives py-rattler's installer, alone in a process of its own.
+
+After an error rattler's threads go on writing, so that the only safe way to stop it is to end its process. It is run
+as ``python -I -S rattler_child.py SITE`` with ``SITE`` the folder that holds ``rattler``: nothing of the user's
+environment, and no ``.pth`` file, takes part. Jobs come as lines of JSON on standard input, each answered by one line
+on standard output in the order in which they end. When the input ends, so does the process, at once: that is how it
+dies with its parent.
+
+A job::
+
+    {"job": 1, "cache": "…", "prefix": "…", "final": "…", "platform": "…", "records": [{"name", …, "url", "channel"}]}
+
+Rules of the file: imports rattler and the standard library only; decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import threading
+from typing import Any
+
+
+def to_record(document: dict[str, Any]) -> Any:
+    """A repodata record that points at a local file."""
+    from rattler import PackageRecord, RepoDataRecord
+
+    package = PackageRecord(
+        document["name"],
+        document["version"],
+        document["build"],
+        document["build_number"],
+        document["subdir"],
+        None,
+        None,
+        noarch=document["noarch"],
+        depends=document["depends"],
+        constrains=document["constrains"],
+        sha256=bytes.fromhex(document["sha256"]),
+        size=document["size"],
+        python_site_packages_path=document["python_site_packages_path"],
+    )
+    return RepoDataRecord(package, document["file"], document["url"], document["channel"])
+
+
+async def link(job: dict[str, Any]) -> None:
+    """Put the job's packages into its prefix, the final path written into the files; no script of a package runs."""
+    from rattler import install
+    from rattler.package_cache import PackageCache
+    from rattler.platform import Subdir
+
+    await install(
+        [to_record(record) for record in job["records"]],
+        job["prefix"],
+        installed_packages=[],
+        platform=Subdir(job["platform"]),
+        execute_link_scripts=False,
+        show_progress=False,
+        alternative_target_prefix=job["final"],
+        package_cache=PackageCache(job["cache"]).with_cached_origin(),
+    )
+
+
+async def serve(job: dict[str, Any], alias: str) -> None:
+    """Do one job and answer it; whatever goes wrong, the parent learns it in words."""
+    said: dict[str, Any] = {"job": job["job"], "alias": alias}
+    try:
+        await link(job)
+    except BaseException as error:
+        said["error"] = f"{type(error).__name__}: {error}"
+    os.write(1, json.dumps(said).encode() + b"\n")
+
+
+def read_jobs(loop: asyncio.AbstractEventLoop, alias: str) -> None:
+    """Hand each line of the input to the loop; end with the input."""
+    running = set()
+    for line in sys.stdin.buffer:
+        future = asyncio.run_coroutine_threadsafe(serve(json.loads(line), alias), loop)
+        running.add(future)
+        future.add_done_callback(running.discard)
+    os._exit(0)
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    sys.path.append(sys.argv[1])
+    from rattler import Channel
+
+    alias = (Channel("name").base_url or "").removesuffix("/").removesuffix("name")
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=read_jobs, args=(loop, alias), daemon=True).start()
+    loop.run_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""This process's py-rattler child: started when first needed, shared by all jobs, ended with this process.
+
+Starting Python and importing rattler takes 0.1 s, which is most of a warm link; so one child serves all jobs, and it
+is started before its first job is ready. After a job that failed the child is ended before the caller hears of it, for
+rattler's threads would go on writing into a folder that is about to be removed; jobs of others that were in it are
+sent again, once.
+
+Rules of the file: the only place that holds state beyond a call, all of it in ``_Child`` and behind one lock.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib.util
+import itertools
+import json
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from envbuild.errors import BuildError
+
+
+class _Ended(Exception):  # noqa: N818  an event, not an error
+    """The child ended before it answered."""
+
+
+class _Child:
+    """One running child and the jobs that it owes an answer."""
+
+    def __init__(self) -> None:
+        found = importlib.util.find_spec("rattler")
+        if found is None or found.origin is None:
+            raise BuildError("py-rattler is not installed", reference="link-failed", hint="pip install py-rattler")
+        site = str(Path(found.origin).parent.parent)
+        program = str(Path(__file__).with_name("rattler_child.py"))
+        self.pending: dict[int, Future[dict[str, Any]]] = {}
+        self.lock = threading.Lock()
+        self.open = True
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-B", program, site],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={},
+            start_new_session=True,
+        )
+        threading.Thread(target=self._read, name="rattler-answers", daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            answer = json.loads(line)
+            with self.lock:
+                future = self.pending.pop(answer["job"], None)
+            if future is not None:
+                future.set_result(answer)
+        with self.lock:
+            self.open = False
+            left, self.pending = list(self.pending.values()), {}
+        for future in left:
+            future.set_exception(_Ended())
+
+    def submit(self, number: int, job: dict[str, Any]) -> Future[dict[str, Any]]:
+        future: Future[dict[str, Any]] = Future()
+        line = json.dumps({"job": number, **job}).encode() + b"\n"
+        with self.lock:
+            if not self.open:
+                future.set_exception(_Ended())
+                return future
+            self.pending[number] = future
+            assert self.process.stdin is not None
+            try:
+                self.process.stdin.write(line)
+                self.process.stdin.flush()
+            except OSError:
+                self.pending.pop(number, None)
+                future.set_exception(_Ended())
+        return future
+
+    def end(self) -> None:
+        """Kill it and wait, so that nothing writes any more."""
+        self.process.kill()
+        self.process.wait()
+        with contextlib.suppress(OSError):
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+
+
+_guard = threading.Lock()
+_numbers = itertools.count(1)
+_current: _Child | None = None
+
+
+def start() -> None:
+    """Have a child running, so that its imports overlap with what the caller does next."""
+    _child()
+
+
+def _child() -> _Child:
+    global _current
+    with _guard:
+        if _current is None or not _current.open:
+            _current = _Child()
+        return _current
+
+
+def end() -> None:
+    """End the child, if there is one; the next job starts another."""
+    global _current
+    with _guard:
+        child, _current = _current, None
+    if child is not None:
+        child.end()
+
+
+atexit.register(end)
+
+
+def run_job(job: dict[str, Any]) -> dict[str, Any]:
+    """Do one job and give its answer; the child is ended first when the answer holds an ``error``.
+
+    Raises:
+        BuildError: ``link-failed`` when the child dies twice without an answer.
+    """
+    for _ in range(2):
+        child = _child()
+        try:
+            answer = child.submit(next(_numbers), job).result()
+        except _Ended:
+            child.end()
+            continue
+        if "error" in answer:
+            child.end()
+        return answer
+    raise BuildError("py-rattler's process ended without an answer", reference="link-failed")

@@ -1,0 +1,136 @@
+"""Wheels into a prefix, by uv, offline, from verified blobs.
+
+uv is given a ``pylock.toml`` whose wheels are the blobs themselves (``name``, ``path``, ``hashes``): it needs no
+index, copies no wheel, and leaves no ``direct_url.json``. It unzips each wheel once into its cache, known by path and
+change time: a blob must never be hard-linked, or it is unzipped again. ``uv pip sync`` is never used, for it would
+remove what conda put there.
+
+uv leaves a note about its cache (``uv_cache.json``) with a time in it; it goes, with its line of ``RECORD``, or two
+links of one lock would differ. No bytecode is compiled: for a science stack that alone takes longer than everything
+else.
+
+Rules of the file: uv runs through ``context.run`` and takes no setting from the user's machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envbuild.errors import BuildError, IntegrityError, NoSpaceError
+from envbuild.linkers.record import edit_record
+from envbuild.package import Wheel
+
+if TYPE_CHECKING:
+    from envbuild.derivations import Context
+
+WheelInputs = Sequence[tuple[Path, Wheel]]
+"""Verified wheel files with what the lock says about each."""
+
+
+def make_venv(prefix: Path, python: str, name: str, context: Context) -> None:
+    """A virtual environment on a Python of this machine; its scripts still hold this path.
+
+    Args:
+        prefix: The folder to make.
+        python: The executable, by its real path.
+        name: Shown in the prompt.
+        context: For processes.
+
+    Raises:
+        BuildError: ``link-failed`` with uv's words.
+    """
+    _uv(["venv", "--python", python, "--prompt", name, str(prefix)], context, prefix.parent)
+
+
+def link_wheels(wheels: WheelInputs, prefix: Path, context: Context) -> None:
+    """Install wheels into a prefix that has a Python, whatever kind it is.
+
+    Args:
+        wheels: At least one; files are verified and checked already.
+        prefix: Has ``bin/python``.
+        context: For uv's cache and processes.
+
+    Raises:
+        IntegrityError: ``wrong-package`` when uv finds that a file is not what its name says.
+        BuildError: ``link-failed`` with uv's words.
+    """
+    lock = prefix.parent / "pylock.toml"
+    lock.write_text(pylock(wheels), encoding="utf-8")
+    python = str(prefix / "bin" / "python")
+    options = ["--no-deps", "--break-system-packages", "--python", python, "-r", str(lock)]
+    _uv(["pip", "install", *options], context, prefix.parent)
+    asked = {wheel.name for _, wheel in wheels if wheel.asked}
+    for note in prefix.glob("lib/python*/site-packages/*.dist-info/uv_cache.json"):
+        _finish_distribution(note, asked)
+
+
+def _finish_distribution(note: Path, asked: set[str]) -> None:
+    folder = note.parent
+    note.unlink()
+    gone = [f"{folder.name}/uv_cache.json"]
+    name = folder.name.split("-", 1)[0].replace("_", "-").replace(".", "-").lower()
+    requested = folder / "REQUESTED"
+    if name not in asked and requested.exists():
+        requested.unlink()
+        gone.append(f"{folder.name}/REQUESTED")
+    edit_record(folder / "RECORD", gone=gone)
+
+
+def pylock(wheels: WheelInputs) -> str:
+    """The lock file that tells uv which local file is which wheel. JSON's strings are TOML's."""
+    lines = ['lock-version = "1.0"', 'created-by = "envbuild"']
+    for path, wheel in wheels:
+        lines += ["", "[[packages]]", f"name = {_text(wheel.name)}", f"version = {_text(wheel.version)}"]
+        hashes = f"{{ sha256 = {_text(wheel.sha256)} }}"
+        lines.append(f"wheels = [{{ name = {_text(wheel.file)}, path = {_text(str(path))}, hashes = {hashes} }}]")
+    return "\n".join(lines) + "\n"
+
+
+def _text(value: str) -> str:
+    return json.dumps(value)
+
+
+def unzip_ahead(blob: Path, wheel: Wheel, python: str, context: Context) -> None:
+    """Have uv unzip one wheel into its cache, by linking it into a folder that is thrown away.
+
+    Args:
+        blob: The verified file.
+        wheel: What the lock says.
+        python: Any Python of the right series; uv asks it for its tags.
+        context: For uv's cache, scratch and processes.
+    """
+    with context.scratch() as folder:
+        lock = folder / "pylock.toml"
+        lock.write_text(pylock([(blob, wheel)]), encoding="utf-8")
+        target = ["--target", str(folder / "alone"), "--link-mode", "symlink"]
+        argv = uv_command(["pip", "install", "--no-deps", "--python", python, *target, "-r", str(lock)], context)
+        context.run(argv, env=_environment(context), cwd=folder)
+
+
+def uv_command(arguments: Sequence[str], context: Context) -> list[str]:
+    """The command of uv with the options that shut out index, network and the machine's settings."""
+    from uv import find_uv_bin
+
+    quiet = ["--quiet", "--no-progress", "--color", "never"]
+    closed = ["--offline", "--no-config", "--no-python-downloads", "--cache-dir", str(context.engine_cache("uv"))]
+    return [os.fspath(find_uv_bin()), *arguments, *quiet, *closed]
+
+
+def _environment(context: Context) -> Mapping[str, str]:
+    return {"UV_COMPILE_BYTECODE": "0", "UV_NO_ENV_FILE": "1", "UV_KEYRING_PROVIDER": "disabled"}
+
+
+def _uv(arguments: Sequence[str], context: Context, folder: Path) -> None:
+    done = context.run(uv_command(arguments, context), env=_environment(context), cwd=folder)
+    if done.returncode == 0:
+        return
+    said = " ".join(done.tail.split())
+    if "No space left" in said:
+        raise NoSpaceError(f"no space while linking into {folder}", hint="envbuild gc")
+    if "Hash mismatch" in said or "invalid wheel" in said.lower() or "does not match" in said:
+        raise IntegrityError(f"uv refuses a wheel: {said}", reference="wrong-package")
+    raise BuildError(f"uv could not link the wheels: {said}", reference="link-failed")
