@@ -26,11 +26,12 @@ from typing import Any
 def to_record(document: dict[str, Any]) -> Any:
     """A repodata record that points at a local file."""
     from rattler import PackageRecord, RepoDataRecord
+    from rattler.package.build_string import BuildString
 
     package = PackageRecord(
         document["name"],
         document["version"],
-        document["build"],
+        BuildString.new_unchecked(document["build"]),
         document["build_number"],
         document["subdir"],
         None,
