@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from envbuild.digest import Digest
+from envbuild.graph import Graph
+from envbuild.plan import Job, Plan, estimate
+from tests.toy import Toy
+
+OUT: dict = {}
+
+
+def fetch(name: str, size: int | None = None) -> Toy:
+    return Toy(name=name, kind="fetch", size=size, purity="fixed")
+
+
+def link(*inputs: Toy, name: str = "prefix") -> Toy:
+    return Toy(name=name, kind="link", inputs=tuple(each.key for each in inputs))
+
+
+def labels(jobs) -> list[str]:
+    return [f"{job.phase} {job.derivation.label}" for job in jobs]
+
+
+def run_one(plan: Plan, job: Job) -> None:
+    plan.started(job)
+    plan.finished(job, OUT)
+
+
+def test_nothing_is_needed_when_the_target_is_known():
+    a, b = fetch("a"), fetch("b")
+    prefix = link(a, b)
+    plan = Plan(Graph([a, b, prefix]), {prefix.key: OUT})
+    assert plan.over
+    assert plan.succeeded
+    assert plan.hits == (prefix.key,)
+    assert plan.needed == ()
+    assert plan.ready() == ()
+
+
+def test_inputs_of_hits_are_not_needed():
+    source = fetch("source")
+    wheel = Toy(name="wheel", kind="build-wheel", inputs=(source.key,))
+    prefix = link(wheel)
+    plan = Plan(Graph([source, wheel, prefix]), {wheel.key: OUT})
+    assert plan.needed == (prefix.key,)
+    assert plan.hits == (wheel.key,)
+    assert source.key not in plan.outputs
+
+
+def test_a_link_waits_for_all_its_inputs():
+    a, b = fetch("a"), fetch("b")
+    prefix = link(a, b)
+    plan = Plan(Graph([a, b, prefix]), {})
+    first, second = plan.ready()
+    run_one(plan, first)
+    assert labels(plan.ready()) == labels([second])
+    run_one(plan, second)
+    assert labels(plan.ready()) == ["realise prefix"]
+    assert set(plan.inputs(plan.ready()[0])) == {a.key, b.key}
+    run_one(plan, plan.ready()[0])
+    assert plan.over
+    assert plan.succeeded
+
+
+def test_the_longest_chain_comes_first():
+    small, big = fetch("small", 1_000), fetch("big", 500_000_000)
+    prefix = link(small, big)
+    assert labels(Plan(Graph([small, big, prefix]), {}).ready()) == ["realise big", "realise small"]
+    remembered = Plan(Graph([small, big, prefix]), {}, {small.key: 10**6})
+    assert labels(remembered.ready()) == ["realise small", "realise big"]
+
+
+def test_what_a_long_build_needs_comes_before_a_bigger_download():
+    source, data = fetch("source", 1_000), fetch("data", 100_000_000)
+    wheel = Toy(name="wheel", kind="build-wheel", inputs=(source.key,))
+    prefix = link(data, wheel)
+    assert labels(Plan(Graph([data, source, wheel, prefix]), {}).ready()) == ["realise source", "realise data"]
+
+
+def test_ready_keeps_to_lane_and_limit_and_asks_twice_alike():
+    fetches = [fetch(str(index), index * 10**6) for index in range(5)]
+    solve = Toy(name="solve", kind="solve")
+    plan = Plan(Graph([*fetches, solve]), {})
+    assert labels(plan.ready("io", 2)) == ["realise 4", "realise 3"]
+    assert plan.ready("io", 2) == plan.ready("io", 2)
+    assert labels(plan.ready("cpu")) == ["realise solve"]
+    plan.started(plan.ready("io", 1)[0])
+    assert labels(plan.ready("io", 2)) == ["realise 3", "realise 2"]
+
+
+def test_an_input_is_prepared_as_soon_as_it_is_done_and_the_link_waits():
+    a, b = fetch("a"), fetch("b")
+    prefix = link(a, b)
+    plan = Plan(Graph([a, b, prefix]), {}, prepared_kinds={"link"})
+    job_a, job_b = sorted(plan.ready(), key=lambda job: job.derivation.label)
+    plan.started(job_b)
+    run_one(plan, job_a)
+    prepare = plan.ready()[0]
+    assert (prepare.phase, prepare.input, prepare.key) == ("prepare", a.key, prefix.key)
+    assert set(plan.inputs(prepare)) == {a.key}
+    plan.started(prepare)
+    plan.finished(job_b, OUT)
+    assert [job.input for job in plan.ready()] == [b.key]
+    run_one(plan, plan.ready()[0])
+    assert plan.ready() == ()
+    plan.finished(prepare, OUT)
+    assert labels(plan.ready()) == ["realise prefix"]
+
+
+def test_a_known_input_is_prepared_too():
+    a = fetch("a")
+    prefix = link(a)
+    plan = Plan(Graph([a, prefix]), {a.key: OUT}, prepared_kinds={"link"})
+    assert labels(plan.ready()) == ["prepare prefix"]
+    run_one(plan, plan.ready()[0])
+    assert labels(plan.ready()) == ["realise prefix"]
+
+
+def test_an_input_of_two_links_is_fetched_once_and_prepared_for_each():
+    a = fetch("a")
+    one, two = link(a, name="one"), link(a, name="two")
+    plan = Plan(Graph([a, one, two]), {}, prepared_kinds={"link"})
+    (job,) = plan.ready()
+    run_one(plan, job)
+    assert sorted(labels(plan.ready())) == ["prepare one", "prepare two"]
+
+
+def test_a_failure_ends_the_offering():
+    a, b = fetch("a"), fetch("b")
+    plan = Plan(Graph([a, b, link(a, b)]), {})
+    first, second = plan.ready()
+    plan.started(first)
+    plan.failed(first, OSError("no"))
+    assert plan.ready() == ()
+    assert plan.over
+    assert not plan.succeeded
+    assert plan.failures[0].job == first
+    assert second.key not in plan.blocked
+
+
+def test_keep_going_goes_on_with_what_does_not_depend_on_it():
+    a, b = fetch("a"), fetch("b")
+    one, two, both = link(a, name="one"), link(b, name="two"), link(a, b, name="both")
+    plan = Plan(Graph([a, b, one, two, both]), {}, keep_going=True, prepared_kinds={"link"})
+    job_a, job_b = sorted(plan.ready(), key=lambda job: job.derivation.label)
+    plan.started(job_a)
+    plan.failed(job_a, OSError("no"))
+    assert plan.blocked == {one.key: a.key, both.key: a.key}
+    run_one(plan, job_b)
+    assert labels(plan.ready()) == ["prepare two"]
+    run_one(plan, plan.ready()[0])
+    run_one(plan, plan.ready()[0])
+    assert plan.over
+    assert two.key in plan.outputs
+
+
+def test_a_failed_preparation_fails_its_link_and_takes_back_the_others():
+    a, b = fetch("a"), fetch("b")
+    prefix = link(a, b)
+    plan = Plan(Graph([a, b, prefix]), {a.key: OUT, b.key: OUT}, prepared_kinds={"link"}, keep_going=True)
+    first, _ = plan.ready()
+    plan.started(first)
+    plan.failed(first, OSError("corrupt"))
+    assert plan.ready() == ()
+    assert plan.over
+    assert [failure.job.key for failure in plan.failures] == [prefix.key]
+
+
+def test_events_out_of_turn_are_refused():
+    a = fetch("a")
+    prefix = link(a)
+    plan = Plan(Graph([a, prefix]), {})
+    early = Job(key=prefix.key, derivation=prefix)
+    with pytest.raises(ValueError, match="not ready"):
+        plan.started(early)
+    (job,) = plan.ready()
+    with pytest.raises(ValueError, match="not running"):
+        plan.finished(job, OUT)
+    run_one(plan, job)
+    with pytest.raises(ValueError, match="not ready"):
+        plan.started(job)
+    with pytest.raises(KeyError):
+        plan.inputs(Job(key=prefix.key, phase="prepare", input=prefix.key, derivation=prefix))
+
+
+def test_the_summary_says_what_it_will_cost():
+    a, b, c = fetch("a", 1_000_000), fetch("b"), fetch("c", 7)
+    prefix = link(a, b, c)
+    summary = Plan(Graph([a, b, c, prefix]), {c.key: OUT}).summary()
+    assert (summary.hits, summary.needed) == (1, (("fetch", 2), ("link", 1)))
+    assert (summary.fetch_bytes, summary.unknown_sizes) == (1_000_000, 1)
+    assert summary.milliseconds == estimate(a) + estimate(prefix)
+
+
+def test_estimates_grow_with_size():
+    assert estimate(fetch("a", 10**9)) > estimate(fetch("a", 10**6)) > 0
+    assert estimate(Toy(name="x", kind="another")) > 0
+
+
+def test_a_deep_chain_is_planned_and_blocked_without_recursion():
+    keys = [Digest(f"{index:064x}") for index in range(10_000)]
+    chain = [Toy(name=key, given_key=key, inputs=tuple(keys[index - 1 : index])) for index, key in enumerate(keys)]
+    plan = Plan(Graph(chain), {}, keep_going=True)
+    (job,) = plan.ready()
+    plan.started(job)
+    plan.failed(job, OSError("no"))
+    assert len(plan.blocked) == 9_999
+    assert plan.over
+
+
+@st.composite
+def runs(draw):
+    """A graph, what is known, which kinds prepare, which jobs fail, and how jobs interleave."""
+    shape = draw(st.lists(st.lists(st.integers(0, 20), max_size=4), min_size=1, max_size=14))
+    keys = [Digest(f"{index:064x}") for index in range(len(shape))]
+    kinds = draw(st.lists(st.sampled_from(["fetch", "link", "toy"]), min_size=len(shape), max_size=len(shape)))
+    nodes = [
+        Toy(
+            name=str(index),
+            given_key=keys[index],
+            kind=kinds[index],
+            inputs=tuple(keys[each % index] for each in needed) if index else (),
+            size=index * 1_000_000,
+        )
+        for index, needed in enumerate(shape)
+    ]
+    targets = draw(st.lists(st.sampled_from(keys), max_size=3)) or None
+    known = draw(st.sets(st.sampled_from(keys), max_size=4))
+    failing = draw(st.sets(st.tuples(st.sampled_from(keys), st.sampled_from(["prepare", "realise"])), max_size=3))
+    return Graph(nodes, targets), known, failing, draw(st.booleans()), draw(st.randoms(use_true_random=False))
+
+
+def demanded(graph: Graph, known: set[Digest]) -> set[Digest]:
+    """The definition, written naively: targets that are not known, and the inputs of what is needed."""
+    needed: set[Digest] = set()
+    todo = [key for key in graph.targets if key not in known]
+    while todo:
+        key = todo.pop()
+        if key not in needed:
+            needed.add(key)
+            todo += [each for each in graph.inputs(key) if each not in known]
+    return needed
+
+
+@settings(max_examples=300, deadline=None)
+@given(runs())
+def test_any_interleaving_runs_each_needed_job_once_after_its_inputs(case):
+    graph, known, failing, keep_going, random = case
+    plan = Plan(graph, dict.fromkeys(known, OUT), prepared_kinds={"link"}, keep_going=keep_going)
+    needed = demanded(graph, known)
+    assert set(plan.needed) == needed
+    assert set(plan.hits) <= known
+
+    ran: list[Job] = []
+    running: list[Job] = []
+    complete = set(known)
+    prepared: set[tuple[Digest, Digest]] = set()
+    broken: set[Digest] = set()
+    for _ in range(10_000):
+        ready = plan.ready()
+        if ready and (not running or random.random() < 0.5):
+            job = random.choice(ready)
+            if job.input is None:
+                assert set(graph.inputs(job.key)) <= complete
+                if job.derivation.kind == "link":
+                    assert all((job.key, each) in prepared for each in graph.inputs(job.key))
+            else:
+                assert job.input in complete
+            assert not any(_leads(graph, bad, job.key, known) for bad in broken)
+            plan.started(job)
+            running.append(job)
+            ran.append(job)
+        elif running:
+            job = running.pop(random.randrange(len(running)))
+            if (job.key, job.phase) in failing:
+                plan.failed(job, OSError("no"))
+                broken.add(job.key)
+            else:
+                plan.finished(job, OUT)
+                if job.input is None:
+                    complete.add(job.key)
+                else:
+                    prepared.add((job.key, job.input))
+        else:
+            break
+    assert plan.over
+    assert len(ran) == len(set(ran))
+    assert {job.key for job in ran} <= needed
+
+    done = {job.key for job in ran if job.input is None} - broken
+    assert done == set(plan.outputs) - known
+    lost = {key for key in needed if any(_leads(graph, bad, key, known) for bad in broken)}
+    assert set(plan.blocked) <= lost
+    assert set(plan.blocked) | broken == lost
+    if keep_going:
+        assert done == needed - lost
+    if not broken:
+        assert plan.succeeded
+        assert done == needed
+        pairs = {(key, each) for key in needed if graph[key].kind == "link" for each in graph.inputs(key)}
+        assert prepared == pairs
+
+
+def _leads(graph: Graph, start: Digest, end: Digest, known: set[Digest]) -> bool:
+    """Whether a failure of ``start`` reaches ``end`` through derivations that are not known."""
+    todo, seen = [start], set()
+    while todo:
+        key = todo.pop()
+        if key == end:
+            return True
+        if key not in seen:
+            seen.add(key)
+            todo += [user for user in graph.users(key) if user not in known]
+    return False
