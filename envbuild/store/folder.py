@@ -1,0 +1,272 @@
+"""A store in a folder: the local store of every user, and shared ones on a disk.
+
+The layout is that of ``envbuild.store``; ``tmp/`` beside it holds files on their way in. Blobs are 0444, published by
+``envbuild.publish``. A blob's *name* is all that ``known`` and ``path`` look at: who uses the bytes reads them through
+``envbuild.store.verified``. Records are strict JSON: one with an unknown shape, duplicate keys or a foreign key inside
+is no record (None), is said once, and its work is done anew.
+
+Rules of the file: nothing is overwritten; nothing but names made from digests and kinds becomes a path.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from envbuild.derivations import KINDS, Output
+from envbuild.digest import Digest
+from envbuild.errors import IntegrityError, StaleError
+from envbuild.package import Platform
+from envbuild.publish import Durability, Incoming, copy_into, make_folder, publish_bytes
+from envbuild.store import STORE_FORMAT, Put, Result
+
+_HEX64 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderStore:
+    """The two halves of a store in a folder, and the folder for files on their way in."""
+
+    path: Path
+    blobs: FolderBlobs
+    results: FolderResults
+
+    @property
+    def incoming(self) -> Path:
+        """Where temporary files go: on the file system of the blobs."""
+        return self.path / "tmp"
+
+
+def open_store(
+    path: Path, *, durability: Durability = "safe", note: Callable[[str], None] = lambda _: None
+) -> FolderStore:
+    """The store in a folder, made when there is none.
+
+    Args:
+        path: Absolute.
+        durability: Whether publishing waits for the disk.
+        note: Told once about each record that cannot be read.
+
+    Raises:
+        StaleError: ``store-format`` when a newer envbuild made it: what one does not know, one does not write.
+        NoSpaceError: When it cannot be made.
+    """
+    format_file = path / "format.json"
+    try:
+        found = json.loads(format_file.read_bytes())
+    except FileNotFoundError:
+        make_folder(path, durability, 0o700)
+        publish_bytes(json.dumps({"format": STORE_FORMAT}).encode() + b"\n", format_file, path / "tmp", durability)
+        found = {"format": STORE_FORMAT}
+    except ValueError:
+        found = None
+    if found != {"format": STORE_FORMAT}:
+        raise StaleError(
+            f"{format_file} is not of format {STORE_FORMAT}: another version of envbuild made this store",
+            reference="store-format",
+            hint="use that version, or set ENVBUILD_HOME to another folder",
+        )
+    return FolderStore(
+        path=path,
+        blobs=FolderBlobs(path, durability=durability),
+        results=FolderResults(path, durability=durability, note=note),
+    )
+
+
+class FolderBlobs:
+    """Blobs in a folder; implements ``envbuild.store.Blobs``."""
+
+    def __init__(self, root: Path, *, durability: Durability = "safe") -> None:
+        self._root = root / "blobs" / "sha256"
+        self._incoming = root / "tmp"
+        self._durability = durability
+
+    def name(self, digest: Digest) -> Path:
+        """Where a blob is, or would be."""
+        return self._root / digest[:2] / digest
+
+    def known(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Which of these are here, by name alone."""
+        return {digest for digest in digests if self.path(digest) is not None}
+
+    def path(self, digest: Digest) -> Path | None:
+        """The file of a blob, or None. A symbolic link is not a blob."""
+        path = self.name(digest)
+        return path if path.is_file() and not path.is_symlink() else None
+
+    def put(self, path: Path, digest: Digest) -> Put:
+        """Copy a file in and publish it; the copy is what is hashed.
+
+        Raises:
+            IntegrityError: When its bytes are not those of ``digest``.
+            NoSpaceError: When it does not fit.
+        """
+        if self.path(digest) is not None:
+            return "exists"
+        with Incoming(self._incoming, path.stat().st_size) as incoming:
+            copy_into(incoming, path)
+            return self.adopt(incoming, digest)
+
+    def adopt(self, incoming: Incoming, digest: Digest) -> Put:
+        """Publish a temporary file that was hashed while it was written.
+
+        Raises:
+            IntegrityError: ``wrong-hash``, with what was expected and what was found.
+        """
+        if incoming.digest != digest:
+            raise IntegrityError(
+                f"expected sha256 {digest}, got {incoming.digest} ({incoming.size} bytes)", reference="wrong-hash"
+            )
+        return "created" if incoming.publish(self.name(digest), self._durability) else "exists"
+
+    def delete(self, digest: Digest) -> None:
+        """Forget a blob; absent is fine. A symbolic link goes, never its target."""
+        with suppress(FileNotFoundError):
+            self.name(digest).unlink()
+
+    def list(self) -> Iterator[tuple[Digest, int, float]]:
+        """Every blob with its size in bytes and its modification time. Names that are not digests are left alone."""
+        for folder in sorted(_folders(self._root)):
+            for path in sorted(folder.iterdir()):
+                if _HEX64.fullmatch(path.name) and path.name[:2] == folder.name:
+                    with suppress(FileNotFoundError):
+                        state = path.lstat()
+                        yield Digest(path.name), state.st_size, state.st_mtime
+
+
+class FolderResults:
+    """Records in a folder; implements ``envbuild.store.Results``."""
+
+    def __init__(
+        self, root: Path, *, durability: Durability = "safe", note: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._root = root / "results"
+        self._incoming = root / "tmp"
+        self._durability = durability
+        self._note = note
+        self._said: set[Path] = set()
+
+    def name(self, kind: str, key: Digest) -> Path:
+        """Where a record is, or would be.
+
+        Raises:
+            KeyError: For a kind that is not registered.
+        """
+        if kind not in KINDS:
+            raise KeyError(kind)
+        return self._root / kind / key[:2] / f"{key}.json"
+
+    def known(self, kind: str, keys: Iterable[Digest]) -> set[Digest]:
+        """Which of these are recorded, by name alone."""
+        return {key for key in keys if self.name(kind, key).is_file()}
+
+    def get(self, kind: str, key: Digest) -> Result | None:
+        """One record; None when there is none, or when it cannot be read (said once)."""
+        path = self.name(kind, key)
+        try:
+            data = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            result = result_from_bytes(data)
+            if (result.kind, result.key) == (kind, key):
+                return result
+            problem = "it is the record of something else"
+        except (ValueError, KeyError, TypeError) as error:
+            problem = str(error)
+        if path not in self._said:
+            self._said.add(path)
+            self._note(f"{path} is not a record ({problem}); its work is done again")
+        return None
+
+    def put(self, result: Result) -> Put:
+        """Record it unless a readable record is there; one that cannot be read makes way.
+
+        Raises:
+            NoSpaceError: When it does not fit.
+        """
+        path = self.name(result.kind, result.key)
+        if path.exists() and self.get(result.kind, result.key) is None:
+            self.delete(result.kind, result.key)
+        created = publish_bytes(result_to_bytes(result), path, self._incoming, self._durability)
+        return "created" if created else "exists"
+
+    def delete(self, kind: str, key: Digest) -> None:
+        """Forget a record; absent is fine."""
+        with suppress(FileNotFoundError):
+            self.name(kind, key).unlink()
+
+    def list(self, kind: str) -> Iterator[Digest]:
+        """Every key of a kind."""
+        for folder in sorted(_folders(self._root / kind)):
+            for path in sorted(folder.iterdir()):
+                if path.suffix == ".json" and _HEX64.fullmatch(path.stem):
+                    yield Digest(path.stem)
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    if root.is_dir():
+        yield from (path for path in root.iterdir() if len(path.name) == 2 and path.is_dir() and not path.is_symlink())
+
+
+def result_to_bytes(result: Result) -> bytes:
+    """A record as stored: JSON with sorted keys and a newline."""
+    tree = {
+        "version": 1,
+        "kind": result.kind,
+        "key": result.key,
+        "outputs": {name: {"sha256": output.sha256, "size": output.size} for name, output in result.outputs},
+        "platform": result.platform,
+        "created": result.created,
+        "milliseconds": result.milliseconds,
+        "builder": result.builder,
+        "notes": list(result.notes),
+    }
+    return json.dumps(tree, sort_keys=True, indent=1).encode() + b"\n"
+
+
+def result_from_bytes(data: bytes) -> Result:
+    """A record from its bytes.
+
+    Raises:
+        ValueError: When it is not a record of version 1, down to every field (KeyError and TypeError likewise).
+    """
+    tree = json.loads(data, object_pairs_hook=_unique)
+    if tree.pop("version") != 1:
+        raise ValueError("unknown version")
+    outputs = []
+    for name, output in tree.pop("outputs").items():
+        if not _HEX64.fullmatch(output["sha256"]) or type(output["size"]) is not int or output["size"] < 0:
+            raise ValueError(f"output {name} is malformed")
+        outputs.append((name, Output(sha256=Digest(output["sha256"]), size=output["size"])))
+    result = Result(
+        kind=_text(tree.pop("kind")),
+        key=Digest(_text(tree.pop("key"))),
+        outputs=tuple(outputs),
+        platform=Platform(_text(tree.pop("platform"))),
+        created=_text(tree.pop("created")),
+        milliseconds=int(tree.pop("milliseconds")),
+        builder=_text(tree.pop("builder")),
+        notes=tuple(_text(note) for note in tree.pop("notes")),
+    )
+    if tree:
+        raise ValueError(f"unknown fields {sorted(tree)}")
+    return result
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
+        raise ValueError("a key stands twice")
+    return tree

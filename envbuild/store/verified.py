@@ -1,0 +1,100 @@
+"""Reading blobs for use: every byte is hashed once in this process before anybody sees its path.
+
+What was verified is remembered by inode, size and modification time, in memory only. A blob that is not what its name
+says (flipped, truncated, replaced) is deleted, said once, and counts as absent, so that the fetch or the work that made
+it mends the store: a bad blob costs time, never a wrong environment. The deletion holds the blob's own lock and looks
+again first, so that it never takes the good bytes that somebody else has just put there.
+
+Rules of the file: a decorator over ``envbuild.store.folder.FolderBlobs``; no healing here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from envbuild.digest import Digest, digest_file, short
+from envbuild.publish import Incoming
+from envbuild.store import Put
+from envbuild.store.folder import FolderBlobs
+
+_Mark = tuple[int, int, int, int]
+
+
+class VerifiedBlobs:
+    """Blobs whose ``path`` is verified.
+
+    Args:
+        blobs: What is read.
+        lock: The lock of one blob among processes.
+        note: Told once about each blob that was dropped.
+    """
+
+    def __init__(
+        self,
+        blobs: FolderBlobs,
+        *,
+        lock: Callable[[Digest], AbstractContextManager[object]],
+        note: Callable[[str], None],
+    ) -> None:
+        self._blobs = blobs
+        self._lock = lock
+        self._note = note
+        self._good: dict[Digest, _Mark] = {}
+        self._guard = threading.Lock()
+
+    def path(self, digest: Digest, *, locked: bool = False) -> Path | None:
+        """The file with exactly these bytes; None when there is none (any more).
+
+        Args:
+            digest: Which blob.
+            locked: True when the caller holds the blob's lock already.
+
+        Raises:
+            LockTimeoutError: When a broken blob's lock is kept too long by another process.
+        """
+        path = self._blobs.path(digest)
+        if path is None or self._is_good(path, digest):
+            return path
+        with nullcontext() if locked else self._lock(digest):
+            path = self._blobs.path(digest)
+            if path is None or self._is_good(path, digest):
+                return path
+            self._blobs.delete(digest)
+        self._note(f"blob {short(digest)} in {path.parent.parent.parent.parent} was damaged; it was dropped")
+        return None
+
+    def adopt(self, incoming: Incoming, digest: Digest) -> Put:
+        """Publish a file that this process has just hashed; it need not be hashed again.
+
+        Raises:
+            IntegrityError: When its bytes are others.
+        """
+        put = self._blobs.adopt(incoming, digest)
+        if put == "created":
+            self._remember(self._blobs.name(digest), digest)
+        return put
+
+    def _is_good(self, path: Path, digest: Digest) -> bool:
+        try:
+            mark = _mark(path)
+            if self._good.get(digest) == mark:
+                return True
+            if digest_file(path) != digest or _mark(path) != mark:
+                return False
+        except OSError:
+            return False
+        with self._guard:
+            self._good[digest] = mark
+        return True
+
+    def _remember(self, path: Path, digest: Digest) -> None:
+        with self._guard:
+            self._good[digest] = _mark(path)
+
+
+def _mark(path: Path) -> _Mark:
+    state = path.stat()
+    return (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
