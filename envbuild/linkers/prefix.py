@@ -162,8 +162,8 @@ def prepare_input(
         from envbuild.linkers.wheels import unzip_ahead
 
         check_wheel(blob, package, context.engine_cache("checked-wheels"))
-        if link.interpreter == "host" and link.python and blob.stat().st_size >= SMALL_WHEEL:
-            unzip_ahead(blob, package, context.host_python(link.python).path, context)
+        if link.python and blob.stat().st_size >= SMALL_WHEEL:
+            unzip_ahead(blob, package, link.python, context)
     else:
         from envbuild.linkers.archive import unpack_once
 

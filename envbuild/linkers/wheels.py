@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +64,7 @@ def link_wheels(wheels: WheelInputs, prefix: Path, context: Context) -> None:
     python = str(prefix / "bin" / "python")
     options = ["--no-deps", "--break-system-packages", "--python", python, "-r", str(lock)]
     _uv(["pip", "install", *options], context, prefix.parent)
+    (prefix / ".lock").unlink(missing_ok=True)  # uv's own, of no use in a prefix that does not change
     asked = {wheel.name for _, wheel in wheels if wheel.asked}
     for note in prefix.glob("lib/python*/site-packages/*.dist-info/uv_cache.json"):
         _finish_distribution(note, asked)
@@ -94,21 +96,27 @@ def _text(value: str) -> str:
     return json.dumps(value)
 
 
-def unzip_ahead(blob: Path, wheel: Wheel, python: str, context: Context) -> None:
+def unzip_ahead(blob: Path, wheel: Wheel, series: str, context: Context) -> None:
     """Have uv unzip one wheel into its cache, by linking it into a folder that is thrown away.
 
     Args:
         blob: The verified file.
         wheel: What the lock says.
-        python: Any Python of the right series; uv asks it for its tags.
+        series: The Python that it is for, ``X.Y``; none of that series needs to be here yet.
         context: For uv's cache, scratch and processes.
     """
     with context.scratch() as folder:
         lock = folder / "pylock.toml"
         lock.write_text(pylock([(blob, wheel)]), encoding="utf-8")
         target = ["--target", str(folder / "alone"), "--link-mode", "symlink"]
-        argv = uv_command(["pip", "install", "--no-deps", "--python", python, *target, "-r", str(lock)], context)
+        python = ["--python", sys.executable, "--python-version", series]
+        argv = uv_command(["pip", "install", "--no-deps", *python, *target, "-r", str(lock)], context)
         context.run(argv, env=_environment(context), cwd=folder)
+
+
+def forget_wheels(names: Sequence[str], context: Context) -> None:
+    """Remove projects from uv's cache, so that their wheels are unzipped anew."""
+    _uv(["cache", "clean", *names], context, context.engine_cache("uv").parent)
 
 
 def uv_command(arguments: Sequence[str], context: Context) -> list[str]:

@@ -1,6 +1,6 @@
 """A context for links alone: the real publishing, locks and processes over a folder, and blobs given by their files.
 
-The whole of ``envbuild.workspace`` is tested with the commands; here a link must get its declared inputs and nothing else.
+The whole of ``envbuild.workspace`` is tested with the commands; here a link gets its declared inputs and nothing else.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def make_link(
     system: tuple[tuple[str, str], ...] = (("__glibc", "2.39"),),
 ) -> tuple[Link, dict[Digest, Path]]:
     """A link and the files of its inputs, by key."""
-    everything = [*packages, *wheels]
+    everything: list[tuple[CondaPackage | Wheel, Path]] = [*packages, *wheels]
     link = Link(
         platform=Platform(this_platform()),
         python=python,
