@@ -56,14 +56,14 @@ def compare(old: Json, new: Json) -> tuple[Reason, ...]:
 
 
 def _compare(path: str, old: Json, new: Json) -> list[Reason]:
-    if type(old) is type(new) and old == new:
-        return []
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         return _mappings(path, old, new)
     if _is_list(old) and _is_list(new):
         assert isinstance(old, Sequence)
         assert isinstance(new, Sequence)
         return _lists(path, old, new)
+    if type(old) is type(new) and old == new:  # true is not 1
+        return []
     return [Reason(path=path, change="changed", old=old, new=new)]
 
 
