@@ -1,0 +1,65 @@
+"""``python -m benchmarks [--quick] [--no-write] [NAMES]``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks.bench import Bench
+from benchmarks.measure import CommandError, Result
+from benchmarks.report import PAGE, page, table
+from tests.support.cache import cache_folder
+
+NAMES = ("noop", "conda_warm", "pypi_realize", "pypi_lock", "derived", "many_recipes")
+
+
+def _run(name: str, quick: bool) -> list[Result]:
+    module = importlib.import_module(f"benchmarks.{name}")
+
+    def say(text: str) -> None:
+        print(f"  {name}: {text}", file=sys.stderr, flush=True)
+
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=cache_folder()))
+    started = time.monotonic()
+    try:
+        with ExitStack() as closing:
+            results: list[Result] = module.run(Bench(folder=folder, quick=quick, closing=closing, say=say))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    say(f"done in {time.monotonic() - started:.0f} s")
+    return results
+
+
+def main() -> int:
+    """Run, print, write; exit 1 when a benchmark failed to run, 10 when a target was missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds; writes nothing")
+    parser.add_argument("--no-write", action="store_true", help="leave docs/performance.md alone")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(NAMES)}")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(NAMES)
+    if unknown:
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    results: list[Result] = []
+    failed = False
+    for name in arguments.names or NAMES:
+        try:
+            results += _run(name, arguments.quick)
+        except (CommandError, LookupError, AssertionError) as error:
+            failed = True
+            print(f"{name} could not be measured: {error}\n", file=sys.stderr)
+    print(table(results))
+    if not (arguments.quick or arguments.no_write or arguments.names or failed):
+        PAGE.write_text(page(results, "full rounds"))
+        print(f"written: {PAGE.name}", file=sys.stderr)
+    return 1 if failed else 10 if any(result.met is False for result in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""The table on the screen, and ``docs/performance.md``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.measure import Result
+from tests.support.cache import CHECKOUT
+from tests.support.wheels import uv
+
+PAGE = CHECKOUT / "docs" / "performance.md"
+
+
+def amount(value: float, of: str) -> str:
+    """Seconds or bytes for a reader."""
+    if of == "peak":
+        return f"{value / 1e6:.0f} MB"
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def figure(result: Result) -> str:
+    """What is held against the target."""
+    return {
+        "ratio": f"{result.figure:.2f}x",
+        "difference": f"{result.figure:+.3f} s",
+        "ms each": f"{result.figure:.1f} ms a recipe",
+        "growth": f"{result.figure:.2f}",
+    }[result.unit]
+
+
+def cells(result: Result) -> list[str]:
+    """One row."""
+    columns = [result.name]
+    for place, side in enumerate(list(result.samples)[:2]):
+        low, high = result.spread(place)
+        spread = f"{amount(low, result.of)} to {amount(high, result.of)}"
+        columns.append(f"{side}: {amount(result.median(place), result.of)} ({spread})")
+    verdict = {None: "", True: "met", False: "MISSED"}[result.met]
+    return [*columns, figure(result), result.target, verdict]
+
+
+def table(results: Sequence[Result]) -> str:
+    """All rows as text for a terminal."""
+    lines = []
+    for result in results:
+        name, ours, theirs, shown, target, verdict = cells(result)
+        lines += [f"{name}", f"    {ours}", f"    {theirs}", f"    {shown}, target {target}: {verdict}", ""]
+    return "\n".join(lines)
+
+
+def machine() -> list[str]:
+    """What this was measured on; no names of machines or people."""
+    model = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        lines = information.read_text().splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if "model name" in line), model)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    uv_version = subprocess.run([uv(), "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("py-rattler", "click")]
+    return [
+        f"- {os.cpu_count()} processors ({model}), {memory:.0f} GB, {platform.system()} {platform.release()}",
+        f"- Python {platform.python_version()}, uv {uv_version}, {', '.join(versions)}",
+        f"- durability: envbuild's default; bytecode compiled beforehand: {not sys.flags.dont_write_bytecode}",
+    ]
+
+
+def page(results: Sequence[Result], rounds: str) -> str:
+    """The Markdown page."""
+    rows = ["| what | envbuild | against | figure | target | |", "|---|---|---|---|---|---|"]
+    rows += ["| " + " | ".join(cells(result)) + " |" for result in results]
+    limits = [f"- **{result.name}.** {result.what_limits}" for result in results if result.what_limits]
+    processor = []
+    for result in results:
+        if result.of != "wall" or result.unit == "growth":
+            continue
+        for side, samples in list(result.samples.items())[:2]:
+            middle = sorted(samples, key=lambda item: item.cpu)[len(samples) // 2]
+            largest = max(item.peak for item in samples)
+            processor.append(f"| {result.name} | {side} | {amount(middle.cpu, 'wall')} | {amount(largest, 'peak')} |")
+    return "\n".join(
+        [
+            "# Performance",
+            "",
+            f"Written by `python -m benchmarks` ({rounds}). Times are of whole processes, medians with the middle half",
+            "in parentheses; both sides run in turn, in one run, on the same inputs. A figure is the ratio of medians",
+            "unless it says otherwise.",
+            "",
+            *rows,
+            "",
+            "## Machine",
+            "",
+            *machine(),
+            "",
+            "## What limits each",
+            "",
+            *limits,
+            "",
+            "## Processor time and memory",
+            "",
+            "Processor seconds of all processes of a run (median), and the largest process of all runs.",
+            "",
+            "| what | side | processor | largest process |",
+            "|---|---|---|---|",
+            *processor,
+            "",
+        ]
+    )
