@@ -161,6 +161,9 @@ def prepare_conda(blob: Path, package: CondaPackage, platform: Platform, context
     Raises:
         IntegrityError: ``wrong-package``.
     """
+    mark = context.engine_cache("rattler") / "unpacked" / f"{package.sha256}-{_record_name(package)}"
+    if mark.exists():
+        return
     record = record_document(blob, package, context) | {"noarch": None, "python_site_packages_path": None}
     with context.scratch() as folder:
         prefix = folder / "alone"
@@ -172,6 +175,8 @@ def prepare_conda(blob: Path, package: CondaPackage, platform: Platform, context
         noted = prefix / "conda-meta" / _record_name(package)
         if noted.exists():
             check_identity(Path(json.loads(noted.read_bytes()).get("extracted_package_dir") or ""), package)
+            mark.parent.mkdir(exist_ok=True)
+            mark.touch()
 
 
 def _record_name(package: CondaPackage) -> str:

@@ -105,13 +105,18 @@ def unzip_ahead(blob: Path, wheel: Wheel, series: str, context: Context) -> None
         series: The Python that it is for, ``X.Y``; none of that series needs to be here yet.
         context: For uv's cache, scratch and processes.
     """
+    mark = context.engine_cache("uv") / "envbuild-unzipped" / f"{wheel.sha256}-{series}"
+    if mark.exists():
+        return
     with context.scratch() as folder:
         lock = folder / "pylock.toml"
         lock.write_text(pylock([(blob, wheel)]), encoding="utf-8")
-        target = ["--target", str(folder / "alone"), "--link-mode", "symlink"]
+        target = ["--target", str(folder / "alone")]  # symbolic links would unzip it every time
         python = ["--python", sys.executable, "--python-version", series]
         argv = uv_command(["pip", "install", "--no-deps", *python, *target, "-r", str(lock)], context)
-        context.run(argv, env=_environment(context), cwd=folder)
+        if context.run(argv, env=_environment(), cwd=folder).returncode == 0:
+            mark.parent.mkdir(exist_ok=True)
+            mark.touch()
 
 
 def forget_wheels(names: Sequence[str], context: Context) -> None:
@@ -128,12 +133,12 @@ def uv_command(arguments: Sequence[str], context: Context) -> list[str]:
     return [os.fspath(find_uv_bin()), *arguments, *quiet, *closed]
 
 
-def _environment(context: Context) -> Mapping[str, str]:
+def _environment() -> Mapping[str, str]:
     return {"UV_COMPILE_BYTECODE": "0", "UV_NO_ENV_FILE": "1", "UV_KEYRING_PROVIDER": "disabled"}
 
 
 def _uv(arguments: Sequence[str], context: Context, folder: Path) -> None:
-    done = context.run(uv_command(arguments, context), env=_environment(context), cwd=folder)
+    done = context.run(uv_command(arguments, context), env=_environment(), cwd=folder)
     if done.returncode == 0:
         return
     said = " ".join(done.tail.split())
