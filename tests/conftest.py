@@ -18,6 +18,7 @@ import pytest
 from tests.case import Case, clean_environment
 from tests.support.cache import CHECKOUT
 from tests.support.channel import TestChannel, made_channel
+from tests.support.managed_python import ManagedPython, made_managed_python
 from tests.support.servers import Content, Server, serve
 from tests.support.wheel_index import WheelIndex
 from tests.support.wheels import make_sdist, make_wheel, real_wheels
@@ -80,6 +81,22 @@ def channel_server(channel: TestChannel, serving: Callable[..., Server]) -> Serv
 def channel_url(channel_server: Server) -> str:
     """The address of ``channel_server``."""
     return channel_server.url
+
+
+@pytest.fixture
+def managed_python(serving: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> tuple[ManagedPython, Server]:
+    """A managed Python and its loopback mirror; uv (and the child processes of the test) is told of it.
+
+    ``UV_PYTHON_DOWNLOADS_JSON_URL`` is set to ``{server.url}/downloads.json``; a ``Case`` needs it by ``variable``.
+    """
+    try:
+        python = made_managed_python()
+    except LookupError as missing:
+        pytest.skip(f"NO MANAGED PYTHON: {missing}")
+    server = serving(lambda request: None)
+    server.content = python.content(server.url)
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS_JSON_URL", f"{server.url}/downloads.json")
+    return python, server
 
 
 @pytest.fixture(scope="session")

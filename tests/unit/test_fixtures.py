@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from tests.support.channel import TestChannel
+from tests.support.managed_python import ManagedPython
 from tests.support.servers import Server
 from tests.support.wheel_index import WheelIndex
 from tests.support.wheels import make_wheel, uv
@@ -229,3 +230,14 @@ def test_the_real_records_are_real(conda_forge_2024: Path) -> None:
     document = json.loads((conda_forge_2024 / "linux-64" / "repodata.json").read_text())
     names = {record["name"] for record in document["packages.conda"].values()}
     assert {"python", "openssl"} <= names
+
+
+def test_uv_installs_the_managed_python_from_its_mirror(
+    managed_python: tuple[ManagedPython, Server], tmp_path: Path
+) -> None:
+    python, server = managed_python
+    command = [uv(), "python", "install", python.version, "--install-dir", str(tmp_path / "pythons"), "--no-bin"]
+    subprocess.run([*command, "--cache-dir", str(tmp_path / "cache"), "--quiet"], check=True)
+    executable = next((tmp_path / "pythons").glob("cpython-*/bin/python3"))
+    assert _output(executable, "-c", "import ssl, sys; print(sys.version.split()[0])") == f"{python.version}\n"
+    assert server.count("*.tar.gz") == 1
