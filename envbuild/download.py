@@ -6,31 +6,28 @@ a short body) is asked again after a pause with full jitter, or after ``Retry-Af
 by a range request when the server gave a strong validator and honours ``If-Range``; else it begins anew, and a
 continued body with the wrong sha256 is fetched once more from its first byte before it counts as wrong.
 
-Credentials are looked up for every hop, so that a redirect to another host carries none of the first host's; https
-never falls back to http; link-local addresses are refused. ``identity`` is the only encoding asked for; a server that
-packs the body all the same is unpacked when the packed bytes are not what was expected. Bodies of refusals are never
-shown.
+A server that packs the body although only ``identity`` was asked for is unpacked; when that gives other bytes than
+expected, the body is taken once more as it comes, for some servers call an archive's own compression an encoding.
 
 Rules of the file: no cache, no store; bytes go to a sink; addresses appear in messages only through ``redact``.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import random
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from envbuild import faults
-from envbuild.credentials import Access, Credentials, redact
+from envbuild.credentials import Credentials, redact
 from envbuild.digest import CHUNK, Digest
 from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, UnreachableError
+from envbuild.http import AgainError, Connections, Patience, reason
 from envbuild.publish import Incoming
 
 if TYPE_CHECKING:
@@ -40,36 +37,11 @@ ATTEMPTS = 5
 LARGEST_FILE = 32 << 30
 """Bytes; a file of unknown size that is larger is refused."""
 
-_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524})
 _LONGEST_PAUSE = 30.0
-_REDIRECTS = 10
 _SLOWEST = 1024
 """Bytes that must come within each stall time: one byte a second is silence too."""
 
 Progress = Callable[[int, int | None], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long to wait for servers.
-
-    Attributes:
-        connect: Seconds for a connection.
-        stall: Seconds without (enough) bytes after which a transfer is cut.
-        pause: Seconds that the first pause between rounds takes at most; doubled for each round.
-    """
-
-    connect: float = 10.0
-    stall: float = 30.0
-    pause: float = 0.5
-
-
-class _AgainError(UnreachableError):
-    """A failure that may pass. ``after`` is what the server asked us to wait, in seconds."""
-
-    def __init__(self, message: str, after: float = 0.0) -> None:
-        super().__init__(message, retryable=True)
-        self.after = after
 
 
 @dataclass(slots=True)
@@ -79,6 +51,8 @@ class _Partial:
     url: str = ""
     validator: str = ""
     continued: bool = False
+    unpacked: bool = False
+    as_it_comes: str = ""
 
 
 class Downloader:
@@ -96,16 +70,12 @@ class Downloader:
         credentials: Credentials,
         *,
         environ: Mapping[str, str],
-        patience: Patience = Patience(),
+        patience: Patience,
         trusted_hosts: Sequence[str] = (),
     ) -> None:
-        self._credentials = credentials
-        self._environ = environ
         self._patience = patience
-        self._trusted = frozenset(trusted_hosts)
-        self._session: requests.Session | None = None
-        self._lock = threading.Lock()
-        self._granted: dict[tuple[str, str], str] = {}
+        self._connections = Connections(credentials, environ, patience, trusted_hosts)
+        self.close = self._connections.close
 
     def fetch(
         self,
@@ -182,7 +152,7 @@ class Downloader:
             for url in _and_more(tuple(waiting), waiting, more if number == 0 else tuple, refused):
                 try:
                     return attempt(url)
-                except _AgainError as error:
+                except AgainError as error:
                     last, pause = error, max(pause, error.after)
                 except (IntegrityError, UnreachableError) as error:
                     waiting.remove(url)
@@ -209,7 +179,10 @@ class Downloader:
             sink.restart()
             partial.url = ""
             partial.continued = False
-            return _AgainError(f"{redact(url)} gave two parts that do not belong together")
+            return AgainError(f"{redact(url)} gave two parts that do not belong together")
+        if partial.unpacked and partial.as_it_comes != url:
+            partial.as_it_comes = url
+            return AgainError(f"{redact(url)} packs what it gives")
         return IntegrityError(
             f"{redact(url)} gave other bytes: expected sha256 {sha256}, got {sink.digest} ({sink.size} bytes)",
             reference="wrong-hash",
@@ -226,7 +199,7 @@ class Downloader:
             return
         resume = sink.size > 0 and partial.url == url and partial.validator != ""
         headers = {"Range": f"bytes={sink.size}-", "If-Range": partial.validator} if resume else {}
-        with self._open(url, headers) as response:
+        with self._connections.open(url, headers) as response:
             if resume and response.status_code == 206 and _continues(response, sink.size):
                 partial.continued = True
             elif response.status_code == 200:
@@ -235,8 +208,9 @@ class Downloader:
             else:
                 sink.restart()
                 partial.url = ""
-                raise _AgainError(f"{redact(url)} gave another part than the one asked for")
-            packed = response.headers.get("Content-Encoding", "identity").lower() in {"gzip", "x-gzip", "deflate"}
+                raise AgainError(f"{redact(url)} gave another part than the one asked for")
+            packed = _packed(response) and partial.as_it_comes != url
+            partial.unpacked = packed
             if packed:
                 partial.validator = ""
             total = size if packed else _total(response, sink.size) or size
@@ -259,7 +233,7 @@ class Downloader:
             faults.reach("mid-download")
             progress(sink.size, total)
         if not unpack and total is not None and "Content-Length" in response.headers and sink.size < total:
-            raise _AgainError(f"{redact(url)} stopped after {sink.size} of {total} bytes")
+            raise AgainError(f"{redact(url)} stopped after {sink.size} of {total} bytes")
 
     def _pieces(self, url: str, response: requests.Response, *, unpack: bool) -> Iterator[bytes]:
         """The body as it comes; a transfer that all but stands still is cut."""
@@ -273,7 +247,7 @@ class Downloader:
                 now = time.monotonic()
                 if now - since >= self._patience.stall:
                     if moved < _SLOWEST:
-                        raise _AgainError(f"{redact(url)} all but stands still")
+                        raise AgainError(f"{redact(url)} all but stands still")
                     since, moved = now, 0
                 if unpacker is None:
                     yield piece
@@ -282,7 +256,7 @@ class Downloader:
                     yield unpacker.decompress(piece, CHUNK)
                     piece = unpacker.unconsumed_tail
         except (HTTPError, OSError, zlib.error) as error:
-            raise _AgainError(f"{redact(url)} broke off: {_reason(error)}") from error
+            raise AgainError(f"{redact(url)} broke off: {reason(error)}") from error
 
     def _small(self, url: str, limit: int, span: tuple[int, int] | None, accept: str) -> bytes:
         if urlsplit(url).scheme == "file":
@@ -295,8 +269,8 @@ class Downloader:
         headers = {"Accept": accept}
         if span is not None:
             headers["Range"] = f"bytes={span[0]}" if span[0] < 0 else f"bytes={span[0]}-{span[1]}"
-        with self._open(url, headers) as response:
-            packed = response.headers.get("Content-Encoding", "identity").lower() in {"gzip", "x-gzip", "deflate"}
+        with self._connections.open(url, headers) as response:
+            packed = _packed(response)
             pieces, size = [], 0
             for piece in self._pieces(url, response, unpack=packed):
                 pieces.append(piece)
@@ -304,115 +278,9 @@ class Downloader:
                 _check_small(url, size, limit)
             total = _total(response, 0)
             if not packed and total is not None and size < total:
-                raise _AgainError(f"{redact(url)} stopped after {size} of {total} bytes")
+                raise AgainError(f"{redact(url)} stopped after {size} of {total} bytes")
             data = b"".join(pieces)
             return _cut(data, span) if span is not None and response.status_code == 200 else data
-
-    def _open(self, url: str, headers: Mapping[str, str]) -> requests.Response:
-        """An answer of status 200 or 206, after redirects.
-
-        Raises:
-            UnreachableError: For every other answer, and for none; ``_AgainError`` when it may pass.
-        """
-        for _ in range(_REDIRECTS):
-            _check_host(url)
-            response = self._answer(url, headers)
-            if response.status_code in {301, 302, 303, 307, 308} and "Location" in response.headers:
-                target = urljoin(url, response.headers["Location"])
-                response.close()
-                if urlsplit(target).scheme not in {"https", "http"} or (
-                    urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https"
-                ):
-                    raise UnreachableError(
-                        f"{redact(url)} redirects to {redact(target)}, which is less safe", reference="unsafe-redirect"
-                    )
-                url = target
-                continue
-            if response.status_code in {200, 206}:
-                return response
-            status = response.status_code
-            after = _retry_after(response)
-            response.close()
-            if status in _AGAIN:
-                raise _AgainError(f"{redact(url)} answers {status}", after)
-            if status == 416 and "Range" in headers:
-                raise _AgainError(f"{redact(url)} has no such part")
-            raise _refusal(url, status)
-        raise UnreachableError(f"{redact(url)} redirects too often", reference="redirects")
-
-    def _answer(self, url: str, headers: Mapping[str, str]) -> requests.Response:
-        access = self._credentials.for_url(url)
-        host = urlsplit(url).netloc.rsplit("@", 1)[-1]
-        granted = self._granted.get((urlsplit(url).scheme, host))
-        if access.authorization is None and granted is not None:
-            access = Access(url=access.url, authorization=granted)
-        response = self._send(access, headers)
-        if response.status_code in {401, 403} and access.authorization is None:
-            other = self._credentials.from_keyring(url)
-            if other is not None:
-                response.close()
-                response = self._send(other, headers)
-                if response.status_code < 400 and other.authorization is not None:
-                    self._granted[urlsplit(url).scheme, host] = other.authorization
-        return response
-
-    def _send(self, access: Access, headers: Mapping[str, str]) -> requests.Response:
-        import requests
-
-        sent = {"Accept-Encoding": "identity", "Accept": "*/*", **headers}
-        if access.authorization is not None:
-            sent["Authorization"] = access.authorization
-        try:
-            return self._pool().get(
-                access.url,
-                headers=sent,
-                stream=True,
-                allow_redirects=False,
-                timeout=(self._patience.connect, self._patience.stall),
-                proxies=dict(requests.utils.get_environ_proxies(access.url)),
-                verify=self._verify(access.url),
-            )
-        except requests.exceptions.SSLError as error:
-            raise UnreachableError(
-                f"{redact(access.url)} has a certificate that is not trusted here",
-                reference="certificate",
-                hint="set SSL_CERT_FILE to your organisation's certificates",
-            ) from error
-        except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
-            raise _AgainError(f"{redact(access.url)} does not answer: {_reason(error)}") from error
-        except (requests.exceptions.RequestException, ValueError) as error:
-            raise UnreachableError(f"{redact(access.url)} cannot be asked: {_reason(error)}") from error
-
-    def _verify(self, url: str) -> bool | str:
-        parts = urlsplit(url)
-        if parts.hostname in self._trusted or parts.netloc in self._trusted:
-            return False
-        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "PIP_CERT"):
-            if self._environ.get(name):
-                return self._environ[name]
-        return True
-
-    def _pool(self) -> requests.Session:
-        with self._lock:
-            if self._session is None:
-                import requests
-                from requests.adapters import HTTPAdapter
-
-                session = requests.Session()
-                session.trust_env = False  # netrc, proxies and certificates are looked up above, once
-                adapter = HTTPAdapter(pool_connections=64, pool_maxsize=64, max_retries=0)
-                session.mount("https://", adapter)
-                session.mount("http://", adapter)
-                session.headers["User-Agent"] = "envbuild"
-                self._session = session
-            return self._session
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        with self._lock:
-            if self._session is not None:
-                self._session.close()
-                self._session = None
 
 
 def _and_more(
@@ -427,28 +295,6 @@ def _and_more(
                 yield url
     except UnreachableError as error:
         refused.append(error)
-
-
-def _refusal(url: str, status: int) -> UnreachableError:
-    if status in {404, 410}:
-        return UnreachableError(f"{redact(url)} is not there ({status})", reference="not-found")
-    if status in {401, 403, 407}:
-        return UnreachableError(
-            f"{redact(url)} refuses ({status})",
-            reference="refused",
-            hint="put credentials for that host into ~/.netrc (mode 0600), the keyring or RATTLER_AUTH_FILE",
-        )
-    return UnreachableError(f"{redact(url)} answers {status}", reference="refused")
-
-
-def _check_host(url: str) -> None:
-    host = urlsplit(url).hostname or ""
-    try:
-        refused = ipaddress.ip_address(host).is_link_local
-    except ValueError:
-        refused = not host
-    if refused:
-        raise UnreachableError(f"{redact(url)} is not an address to fetch from", reference="bad-host")
 
 
 def _check_limit(url: str, size: int, limit: int) -> None:
@@ -477,6 +323,10 @@ def _cut(data: bytes, span: tuple[int, int]) -> bytes:
     return data[span[0] :] if span[0] < 0 else data[span[0] : span[1] + 1]
 
 
+def _packed(response: requests.Response) -> bool:
+    return response.headers.get("Content-Encoding", "identity").lower() in {"gzip", "x-gzip", "deflate"}
+
+
 def _validator(response: requests.Response) -> str:
     tag = response.headers.get("ETag", "")
     if tag and not tag.startswith("W/"):
@@ -491,24 +341,3 @@ def _continues(response: requests.Response, start: int) -> bool:
 def _total(response: requests.Response, start: int) -> int | None:
     text = response.headers.get("Content-Length", "")
     return start + int(text) if text.isdigit() else None
-
-
-def _retry_after(response: requests.Response) -> float:
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isdigit():
-        return float(min(int(text), 3600))
-    if text:
-        import email.utils
-
-        try:
-            when = email.utils.parsedate_to_datetime(text).timestamp()
-        except (TypeError, ValueError):
-            return 0.0
-        return max(0.0, when - time.time())
-    return 0.0
-
-
-def _reason(error: BaseException) -> str:
-    """The kind of failure alone: its text may repeat an address with a secret in it."""
-    name = type(error.__cause__ or error.__context__ or error).__name__
-    return {"ProtocolError": "the connection was cut", "IncompleteRead": "the body is short"}.get(name, name)

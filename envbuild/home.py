@@ -21,8 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from envbuild.disk import writing
 from envbuild.errors import InvalidInput, UsageError
-from envbuild.publish import writing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

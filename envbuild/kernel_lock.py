@@ -21,8 +21,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from envbuild import faults
+from envbuild.disk import cannot_write
 from envbuild.errors import LockTimeoutError
-from envbuild.publish import cannot_write
 
 DEFAULT_TIMEOUT = 300.0
 """Seconds to wait, as uv does."""

@@ -6,9 +6,9 @@ is success), unlinked, and the folder synced. A tree: made in a scratch folder, 
 never created before. With durability ``fast`` nothing is synced; the order of the steps stays.
 
 A temporary file or scratch folder is locked (``flock``) for as long as its maker lives. What is not locked is garbage:
-``sweep`` removes it, and can never take a living process's file, whatever happened to process ids and clocks.
+``stale`` lists it, and can never give a living process's file, whatever happened to process ids and clocks.
 
-Rules of the file: no final name is ever opened for writing; every failure to write becomes ``NoSpaceError`` here.
+Rules of the file: no final name is ever opened for writing; every failure to write becomes ``NoSpaceError``.
 """
 
 from __future__ import annotations
@@ -26,51 +26,10 @@ from typing import Literal
 
 from envbuild import faults
 from envbuild.digest import CHUNK, Digest
-from envbuild.errors import NoSpaceError
+from envbuild.disk import writing
 
 Durability = Literal["safe", "fast"]
 """``safe`` syncs before a name appears; ``fast`` leaves that to the system."""
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-def cannot_write(error: OSError, path: Path, need: int | None = None) -> NoSpaceError:
-    """The error for a write that the system refused: path, bytes needed and bytes free in one sentence.
-
-    Args:
-        error: What the system said.
-        path: What was to be written.
-        need: Bytes that were to be written, when known.
-    """
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    parts = [] if need is None else [f"{need} bytes are needed"]
-    free = _free(path)
-    if free is not None:
-        parts.append(f"{free} bytes are free")
-    suffix = f" ({', '.join(parts)})" if parts else ""
-    full = error.errno in _FULL
-    return NoSpaceError(
-        f"cannot write {path}: {reason}{suffix}",
-        reference="no-space" if full else "cannot-write",
-        hint="run: envbuild gc" if full else "set ENVBUILD_HOME to a folder that you may write",
-    )
-
-
-def _free(path: Path) -> int | None:
-    for folder in (path, *path.parents):
-        with suppress(OSError):
-            state = os.statvfs(folder)
-            return state.f_bavail * state.f_frsize
-    return None
-
-
-@contextmanager
-def writing(path: Path, need: int | None = None) -> Iterator[None]:
-    """Turn every ``OSError`` of the block into ``NoSpaceError`` about ``path``."""
-    try:
-        yield
-    except OSError as error:
-        raise cannot_write(error, path, need) from error
 
 
 class Incoming:

@@ -18,7 +18,6 @@ Rules of the file: composition; no step of publishing, downloading or locking is
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -27,26 +26,23 @@ from pathlib import Path
 from envbuild import publish
 from envbuild.addresses import Addresses
 from envbuild.credentials import Credentials
-from envbuild.derivations import Completed, Derivation, HostPython, Output, Outputs
+from envbuild.derivations import Derivation, HostPython, Output, Outputs
 from envbuild.derivations.fetch import Fetch
-from envbuild.digest import Digest, digest_bytes, short
-from envbuild.download import Downloader, Patience
-from envbuild.errors import IntegrityError, InvalidInput, UsageError
+from envbuild.digest import Digest, digest_bytes
+from envbuild.disk import writing
+from envbuild.download import Downloader
+from envbuild.errors import IntegrityError, UnreachableError, UsageError
 from envbuild.hints import Hints
 from envbuild.home import Home, open_home
+from envbuild.http import Patience
+from envbuild.job_context import JobContext, safe_name
 from envbuild.kernel_lock import DEFAULT_TIMEOUT, KernelLock
 from envbuild.locations import locate
-from envbuild.package import Origin, Platform
-from envbuild.process import clean_environment, run
+from envbuild.package import Origin, UrlOrigin
 from envbuild.publish import Durability, Incoming
 from envbuild.store import Result
 from envbuild.store.folder import FolderStore, open_store
 from envbuild.store.verified import VerifiedBlobs
-
-_NETWORKED = frozenset({"solve", "build-wheel"})
-"""Kinds whose programs may use the network, and so see proxies, certificates and credentials."""
-
-_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
 
 
 class Workspace:
@@ -133,7 +129,7 @@ class Workspace:
 
     def lock(self, name: str) -> AbstractContextManager[object]:
         """An exclusive lock of this machine by name."""
-        return KernelLock(self.home.locks / _safe(name), timeout=self._lock_timeout, notice=self.note)
+        return KernelLock(self.home.locks / safe_name(name), timeout=self._lock_timeout, notice=self.note)
 
     def blob_lock(self, digest: Digest) -> AbstractContextManager[object]:
         """The lock of the making of one blob."""
@@ -201,9 +197,36 @@ class Workspace:
             host = self.host_python(derivation.python)
         return self.prefix(prefix_name(derivation, host))
 
+    @contextmanager
+    def using(self, name: str, *, inheritable: bool = False) -> Iterator[None]:
+        """Keep ``gc`` from a prefix while a program runs in it, also after ``close``.
+
+        Args:
+            name: The prefix's folder name.
+            inheritable: True lets a program that replaces this process keep the lock to its own end.
+
+        Raises:
+            LockTimeoutError: When a collection takes too long.
+        """
+        lock = KernelLock(self.home.locks / f"use-{safe_name(name)}", shared=True, timeout=self._lock_timeout)
+        with lock:
+            os.set_inheritable(lock.fileno(), inheritable)
+            yield
+
+    def mend(self, sha256: Digest) -> bool:
+        """Bring a blob again from the addresses that were kept for it; False when there are none or none is right."""
+        urls = self.hints.of(sha256)
+        if not urls:
+            return False
+        try:
+            self.fetch(UrlOrigin(url=urls[0], file=sha256), sha256, None, urls, sha256)
+        except (IntegrityError, UnreachableError):
+            return False
+        return True
+
     def prefix(self, name: str) -> Path:
         """The final folder of a prefix; it may not exist."""
-        return self.home.prefixes / _safe(name)
+        return self.home.prefixes / safe_name(name)
 
     def host_python(self, series: str) -> HostPython:
         """The Python of this machine for a series.
@@ -211,13 +234,13 @@ class Workspace:
         Raises:
             UnsatisfiableError: ``no-python``.
         """
-        from envbuild.interpreters import find_host
+        from envbuild.interpreters import find_host_python
 
-        return find_host(series)
+        return find_host_python(series, self.environ)
 
     def put(self, path: Path, expected: Digest | None = None) -> Output:
         """Publish a file as a blob; see ``Context.put``."""
-        with publish.writing(path), Incoming(self.store.incoming, path.stat().st_size) as incoming:
+        with writing(path), Incoming(self.store.incoming, path.stat().st_size) as incoming:
             publish.copy_into(incoming, path)
             return self.adopt(incoming, expected)
 
@@ -263,130 +286,6 @@ class Workspace:
                 digest = incoming.digest
                 self.blobs.adopt(incoming, digest)
                 return Output(sha256=digest, size=incoming.size)
-
-
-class JobContext:
-    """What one job may touch; implements ``envbuild.derivations.Context``."""
-
-    def __init__(
-        self,
-        workspace: Workspace,
-        derivation: Derivation,
-        inputs: Mapping[Digest, Outputs],
-        derivations: Mapping[Digest, Derivation],
-    ) -> None:
-        self._workspace = workspace
-        self._derivation = derivation
-        self._inputs = inputs
-        self._derivations = derivations
-
-    @property
-    def platform(self) -> Platform:
-        """This machine's platform."""
-        from envbuild.virtual import current_platform
-
-        return current_platform()
-
-    @property
-    def addresses(self) -> Addresses:
-        """What the recipe's words mean here."""
-        return self._workspace.addresses
-
-    def blob(self, key: Digest, output: str = "out") -> Path:
-        """The verified file of a declared input; a damaged fetch is fetched again.
-
-        Raises:
-            KeyError: For an input that was not declared.
-            IntegrityError: ``damaged-blob``, retryable, when it is damaged and cannot be brought again here.
-        """
-        sha256 = self._inputs[key][output].sha256
-        path = self._workspace.blobs.path(sha256)
-        if path is None:
-            source = self._derivations.get(key)
-            if isinstance(source, Fetch):
-                self.fetch(source.origin, sha256=source.sha256, size=source.size, urls=source.urls)
-                path = self._workspace.blobs.path(sha256)
-        if path is None:
-            raise IntegrityError(
-                f"blob {short(sha256)} was damaged or is gone",
-                reference="damaged-blob",
-                retryable=True,
-                hint="run it again",
-            )
-        return path
-
-    def put(self, path: Path, *, expected: Digest | None = None) -> Output:
-        """Publish a file as a blob."""
-        return self._workspace.put(path, expected)
-
-    def put_bytes(self, data: bytes) -> Output:
-        """Publish a small document as a blob."""
-        return self._workspace.put_bytes(data)
-
-    def fetch(self, origin: Origin, *, sha256: Digest | None, size: int | None, urls: Sequence[str] = ()) -> Output:
-        """Bring a file from its origin into the store."""
-        return self._workspace.fetch(origin, sha256, size, urls, self._derivation.key)
-
-    def read(self, url: str, *, limit: int, span: tuple[int, int] | None = None) -> bytes | None:
-        """A small document from an address or its mirrors; None when it is not there."""
-        return self._workspace.downloads.read(self.addresses.candidates(url), limit=limit, span=span)
-
-    def remember(self, sha256: Digest, url: str) -> None:
-        """Keep an address as a hint for the fetch."""
-        self._workspace.hints.add(sha256, url)
-
-    def host_python(self, series: str) -> HostPython:
-        """The Python of this machine that serves ``interpreter: host``."""
-        return self._workspace.host_python(series)
-
-    def scratch(self) -> AbstractContextManager[Path]:
-        """An empty folder on the file system of the prefixes."""
-        return publish.scratch_folder(self._workspace.home.scratch)
-
-    def engine_cache(self, engine: str) -> Path:
-        """An engine's own cache."""
-        folder = self._workspace.home.cache / _safe(engine)
-        with publish.writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    def run(
-        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, stdin: bytes = b""
-    ) -> Completed:
-        """Run a program; its temporary files go to a scratch folder of its own."""
-        network = self._derivation.kind in _NETWORKED
-        with self.scratch() as temporary:
-            environ = clean_environment(self._workspace.environ, network=network)
-            environ |= {"TMPDIR": str(temporary), **(env or {})}
-            return run(argv, environ=environ, cwd=cwd, stdin=stdin)
-
-    def prefix(self, name: str) -> Path:
-        """The final folder of a prefix."""
-        return self._workspace.prefix(name)
-
-    def publish_tree(self, folder: Path, final: Path) -> bool:
-        """Give a finished scratch folder its final name; False when somebody was faster."""
-        return publish.publish_tree(folder, final, self._workspace.durability)
-
-    @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """An exclusive kernel lock on this machine."""
-        with self._workspace.lock(name):
-            yield
-
-    def note(self, text: str) -> None:
-        """Say something that a user must know."""
-        self._workspace.note(text)
-
-    def progress(self, done: int, total: int | None) -> None:
-        """How far this job is, in bytes."""
-        self._workspace.progress(self._derivation.key, done, total)
-
-
-def _safe(name: str) -> str:
-    if not _SAFE.fullmatch(name):
-        raise InvalidInput(f"{name!r} cannot be the name of a file", reference="bad-name")
-    return name
 
 
 def _mirrors(addresses: Addresses) -> Iterator[str]:

@@ -1,0 +1,246 @@
+"""Collecting garbage on this machine: what nothing refers to any more goes.
+
+A prefix is kept when an out-link that was registered still points to it, when it was made or used within the days to
+keep (stamps tell when a realize last met it), or while a process runs in it. A kept prefix keeps its link record, the
+manifest, and every blob that the manifest names. Records and blobs that are younger than the days to keep stay too:
+they belong to work that has just been done. Everything else goes: prefixes, blobs, records, dead roots and stamps, lock
+files that nobody holds, and whatever processes that died left in ``tmp``.
+
+The home's lock is held exclusively while garbage is marked and *renamed* into a trash folder; users hold it shared.
+Deleting the trash takes long, and happens after. A collector that is killed leaves a trash folder in ``tmp``, which the
+next one removes. Only names made of digests are ever taken; of a symbolic link only the link goes.
+
+Rules of the file: ``mark`` reads, ``collect`` acts; a dry run is ``mark`` alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from envbuild import faults
+from envbuild.derivations import KINDS
+from envbuild.digest import Digest
+from envbuild.disk import writing
+from envbuild.home import Home
+from envbuild.kernel_lock import DEFAULT_TIMEOUT, KernelLock
+from envbuild.publish import scratch_folder, stale
+from envbuild.roots import read_roots
+from envbuild.store import Result
+from envbuild.store.folder import FolderStore, open_store
+from envbuild.store.in_use import prefixes_in_use
+
+_PREFIX = re.compile(r"[0-9a-f]{32}(-[0-9a-f]{1,32})?")
+_DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Garbage:
+    """What a collection takes, or took.
+
+    Attributes:
+        prefixes: Folders of prefixes; so are the other fields paths of what their names say.
+        roots: Records of out-links that are gone or point elsewhere.
+        leftovers: What dead processes left in ``tmp``.
+        size: Bytes that become free; hard-linked files count when their last name goes.
+        kept_prefixes: How many stay; so ``kept_blobs``.
+    """
+
+    prefixes: tuple[Path, ...]
+    blobs: tuple[Path, ...]
+    results: tuple[Path, ...]
+    roots: tuple[Path, ...]
+    stamps: tuple[Path, ...]
+    leftovers: tuple[Path, ...]
+    size: int
+    kept_prefixes: int
+    kept_blobs: int
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Everything, in the order in which it goes: what refers first, what is referred to last."""
+        return (*self.roots, *self.stamps, *self.prefixes, *self.results, *self.blobs, *self.leftovers)
+
+
+def collect(
+    home: Home,
+    *,
+    keep_days: float,
+    dry_run: bool = False,
+    lock_timeout: float = DEFAULT_TIMEOUT,
+    note: Callable[[str], None] = lambda _: None,
+) -> Garbage:
+    """Remove what nothing refers to; the caller's own workspace must be closed, for it holds the lock shared.
+
+    Args:
+        home: Whose garbage.
+        keep_days: Days for which what was used or made stays without a root; 0 keeps only what is rooted or in use.
+        dry_run: Say what would go, and take nothing.
+        lock_timeout: Seconds to wait for users of the home.
+        note: Told what is odd.
+
+    Returns:
+        What was (or would be) taken.
+
+    Raises:
+        LockTimeoutError: When the home stays in use.
+        NoSpaceError: When the home cannot be written.
+    """
+    store = open_store(home.store, note=note)
+    if dry_run:
+        return mark(home, store, keep_days=keep_days, now=time.time())
+    with scratch_folder(home.scratch) as trash:
+        with KernelLock(home.lock, timeout=lock_timeout, notice=note):
+            garbage = mark(home, store, keep_days=keep_days, now=time.time())
+            faults.reach("gc-post-mark")
+            for number, path in enumerate(garbage.paths):
+                if number == 1:
+                    faults.reach("gc-mid-sweep")
+                with writing(path), suppress(FileNotFoundError):
+                    path.rename(trash / str(number))
+            _remove_locks(home)
+        return garbage
+
+
+def mark(home: Home, store: FolderStore, *, keep_days: float, now: float) -> Garbage:
+    """What a collection would take now. Reads only.
+
+    Args:
+        home: Whose garbage.
+        store: Its store.
+        keep_days: See ``collect``.
+        now: Seconds since 1970, as the file system's times.
+    """
+    since = now - keep_days * _DAY
+    roots = list(read_roots(home.roots))
+    stamps = dict(_stamps(home))
+    prefixes = [path for path in sorted(home.prefixes.iterdir()) if _PREFIX.fullmatch(path.name)]
+    wanted = {root.prefix for _, root in roots if root.alive}
+    wanted |= {prefix for path, prefix in stamps.items() if _younger(path, since)}
+    running = prefixes_in_use(home.prefixes)
+    kept = {
+        path.name
+        for path in prefixes
+        if str(path) in wanted or path.name in running or _younger(path, since) or _locked(home, path.name)
+    }
+    gone = tuple(path for path in prefixes if path.name not in kept)
+    results, blobs = _references(store, {name[:32] for name in kept}, since)
+    dead_results = tuple(path for path in _all_results(store) if path not in results)
+    dead_blobs = []
+    kept_blobs = 0
+    for digest, _, modified in store.blobs.list():
+        if digest in blobs or modified >= since:
+            kept_blobs += 1
+        else:
+            dead_blobs.append(store.blobs.name(digest))
+    lost = {str(path) for path in gone}
+    garbage = Garbage(
+        prefixes=gone,
+        blobs=tuple(dead_blobs),
+        results=dead_results,
+        roots=tuple(path for path, root in roots if not root.alive),
+        stamps=tuple(path for path, prefix in stamps.items() if prefix in lost or not Path(prefix).exists()),
+        leftovers=(*stale(home.scratch), *stale(store.incoming)),
+        size=0,
+        kept_prefixes=len(kept),
+        kept_blobs=kept_blobs,
+    )
+    return _measured(garbage)
+
+
+def _references(store: FolderStore, links: set[str], since: float) -> tuple[set[Path], set[Digest]]:
+    """Records and blobs that stay: those of kept prefixes, and records that are young, each with its blobs."""
+    results: set[Path] = set()
+    blobs: set[Digest] = set()
+    for kind in KINDS:
+        for key in store.results.list(kind):
+            path = store.results.name(kind, key)
+            if not (kind == "link" and key[:32] in links) and not _younger(path, since):
+                continue
+            result = store.results.get(kind, key)
+            if result is not None:
+                results.add(path)
+                blobs.update(_blobs_of(store, result))
+    return results, blobs
+
+
+def _blobs_of(store: FolderStore, result: Result) -> Iterator[Digest]:
+    for _, output in result.outputs:
+        yield output.sha256
+    if result.kind == "link":
+        path = store.blobs.path(result.output().sha256)
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            if path is not None:
+                yield from (Digest(str(blob)) for blob in json.loads(path.read_bytes())["blobs"])
+
+
+def _all_results(store: FolderStore) -> Iterator[Path]:
+    for kind in KINDS:
+        for key in store.results.list(kind):
+            yield store.results.name(kind, key)
+
+
+def _stamps(home: Home) -> Iterator[tuple[Path, str]]:
+    for path in sorted(home.stamps.glob("*.json")):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            yield path, str(json.loads(path.read_bytes())["prefix"])
+
+
+def _younger(path: Path, since: float) -> bool:
+    with suppress(OSError):
+        return path.lstat().st_mtime >= since
+    return False
+
+
+def _locked(home: Home, prefix: str) -> bool:
+    """Whether a program that ``envbuild run`` started holds the prefix."""
+    path = home.locks / f"use-{prefix}"
+    if not path.exists():
+        return False
+    lock = KernelLock(path, timeout=0)
+    if lock.try_acquire():
+        lock.release()
+        return False
+    return True
+
+
+def _remove_locks(home: Home) -> None:
+    """Remove lock files that nobody holds; who waits for one sees that its file lost its name, and opens it anew."""
+    for path in home.locks.iterdir():
+        if path == home.lock or path.is_symlink():
+            continue
+        lock = KernelLock(path, timeout=0)
+        if lock.try_acquire():
+            with suppress(OSError):
+                path.unlink()
+            lock.release()
+
+
+def _measured(garbage: Garbage) -> Garbage:
+    from dataclasses import replace
+
+    links: dict[tuple[int, int], int] = {}
+    size = 0
+    for path in _files(garbage.paths):
+        with suppress(OSError):
+            state = path.lstat()
+            seen = links[state.st_dev, state.st_ino] = links.get((state.st_dev, state.st_ino), 0) + 1
+            if seen == state.st_nlink:
+                size += state.st_size
+    return replace(garbage, size=size)
+
+
+def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_symlink() or not path.is_dir():
+            yield path
+            continue
+        for parent, _, names in os.walk(path):
+            for name in names:
+                yield Path(parent, name)
