@@ -1,0 +1,294 @@
+"""The kind ``solve``: requirements become pinned packages for one platform and one ecosystem.
+
+A conda solve goes first; a PyPI solve of the same environment names its key in ``after`` and takes what it found: the
+Python, and the packages that conda already provides. The result ``out`` is a lock fragment: canonical JSON with the
+series of the Python, the packages, the interpreter's archive and what had to be said.
+
+In the key: everything that decides the answer, with channels and indices as canonical addresses (mirrors undone). Not
+in the key: places in files, credentials, proxies. The key holds no state of the channels: so the
+answer is the same tomorrow only with a cut-off, and only then the kind is ``pure``.
+
+Rules of the file: no engine is imported before ``realise``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
+
+from envbuild.derivations import Context, Outputs, Purity
+from envbuild.digest import Digest, Json, canonical_json, key
+from envbuild.errors import InvalidInput, UnsatisfiableError
+from envbuild.package import CondaPackage, InterpreterArchive, Wheel
+from envbuild.pinned import package_from_tree, package_tree
+from envbuild.request import PlatformRequest, to_document
+
+Ecosystem = Literal["conda", "pypi"]
+FRAGMENT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solve:
+    """One solve.
+
+    Attributes:
+        interpreter: ``conda``, ``host`` or ``managed``.
+        cut_off: RFC 3339, UTC; None for whatever is there now.
+        channels: Canonical addresses of ``request.channels`` and of channels that single packages name, in order.
+        indices: Canonical addresses of the places for wheels, in order; an unset machine default is ``default``.
+        pins_conda: Records of bases that stay; ``pins_wheels`` likewise.
+        keep_conda: Records of the lock before, preferred; ``keep_wheels`` likewise.
+        after: Key of the platform's conda solve, for a PyPI solve.
+    """
+
+    kind: ClassVar[str] = "solve"
+    version: ClassVar[int] = 1
+
+    ecosystem: Ecosystem
+    request: PlatformRequest
+    interpreter: str
+    cut_off: str | None = None
+    channels: tuple[str, ...] = ()
+    indices: tuple[str, ...] = ()
+    pins_conda: tuple[CondaPackage, ...] = ()
+    pins_wheels: tuple[Wheel, ...] = ()
+    keep_conda: tuple[CondaPackage, ...] = ()
+    keep_wheels: tuple[Wheel, ...] = ()
+    after: Digest | None = None
+    key: Digest = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", key(self.kind, self.version, self.document()))
+
+    @property
+    def purity(self) -> Purity:
+        """``pure`` when the answer is the same tomorrow: with a cut-off, and not by a Python that only is here."""
+        return "pure" if self.cut_off is not None and not self._asks_machine() else "impure"
+
+    def _asks_machine(self) -> bool:
+        """Whether the series of the Python depends on what this machine, or this uv, has."""
+        return self.ecosystem == "pypi" and self.interpreter != "conda"
+
+    @property
+    def inputs(self) -> tuple[Digest, ...]:
+        """The conda solve that must be done before."""
+        return () if self.after is None else (self.after,)
+
+    @property
+    def label(self) -> str:
+        """What people see."""
+        return f"solve {self.ecosystem} {self.request.platform}"
+
+    @property
+    def size(self) -> int | None:
+        """Unknown: indices are of any size."""
+        return None
+
+    def document(self) -> Json:
+        """The key document: requirements of this ecosystem only, so that a changed wheel solves no conda again."""
+        request = self.request
+        common: dict[str, Json] = {
+            "ecosystem": self.ecosystem,
+            "platform": request.platform,
+            "python": request.python,
+            "interpreter": self.interpreter,
+            "system": dict(request.system),
+            "cut-off": self.cut_off,
+            "strategy": "highest",
+            "after": self.after,
+        }
+        if self.ecosystem == "conda":
+            return {
+                **common,
+                "channels": list(self.channels),
+                "packages": to_document(request.conda),
+                "constraints": to_document(request.conda_constraints),
+                "needs-python": self.needs_python,
+                "pins": [package_tree(item) for item in self.pins_conda],
+                "keep": [package_tree(item) for item in self.keep_conda],
+            }
+        return {
+            **common,
+            "indices": list(self.indices),
+            "names": [item.name for item in request.extra_indices] + ([request.index.name] if request.index else []),
+            "no-index": request.no_index,
+            "find-links": list(request.find_links),
+            "prereleases": to_document(request.prereleases),
+            "no-build": to_document(request.no_build),
+            "packages": to_document(request.pypi),
+            "constraints": to_document(request.pypi_constraints),
+            "overrides": to_document(request.pypi_overrides),
+            "pins": [package_tree(item) for item in self.pins_wheels],
+            "keep": [package_tree(item) for item in self.keep_wheels],
+        }
+
+    @property
+    def needs_python(self) -> bool:
+        """Whether a conda solve must bring a Python although no conda package asks for it."""
+        request = self.request
+        return request.python is not None or bool(request.pypi) or bool(self.pins_wheels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fragment:
+    """A solve's result: its part of one platform of a lock.
+
+    Attributes:
+        python: Full version where the solve decided it (conda, managed), else the lowest that the lock may rely upon;
+            None when the environment holds no Python.
+        notes: What had to be said, such as what a cut-off could not judge.
+    """
+
+    python: str | None
+    conda: tuple[CondaPackage, ...] = ()
+    wheels: tuple[Wheel, ...] = ()
+    archive: InterpreterArchive | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def series(self) -> str | None:
+        """``X.Y``, as a lock has it."""
+        return None if self.python is None else ".".join(self.python.split(".")[:2])
+
+
+def fragment_bytes(fragment: Fragment) -> bytes:
+    """The fragment as canonical JSON."""
+    return canonical_json(
+        {
+            "fragment": FRAGMENT_VERSION,
+            "python": fragment.python,
+            "conda": [package_tree(item) for item in fragment.conda],
+            "wheels": [package_tree(item) for item in fragment.wheels],
+            "archive": package_tree(fragment.archive) if fragment.archive else None,
+            "notes": list(fragment.notes),
+        }
+    )
+
+
+def fragment_from_bytes(data: bytes) -> Fragment:
+    """A fragment from its JSON.
+
+    Raises:
+        InvalidInput: ``bad-fragment`` when it is not one; whatever ``package_from_tree`` raises for its packages.
+    """
+    try:
+        tree: dict[str, Any] = json.loads(data)
+        if tree["fragment"] != FRAGMENT_VERSION:
+            raise InvalidInput(f"a lock fragment of version {tree['fragment']}", reference="bad-fragment")
+        return Fragment(
+            python=tree["python"],
+            conda=tuple(package_from_tree(CondaPackage, item) for item in tree["conda"]),
+            wheels=tuple(package_from_tree(Wheel, item) for item in tree["wheels"]),
+            archive=package_from_tree(InterpreterArchive, tree["archive"]) if tree["archive"] else None,
+            notes=tuple(tree["notes"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f"a lock fragment cannot be read: {error}", reference="bad-fragment") from error
+
+
+class _Noting:
+    """A context that keeps what is noted, so that a memoized solve says it again."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.notes: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+        self._context.note(text)
+
+
+def realise(derivation: Solve, context: Context, /) -> Outputs:
+    """Solve and publish the fragment.
+
+    Raises:
+        UnsatisfiableError: With the solver's explanation and the recipe's lines.
+        UnreachableError: When a channel or an index does not answer.
+    """
+    noting: Any = _Noting(context)
+    fragment = _conda(derivation, noting) if derivation.ecosystem == "conda" else _pypi(derivation, noting)
+    return {"out": context.put_bytes(fragment_bytes(replace(fragment, notes=tuple(noting.notes))))}
+
+
+def _conda(solve: Solve, context: Context) -> Fragment:
+    from envbuild.solvers.conda import CondaQuestion, solve_conda
+
+    question = CondaQuestion(
+        request=solve.request,
+        python=solve.needs_python,
+        cut_off=solve.cut_off,
+        pins=solve.pins_conda,
+        keep=solve.keep_conda,
+    )
+    packages = solve_conda(question, context)
+    python = next((item.version for item in packages if item.name == "python"), None)
+    return Fragment(python=python, conda=packages)
+
+
+def _pypi(solve: Solve, context: Context) -> Fragment:
+    from envbuild.solvers.pypi import PypiQuestion, solve_pypi
+    from envbuild.solvers.target import Target
+
+    before = Fragment(python=None)
+    if solve.after is not None:
+        before = fragment_from_bytes(context.blob(solve.after).read_bytes())
+    python, archive = _python(solve, before, context)
+    target = Target(platform=solve.request.platform, python=python, system=solve.request.system)
+    wheels: tuple[Wheel, ...] = ()
+    if solve.request.pypi or solve.pins_wheels:
+        question = PypiQuestion(
+            request=solve.request,
+            target=target,
+            cut_off=solve.cut_off,
+            pins=solve.pins_wheels,
+            keep=solve.keep_wheels,
+            conda=before.conda,
+        )
+        wheels = solve_pypi(question, context)
+    return Fragment(python=python, wheels=wheels, archive=archive)
+
+
+def _python(solve: Solve, before: Fragment, context: Context) -> tuple[str, InterpreterArchive | None]:
+    """The Python that wheels are chosen for, and its archive when it is managed."""
+    from envbuild.solvers.python_choice import lowest_patch, series_of
+
+    constraint = solve.request.python
+    if solve.interpreter == "conda":
+        if before.python is None:
+            raise UnsatisfiableError("the conda packages bring no Python for the wheels", reference="no-python")
+        return before.python, None
+    if solve.interpreter == "managed":
+        from envbuild.interpreters import managed_archive
+
+        archive = managed_archive(constraint, solve.request.platform, context)
+        return archive.version, archive
+    several = series_of(constraint)
+    chosen = several[0] if len(several) == 1 else _host_series(several, context)
+    lowest = lowest_patch(constraint, chosen)
+    assert lowest is not None
+    return lowest, None
+
+
+def _host_series(several: tuple[str, ...], context: Context) -> str:
+    """The newest series of several that this machine has.
+
+    Raises:
+        UnsatisfiableError: ``no-python`` when it has none of them.
+    """
+    last: UnsatisfiableError | None = None
+    for series in several:
+        try:
+            return ".".join(context.host_python(series).version.split(".")[:2])
+        except UnsatisfiableError as error:
+            last = error
+    assert last is not None
+    raise UnsatisfiableError(
+        last.message.replace(f"Python {several[-1]} ", f"Python {' or '.join(several)} ", 1),
+        reference="no-python",
+        hint=last.hint,
+    )

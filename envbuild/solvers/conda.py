@@ -1,0 +1,289 @@
+"""conda packages by py-rattler: strict channel priority, explicit virtual packages, pins, preferences, a cut-off.
+
+The engine runs in a child process (``rattler_child``). Channels are asked by their canonical addresses, mirrors are put
+below by the engine's own mirror layer, and the answer is turned back into the recipe's words, so that a lock made
+behind a mirror equals one made without.
+
+Strict priority, proven by experiment: rattler keeps only those records of a *directly* requested name that fit the
+request before it decides which channel has the name. A second request by name alone lets it see them all.
+Rules of the file: effects through ``context``; nothing of the machine gets into a package.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from envbuild.addresses import Addresses
+from envbuild.digest import parse_digest
+from envbuild.errors import InvalidInput, UnreachableError, Where
+from envbuild.package import CondaPackage, UrlOrigin, check_file_name
+from envbuild.recipe import CondaRequirement
+from envbuild.request import PlatformRequest
+from envbuild.solvers.conda_spec import match_spec, spoken
+from envbuild.solvers.explain import clean, unsatisfiable
+
+if TYPE_CHECKING:
+    from envbuild.derivations import Context
+
+RETRIES = 2
+"""Tries of the engine's own requests after the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CondaQuestion:
+    """One conda solve.
+
+    Attributes:
+        python: True when the environment needs a Python although nothing of conda's asks for one.
+        pins: Packages of bases: they stay, whatever it costs.
+        keep: Packages of the lock before: preferred.
+    """
+
+    request: PlatformRequest
+    python: bool
+    cut_off: str | None = None
+    pins: tuple[CondaPackage, ...] = ()
+    keep: tuple[CondaPackage, ...] = ()
+
+
+def channel_words(request: PlatformRequest) -> tuple[str, ...]:
+    """The channels of a request in order of priority; those that only a package names come last."""
+    named = (item.channel for item in request.conda if item.channel)
+    return tuple(dict.fromkeys((*request.channels, *named)))
+
+
+def channel_addresses(words: Iterable[str], addresses: Addresses) -> dict[str, str]:
+    """Canonical address of each channel, by the recipe's word for it."""
+    from envbuild.locations import engine_channel_alias
+
+    answer = {}
+    for word in words:
+        own = "://" in word or word.startswith(".") or addresses.channel_alias is not None
+        answer[word] = addresses.canonical_channel(word, "" if own else engine_channel_alias())
+    return answer
+
+
+def solve_conda(question: CondaQuestion, context: Context) -> tuple[CondaPackage, ...]:
+    """The packages for one platform, sorted by name.
+
+    Raises:
+        UnsatisfiableError: With rattler's explanation and the recipe's lines.
+        UnreachableError: When a channel does not answer.
+        InvalidInput: When the engine cannot read a constraint or a channel's index.
+    """
+    request = question.request
+    words = channel_addresses((*channel_words(request), *_pinned_channels(question)), context.addresses)
+    served = {word: _served(address, context.addresses) for word, address in words.items()}
+    specs = _specs(question, served)
+    if not specs:
+        return ()
+    asked_channels = [served[word] for word in channel_words(request)]
+    document: dict[str, Any] = {
+        "channels": asked_channels or sorted(set(served.values())),
+        "subdirs": [request.platform, "noarch"],
+        "specs": specs,
+        "constraints": [match_spec(item) for item in request.conda_constraints],
+        "virtual": [_virtual(name, version) for name, version in request.system],
+        "pins": [_record(item, words, served) for item in question.pins],
+        "keep": [_record(item, words, served) for item in question.keep],
+        "exclude_newer": question.cut_off,
+        "mirrors": {
+            prefix: list(places)
+            for prefix, places in context.addresses.mirrors
+            if not any(place.startswith("file:") for place in places)
+        },
+        "cache": str(context.engine_cache("rattler") / "repodata"),
+        "retries": RETRIES,
+    }
+    answer = _run(document, context)
+    if "error" in answer:
+        raise _refusal(answer, question, {served[word]: word for word in words})
+    for name in answer["undated"]:
+        context.note(f"{name} has no date in its channel: the cut-off {question.cut_off} leaves it out")
+    return _packages(answer["records"], question, served, context)
+
+
+def _served(canonical: str, addresses: Addresses) -> str:
+    """The address given to the engine: a folder that mirrors a server is asked itself, others by its mirror layer."""
+    first = addresses.candidates(canonical)[0]
+    return first.rstrip("/") if first.startswith("file:") else canonical
+
+
+def _pinned_channels(question: CondaQuestion) -> tuple[str, ...]:
+    return tuple(item.channel for item in (*question.pins, *question.keep) if item.channel)
+
+
+def _specs(question: CondaQuestion, served: dict[str, str]) -> list[str]:
+    request = question.request
+    pinned = {item.name for item in question.pins}
+    specs = []
+    for item in request.conda:
+        specs.append(match_spec(item, served[item.channel] if item.channel else None))
+        if item.version and not (item.channel or item.url or item.name in pinned):
+            specs.append(item.name)
+    if request.python is not None:
+        python = CondaRequirement(name="python", version=request.python)
+        specs += [match_spec(python)] if "python" in pinned else [match_spec(python), "python"]
+    elif question.python:
+        specs.append("python")
+    specs += [f'{item.name}[version="=={item.version}",build="{item.build}"]' for item in question.pins]
+    return list(dict.fromkeys(specs))
+
+
+def _virtual(name: str, version: str) -> tuple[str, str, str]:
+    """A virtual package as (name, version, build); an architecture is a build string (``__archspec 1 x86_64``)."""
+    words = version.split()
+    if len(words) == 2:
+        return name, words[0], words[1]
+    if name == "__archspec" and not version[:1].isdigit():
+        return name, "1", version
+    return name, version or "0", "0"
+
+
+def _record(package: CondaPackage, words: dict[str, str], served: dict[str, str]) -> dict[str, Any]:
+    if package.channel is not None:
+        channel = served[package.channel] + "/"
+        url = f"{served[package.channel]}/{package.subdir}/{package.file}"
+    else:
+        assert package.url is not None
+        url = package.url
+        channel = url.rsplit("/", 2)[0] + "/"
+    return {
+        "name": package.name,
+        "version": package.version,
+        "build": package.build,
+        "build_number": package.build_number,
+        "subdir": package.subdir,
+        "noarch": package.noarch,
+        "depends": list(package.depends),
+        "constrains": list(package.constrains),
+        "sha256": package.sha256,
+        "size": package.size,
+        "timestamp": package.timestamp,
+        "python_site_packages_path": package.python_site_packages_path,
+        "file": package.file,
+        "url": url,
+        "channel": channel,
+    }
+
+
+def _run(document: dict[str, Any], context: Context) -> dict[str, Any]:
+    found = importlib.util.find_spec("envbuild.solvers.rattler_child")
+    assert found is not None
+    assert found.origin is not None
+    with context.scratch() as folder:
+        question, answer = folder / "question.json", folder / "answer.json"
+        question.write_text(json.dumps(document), encoding="utf-8")
+        environment = {"RATTLER_CACHE_DIR": str(context.engine_cache("rattler"))}
+        argv = [sys.executable, "-I", found.origin, str(question), str(answer)]
+        done = context.run(argv, env=environment, cwd=folder)
+        if not answer.exists():
+            return {"error": "Panic", "text": done.tail or f"exit {done.returncode}"}
+        result: dict[str, Any] = json.loads(answer.read_bytes())
+        return result
+
+
+def _refusal(answer: dict[str, Any], question: CondaQuestion, words: dict[str, str]) -> Exception:
+    text = clean(answer["text"], words)
+    kind = answer["error"]
+    if kind == "SolverError":
+        told = answer["text"].removeprefix("Cannot solve the request because of: ")
+        return unsatisfiable(told, platform=question.request.platform, asked=_asked(question), words=words)
+    if kind == "GatewayError" or "fetch" in kind.lower():
+        first = text.splitlines()[0] if text else kind
+        if "could not find subdir" in text:
+            hint = "check the channel's name or address; a channel has at least a folder noarch with a repodata.json"
+            return UnreachableError(first, reference="no-channel", hint=hint)
+        if any(word in text for word in ("expected", "invalid type", "EOF", "parse", "deserial")):
+            return InvalidInput(f"a channel's index cannot be read: {text}", reference="bad-index")
+        hint = "try again later, or set a mirror in your configuration"
+        return UnreachableError(f"a channel does not answer: {text}", hint=hint, retryable=True)
+    if kind.startswith("Invalid") or kind == "ConversionError":
+        return InvalidInput(f"the conda solver cannot read the request: {text}", reference="bad-version")
+    return UnreachableError(f"the conda solver failed: {text}", reference="solver-failed")
+
+
+def _asked(question: CondaQuestion) -> list[tuple[str, str, Where | None]]:
+    request = question.request
+    asked = [(item.name, spoken(item), item.where) for item in request.conda]
+    asked += [(item.name, f"{spoken(item)} (constraint)", item.where) for item in request.conda_constraints]
+    if request.python is not None:
+        asked.append(("python", f"python {request.python}", request.python_where))
+    asked += [(item.name, f"{item.name} =={item.version} (pinned by the base)", None) for item in question.pins]
+    asked += [(name, f"{name} {version} (system)", None) for name, version in request.system]
+    return asked
+
+
+def _packages(
+    records: Sequence[dict[str, Any]], question: CondaQuestion, served: dict[str, str], context: Context
+) -> tuple[CondaPackage, ...]:
+    asked = {item.name for item in question.request.conda}
+    if question.request.python is not None:
+        asked.add("python")
+    urls = {item.name: item for item in question.request.conda if item.url}
+    known: dict[tuple[str, str], CondaPackage] = {
+        (item.file, item.sha256): item for item in (*question.keep, *question.pins)
+    }
+    words = {address: word for word, address in reversed(served.items())}
+    packages = []
+    for record in records:
+        before = known.get((record["fn"], record.get("sha256", "")))
+        package = replace(before, asked=False) if before else _package(record, urls, words, context)
+        packages.append(replace(package, asked=package.name in asked))
+    return tuple(sorted(packages, key=lambda package: package.name))
+
+
+def _package(
+    record: dict[str, Any], urls: dict[str, CondaRequirement], words: dict[str, str], context: Context
+) -> CondaPackage:
+    name = record["name"]
+    file = check_file_name(unquote(record["fn"]))
+    wanted = urls.get(name)
+    channel = None
+    if wanted is None:
+        channel = words.get((record.get("channel") or "").rstrip("/"))
+        if channel is None:
+            raise InvalidInput(f"{file} comes from a channel that the recipe does not name", reference="bad-channel")
+    noarch = record.get("noarch")
+    package = CondaPackage(
+        name=name,
+        version=record["version"],
+        build=record["build"],
+        build_number=record["build_number"],
+        subdir=record["subdir"],
+        file=file,
+        sha256=parse_digest(record["sha256"] if record.get("sha256") else "0" * 64),
+        channel=channel,
+        url=wanted.url.split("#", 1)[0] if wanted and wanted.url else None,
+        md5=record.get("md5"),
+        size=record.get("size"),
+        license=record.get("license"),
+        timestamp=record.get("timestamp"),
+        noarch=noarch if isinstance(noarch, str) else None,
+        python_site_packages_path=record.get("python_site_packages_path"),
+        depends=tuple(record.get("depends", ())),
+        constrains=tuple(record.get("constrains", ())),
+        purls=tuple(sorted(record.get("purls") or ())),
+    )
+    return _with_digest(package, record, wanted, context)
+
+
+def _with_digest(
+    package: CondaPackage, record: dict[str, Any], wanted: CondaRequirement | None, context: Context
+) -> CondaPackage:
+    """The package with the sha256 of its bytes: the channel's word, else computed by fetching them."""
+    url = record["url"]
+    if record.get("sha256"):
+        if wanted is None:
+            context.remember(package.sha256, url)
+        return package
+    origin = UrlOrigin(url=package.url, file=package.file) if package.url else package.origin
+    fetched = context.fetch(origin, sha256=wanted.sha256 if wanted else None, size=package.size, urls=(url,))
+    context.note(f"{package.file} has no sha256 in its channel: it was fetched to compute one")
+    return replace(package, sha256=fetched.sha256, size=fetched.size)
