@@ -51,7 +51,7 @@ _UV_PLATFORMS = {
 _LIST_LIMIT = 4 * 1024 * 1024
 
 
-def find_host(series: str, environ: Mapping[str, str] = os.environ) -> HostPython:
+def find_host_python(series: str, environ: Mapping[str, str] = os.environ) -> HostPython:
     """The Python of this machine for a series.
 
     Args:
@@ -69,7 +69,7 @@ def find_host(series: str, environ: Mapping[str, str] = os.environ) -> HostPytho
             continue
         if not full or found.version == series:
             return found
-    others = ", ".join(f"{item.version} ({item.path})" for item in list_hosts(environ)) or "none"
+    others = ", ".join(f"{item.version} ({item.path})" for item in list_host_pythons(environ)) or "none"
     raise UnsatisfiableError(
         f"there is no Python {series} on this machine; found: {others}",
         reference="no-python",
@@ -77,7 +77,7 @@ def find_host(series: str, environ: Mapping[str, str] = os.environ) -> HostPytho
     )
 
 
-def list_hosts(environ: Mapping[str, str] = os.environ) -> tuple[HostPython, ...]:
+def list_host_pythons(environ: Mapping[str, str] = os.environ) -> tuple[HostPython, ...]:
     """Every Python 3 that would be found, the newest first, each once."""
     paths = list(dict.fromkeys(_candidates(None, environ)))
     with ThreadPoolExecutor(max_workers=4) as pool:
