@@ -25,7 +25,7 @@ from envbuild.places import check_path
 from envbuild.recipe import Recipe
 from envbuild.recipe_reader import read_recipe
 from envbuild.request import BaseRequest, PlatformRequest, Request
-from envbuild.schema import check, closest
+from envbuild.schema import closest, findings, without
 from envbuild.virtual import current_platform, default_system
 
 __all__ = ["Project", "cut_off", "find_project", "load_recipe", "make_request"]
@@ -107,8 +107,11 @@ def _read(project: Project, file: Path, label: str) -> Recipe:
     except OSError as error:
         raise InvalidInput(f"{shown} cannot be read: {error.strerror}", reference="bad-path", where=here) from error
     root = parse(data, shown)
-    check(root, "recipe")
-    return read_recipe(root, path=label, file=file, project=project.root, outside=outside)
+    issues = findings(root, "recipe")
+    rest = without(root, issues) if issues else root
+    if rest is None:
+        raise InvalidInput.of(issues)
+    return read_recipe(rest, issues, path=label, file=file, project=project.root, outside=outside)
 
 
 def shown_path(file: Path) -> str:

@@ -47,11 +47,14 @@ from envbuild.recipe import (
 Pairs = tuple[tuple[str, str], ...]
 
 
-def read_recipe(root: Node, *, path: str, file: Path, project: Path, outside: bool) -> Recipe:
+def read_recipe(
+    root: Node, found: tuple[Issue, ...] = (), *, path: str, file: Path, project: Path, outside: bool
+) -> Recipe:
     """The recipe that a tree says, when its schema has accepted it.
 
     Args:
-        root: The document.
+        root: The document, without what its schema did not accept.
+        found: What that was; the error, if any, holds it too.
         path: The file's path from the project's root, with ``/``.
         file: The file; paths in it are relative to its folder.
         project: The project's root.
@@ -62,6 +65,7 @@ def read_recipe(root: Node, *, path: str, file: Path, project: Path, outside: bo
     """
     assert isinstance(root, Mapping)
     reader = Reader(file=file, project=project, outside=outside)
+    reader.issues.extend(found)
     recipe = reader.recipe(root, path)
     if reader.issues:
         raise InvalidInput.of(tuple(sorted(reader.issues, key=_order)))

@@ -14,12 +14,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from envbuild.document import Mapping, Node, Scalar, at, plain
-from envbuild.errors import InvalidInput, Issue
+from envbuild.document import Mapping, Node, Scalar, Sequence, at, plain
+from envbuild.errors import InvalidInput, Issue, Where
 
 Check = Callable[[Any], bool]
 
@@ -70,14 +71,42 @@ def check(node: Node, schema_name: str) -> None:
     Raises:
         InvalidInput: All findings: ``unknown-key``, ``bad-type``, ``bad-value``, ``missing-key``.
     """
+    issues = findings(node, schema_name)
+    if issues:
+        raise InvalidInput.of(issues)
+
+
+def findings(node: Node, schema_name: str) -> tuple[Issue, ...]:
+    """What a schema does not allow in a document, in the order of the file; see ``check``."""
     value = plain(node)
     if _quick(schema_name)(value):
-        return
-    issues = tuple(
-        issue for error in _validator(schema_name).iter_errors(value) for issue in _issues(error, node, schema_name)
-    )
-    if issues:
-        raise InvalidInput.of(tuple(sorted(issues, key=_place)))
+        return ()
+    errors = _validator(schema_name).iter_errors(value)
+    return tuple(sorted((issue for error in errors for issue in _issues(error, node, schema_name)), key=_place))
+
+
+def without(node: Node, issues: tuple[Issue, ...]) -> Node | None:
+    """The rest of a document, so that a reader can look for more: no key and no value that an issue is about.
+
+    Returns:
+        A tree that the schema accepts; None when the root itself is wrong.
+    """
+    keys = {issue.where for issue in issues if issue.reference == "unknown-key"}
+    values = {issue.where for issue in issues if issue.reference != "unknown-key"}
+    return _without(node, keys, values) if isinstance(node, Mapping) else None
+
+
+def _without(node: Node, keys: set[Where | None], values: set[Where | None]) -> Node:
+    if isinstance(node, Mapping):
+        kept = tuple(
+            (key, _without(item, keys, values))
+            for key, item in node.entries
+            if key.where not in keys and item.where not in values
+        )
+        return replace(node, entries=kept)
+    if isinstance(node, Sequence):
+        return replace(node, items=tuple(_without(i, keys, values) for i in node.items if i.where not in values))
+    return node
 
 
 def _place(issue: Issue) -> tuple[int, int]:
@@ -184,7 +213,7 @@ def _issues(error: Any, root: Node, schema_name: str) -> list[Issue]:
     """One finding of ``jsonschema`` in words, each at the place to edit."""
     path = tuple(error.absolute_path)
     node = at(root, path)
-    name = str(path[-1]) if path and isinstance(path[-1], str) else schema_name
+    name = next((step for step in reversed(path) if isinstance(step, str)), schema_name)
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", ()))
         assert isinstance(node, Mapping)
@@ -221,11 +250,13 @@ def _wrong_type(error: Any, node: Node, name: str) -> Issue:
     words = [_WORDS[kind] for kind in ([wanted] if isinstance(wanted, str) else wanted) if _WORDS[kind]]
     words = [word for word in words if word != "nothing" and not (word == "true or false" and "text" in words)] or words
     given = "a mapping" if isinstance(node, Mapping) else "a list"
-    hint = "write " + " or ".join(words)
+    hint = f"write {' or '.join(words)} after `{name}:`"
     if isinstance(node, Scalar):
         given = "nothing" if node.empty else repr(node.text)
-        if words == ["text"]:
+        if words == ["text"] and not node.empty:
             hint = f'put it in quotes: "{node.text}"'
+        elif "true or false" in words and not node.plain:
+            hint = "write true or false without quotes"
     message = f"`{name}` takes {' or '.join(words)}, not {given}"
     return Issue(message=message, reference="bad-type", where=node.where, hint=hint)
 
