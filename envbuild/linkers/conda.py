@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envbuild.errors import BuildError, IntegrityError, NoSpaceError
+from envbuild.errors import BuildError, NoSpaceError
 from envbuild.linkers import rattler_process
+from envbuild.linkers.conda_archive import check_archive, check_said
 from envbuild.linkers.conda_meta import finish_record, write_history
 from envbuild.package import CondaPackage, Platform
 
@@ -49,7 +50,12 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
     """
     prefix.mkdir(exist_ok=True)
     records = [record_document(path, package, context) for path, package in packages]
-    alias = run_rattler(records, prefix, final, platform, context)
+    try:
+        alias = run_rattler(records, prefix, final, platform, context)
+    except BuildError:
+        for path, package in packages:  # rattler names neither the package nor what is wrong with it
+            check_archive(path, package)
+        raise
     for _, package in packages:
         found = finish_record(prefix / "conda-meta" / _record_name(package), package, alias)
         check_identity(Path(found.extracted), package)
@@ -123,27 +129,20 @@ def run_rattler(
 
 
 def check_identity(extracted: Path, package: CondaPackage) -> None:
-    """The package's own words about itself must be the lock's.
+    """The package's own words about itself, as rattler unpacked them, must be the lock's.
 
     Args:
-        extracted: The folder that rattler unpacked the package's file to.
+        extracted: The folder of rattler's cache that the package's file was unpacked to.
         package: What the lock says.
 
     Raises:
         IntegrityError: ``wrong-package``.
     """
     try:
-        index = json.loads((extracted / "info" / "index.json").read_bytes())
-        said = (index["name"], index["version"], index["build"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(f"{package.file} does not say which package it is", reference="wrong-package") from error
-    if said != (package.name, package.version, package.build):
-        raise IntegrityError(
-            f"{package.file} says that it is {' '.join(map(str, said))}, the lock says "
-            f"{package.name} {package.version} {package.build}",
-            reference="wrong-package",
-            hint="envbuild lock",
-        )
+        said = json.loads((extracted / "info" / "index.json").read_bytes())
+    except (OSError, ValueError):
+        said = None
+    check_said(said, package)
 
 
 def _tell_scripts(files: Sequence[str], package: CondaPackage, context: Context) -> None:
@@ -156,10 +155,10 @@ def prepare_conda(blob: Path, package: CondaPackage, platform: Platform, context
     """Unpack one package into rattler's cache and check its identity, before the others are there.
 
     It is linked alone, as a package without Python, into a folder that is thrown away: that is how rattler can be asked
-    to unpack. What rattler finds wrong is left for the link to meet.
+    to unpack. What rattler alone finds wrong is left for the link to meet.
 
     Raises:
-        IntegrityError: ``wrong-package``.
+        IntegrityError: ``wrong-package``, ``bad-archive``.
     """
     mark = context.engine_cache("rattler") / "unpacked" / f"{package.sha256}-{_record_name(package)}"
     if mark.exists():
@@ -171,6 +170,7 @@ def prepare_conda(blob: Path, package: CondaPackage, platform: Platform, context
         try:
             run_rattler([record], prefix, prefix, platform, context)
         except BuildError:
+            check_archive(blob, package)
             return
         noted = prefix / "conda-meta" / _record_name(package)
         if noted.exists():

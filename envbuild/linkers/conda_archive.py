@@ -1,0 +1,69 @@
+"""What a conda package file says about itself, read from the file.
+
+Only asked when rattler refused a package, to tell a wrong package from a broken one in the user's words; else rattler's
+own unpacked copy is read, which costs nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+from envbuild.errors import IntegrityError
+from envbuild.package import CondaPackage
+
+_MOST_MEMBERS = 10_000
+
+
+def check_archive(path: Path, package: CondaPackage) -> None:
+    """The file's ``info/index.json`` must be the lock's package.
+
+    Raises:
+        IntegrityError: ``wrong-package`` when it is another one, ``bad-archive`` when it cannot be read.
+    """
+    from conda_package_streaming.package_streaming import stream_conda_component
+
+    said = None
+    try:
+        with path.open("rb") as stream:
+            named = _own_name(path, package.file)
+            for count, (tar, member) in enumerate(stream_conda_component(named, stream, component="info")):
+                if member.name == "info/index.json":
+                    found = tar.extractfile(member)
+                    said = json.loads(found.read()) if found else None
+                    break
+                if count > _MOST_MEMBERS:
+                    break
+    except Exception as error:  # zip, tar, zstd and bz2 each have their own way to be broken
+        raise IntegrityError(f"{package.file} cannot be read: {error}", reference="bad-archive") from error
+    check_said(said, package)
+
+
+def _own_name(path: Path, file: str) -> str:
+    """The name by which a ``.conda`` file calls its parts; the parts of another package have another."""
+    if not file.endswith(".conda"):
+        return file
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.startswith("info-") and name.endswith(".tar.zst"):
+                return name.removeprefix("info-").removesuffix(".tar.zst") + ".conda"
+    return file
+
+
+def check_said(index: object, package: CondaPackage) -> None:
+    """An ``info/index.json`` against the lock.
+
+    Raises:
+        IntegrityError: ``wrong-package``.
+    """
+    if not isinstance(index, dict):
+        raise IntegrityError(f"{package.file} does not say which package it is", reference="wrong-package")
+    said = (index.get("name"), index.get("version"), index.get("build"))
+    if said != (package.name, package.version, package.build):
+        raise IntegrityError(
+            f"{package.file} says that it is {' '.join(map(str, said))}, the lock says "
+            f"{package.name} {package.version} {package.build}",
+            reference="wrong-package",
+            hint="envbuild lock",
+        )
