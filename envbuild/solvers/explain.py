@@ -20,6 +20,9 @@ _STUB = re.compile(r"\s*@?\s*\(?(?:from )?file://\S*/stubs/\S*?\.whl\)?|\S*/stub
 _SECRET_QUERY = re.compile(r"(https?://[^\s?)'`]+)\?[^\s)'`]*")
 _MAX_TEXT = 6000
 
+PROJECT = "envbuild-recipe"
+"""What the request is called where an engine wants a name for it."""
+
 
 def clean(text: str, words: Mapping[str, str]) -> str:
     """An engine's text without credentials, scratch files and configured addresses.
@@ -28,7 +31,7 @@ def clean(text: str, words: Mapping[str, str]) -> str:
         text: What the engine said.
         words: Address to the recipe's word for it; the longest address is replaced first.
     """
-    text = _STUB.sub("", text)
+    text = _STUB.sub("", text).replace(f"{PROJECT} depends on", "you require")
     for address in sorted(words, key=len, reverse=True):
         bare = address.rstrip("/")
         if bare and bare != words[address]:

@@ -25,7 +25,7 @@ from envbuild.errors import InvalidInput, UnreachableError, UnsatisfiableError, 
 from envbuild.package import CondaPackage, UrlOrigin, Wheel
 from envbuild.recipe import PypiRequirement, UrlSource
 from envbuild.request import PlatformRequest
-from envbuild.solvers.explain import clean, unsatisfiable
+from envbuild.solvers.explain import PROJECT, clean, unsatisfiable
 from envbuild.solvers.mixed import Stubs, make_stubs
 from envbuild.solvers.pylock import ChosenWheel, choose, needs_build, read_pylock
 from envbuild.solvers.sources import Places, places_of
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from envbuild.derivations import Context
 
 _UNDATED = re.compile(r"warning: `([^`]+)` is missing an upload date")
-_NO_EXTRA = re.compile(r"warning: The package `([^`=]+)==[^`]*` does not have an extra named `([^`]+)`")
+_NO_EXTRA = re.compile(r"warning: The package `([^`= ]+)(?:==| @ )[^`]*` does not have an extra named `([^`]+)`")
 _ANNOTATED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?(?:==| @ ).*\n\s+# from (\S+)$", re.MULTILINE)
 _FAILED_TO_REACH = ("Failed to fetch", "error sending request", "tcp connect error", "Could not connect", "dns error")
 
@@ -188,7 +188,7 @@ def _write_inputs(question: PypiQuestion, places: Places, stubs: Stubs, folder: 
     if not bound:
         (folder / "requirements.in").write_text(_lines(asked), encoding="utf-8")
         return "requirements.in"
-    lines = ["[project]", 'name = "envbuild-recipe"', 'version = "0"']
+    lines = ["[project]", f'name = "{PROJECT}"', 'version = "0"']
     lines += [f'requires-python = ">={question.target.series}"', f"dependencies = {json.dumps(asked)}"]
     lines += ["[tool.uv.sources]", *(f"{name} = {{ index = {json.dumps(index)} }}" for name, index in bound.items())]
     for index in sorted(set(bound.values())):

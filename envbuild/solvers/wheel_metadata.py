@@ -19,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from envbuild.errors import IntegrityError, InvalidInput, UnreachableError
 from envbuild.package import normalize_pypi_name
@@ -95,13 +97,14 @@ def _keep(path: Path, metadata: WheelMetadata) -> None:
 
 
 def _metadata_bytes(wheel: ChosenWheel, context: Context) -> bytes:
-    if not wheel.url.startswith("file:"):
-        try:
-            data = context.read(f"{wheel.url}.metadata", limit=METADATA_LIMIT)
-        except UnreachableError:
-            data = None  # some servers refuse rather than say 404; the wheel itself decides
-        if data:
-            return data
+    if wheel.url.startswith("file:"):
+        return _from_file(wheel)
+    try:
+        data = context.read(f"{wheel.url}.metadata", limit=METADATA_LIMIT)
+    except UnreachableError:
+        data = None  # some servers refuse rather than say 404; the wheel itself decides
+    if data:
+        return data
     try:
         return _from_zip(_Ranges(wheel, context), wheel)
     except (zipfile.BadZipFile, InvalidInput, UnreachableError, OSError):
@@ -112,6 +115,16 @@ def _metadata_bytes(wheel: ChosenWheel, context: Context) -> bytes:
         return _from_zip(io.BytesIO(whole), wheel)
     except zipfile.BadZipFile as error:
         raise IntegrityError(f"{wheel.file} is not a wheel: {error}", reference="bad-wheel") from error
+
+
+def _from_file(wheel: ChosenWheel) -> bytes:
+    """METADATA of a wheel in a folder: the engine has just read it from there, and it may be too large to be copied."""
+    try:
+        return _from_zip(Path(url2pathname(urlsplit(wheel.url).path)), wheel)
+    except zipfile.BadZipFile as error:
+        raise IntegrityError(f"{wheel.file} is not a wheel: {error}", reference="bad-wheel") from error
+    except OSError as error:
+        raise UnreachableError(f"{wheel.file} cannot be read: {error.strerror}", reference="gone") from error
 
 
 def _from_zip(stream: Any, wheel: ChosenWheel) -> bytes:
