@@ -262,3 +262,14 @@ def system_version(text: str) -> str:
 def is_revision(text: str) -> bool:
     """Whether a text can name a branch, tag or commit, and nothing else."""
     return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._/+@-]{0,199}", text) is not None and ".." not in text
+
+
+def requirement_words(text: str) -> str:
+    """A build requirement or toolchain in one line that cannot be taken for an option.
+
+    Raises:
+        InvalidInput: ``bad-name``.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9 ._:=<>!~,*+;()'\"\[\]/@#-]{0,199}", text):
+        raise InvalidInput(f"{text[:60]!r} is not a requirement", reference="bad-name", hint="such as: cython>=3")
+    return text
