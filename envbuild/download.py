@@ -26,6 +26,7 @@ from urllib.parse import unquote, urlsplit
 from envbuild import faults
 from envbuild.credentials import Credentials, redact
 from envbuild.digest import CHUNK, Digest
+from envbuild.disk import writing
 from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, UnreachableError
 from envbuild.http import AgainError, Connections, Patience, reason
 from envbuild.publish import Incoming
@@ -108,7 +109,8 @@ class Downloader:
 
         def attempt(url: str) -> str:
             self._into(url, sink, partial, size, progress)
-            faults.reach("post-download-pre-hash")
+            with writing(sink.path, sink.need):
+                faults.reach("post-download-pre-hash")
             if sha256 is not None and sink.digest != sha256:
                 raise self._wrong(url, sink, sha256, partial)
             return url
@@ -230,7 +232,8 @@ class Downloader:
         for piece in self._pieces(url, response, unpack=unpack):
             _check_limit(url, sink.size + len(piece), limit)
             sink.write(piece)
-            faults.reach("mid-download")
+            with writing(sink.path, sink.need):
+                faults.reach("mid-download")
             progress(sink.size, total)
         if not unpack and total is not None and "Content-Length" in response.headers and sink.size < total:
             raise AgainError(f"{redact(url)} stopped after {sink.size} of {total} bytes")

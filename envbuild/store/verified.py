@@ -10,6 +10,8 @@ Rules of the file: a decorator over ``envbuild.store.folder.FolderBlobs``; no he
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -55,12 +57,13 @@ class VerifiedBlobs:
         Raises:
             LockTimeoutError: When a broken blob's lock is kept too long by another process.
         """
-        path = self._blobs.path(digest)
-        if path is None or self._is_good(path, digest):
+        path = self._blobs.name(digest)
+        if self._is_good(path, digest):
             return path
+        if not os.path.lexists(path):
+            return None
         with nullcontext() if locked else self._lock(digest):
-            path = self._blobs.path(digest)
-            if path is None or self._is_good(path, digest):
+            if self._is_good(path, digest):
                 return path
             self._blobs.delete(digest)
         self._note(f"blob {short(digest)} in {path.parent.parent.parent.parent} was damaged; it was dropped")
@@ -80,6 +83,8 @@ class VerifiedBlobs:
     def _is_good(self, path: Path, digest: Digest) -> bool:
         try:
             mark = _mark(path)
+            if mark is None:
+                return False
             if self._good.get(digest) == mark:
                 return True
             if digest_file(path) != digest or _mark(path) != mark:
@@ -91,10 +96,15 @@ class VerifiedBlobs:
         return True
 
     def _remember(self, path: Path, digest: Digest) -> None:
-        with self._guard:
-            self._good[digest] = _mark(path)
+        mark = _mark(path)
+        if mark is not None:
+            with self._guard:
+                self._good[digest] = mark
 
 
-def _mark(path: Path) -> _Mark:
-    state = path.stat()
+def _mark(path: Path) -> _Mark | None:
+    """What tells a file from its successor; None for what is no regular file, such as a symbolic link."""
+    state = path.lstat()
+    if not stat.S_ISREG(state.st_mode):
+        return None
     return (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
