@@ -68,6 +68,41 @@ def lock_text(lock: Lock) -> str:
     return "\n".join(lines) + "\n"
 
 
+def closure_bytes(lock: Lock, environment: LockedEnvironment) -> bytes:
+    """One environment of a lock as one JSON document: all that a machine needs to link it, without the lock."""
+    tree: dict[str, Any] = {"version": LOCK_VERSION, "request": lock.request}
+    if lock.indices:
+        tree["indices"] = [{"name": index.name, "url": index.url} for index in lock.indices]
+    item: dict[str, Any] = {
+        "environment": environment.id,
+        "interpreter": environment.interpreter,
+        "system": dict(environment.system),
+        "variables": dict(environment.variables),
+        "conda": [package_tree(package) for package in environment.conda],
+        "wheels": [package_tree(wheel) for wheel in environment.wheels],
+    }
+    if environment.python is not None:
+        item["python"] = environment.python
+    if environment.archive is not None:
+        item["archive"] = package_tree(environment.archive)
+    tree["platforms"] = {environment.platform: item}
+    return json.dumps(tree, ensure_ascii=False, sort_keys=True).encode()
+
+
+def parse_closure(data: bytes, file: str) -> Lock:
+    """A lock of one environment from ``closure_bytes``.
+
+    Raises:
+        InvalidInput: When it is malformed. IntegrityError: when it was edited.
+    """
+    try:
+        return _lock(_DECODE(data.decode()), file, {})
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InvalidInput(
+            f"this is no environment's record ({error})", reference="bad-closure", where=Where(file=file)
+        ) from None
+
+
 def _environment_lines(environment: LockedEnvironment) -> Iterator[str]:
     yield f"    environment: {_json(environment.id)}"
     if environment.python is not None:

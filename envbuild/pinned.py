@@ -1,8 +1,8 @@
 """Pinned packages as JSON objects and back: one line of a lock, one entry of a solve's result.
 
 Keys are the fields' names with dashes, in the fields' order; what says nothing (a default) is left out. Reading checks
-that keys are known, digests whole, file names true to name and version, and that no address carries credentials; writing
-refuses credentials too, so that no lock can hold any.
+that keys are known, digests whole, file names true to name and version, and that no address carries credentials;
+writing refuses credentials too, so that no lock can hold any.
 """
 
 from __future__ import annotations

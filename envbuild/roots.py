@@ -1,8 +1,8 @@
 """Out-links and roots: the link beside a recipe that points to its prefix, and the home's record that it does.
 
-A root is a small JSON file in the home's ``roots/`` folder, named by the digest of the link's path. It counts as long as
-the link still points to the prefix that it names: removing the link is all that a user has to do to let ``gc`` take the
-prefix. The record is written before the link appears, so that no link ever points to something that ``gc`` may take.
+A root is a small JSON file in the home's ``roots/`` folder, named by the digest of the link's path. It counts as long
+as the link still points to the prefix that it names: removing the link is all that a user has to do to let ``gc`` take
+the prefix. The record is written before the link appears, so that no link ever points to what ``gc`` may take.
 """
 
 from __future__ import annotations

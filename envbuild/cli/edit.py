@@ -34,7 +34,7 @@ def add_command(
 
     envbuild add recipes/train.yaml "numpy>=1.26" --conda
     """
-    from envbuild.cli.render import Screen
+    from envbuild.cli.screen import Screen
     from envbuild.session import Session
 
     if pypi and conda:
@@ -72,7 +72,7 @@ def remove_package_command(
     quiet: bool,
 ) -> None:
     """Remove requirements from a recipe and lock it."""
-    from envbuild.cli.render import Screen
+    from envbuild.cli.screen import Screen
     from envbuild.session import Session
 
     if pypi and conda:

@@ -15,7 +15,7 @@ from envbuild.cli.options import as_json, option, quiet
 @quiet
 def verify_command(repair: bool, as_json: bool, quiet: bool) -> None:
     """Check every blob against its name and every prefix against its packages. Any finding is exit 4."""
-    from envbuild.cli.render import Screen
+    from envbuild.cli.screen import Screen
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
@@ -38,7 +38,7 @@ def verify_command(repair: bool, as_json: bool, quiet: bool) -> None:
 @quiet
 def gc_command(dry_run: bool, keep_days: int, as_json: bool, quiet: bool) -> None:
     """Remove prefixes that no out-link points to and nobody used lately, and blobs that no prefix needs."""
-    from envbuild.cli.render import Screen
+    from envbuild.cli.screen import Screen
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)

@@ -38,7 +38,7 @@ def lock_command(
 
     A lock that fits its recipe is left alone. One that does not keeps its versions as far as the recipe allows.
     """
-    from envbuild.cli.render import Screen
+    from envbuild.cli.screen import Screen
     from envbuild.locking import LockOptions
     from envbuild.package import Platform
     from envbuild.session import Session
@@ -70,7 +70,7 @@ def plan_command(
 
     A recipe without a fitting lock is solved to say so, and its lock is not written.
     """
-    from envbuild.cli.render import Screen
+    from envbuild.cli.screen import Screen
     from envbuild.session import Session, mode
 
     screen = Screen(quiet=quiet, as_json=as_json)

@@ -17,7 +17,7 @@ platform = option("--platform", metavar="PLATFORM", help="Of this platform (defa
 @as_json
 def show_command(recipe: Path, platform: str | None, as_json: bool) -> None:
     """Show a locked environment: its packages, where they come from, and where it is present."""
-    from envbuild.cli.render import Screen
+    from envbuild.cli.screen import Screen
     from envbuild.session import Session
 
     Screen(as_json=as_json).shown(Session().show(recipe, platform=platform))
@@ -27,10 +27,10 @@ def show_command(recipe: Path, platform: str | None, as_json: bool) -> None:
 @as_json
 def list_command(as_json: bool) -> None:
     """List the environments on this machine."""
-    from envbuild.cli.render import Screen
+    from envbuild.cli.screen import Screen
     from envbuild.session import Session
 
-    Screen(as_json=as_json).listed(Session().list())
+    Screen(as_json=as_json).listed(Session().environments())
 
 
 @click.command("tree")
@@ -44,7 +44,7 @@ def tree_command(
     recipe: Path, packages: tuple[str, ...], platform: str | None, invert: bool, depth: int | None, as_json: bool
 ) -> None:
     """Show which package requires which, from what the recipe asked for (or from PACKAGES)."""
-    from envbuild.cli.render import Screen
+    from envbuild.cli.screen import Screen
     from envbuild.session import Session
 
     Screen(as_json=as_json).tree(Session().tree(recipe, packages, platform=platform, invert=invert, depth=depth))
@@ -57,7 +57,7 @@ def tree_command(
 @as_json
 def why_command(recipe: Path, package: str, platform: str | None, as_json: bool) -> None:
     """Say why a package is in an environment: the chains from what the recipe asked for."""
-    from envbuild.cli.render import Screen
+    from envbuild.cli.screen import Screen
     from envbuild.session import Session
 
     Screen(as_json=as_json).why(package, Session().why(recipe, package, platform=platform))

@@ -54,7 +54,7 @@ def realize_command(
     if plain and len(recipes) == 1 and answer_from_stamp(recipes[0], options, quiet=quiet):
         return
 
-    from envbuild.cli.render import Screen
+    from envbuild.cli.screen import Screen
     from envbuild.realizing import RealizeOptions
     from envbuild.session import Session, mode
 

@@ -56,20 +56,24 @@ def shell_hook_command(recipe: Path, shell: str | None, locked: bool, frozen: bo
 
     prefix, variables = _realized(recipe, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
     name = shell or Path(os.environ.get("SHELL", "bash")).name
-    click.echo(shell_hook(name if name in SHELLS else "bash", prefix, variables), nl=False)
+    click.echo(shell_hook(name if name in SHELLS else "bash", prefix, dict(variables), recipe.stem), nl=False)
 
 
 def _execute(
     recipe: Path, words: tuple[str, ...], *, locked: bool, frozen: bool, offline: bool, quiet: bool
 ) -> NoReturn:
     """Become the command, so that signals and exit codes are its own."""
-    from envbuild.environment import environment_variables
+    from envbuild.environment import command_in, environment_variables
+    from envbuild.home import find_home
+    from envbuild.in_use import hold
 
     prefix, variables = _realized(recipe, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
-    environment = environment_variables(prefix, variables, os.environ)
+    environment = environment_variables(prefix, dict(variables), os.environ, recipe.stem)
+    program = command_in(prefix, words)
+    hold(find_home(os.environ), prefix)
     sys.stdout.flush()
     try:
-        os.execvpe(words[0], words, environment)  # noqa: S606  no shell on purpose
+        os.execvpe(program[0], program, environment)  # noqa: S606  no shell on purpose
     except FileNotFoundError:
         click.echo(f"{words[0]}: not found in {recipe.stem}, nor on PATH", err=True)
         sys.exit(127)
@@ -91,7 +95,7 @@ def _realized(
     if stamp is not None:
         return Path(stamp.prefix), tuple(sorted(stamp.summary["variables"].items()))
 
-    from envbuild.cli.render import Screen
+    from envbuild.cli.screen import Screen
     from envbuild.realizing import RealizeOptions
     from envbuild.session import Session, mode
 

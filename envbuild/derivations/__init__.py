@@ -51,15 +51,29 @@ class Derivation(Protocol):
     version: ClassVar[int]
 
     @property
-    def key(self) -> Digest: ...
+    def key(self) -> Digest:
+        """See the class; likewise below."""
+        ...
+
     @property
-    def purity(self) -> Purity: ...
+    def purity(self) -> Purity:
+        """Whether the key decides the result."""
+        ...
+
     @property
-    def inputs(self) -> tuple[Digest, ...]: ...
+    def inputs(self) -> tuple[Digest, ...]:
+        """Keys that it reads."""
+        ...
+
     @property
-    def label(self) -> str: ...
+    def label(self) -> str:
+        """What people see."""
+        ...
+
     @property
-    def size(self) -> int | None: ...
+    def size(self) -> int | None:
+        """Bytes that doing it moves."""
+        ...
 
     def document(self) -> Json:
         """Everything that decides the result, and nothing else."""
@@ -242,7 +256,7 @@ def realiser(kind: str) -> Realise:
 def preparer(kind: str) -> Callable[[Any, Digest, Context], None] | None:
     """The function that readies one finished input of a kind before the others are there, or None.
 
-    ``prepare(derivation, input_key, context)`` may only make the later ``realise`` faster or fail earlier: leaving it out
-    changes no result. It is what lets the unpacking of one package overlap the download of the next.
+    ``prepare(derivation, input_key, context)`` may only make the later ``realise`` faster or fail earlier: leaving it
+    out changes no result. It is what lets the unpacking of one package overlap the download of the next.
     """
     return getattr(importlib.import_module(KINDS[kind]), "prepare", None)

@@ -1,0 +1,107 @@
+"""Progress on a terminal. The only importer of rich."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from envbuild.cli.errors import printable
+from envbuild.cli.wording import size_text
+from envbuild.digest import Digest, short
+from envbuild.plan import Job
+from envbuild.reporter import Reporter
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+class QuietReporter(Reporter):
+    """Says nothing."""
+
+
+class TerminalReporter(Reporter):
+    """Progress on a terminal; notes and failures everywhere."""
+
+    def __init__(self) -> None:
+        self._moves = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._progress: Progress | None = None
+        self._tasks: dict[tuple[Digest, Digest | None], Any] = {}
+        self._whole: Any = None
+        self._notes: set[str] = set()
+
+    def plan_made(self, summary: Any) -> None:
+        """Begin the display when there is something to do."""
+        total = sum(number for _, number in summary.needed)
+        if not self._moves or not total:
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self.close()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[told]}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._progress.start()
+        what = ", ".join(f"{number} {kind}" for kind, number in summary.needed)
+        self._whole = self._progress.add_task(what, total=total, told=f"0/{total}")
+
+    def started(self, job: Job) -> None:
+        """Show a job."""
+        if self._progress is not None:
+            verb = "unpack" if job.phase == "prepare" else job.derivation.kind
+            label = job.derivation.label if job.phase == "realise" else short(job.input or "")
+            self._tasks[job.key, job.input] = self._progress.add_task(
+                f"  {verb} {label}", total=job.derivation.size if job.phase == "realise" else None, told=""
+            )
+
+    def progress(self, key: Digest, done: int, total: int | None) -> None:
+        """Move a job's bar."""
+        if self._progress is not None and (key, None) in self._tasks:
+            told = f"{size_text(done)}/{size_text(total)}" if total else size_text(done)
+            self._progress.update(self._tasks[key, None], completed=done, total=total, told=told)
+
+    def finished(self, job: Job, milliseconds: int, size: int) -> None:
+        """A job is done."""
+        self._gone(job)
+        if self._progress is not None and job.phase == "realise":
+            self._progress.advance(self._whole)
+            task = next(task for task in self._progress.tasks if task.id == self._whole)
+            self._progress.update(self._whole, told=f"{task.completed:.0f}/{task.total:.0f}")
+
+    def failed(self, job: Job, error: BaseException) -> None:
+        """A job failed; the error itself is said at the end."""
+        self._gone(job)
+
+    def note(self, text: str) -> None:
+        """Something that a user must know, said once."""
+        if text in self._notes:
+            return
+        self._notes.add(text)
+        line = f"note: {printable(text)}"
+        if self._progress is not None:
+            self._progress.console.print(line, markup=False, highlight=False)
+        else:
+            click.echo(line, err=True)
+
+    def ended(self, milliseconds: int) -> None:
+        """The run is over."""
+        self.close()
+
+    def close(self) -> None:
+        """Take the display away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+            self._tasks.clear()
+
+    def _gone(self, job: Job) -> None:
+        if self._progress is not None and (job.key, job.input) in self._tasks:
+            self._progress.remove_task(self._tasks.pop((job.key, job.input)))

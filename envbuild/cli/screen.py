@@ -1,0 +1,336 @@
+"""What people see: progress, closing lines, tables, trees; JSON when asked.
+
+Results go to stdout, everything else to stderr. Progress moves only on a terminal; elsewhere, and in a log of CI, one
+line says what happened and how long it took.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from envbuild.cli.errors import printable
+from envbuild.cli.render import QuietReporter, TerminalReporter
+from envbuild.cli.wording import count, seconds, size_text
+from envbuild.digest import short
+from envbuild.reporter import Reporter
+
+if TYPE_CHECKING:
+    from envbuild.dependencies import Branch, Node
+    from envbuild.inventory import Present
+    from envbuild.locking import Locked
+    from envbuild.package import CondaPackage, Wheel
+    from envbuild.realizing import Planned, Realized
+    from envbuild.session import Shown
+    from envbuild.store.collect import Garbage
+    from envbuild.upkeep import Verified
+
+JSON_VERSION = 1
+
+
+class Screen:
+    """One command's output.
+
+    Attributes:
+        reporter: To be given to the session.
+    """
+
+    def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
+        self._quiet = quiet
+        self._json = as_json
+        self._began = time.monotonic()
+        self.reporter: Reporter = QuietReporter() if quiet else TerminalReporter()
+
+    # Saying
+
+    def close(self) -> None:
+        """End the progress display."""
+        if isinstance(self.reporter, TerminalReporter):
+            self.reporter.close()
+
+    def say(self, text: str) -> None:
+        """A line for people."""
+        self.close()
+        if not self._quiet:
+            click.echo(printable(text), err=True)
+
+    def result(self, text: str) -> None:
+        """A line for scripts, and people."""
+        self.close()
+        click.echo(printable(text))
+
+    def document(self, tree: dict[str, Any]) -> bool:
+        """The whole result as JSON, when that was asked for."""
+        self.close()
+        if self._json:
+            click.echo(json.dumps({"version": JSON_VERSION, **tree}, indent=2, ensure_ascii=False))
+        return self._json
+
+    def _elapsed(self) -> str:
+        return seconds(round((time.monotonic() - self._began) * 1000))
+
+    # Locks
+
+    def checked(self, locks: Sequence[Locked]) -> None:
+        """Every lock fits."""
+        if self.document({"fits": [str(item.path) for item in locks]}):
+            return
+        self.say(f"{count(len(locks), 'lock')} {'fits its recipe' if len(locks) == 1 else 'fit their recipes'}")
+
+    def locked(self, locks: Sequence[Locked]) -> None:
+        """What became of some locks."""
+        if self.document({"locks": [self._lock_tree(item) for item in locks]}):
+            return
+        for item in locks:
+            self._locked(item)
+
+    def _lock_tree(self, item: Locked) -> dict[str, Any]:
+        return {
+            "recipe": str(item.recipe),
+            "lock": str(item.path),
+            "written": item.written,
+            "request": item.lock.request,
+            "environments": {environment.platform: environment.id for environment in item.lock.platforms},
+            "changes": {platform: [tree(change) for change in found] for platform, found in item.changes},
+            "dropped": list(item.dropped),
+        }
+
+    def _locked(self, item: Locked) -> None:
+        for base in item.bases:
+            if base.written:
+                self._locked(base)
+        name = item.recipe.stem
+        totals = ", ".join(
+            f"{environment.platform} {count(len(environment.names()), 'package')}"
+            for environment in item.lock.platforms
+        )
+        if not item.written:
+            self.say(f"{name} is locked already: {totals}")
+            return
+        self._changes(item)
+        for platform in item.dropped:
+            self.say(
+                f"note: {platform} is not in the lock any more: its request changed; lock it with --platform {platform}"
+            )
+        self.say(f"Locked {name}: {totals}, {self._elapsed()}")
+
+    def _changes(self, item: Locked) -> None:
+        """Each change once, with the platforms that share it; of a new lock only the count is said."""
+        seen: dict[str, list[str]] = {}
+        for platform, found in item.changes:
+            for change in found:
+                seen.setdefault(str(change), []).append(platform)
+        if all(change.startswith("added") for change in seen) and len(seen) > 12:
+            return
+        everywhere = len(item.lock.platforms)
+        for words, platforms in seen.items():
+            self.say(f"  {words}" + ("" if len(platforms) == everywhere else f" ({', '.join(platforms)})"))
+
+    def edited(self, recipe: Path, locked: Locked | None, verb: str, words: Sequence[str]) -> None:
+        """A recipe's text was changed."""
+        if self.document(
+            {"recipe": str(recipe), verb.lower(): list(words), "lock": self._lock_tree(locked) if locked else None}
+        ):
+            return
+        preposition = "to" if verb == "Added" else "from"
+        self.say(f"{verb} {', '.join(words)} {preposition} {recipe}")
+        if locked is not None:
+            self._locked(locked)
+
+    # Plans and environments
+
+    def planned(self, plans: Sequence[Planned]) -> None:
+        """What would be done."""
+        if self.document({"plans": [tree(plan) for plan in plans]}):
+            return
+        for plan in plans:
+            states = Counter(row.state for row in plan.rows)
+            for row in plan.rows:
+                size = f"  {size_text(row.size)}" if row.size is not None and row.state == "miss" else ""
+                self.result(f"{row.state:<10}  {row.kind:<11} {short(row.key)}  {row.label}{size}")
+            unknown = f" and {plan.unknown_sizes} of unknown size" if plan.unknown_sizes else ""
+            self.say(
+                f"Plan for {', '.join(plan.names)} ({plan.platform}): {states['miss']} to do, "
+                f"{states['hit'] + states['not needed']} already there, "
+                f"{size_text(plan.fetch_bytes)} to fetch{unknown}, "
+                f"about {seconds(plan.milliseconds)}"
+            )
+
+    def realized(self, environments: Sequence[Realized]) -> None:
+        """Environments that are there now: the folder of each on stdout, what it cost on stderr."""
+        if self.document({"environments": [tree(item) for item in environments]}):
+            return
+        for item in environments:
+            self.result(str(item.prefix))
+        for item in environments:
+            cost = (
+                "already there"
+                if item.present
+                else f"{item.hits} from store, {item.fetched} fetched ({size_text(item.fetched_bytes)}), "
+                f"{item.built} built"
+            )
+            self.say(
+                f"Realized {item.name} ({item.platform}): {count(item.packages, 'package')}, {cost}, {self._elapsed()}"
+            )
+
+    # Looking
+
+    def shown(self, item: Shown) -> None:
+        """One locked environment."""
+        environment = item.environment
+        present = [str(prefix) for prefix in item.prefixes]
+        packages: list[CondaPackage | Wheel] = [*environment.conda, *environment.wheels]
+        if self.document(
+            {
+                "recipe": str(item.recipe),
+                "request": item.lock.request,
+                "environment": environment.id,
+                "platform": environment.platform,
+                "python": environment.python,
+                "interpreter": environment.interpreter,
+                "system": dict(environment.system),
+                "variables": dict(environment.variables),
+                "fits": item.fits,
+                "present": present,
+                "packages": [
+                    {"kind": kind, **tree(package)}
+                    for kind, group in (("conda", environment.conda), ("pypi", environment.wheels))
+                    for package in group
+                ],
+            }
+        ):
+            return
+        self.result(f"request      {item.lock.request}")
+        self.result(f"environment  {environment.id}")
+        self.result(
+            f"platform     {environment.platform}, Python {environment.python or 'none'} ({environment.interpreter})"
+        )
+        self.result(f"system       {', '.join(f'{name} {version}' for name, version in environment.system)}")
+        self.result(f"present      {present[0] if present else 'no'}")
+        if not item.fits:
+            self.result(f"lock         does not fit the recipe: envbuild lock {item.recipe.name}")
+        rows = [
+            (
+                "*" if package.asked else "",
+                package.name,
+                package.version,
+                getattr(package, "build", "") or "",
+                package.url or getattr(package, "channel", None) or getattr(package, "index", None) or "",
+                size_text(package.size) if package.size is not None else "",
+            )
+            for package in packages
+        ]
+        self._table(("", "package", "version", "build", "from", "size"), rows)
+        self.say(f"{count(len(packages), 'package')}; * asked for by the recipe")
+
+    def listed(self, items: Sequence[Present]) -> None:
+        """The environments of this machine."""
+        if self.document({"environments": [tree(item) for item in items]}):
+            return
+        rows = [
+            (
+                item.name or "-",
+                item.platform or "-",
+                short(item.environment) if item.environment else "-",
+                str(item.packages) if item.packages is not None else "-",
+                time.strftime("%Y-%m-%d %H:%M", time.localtime(item.used)),
+                item.links[0] if item.links else str(item.prefix),
+            )
+            for item in items
+        ]
+        if rows:
+            self._table(("name", "platform", "environment", "packages", "last used", "where"), rows)
+        self.say(count(len(items), "environment"))
+
+    def tree(self, branches: Sequence[Branch]) -> None:
+        """A dependency tree."""
+        if self.document(
+            {"branches": [{"depth": item.depth, "repeated": item.repeated, **tree(item.node)} for item in branches]}
+        ):
+            return
+        for item in branches:
+            stems = "".join("    " if last else "│   " for last in item.last[1:-1])
+            stem = "" if item.depth == 0 else stems + ("└── " if item.last[-1] else "├── ")
+            again = " (shown above)" if item.repeated else ""
+            self.result(f"{stem}{item.node.name} {item.node.version}{again}")
+
+    def why(self, package: str, chains: Sequence[Sequence[Node]]) -> None:
+        """The chains that lead to a package."""
+        if self.document({"package": package, "chains": [[tree(node) for node in chain] for chain in chains]}):
+            return
+        for chain in chains:
+            self.result(" -> ".join(f"{node.name} {node.version}" for node in chain))
+        asked = sum(len(chain) == 1 for chain in chains)
+        others = len(chains) - asked
+        reasons = ["the recipe asks for it"] if asked else []
+        if others:
+            reasons.append(f"{count(others, 'asked-for package')} {'needs' if others == 1 else 'need'} it")
+        self.say(f"{package}: {' and '.join(reasons) or 'nothing asks for it'}")
+
+    # Upkeep
+
+    def verified(self, report: Verified) -> None:
+        """What was checked and found."""
+        if self.document(tree(report)):
+            return
+        for finding in report.findings:
+            self.result(str(finding))
+        for text in report.unchecked:
+            self.say(f"note: not checked: {text}")
+        repaired = ", all repaired" if report.repaired and report.findings else ""
+        self.say(
+            f"Verified {count(report.blobs, 'blob')} ({size_text(report.bytes)}) and "
+            f"{count(report.prefixes, 'prefix', 'prefixes')}: "
+            f"{count(len(report.findings), 'finding')}{repaired}, {self._elapsed()}"
+        )
+
+    def collected(self, report: Garbage, *, dry_run: bool) -> None:
+        """What was removed, or would be."""
+        if self.document({"dry-run": dry_run, **tree(report)}):
+            return
+        for path in report.paths if dry_run else ():
+            self.result(str(path))
+        verb = "Would remove" if dry_run else "Removed"
+        self.say(
+            f"{verb} {count(len(report.prefixes), 'environment')} and {count(len(report.blobs), 'blob')}, "
+            f"{size_text(report.size)}; {count(report.kept_prefixes, 'environment')} and "
+            f"{count(report.kept_blobs, 'blob')} stay"
+        )
+
+    # Configuration
+
+    def configured(self, entries: Sequence[tuple[str, str, str]], *, origins: bool) -> None:
+        """Settings with their values and, when asked, where each came from."""
+        if self.document({"settings": {key: {"value": value, "origin": origin} for key, value, origin in entries}}):
+            return
+        rows = [(key, value, origin) if origins else (key, value) for key, value, origin in entries]
+        self._table(("setting", "value", "origin") if origins else ("setting", "value"), rows)
+
+    def _table(self, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Columns as wide as their content: rich would cut them to the terminal, and scripts read them."""
+        self.close()
+        table = [titles, *rows]
+        widths = [max(len(row[column]) for row in table) for column in range(len(titles))]
+        for row in table:
+            cells = (printable(cell).ljust(width) for cell, width in zip(row, widths, strict=True))
+            click.echo("  ".join(cells).rstrip())
+
+
+def tree(value: Any) -> Any:
+    """A frozen value as JSON: names with dashes, paths as text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name.replace("_", "-"): tree(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (tuple, list, set, frozenset)):
+        return [tree(item) for item in value]
+    if isinstance(value, dict):
+        return {str(name): tree(item) for name, item in value.items()}
+    return value

@@ -1,0 +1,205 @@
+"""The lock graph: a request becomes solves, and their fragments become locked environments.
+
+For each platform there is a conda solve (with ``interpreter: conda``), and a PyPI solve when wheels or a Python are
+wanted; in a mixed environment the second reads the first. The solves of different platforms have no edge between
+them, so they run side by side.
+
+Rules of the file: makes values; asks no channel and no index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from envbuild.addresses import DEFAULT_INDEX, Addresses
+from envbuild.derivations.solve import Fragment, Solve, fragment_from_bytes
+from envbuild.digest import Digest
+from envbuild.errors import UnsatisfiableError
+from envbuild.graph import Graph
+from envbuild.lock import Lock, LockedEnvironment
+from envbuild.package import CondaPackage, Platform, Wheel
+from envbuild.recipe import Index
+from envbuild.request import PlatformRequest, Request
+from envbuild.solvers.conda import channel_addresses, channel_words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solves:
+    """The solves of a request.
+
+    Attributes:
+        graph: All of them.
+        keys: By platform: the keys of its solves, conda before PyPI.
+    """
+
+    request: Request
+    graph: Graph
+    keys: tuple[tuple[Platform, tuple[Digest, ...]], ...]
+
+    def environments(self, outputs: Mapping[Digest, bytes]) -> tuple[LockedEnvironment, ...]:
+        """The locked environments, from each solve's fragment by key."""
+        return tuple(
+            _environment(self.request, platform, tuple(fragment_from_bytes(outputs[key]) for key in keys))
+            for platform, keys in self.keys
+        )
+
+
+def lock_graph(
+    request: Request,
+    platforms: tuple[Platform, ...],
+    *,
+    bases: Mapping[str, Lock],
+    keep: Lock | None,
+    cut_off: str | None,
+    addresses: Addresses,
+) -> Solves:
+    """The solves for some platforms of a request.
+
+    Args:
+        request: What is asked for.
+        platforms: Those to solve.
+        bases: The bases' locks by path; the packages of pinned ones stay as they are.
+        keep: A lock whose versions are preferred, or None.
+        cut_off: RFC 3339, or None.
+        addresses: For the canonical addresses in keys.
+
+    Raises:
+        UnsatisfiableError: ``bases-disagree`` when two bases pin different packages of one name.
+    """
+    solves: list[Solve] = []
+    keys = []
+    for platform in platforms:
+        part = request.platform(platform)
+        pins = _pins(request, platform, bases)
+        kept = keep.environment(platform) if keep is not None else None
+        own = _platform_solves(request, part, pins, kept, cut_off, addresses)
+        solves += own
+        keys.append((platform, tuple(solve.key for solve in own)))
+    graph = Graph(solves, tuple(key for _, several in keys for key in several))
+    return Solves(request=request, graph=graph, keys=tuple(keys))
+
+
+def _platform_solves(
+    request: Request,
+    part: PlatformRequest,
+    pins: LockedEnvironment | None,
+    kept: LockedEnvironment | None,
+    cut_off: str | None,
+    addresses: Addresses,
+) -> list[Solve]:
+    found = []
+    after = None
+    if request.interpreter == "conda":
+        conda = Solve(
+            ecosystem="conda",
+            request=part,
+            interpreter=request.interpreter,
+            cut_off=cut_off,
+            channels=tuple(channel_addresses(channel_words(part), addresses).values()),
+            pins_conda=pins.conda if pins else (),
+            pins_wheels=pins.wheels if pins else (),
+            keep_conda=kept.conda if kept else (),
+        )
+        found.append(conda)
+        after = conda.key
+    if part.pypi or (pins and pins.wheels) or request.interpreter != "conda":
+        found.append(
+            Solve(
+                ecosystem="pypi",
+                request=part,
+                interpreter=request.interpreter,
+                cut_off=cut_off,
+                indices=_canonical_indices(part, addresses),
+                pins_wheels=pins.wheels if pins else (),
+                keep_wheels=kept.wheels if kept else (),
+                after=after,
+            )
+        )
+    return found
+
+
+def _canonical_indices(part: PlatformRequest, addresses: Addresses) -> tuple[str, ...]:
+    """The indices in order of priority, as their canonical addresses: mirrors are never in a key.
+
+    A default index that nobody configured is the word ``default``: what the engine itself asks.
+    """
+    if part.no_index:
+        return ()
+    own = [addresses.absolute(index.url) for index in part.extra_indices]
+    if part.index is not None:
+        return (*own, addresses.absolute(part.index.url))
+    default = addresses.absolute(addresses.index) if addresses.index else DEFAULT_INDEX
+    return (*own, default, *(addresses.absolute(item) for item in addresses.extra_indices))
+
+
+def _pins(request: Request, platform: Platform, bases: Mapping[str, Lock]) -> LockedEnvironment | None:
+    """What the pinned bases hold on a platform, as one environment."""
+    conda: dict[str, tuple[CondaPackage, str]] = {}
+    wheels: dict[str, tuple[Wheel, str]] = {}
+    for base in request.bases:
+        if not base.pin:
+            continue
+        environment = bases[base.path].environment(platform)
+        if environment is None:
+            raise UnsatisfiableError(
+                f"the base {base.path} is not locked for {platform}",
+                reference="no-platform",
+                hint=f"envbuild lock {base.path} --platform {platform}",
+            )
+        for package in environment.conda:
+            _pin(conda, package, base.path, platform)
+        for wheel in environment.wheels:
+            _pin(wheels, wheel, base.path, platform)
+    if not conda and not wheels:
+        return None
+    return LockedEnvironment(
+        platform=platform,
+        python=None,
+        interpreter=request.interpreter,
+        system=(),
+        conda=tuple(package for package, _ in conda.values()),
+        wheels=tuple(wheel for wheel, _ in wheels.values()),
+    )
+
+
+def _pin(
+    pinned: dict[str, tuple[CondaPackage, str]] | dict[str, tuple[Wheel, str]],
+    package: CondaPackage | Wheel,
+    base: str,
+    platform: Platform,
+) -> None:
+    table: dict[str, tuple[CondaPackage | Wheel, str]] = pinned  # type: ignore[assignment]
+    other = table.setdefault(package.name, (package, base))
+    if other[0].sha256 != package.sha256:
+        raise UnsatisfiableError(
+            f"{other[1]} pins {package.name} {other[0].version} for {platform}, {base} pins {package.version}",
+            reference="bases-disagree",
+            hint="extend one of them with `pin: false`, or give both the same version",
+        )
+
+
+def _environment(request: Request, platform: Platform, fragments: tuple[Fragment, ...]) -> LockedEnvironment:
+    part = request.platform(platform)
+    series = next((fragment.series for fragment in fragments if fragment.series is not None), None)
+    return LockedEnvironment(
+        platform=platform,
+        python=series,
+        interpreter=request.interpreter,
+        system=part.system,
+        conda=tuple(sorted((item for fragment in fragments for item in fragment.conda), key=lambda item: item.name)),
+        wheels=tuple(sorted((item for fragment in fragments for item in fragment.wheels), key=lambda item: item.name)),
+        archive=next((fragment.archive for fragment in fragments if fragment.archive is not None), None),
+        variables=request.variables,
+    )
+
+
+def named_indices(request: Request, environments: tuple[LockedEnvironment, ...]) -> tuple[Index, ...]:
+    """The indices whose names stand in wheels, with the addresses that the recipe wrote; sorted by name."""
+    used = {wheel.index for environment in environments for wheel in environment.wheels}
+    every = {
+        index.name: index
+        for part in request.platforms
+        for index in (*part.extra_indices, *((part.index,) if part.index else ()))
+    }
+    return tuple(index for name, index in sorted(every.items()) if name in used and name != index.url)

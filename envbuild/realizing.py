@@ -1,0 +1,376 @@
+"""Realizing: locked environments become prefixes, links to them, roots and stamps.
+
+The build graphs of all environments asked for are one graph, so that equal packages are one fetch. What a plan over
+that graph says is what is then done: both are the same ``Plan`` over the same answers of the store.
+
+Rules of the file: wires plan, scheduler and workspace; prints nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from envbuild import worker
+from envbuild.compile import build_graph
+from envbuild.derivations import Derivation, HostPython
+from envbuild.derivations.link import Link, prefix_name
+from envbuild.derivations.solve import fragment_from_bytes
+from envbuild.digest import Digest
+from envbuild.errors import EnvbuildError, IntegrityError, Issue, UnreachableError, UnsatisfiableError
+from envbuild.executors import Executor
+from envbuild.faults import reach
+from envbuild.graph import Graph
+from envbuild.lock import Lock, LockedEnvironment
+from envbuild.package import Platform
+from envbuild.plan import Plan
+from envbuild.process import end_all
+from envbuild.reporter import Reporter
+from envbuild.roots import Root, point, register
+from envbuild.scheduler import Outcome, Scheduler
+from envbuild.stamp import Stamp, stamp_path, write_stamp
+from envbuild.store.environments import record
+from envbuild.virtual import current_platform
+from envbuild.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealizeOptions:
+    """Where an environment goes.
+
+    Attributes:
+        out_link: The link's place; None for ``.envs/<recipe>`` beside ``envbuild.yaml``, else beside the recipe.
+        link: Whether to make one.
+        prefix: A folder instead of the home's prefixes.
+        writable: With ``prefix``: copied, and free to change.
+        stamp: The options that a stamp is kept under; None for no stamp.
+    """
+
+    out_link: Path | None = None
+    link: bool = True
+    prefix: Path | None = None
+    writable: bool = False
+    stamp: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One environment to realize, and what decided it.
+
+    Attributes:
+        recipe: The recipe's file. ``name``: what people call it.
+        files: Every file that decided it, also those looked for and not there.
+    """
+
+    recipe: Path
+    name: str
+    lock: Lock
+    environment: LockedEnvironment
+    files: tuple[Path, ...]
+    link_folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Realized:
+    """A realized environment.
+
+    Attributes:
+        prefix: Its folder. ``out_link``: the link to it, or None.
+        hits: Packages that were in the store; ``fetched`` those that were not; ``fetched_bytes`` their bytes.
+        built: Wheels built.
+        present: True when the prefix itself was already there.
+        milliseconds: From the start of the run that made it.
+        notes: What had to be said.
+    """
+
+    recipe: Path
+    name: str
+    platform: Platform
+    environment: Digest
+    request: Digest
+    prefix: Path
+    out_link: Path | None
+    variables: tuple[tuple[str, str], ...]
+    packages: int
+    hits: int
+    fetched: int
+    fetched_bytes: int
+    built: int
+    present: bool
+    milliseconds: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One derivation of a plan.
+
+    Attributes:
+        state: ``hit``, ``miss``, or ``not needed``: only hits read it.
+    """
+
+    kind: str
+    label: str
+    key: Digest
+    size: int | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What realizing some environments would do.
+
+    Attributes:
+        fetch_bytes: Bytes to download, as far as sizes are known; ``unknown_sizes`` counts the others.
+        milliseconds: Expected, on an idle machine.
+    """
+
+    names: tuple[str, ...]
+    platform: Platform
+    rows: tuple[Row, ...]
+    fetch_bytes: int
+    unknown_sizes: int
+    milliseconds: int
+
+
+def environment_for(lock: Lock, platform: Platform, name: str) -> LockedEnvironment:
+    """The environment of this machine.
+
+    Raises:
+        UnsatisfiableError: ``no-platform``, with the platforms that there are.
+    """
+    environment = lock.environment(platform)
+    if environment is None:
+        have = ", ".join(item.platform for item in lock.platforms) or "none"
+        raise UnsatisfiableError(
+            f"{name} is not locked for {platform}; it is for: {have}",
+            reference="no-platform",
+            hint=f"add {platform} under `platforms:` in the recipe",
+        )
+    return environment
+
+
+class Relay:
+    """Carries what jobs say to the scheduler of the moment, or straight to the reporter between runs.
+
+    Jobs speak from their own threads; the reporter is only ever called from the thread that runs the loop.
+    """
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self.scheduler: Scheduler | None = None
+
+    def note(self, text: str) -> None:
+        """Something that a user must know."""
+        (self.scheduler or self._reporter).note(text)
+
+    def progress(self, key: Digest, done: int, total: int | None) -> None:
+        """How far a job is."""
+        (self.scheduler or self._reporter).progress(key, done, total)
+
+
+class Realizer:
+    """Plans and realizes environments of one project.
+
+    Args:
+        workspace: Where jobs work; made with this relay's ``note`` and ``progress``.
+        relay: Carries what jobs say.
+        executor: Where jobs run.
+        reporter: Told everything.
+        offline: Nothing may be fetched or solved anew.
+        keep_going: After a failure, still do what does not need it.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        relay: Relay,
+        executor: Executor,
+        reporter: Reporter,
+        *,
+        offline: bool,
+        keep_going: bool,
+    ) -> None:
+        self.workspace = workspace
+        self._relay = relay
+        self._executor = executor
+        self._reporter = reporter
+        self._offline = offline
+        self._keep_going = keep_going
+
+    def plan(self, wanted: Sequence[Wanted], graph: Graph | None = None) -> Planned:
+        """What ``realize`` would do now."""
+        graph = graph or _graph(wanted)
+        plan = self._plan(graph)
+        hits, needed = set(plan.hits), set(plan.needed)
+        summary = plan.summary()
+        return Planned(
+            names=tuple(item.name for item in wanted),
+            platform=current_platform(),
+            rows=tuple(
+                Row(
+                    kind=derivation.kind,
+                    label=derivation.label,
+                    key=derivation.key,
+                    size=derivation.size,
+                    state="miss" if derivation.key in needed else "hit" if derivation.key in hits else "not needed",
+                )
+                for derivation in (graph[key] for key in graph.order())
+            ),
+            fetch_bytes=summary.fetch_bytes,
+            unknown_sizes=summary.unknown_sizes,
+            milliseconds=summary.milliseconds,
+        )
+
+    def realize(self, wanted: Sequence[Wanted], options: RealizeOptions) -> tuple[Realized, ...]:
+        """Make the environments exist.
+
+        Raises:
+            EnvbuildError: The first failure's class, with an issue for each.
+        """
+        graphs = [_graph([item]) for item in wanted]
+        outcome = self.run(Graph.union(graphs))
+        return tuple(self._made(item, graph, outcome, options) for item, graph in zip(wanted, graphs, strict=True))
+
+    def run(self, graph: Graph) -> Outcome:
+        """Run a graph to its end.
+
+        Raises:
+            UnreachableError: ``offline``, naming everything that is missing, before anything starts.
+            EnvbuildError: When a job failed.
+        """
+        plan = self._plan(graph)
+        if self._offline:
+            _refuse_fetches(plan)
+        self._relay.scheduler = scheduler = Scheduler(self._executor, self._reporter, cancel=end_all)
+        work = partial(worker.run, workspace=self.workspace, results=self.workspace.store.results)
+        try:
+            outcome = scheduler.run(plan, work)
+        finally:
+            self._relay.scheduler = None
+        error = outcome.error()
+        if error is not None:
+            raise error
+        return outcome
+
+    def solve(self, graph: Graph) -> dict[Digest, bytes]:
+        """Run a lock graph; each solve's fragment by key. Notes of solves that were memoized are said again."""
+        outcome = self.run(graph)
+        fragments = {}
+        for solve in graph:
+            sha256 = outcome.outputs[solve.key]["out"].sha256
+            path = self.workspace.blobs.path(sha256)
+            if path is None:
+                raise IntegrityError(
+                    f"the result of {solve.label} was damaged; it is dropped now",
+                    reference="damaged-blob",
+                    retryable=True,
+                    hint="run it again",
+                )
+            fragments[solve.key] = path.read_bytes()
+            for note in fragment_from_bytes(fragments[solve.key]).notes:
+                self._reporter.note(note)
+        return fragments
+
+    def _plan(self, graph: Graph) -> Plan:
+        return Plan(
+            graph,
+            self.workspace.known(tuple(graph)),
+            prepared_kinds={"link"},
+            keep_going=self._keep_going,
+        )
+
+    def _made(self, wanted: Wanted, graph: Graph, outcome: Outcome, options: RealizeOptions) -> Realized:
+        link = graph[graph.targets[0]]
+        assert isinstance(link, Link)
+        host = self.workspace.host_python(link.python) if link.interpreter == "host" and link.python else None
+        prefix = self.workspace.prefix(prefix_name(link, host))
+        record(self.workspace.home.store, wanted.lock, wanted.environment, self.workspace.durability)
+        out_link = self._link(wanted, prefix, options) if options.link else None
+        fetched = [key for key in graph.inputs(link.key) if key in outcome.milliseconds]
+        realized = Realized(
+            recipe=wanted.recipe,
+            name=wanted.name,
+            platform=wanted.environment.platform,
+            environment=wanted.environment.id,
+            request=wanted.lock.request,
+            prefix=prefix,
+            out_link=out_link,
+            variables=wanted.environment.variables,
+            packages=len(graph) - 1,
+            hits=len(graph) - 1 - len(fetched),
+            fetched=len(fetched),
+            fetched_bytes=sum(outcome.outputs[key]["out"].size for key in fetched),
+            built=outcome.count("build-wheel"),
+            present=link.key not in outcome.milliseconds,
+            milliseconds=outcome.elapsed,
+        )
+        if options.stamp is not None:
+            self._stamp(wanted, realized, host, options.stamp)
+        return realized
+
+    def _link(self, wanted: Wanted, prefix: Path, options: RealizeOptions) -> Path | None:
+        """The out-link, or None with a note when its folder cannot be written: the environment itself is there."""
+        link = options.out_link or wanted.link_folder / ".envs" / wanted.name
+        link = Path(os.path.abspath(link))
+        reach("post-prefix-rename-pre-root")
+        root = Root(
+            link=str(link),
+            prefix=str(prefix),
+            name=wanted.name,
+            recipe=str(wanted.recipe),
+            platform=wanted.environment.platform,
+            environment=wanted.environment.id,
+            request=wanted.lock.request,
+            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        )
+        try:
+            register(self.workspace.home.roots, root)
+            point(link, prefix)
+        except (OSError, EnvbuildError) as error:
+            if options.out_link is not None and isinstance(error, EnvbuildError):
+                raise
+            self._reporter.note(f"no link to the environment was made: {error}")
+            return None
+        return link
+
+    def _stamp(self, wanted: Wanted, realized: Realized, host: HostPython | None, options: tuple[str, ...]) -> None:
+        reach("pre-stamp")
+        summary = {
+            "name": realized.name,
+            "platform": realized.platform,
+            "packages": realized.packages,
+            "environment": realized.environment,
+            "request": realized.request,
+            "variables": dict(realized.variables),
+        }
+        stamp = Stamp(
+            prefix=str(realized.prefix),
+            out_link=str(realized.out_link) if realized.out_link else None,
+            host_python=host.path if host else None,
+            summary=summary,
+        )
+        write_stamp(stamp_path(self.workspace.home.path, wanted.recipe, options), stamp, wanted.files)
+
+
+def _graph(wanted: Sequence[Wanted]) -> Graph:
+    graphs = [build_graph(item.lock, item.environment, name=item.name) for item in wanted]
+    return graphs[0] if len(graphs) == 1 else Graph.union(graphs)
+
+
+def _refuse_fetches(plan: Plan) -> None:
+    missing: list[Derivation] = [plan.graph[key] for key in plan.needed if plan.graph[key].kind in {"fetch", "solve"}]
+    if missing:
+        names = ", ".join(item.label for item in missing[:5]) + (" …" if len(missing) > 5 else "")
+        raise UnreachableError(
+            f"{len(missing)} things are not in the store, and the network may not be used: {names}",
+            reference="offline",
+            hint="run once without --offline",
+            issues=tuple(
+                Issue(message=f"{item.kind} {item.label} is not in the store", reference="offline") for item in missing
+            ),
+        )

@@ -1,0 +1,442 @@
+"""The session: every verb as a function on values. The command line is a shell on it, and so is any Python program.
+
+::
+
+    from envbuild.session import Session
+
+    (train,) = Session().realize("recipes/train.yaml")
+    print(train.prefix, train.environment)
+
+A session finds the project of each recipe from the recipe's folder upwards, reads configuration and environment
+variables, opens the home, and wires solver, scheduler, store and reporter. Nothing here prints.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from envbuild.errors import InvalidInput, UnsatisfiableError, UsageError, Where
+from envbuild.home import find_home, open_home
+from envbuild.lock import Lock, LockedEnvironment
+from envbuild.locking import (
+    Locked,
+    LockOptions,
+    check_lock,
+    fitting_lock,
+    lock_path,
+    make_lock,
+    read_lock,
+    read_recipe_bytes,
+    replace_file,
+)
+from envbuild.package import PLATFORMS, Platform
+from envbuild.project import Project, cut_off, find_project, make_request, shown_path
+from envbuild.realizing import Planned, Realized, RealizeOptions, Realizer, Relay, Wanted, environment_for
+from envbuild.reporter import Reporter
+from envbuild.virtual import check_system, current_platform
+from envbuild.workspace import Workspace
+
+if TYPE_CHECKING:
+    from envbuild.dependencies import Branch, Node
+    from envbuild.inventory import Present
+    from envbuild.store.collect import Garbage
+    from envbuild.upkeep import Verified
+
+Mode = Literal["auto", "locked", "frozen"]
+"""``auto``: lock when the lock does not fit. ``locked``: fail then. ``frozen``: use the lock, do not look."""
+
+
+def mode(*, locked: bool, frozen: bool) -> Mode:
+    """The mode that two flags mean.
+
+    Raises:
+        UsageError: For both.
+    """
+    if locked and frozen:
+        raise UsageError("--locked looks whether the lock fits, --frozen does not: choose one")
+    return "locked" if locked else "frozen" if frozen else "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A locked environment and where it is present.
+
+    Attributes:
+        prefixes: Folders on this machine that hold it.
+        fits: Whether the lock fits the recipe.
+    """
+
+    recipe: Path
+    lock: Lock
+    environment: LockedEnvironment
+    prefixes: tuple[Path, ...]
+    fits: bool
+
+
+class Session:
+    """All verbs.
+
+    Args:
+        start: Where projects are looked for when no recipe says; the working folder by default.
+        reporter: Told everything that happens.
+        offline: Use no network.
+        jobs: Jobs that compute at once; the machine's processors by default.
+        keep_going: After a failure, still do what does not need it.
+        flags: Settings that override variables and configuration files.
+        environ: Environment variables; this process's by default.
+    """
+
+    def __init__(
+        self,
+        start: Path | str | None = None,
+        *,
+        reporter: Reporter | None = None,
+        offline: bool = False,
+        jobs: int | None = None,
+        keep_going: bool = False,
+        flags: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._start = Path(start) if start is not None else Path.cwd()
+        self._reporter = reporter or Reporter()
+        self._offline = offline
+        self._jobs = jobs
+        self._keep_going = keep_going
+        self._flags = dict(flags or {})
+        self._environ = os.environ if environ is None else environ
+        self._projects: dict[Path, Project] = {}
+        self._realizers: dict[Path, Realizer] = {}
+        self._locked: dict[Path, Locked] = {}
+
+    # Projects
+
+    def project(self, recipe: Path | None = None) -> Project:
+        """The project of a recipe, or of the folder in which the session started."""
+        start = self._start if recipe is None else recipe
+        folder = start if start.is_dir() else start.parent
+        if folder not in self._projects:
+            self._projects[folder] = find_project(start, self._environ, self._flags)
+            for warning in self._projects[folder].config.warnings:
+                self._reporter.note(warning)
+        return self._projects[folder]
+
+    def recipes(self) -> tuple[Path, ...]:
+        """Every recipe of the project, bases before what extends them where names do not say otherwise.
+
+        Raises:
+            UsageError: ``no-recipes`` when its recipe folder holds none.
+        """
+        project = self.project()
+        folder = project.root / project.config.recipes
+        found = [path for path in sorted(folder.rglob("*.y*ml")) if not path.name.endswith(".lock.yaml")]
+        if not found:
+            raise UsageError(
+                f"there are no recipes in {folder}", reference="no-recipes", hint="name one, or `envbuild init`"
+            )
+        return tuple(found)
+
+    # Locks
+
+    def lock(self, *recipes: Path | str, options: LockOptions | None = None) -> tuple[Locked, ...]:
+        """Make locks that fit; see ``envbuild.locking``.
+
+        Raises:
+            UnsatisfiableError: When a recipe has no solution.
+        """
+        chosen = options or LockOptions()
+        return tuple(self._lock(_absolute(recipe), chosen) for recipe in recipes)
+
+    def check(self, *recipes: Path | str) -> tuple[Locked, ...]:
+        """The locks, when all of them fit; without a network.
+
+        Raises:
+            StaleError: With an issue for each lock that does not fit.
+        """
+        return tuple(self._checked(_absolute(recipe)) for recipe in recipes)
+
+    def _lock(self, recipe: Path, options: LockOptions, *, write: bool = True) -> Locked:
+        if recipe in self._locked:
+            return self._locked[recipe]
+        project = self.project(recipe)
+        request, _ = make_request(project, recipe)
+        bases = tuple(self._lock(project.root / base.path, LockOptions(), write=write) for base in request.bases)
+        locked = None if options.upgrades else fitting_lock(recipe, request, bases)
+        if locked is None:
+            realizer = self._realizer(project)
+            age = request.exclude_newer
+            locked = make_lock(
+                recipe,
+                request,
+                bases,
+                options,
+                cut_off(age, datetime.now(timezone.utc)) if age is not None else None,
+                realizer.workspace.addresses,
+                realizer.solve,
+                write=write,
+            )
+        self._locked[recipe] = locked
+        return locked
+
+    def _checked(self, recipe: Path) -> Locked:
+        if recipe not in self._locked:
+            project = self.project(recipe)
+            request, _ = make_request(project, recipe)
+            bases = tuple(self._checked(project.root / base.path) for base in request.bases)
+            lock = check_lock(recipe, request, bases)
+            self._locked[recipe] = Locked(
+                recipe=recipe, path=lock_path(recipe), request=request, lock=lock, written=False, bases=bases
+            )
+        return self._locked[recipe]
+
+    # Environments
+
+    def plan(self, *recipes: Path | str, mode: Mode = "auto") -> tuple[Planned, ...]:
+        """What ``realize`` would do; locks that do not fit are solved, and not written."""
+        wanted = [self._wanted(_absolute(recipe), mode, write=False) for recipe in recipes]
+        return tuple(self._realizer(project).plan(items) for project, items in _by_project(wanted))
+
+    def realize(
+        self, *recipes: Path | str, mode: Mode = "auto", options: RealizeOptions | None = None
+    ) -> tuple[Realized, ...]:
+        """Make environments exist on this machine; see ``envbuild.realizing``.
+
+        Raises:
+            StaleError: With mode ``locked``, when a lock does not fit.
+            UnsatisfiableError: When there is no environment for this machine, or it lacks what the lock assumes.
+        """
+        wanted = [self._wanted(_absolute(recipe), mode) for recipe in recipes]
+        for _, item in wanted:
+            check_system(item.environment.platform, item.environment.system)
+        made: dict[Path, Realized] = {}
+        for project, items in _by_project(wanted):
+            for realized in self._realizer(project).realize(items, options or RealizeOptions()):
+                made[realized.recipe] = realized
+        return tuple(made[item.recipe] for _, item in wanted)
+
+    def _wanted(self, recipe: Path, mode: Mode, *, write: bool = True) -> tuple[Project, Wanted]:
+        project = self.project(recipe)
+        files: tuple[Path, ...] = (recipe, lock_path(recipe))
+        if mode == "frozen":
+            lock = self._frozen(recipe)
+        else:
+            locked = self._checked(recipe) if mode == "locked" else self._lock(recipe, LockOptions(), write=write)
+            lock = locked.lock
+            files = (*make_request(project, recipe)[1], *locked.files())
+        return project, Wanted(
+            recipe=recipe,
+            name=recipe.stem,
+            lock=lock,
+            environment=environment_for(lock, current_platform(), recipe.stem),
+            files=(*files, *project.config.files),
+            link_folder=project.root,
+        )
+
+    def _frozen(self, recipe: Path) -> Lock:
+        lock = read_lock(recipe)
+        if lock is None:
+            raise InvalidInput(
+                f"there is no lock {lock_path(recipe).name} to use as it is",
+                reference="no-lock",
+                where=Where(file=str(recipe)),
+                hint=f"envbuild lock {recipe.name}",
+            )
+        return lock
+
+    def _realizer(self, project: Project) -> Realizer:
+        if project.root not in self._realizers:
+            from envbuild.executors import open_executor
+            from envbuild.machine_addresses import machine_addresses
+
+            config = project.config
+            relay = Relay(self._reporter)
+            workspace = Workspace(
+                find_home(self._environ),
+                machine_addresses(config, project.root, self._environ),
+                durability="fast" if config.durability == "fast" else "safe",
+                lock_timeout=config.lock_timeout,
+                environ=self._environ,
+                trusted_hosts=config.trusted_hosts,
+                note=relay.note,
+                progress=relay.progress,
+            )
+            self._realizers[project.root] = Realizer(
+                workspace,
+                relay,
+                open_executor(config.executor, jobs=self._jobs or config.jobs),
+                self._reporter,
+                offline=self._offline,
+                keep_going=self._keep_going,
+            )
+        return self._realizers[project.root]
+
+    # Recipes
+
+    def add(
+        self,
+        recipe: Path | str,
+        requirements: Sequence[str],
+        *,
+        section: str | None = None,
+        target: str | None = None,
+        lock: bool = True,
+    ) -> Locked | None:
+        """Add requirements to a recipe's text and lock it; see ``envbuild.editing``. None when nothing was locked."""
+        from envbuild.edit import add_requirements
+
+        path = _absolute(recipe)
+        chosen = section or ("conda" if make_request(self.project(path), path)[0].interpreter == "conda" else "pypi")
+        return self._edit(
+            path,
+            lambda text: add_requirements(text, requirements, ecosystem=chosen, platform=target, file=shown_path(path)),
+            lock=lock,
+        )
+
+    def remove_package(
+        self,
+        recipe: Path | str,
+        names: Sequence[str],
+        *,
+        section: str | None = None,
+        target: str | None = None,
+        lock: bool = True,
+    ) -> Locked | None:
+        """Remove requirements from a recipe's text and lock it. None when nothing was locked."""
+        from envbuild.edit import remove_requirements
+
+        path = _absolute(recipe)
+        return self._edit(
+            path,
+            lambda text: remove_requirements(text, names, ecosystem=section, platform=target, file=shown_path(path)),
+            lock=lock,
+        )
+
+    def _edit(self, recipe: Path, change: Callable[[str], str], *, lock: bool) -> Locked | None:
+        """Change a recipe's text and lock it. When that fails, the recipe is what it was."""
+        before = read_recipe_bytes(recipe)
+        replace_file(recipe, change(before.decode()).encode())
+        self._projects.clear()
+        self._locked.clear()
+        if not lock:
+            return None
+        try:
+            return self._lock(recipe, LockOptions())
+        except BaseException:
+            replace_file(recipe, before)
+            raise
+
+    # Looking
+
+    def show(self, recipe: Path | str, *, platform: str | None = None) -> Shown:
+        """A locked environment as it is, and where it is present."""
+        from envbuild.inventory import prefixes_of
+
+        path = _absolute(recipe)
+        lock, environment = self._environment(path, platform)
+        request, _ = make_request(self.project(path), path)
+        return Shown(
+            recipe=path,
+            lock=lock,
+            environment=environment,
+            prefixes=prefixes_of(find_home(self._environ), environment.id),
+            fits=lock.request == request.id,
+        )
+
+    def environments(self) -> tuple[Present, ...]:
+        """The environments on this machine, by name."""
+        from envbuild.inventory import present
+
+        return present(find_home(self._environ))
+
+    def tree(
+        self,
+        recipe: Path | str,
+        packages: Sequence[str] = (),
+        *,
+        platform: str | None = None,
+        invert: bool = False,
+        depth: int | None = None,
+    ) -> list[Branch]:
+        """The lines of a dependency tree.
+
+        Raises:
+            UsageError: ``no-package`` for a name that the environment does not hold.
+        """
+        from envbuild.dependencies import branches, dependency_table
+
+        _, environment = self._environment(_absolute(recipe), platform)
+        table = dependency_table(environment)
+        for name in packages:
+            _known(name, table, environment)
+        asked = tuple(name for name, node in sorted(table.items()) if node.asked)
+        leaves = tuple(name for name, node in sorted(table.items()) if not node.requires)
+        roots = tuple(packages) or (leaves if invert else asked)
+        return branches(table, roots, inverted=invert, depth=depth)
+
+    def why(self, recipe: Path | str, package: str, *, platform: str | None = None) -> tuple[tuple[Node, ...], ...]:
+        """The chains from what the recipe asked for to a package.
+
+        Raises:
+            UsageError: ``no-package`` when the environment does not hold it.
+        """
+        from envbuild.dependencies import chains, dependency_table
+
+        _, environment = self._environment(_absolute(recipe), platform)
+        table = dependency_table(environment)
+        _known(package, table, environment)
+        return tuple(tuple(table[name] for name in chain) for chain in chains(table, package))
+
+    def _environment(self, recipe: Path, platform: str | None) -> tuple[Lock, LockedEnvironment]:
+        lock = self._frozen(recipe)
+        if platform is not None and platform not in PLATFORMS:
+            raise UsageError(f"{platform!r} is no platform: {', '.join(PLATFORMS)}", reference="unknown-platform")
+        chosen = Platform(platform) if platform is not None else current_platform()
+        try:
+            return lock, environment_for(lock, chosen, recipe.stem)
+        except UnsatisfiableError:
+            if platform is not None or not lock.platforms:
+                raise
+            return lock, lock.platforms[0]
+
+    # Upkeep
+
+    def verify(self, *, repair: bool = False) -> Verified:
+        """Check every blob and every prefix; with ``repair``, make them whole again."""
+        from envbuild.upkeep import verify
+
+        return verify(self._realizer(self.project()).workspace, repair=repair)
+
+    def gc(self, *, dry_run: bool = False, keep_days: int = 14) -> Garbage:
+        """Remove what nothing points to; see ``envbuild.store.collect``."""
+        from envbuild.store.collect import collect
+
+        home = open_home(find_home(self._environ))
+        return collect(home, dry_run=dry_run, keep_days=keep_days, note=self._reporter.note)
+
+
+def _absolute(recipe: Path | str) -> Path:
+    return Path(os.path.abspath(recipe))
+
+
+def _known(name: str, table: Mapping[str, Node], environment: LockedEnvironment) -> None:
+    if name not in table:
+        import difflib
+
+        close = difflib.get_close_matches(name, table, n=1)
+        raise UsageError(
+            f"{name} is not among the {len(table)} packages for {environment.platform}",
+            reference="no-package",
+            hint=f"did you mean {close[0]}?" if close else None,
+        )
+
+
+def _by_project(wanted: Sequence[tuple[Project, Wanted]]) -> list[tuple[Project, list[Wanted]]]:
+    """Environments of one project together, so that they are one graph."""
+    groups: dict[Path, tuple[Project, list[Wanted]]] = {}
+    for project, item in wanted:
+        groups.setdefault(project.root, (project, []))[1].append(item)
+    return list(groups.values())
