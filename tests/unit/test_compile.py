@@ -1,0 +1,298 @@
+"""Compiling a lock, and the proof that the graph's edges are what links live on: real fetches, real engines."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from envbuild.addresses import Addresses
+from envbuild.compile import build_graph
+from envbuild.derivations import Derivation
+from envbuild.derivations.fetch import Fetch
+from envbuild.derivations.link import Link, prefix_name
+from envbuild.digest import Digest
+from envbuild.errors import EnvbuildError
+from envbuild.executors import open_executor
+from envbuild.graph import Graph
+from envbuild.lock import Lock, LockedEnvironment
+from envbuild.package import (
+    ChannelOrigin,
+    CondaPackage,
+    IndexOrigin,
+    InterpreterArchive,
+    InterpreterOrigin,
+    LinksOrigin,
+    Platform,
+    UrlOrigin,
+    Wheel,
+)
+from envbuild.plan import Plan
+from envbuild.recipe import Index
+from envbuild.reporter import Recorder
+from envbuild.scheduler import Outcome, Scheduler
+from envbuild.worker import run
+from envbuild.workspace import Workspace
+from tests.support.channel import TestChannel, this_platform
+from tests.support.link_context import SERIES, conda_inputs, wheel_inputs
+from tests.support.servers import Server, folder_content
+from tests.support.wheels import make_wheel
+
+A, B, C, D, E = (Digest(letter * 64) for letter in "abcde")
+ZLIB = CondaPackage(
+    name="zlib",
+    version="1.3.1",
+    build="h4ab18f5_1",
+    build_number=1,
+    subdir="linux-64",
+    file="zlib-1.3.1-h4ab18f5_1.conda",
+    sha256=A,
+    channel="conda-forge",
+    size=92806,
+)
+BY_URL = replace(
+    ZLIB, name="foo", file="foo-1.0-0.conda", sha256=B, channel=None, url="https://files.example/foo.conda"
+)
+CLICK = Wheel(name="click", version="8.1.7", file="click-8.1.7-py3-none-any.whl", sha256=C, index="default", size=97941)
+TORCH = Wheel(name="torch", version="2.3.0", file="torch-2.3.0-py3-none-any.whl", sha256=D, index="pytorch")
+ARCHIVE = InterpreterArchive(
+    implementation="cpython", version="3.12.7", build="20241016", file="cpython-3.12.7.tar.gz", sha256=E, size=5
+)
+
+
+def environment(**fields) -> LockedEnvironment:
+    given = {"platform": Platform("linux-64"), "python": "3.12", "interpreter": "conda", "system": ()} | fields
+    return LockedEnvironment(**given)
+
+
+def lock_of(*environments: LockedEnvironment) -> Lock:
+    return Lock(
+        request=A, platforms=environments, indices=(Index(name="pytorch", url="https://wheels.example/torch/simple"),)
+    )
+
+
+def compiled(**fields) -> Graph:
+    made = environment(**fields)
+    return build_graph(lock_of(made), made, name="train")
+
+
+def link_of(graph: Graph) -> Link:
+    (target,) = graph.targets
+    link = graph[target]
+    assert isinstance(link, Link)
+    return link
+
+
+def test_one_fetch_for_each_package_and_one_link_that_reads_them_in_link_order():
+    graph = compiled(conda=(ZLIB, BY_URL), wheels=(CLICK, TORCH), archive=ARCHIVE, variables=(("A", "1"),))
+    link = link_of(graph)
+    fetches = [graph[key] for key in link.inputs]
+    assert [fetch.sha256 for fetch in fetches] == [A, B, E, C, D]
+    assert [item.package for item in link.packages] == [ZLIB, BY_URL, ARCHIVE, CLICK, TORCH]
+    assert [fetch.label for fetch in fetches] == [
+        "zlib 1.3.1",
+        "foo 1.3.1",
+        "cpython 3.12.7",
+        "click 8.1.7",
+        "torch 2.3.0",
+    ]
+    assert [fetch.size for fetch in fetches] == [92806, 92806, 5, 97941, None]
+    assert (link.platform, link.python, link.interpreter, link.variables) == (
+        "linux-64",
+        "3.12",
+        "conda",
+        (("A", "1"),),
+    )
+    assert link.label == "train (linux-64)"
+    assert len(graph) == 6
+
+
+def test_origins_are_in_the_recipes_words_and_index_names_are_addresses():
+    graph = compiled(
+        conda=(ZLIB, BY_URL),
+        archive=ARCHIVE,
+        wheels=(
+            CLICK,
+            replace(CLICK, name="here", sha256=Digest("0" * 64), index=None, find_links="./wheels"),
+            replace(CLICK, name="there", sha256=Digest("1" * 64), index=None, url="https://files.example/click.whl"),
+            TORCH,
+        ),
+    )
+    origins = [graph[key].origin for key in link_of(graph).inputs]
+    assert origins == [
+        ChannelOrigin(channel="conda-forge", subdir="linux-64", file=ZLIB.file),
+        UrlOrigin(url="https://files.example/foo.conda", file="foo-1.0-0.conda"),
+        InterpreterOrigin(implementation="cpython", version="3.12.7", build="20241016", file=ARCHIVE.file),
+        IndexOrigin(index="default", project="click", file=CLICK.file),
+        LinksOrigin(location="./wheels", file=CLICK.file),
+        UrlOrigin(url="https://files.example/click.whl", file=CLICK.file),
+        IndexOrigin(index="https://wheels.example/torch/simple", project="torch", file=TORCH.file),
+    ]
+
+
+def test_where_a_package_comes_from_moves_no_key():
+    one = compiled(wheels=(CLICK,))
+    other = compiled(wheels=(replace(CLICK, index=None, find_links="./wheels", size=None),))
+    assert one.order() == other.order()
+
+
+def test_another_package_python_or_variable_moves_the_target():
+    targets = {
+        compiled(**fields).targets
+        for fields in (
+            {"wheels": (CLICK,)},
+            {"wheels": (CLICK, TORCH)},
+            {"wheels": (TORCH, CLICK)},
+            {"wheels": (CLICK,), "python": "3.11"},
+            {"wheels": (CLICK,), "interpreter": "host"},
+            {"wheels": (CLICK,), "variables": (("A", "1"),)},
+            {"wheels": (CLICK,), "platform": Platform("osx-64")},
+        )
+    }
+    assert len(targets) == 7
+
+
+def test_two_environments_share_the_fetch_of_a_package():
+    one, two = environment(wheels=(CLICK, TORCH)), environment(platform=Platform("osx-arm64"), wheels=(CLICK,))
+    lock = lock_of(one, two)
+    graph = Graph.union(build_graph(lock, each) for each in (one, two))
+    assert sorted(each.kind for each in graph) == ["fetch", "fetch", "link", "link"]
+    click = next(each for each in graph if isinstance(each, Fetch) and each.sha256 == C)
+    assert set(graph.users(click.key)) == set(graph.targets)
+
+
+def test_an_empty_environment_is_one_link():
+    assert [each.kind for each in compiled(python=None)] == ["link"]
+
+
+def test_a_graph_that_lacks_a_fetch_is_refused():
+    graph = compiled(conda=(ZLIB,), wheels=(CLICK, TORCH))
+    for missing in link_of(graph).inputs:
+        with pytest.raises(EnvbuildError) as caught:
+            Graph((each for each in graph if each.key != missing), graph.targets)
+        assert caught.value.reference == "graph-missing-input"
+
+
+def test_compiling_sixty_packages_costs_milliseconds():
+    wheels = tuple(replace(CLICK, name=f"w{index}", sha256=Digest(f"{index:064x}")) for index in range(60))
+    made = environment(wheels=wheels)
+    lock = lock_of(made)
+
+    def seconds() -> float:
+        began = time.perf_counter()
+        build_graph(lock, made)
+        return time.perf_counter() - began
+
+    assert min(seconds() for _ in range(5)) < 0.05
+
+
+# Real runs
+
+
+@pytest.fixture
+def workspace(home: Path, tmp_path: Path) -> Iterator[Workspace]:
+    with Workspace(home, Addresses(root=str(tmp_path)), durability="fast") as made:
+        yield made
+
+
+@pytest.fixture(params=["conda", "host"])
+def real(request: pytest.FixtureRequest, tmp_path: Path) -> Graph:
+    """A graph whose packages exist: conda packages without a Python, or wheels on this Python."""
+    fields: dict = {"platform": Platform(this_platform())}
+    if request.param == "conda":
+        channel: TestChannel = request.getfixturevalue("channel")
+        found = conda_inputs(channel, ["data-files=1.0", "activated"])
+        fields |= {"python": None, "conda": tuple(replace(package, channel=channel.url) for package, _ in found)}
+    else:
+        folder = tmp_path / "wheels"
+        folder.mkdir()
+        files = [
+            make_wheel(folder, "idle-hands", "2.1"),
+            make_wheel(folder, "tool-box", "1.0", requires=["idle-hands"]),
+        ]
+        wheels = tuple(
+            replace(wheel, index=None, find_links=folder.as_uri(), requires=()) for wheel, _ in wheel_inputs(files)
+        )
+        fields |= {"python": SERIES, "interpreter": "host", "wheels": wheels}
+    made = environment(**fields)
+    return build_graph(lock_of(made), made)
+
+
+def go(graph: Graph, workspace: Workspace, recorder: Recorder | None = None) -> Outcome:
+    executor = open_executor("local", jobs=2)
+    try:
+        return Scheduler(executor, recorder or Recorder()).run(
+            Plan(graph, workspace.known(tuple(graph)), prepared_kinds={"link"}),
+            partial(run, workspace=workspace, results=workspace.store.results),
+        )
+    finally:
+        executor.close(patience=60)
+
+
+def prefix_of(graph: Graph, workspace: Workspace) -> Path:
+    link = link_of(graph)
+    host = workspace.host_python(link.python) if link.interpreter == "host" else None
+    return workspace.prefix(prefix_name(link, host))
+
+
+def test_a_compiled_graph_is_realized_and_then_known(real: Graph, workspace: Workspace):
+    outcome = go(real, workspace)
+    assert outcome.error() is None
+    assert outcome.done == (("fetch", 2), ("link", 1))
+    assert prefix_of(real, workspace).is_dir()
+    again = go(real, workspace)
+    assert (again.hits, again.done) == (1, ())
+
+
+def without(link: Link, gone: Digest) -> Link:
+    """A link with one declared input less, and all else the same, its key too."""
+    made = copy.copy(link)
+    object.__setattr__(made, "inputs", tuple(key for key in link.inputs if key != gone))
+    return made
+
+
+def test_without_any_one_edge_the_link_fails_although_the_store_has_every_blob(real: Graph, workspace: Workspace):
+    link = link_of(real)
+    fetches: list[Derivation] = [real[key] for key in link.inputs]
+    assert go(Graph(fetches), workspace).error() is None
+    for gone in link.inputs:
+        cut = Graph([*fetches, without(link, gone)], [link.key])
+        error = go(cut, workspace).error()
+        assert isinstance(error, EnvbuildError), gone
+        assert error.exit_code == 1
+        assert isinstance(error.__cause__, KeyError)
+        assert gone in str(error.__cause__)
+        assert not prefix_of(real, workspace).exists()
+    assert go(real, workspace).error() is None
+    assert prefix_of(real, workspace).is_dir()
+
+
+def test_package_bs_fetch_overlaps_package_as_preparation(
+    channel: TestChannel, serving: Callable[..., Server], workspace: Workspace
+):
+    content = folder_content(channel.folder)
+
+    def slow(request):
+        if "activated" in request.path:
+            time.sleep(0.6)
+        return content(request)
+
+    server = serving(slow)
+    quick, late = sorted(
+        (replace(package, channel=server.url) for package, _ in conda_inputs(channel, ["data-files=1.0", "activated"])),
+        key=lambda package: package.name,
+        reverse=True,
+    )
+    made = environment(platform=Platform(this_platform()), python=None, conda=(quick, late))
+    graph = build_graph(lock_of(made), made)
+    first, second = link_of(graph).inputs
+    recorder = Recorder()
+    assert go(graph, workspace, recorder).error() is None
+    fetch_began, fetch_ended = recorder.span(second)
+    began, ended = recorder.span(link_of(graph).key, input=first)
+    assert fetch_began < began < ended < fetch_ended
