@@ -84,11 +84,11 @@ def assemble(link: Link, prefix: Path, final: Path, host: HostPython | None, con
         if not (prefix / "bin" / "python").exists():
             raise BuildError("there are wheels to link, but no Python to link them to", reference="no-python")
         faults.reach("pre-wheels")
-        link_wheels(wheels, prefix, context)
+        link_wheels(wheels, prefix, host.path if host else None, context)
     if wheels or host is not None:
         from envbuild.linkers.scripts import finish_scripts
 
-        finish_scripts(prefix, final)
+        finish_scripts(prefix, final, host.path if host else None)
     mark_managed(prefix)
     prefix.chmod(0o755)
 

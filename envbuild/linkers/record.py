@@ -1,14 +1,13 @@
 """RECORD: the list that a wheel's installation keeps of its files (PEP 376, PEP 627).
 
-A RECORD is always replaced by a new file, never written into: the engine may have hard-linked it to its cache.
+A RECORD is always replaced by a new file, never written into: the engine may have hard-linked it to its cache. It is
+edited line by line, for parsing the 8,000 lines of a science stack as CSV takes longer than linking them.
 """
 
 from __future__ import annotations
 
 import base64
-import csv
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,37 +23,31 @@ def edit_record(record: Path, *, gone: Sequence[str] = (), changed: Mapping[str,
     Returns:
         Whether anything changed.
     """
-    new = changed or {}
-    before = record.read_text(encoding="utf-8")
-    rows = []
+    drop = tuple(f"{_field(path)}," for path in gone)
+    state = {f"{_field(path)},": data for path, data in (changed or {}).items()}
+    lines = []
     touched = False
-    for row in csv.reader(io.StringIO(before, newline="")):
-        if not row or row[0] in gone:
+    for line in record.read_text(encoding="utf-8").splitlines(keepends=True):
+        if drop and line.startswith(drop):
             touched = True
-            continue
-        if row[0] in new:
-            row = [row[0], *_state(new[row[0]])]
+        elif state and (found := next((start for start in state if line.startswith(start)), None)):
+            lines.append(f"{found}{_state(state[found])}\n")
             touched = True
-        rows.append(row)
+        else:
+            lines.append(line)
     if touched:
-        replace_text(record, _write(rows))
+        replace_bytes(record, "".join(lines).encode())
     return touched
 
 
-def _state(data: bytes) -> tuple[str, str]:
+def _field(path: str) -> str:
+    """A path as CSV writes it."""
+    return '"' + path.replace('"', '""') + '"' if any(char in path for char in ',"\r\n') else path
+
+
+def _state(data: bytes) -> str:
     digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-    return f"sha256={digest}", str(len(data))
-
-
-def _write(rows: Sequence[Sequence[str]]) -> str:
-    out = io.StringIO(newline="")
-    csv.writer(out, lineterminator="\n").writerows(rows)
-    return out.getvalue()
-
-
-def replace_text(path: Path, text: str) -> None:
-    """A new file in the place of another, with its mode."""
-    replace_bytes(path, text.encode())
+    return f"sha256={digest},{len(data)}"
 
 
 def replace_bytes(path: Path, data: bytes) -> None:

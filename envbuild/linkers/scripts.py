@@ -27,13 +27,15 @@ def shebang(interpreter: str) -> bytes:
     return f"#!/bin/sh\n'''exec' {shlex.quote(interpreter)} \"$0\" \"$@\"\n' '''\n".encode()
 
 
-def finish_scripts(prefix: Path, final: Path) -> None:
+def finish_scripts(prefix: Path, final: Path, host: str | None = None) -> None:
     """Put the final path into every script that names the folder where the prefix was made, and state it in RECORD.
 
     Args:
         prefix: The folder as it is now.
         final: The path that it will have.
+        host: The Python that a virtual environment stands on: scripts that name it mean the environment's own.
     """
+    named = (_tail(prefix, final)[0], *((os.fsencode(host),) if host else ()))
     changed: dict[str, bytes] = {}
     for path in sorted((prefix / "bin").iterdir()):
         if path.is_symlink() or not path.is_file():
@@ -42,8 +44,8 @@ def finish_scripts(prefix: Path, final: Path) -> None:
             start = stream.read(4096)
         if path.name.startswith("activate"):
             data = _moved(path.read_bytes(), prefix, final)
-        elif start.startswith(b"#!") and _tail(prefix, final)[0] in start:
-            data = with_shebang(path.read_bytes(), prefix, final)
+        elif start.startswith(b"#!") and any(name in start for name in named):
+            data = with_shebang(path.read_bytes(), prefix, final, host)
         else:
             continue
         replace_bytes(path, data)
@@ -52,7 +54,7 @@ def finish_scripts(prefix: Path, final: Path) -> None:
         _state_changes(prefix, changed)
 
 
-def with_shebang(data: bytes, prefix: Path, final: Path) -> bytes:
+def with_shebang(data: bytes, prefix: Path, final: Path, host: str | None = None) -> bytes:
     """A script with its interpreter's path moved; anything else in it stays."""
     found = _THROUGH_SHELL.match(data)
     if found:
@@ -62,6 +64,8 @@ def with_shebang(data: bytes, prefix: Path, final: Path) -> bytes:
         if not found:
             return data
         interpreter = os.fsdecode(found[1])
+    if interpreter == host:
+        return shebang(f"{final}/bin/python") + data[found.end() :]
     if not interpreter.startswith(f"{prefix}/"):
         return data
     return shebang(f"{final}/{interpreter[len(str(prefix)) + 1 :]}") + data[found.end() :]

@@ -47,12 +47,17 @@ def make_venv(prefix: Path, python: str, name: str, context: Context) -> None:
     _uv(["venv", "--python", python, "--prompt", name, str(prefix)], context, prefix.parent)
 
 
-def link_wheels(wheels: WheelInputs, prefix: Path, context: Context) -> None:
+def link_wheels(wheels: WheelInputs, prefix: Path, host: str | None, context: Context) -> None:
     """Install wheels into a prefix that has a Python, whatever kind it is.
+
+    uv has to ask a Python for its tags and paths, which takes longer than linking; it remembers the answer by the
+    executable's path. So a virtual environment, whose path is new each time, is filled through the host's Python that
+    it stands on, which gives the same files.
 
     Args:
         wheels: At least one; files are verified and checked already.
         prefix: Has ``bin/python``.
+        host: The Python that a virtual environment stands on, by its real path; None for a Python in the prefix.
         context: For uv's cache and processes.
 
     Raises:
@@ -61,9 +66,10 @@ def link_wheels(wheels: WheelInputs, prefix: Path, context: Context) -> None:
     """
     lock = prefix.parent / "pylock.toml"
     lock.write_text(pylock(wheels), encoding="utf-8")
-    python = str(prefix / "bin" / "python")
-    options = ["--no-deps", "--break-system-packages", "--python", python, "-r", str(lock)]
-    _uv(["pip", "install", *options], context, prefix.parent)
+    python = (
+        ["--python", str(prefix / "bin" / "python")] if host is None else ["--python", host, "--prefix", str(prefix)]
+    )
+    _uv(["pip", "install", "--no-deps", "--break-system-packages", *python, "-r", str(lock)], context, prefix.parent)
     (prefix / ".lock").unlink(missing_ok=True)  # uv's own, of no use in a prefix that does not change
     asked = {wheel.name for _, wheel in wheels if wheel.asked}
     for note in prefix.glob("lib/python*/site-packages/*.dist-info/uv_cache.json"):

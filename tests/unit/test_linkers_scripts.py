@@ -47,6 +47,15 @@ def test_scripts_of_other_interpreters_stay(data: bytes) -> None:
     assert with_shebang(data, Path("/s/prefix"), Path("/f")) == data
 
 
+def test_the_hosts_python_becomes_the_environments_own() -> None:
+    moved = with_shebang(b"#!/usr/bin/python3.11\nx", Path("/s/prefix"), Path("/f"), "/usr/bin/python3.11")
+    assert moved == b"#!/f/bin/python\nx"
+    assert (
+        with_shebang(b"#!/usr/bin/python3\nx", Path("/s/p"), Path("/f"), "/usr/bin/python3.11")[:18]
+        == b"#!/usr/bin/python3"
+    )
+
+
 def test_record_states_what_a_script_became(tmp_path: Path) -> None:
     prefix, final = tmp_path / "scratch" / "prefix", tmp_path / "final"
     site = prefix / "lib/python3.11/site-packages/x-1.dist-info"
