@@ -9,7 +9,7 @@ folder of the project is written as a path from the project's root, so that two 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -54,10 +54,17 @@ def finish_record(path: Path, package: CondaPackage, alias: str) -> Linked:
     document.update(_public(package, alias))
     document["files"] = sorted(document.get("files", []))
     document.get("paths_data", {}).get("paths", []).sort(key=lambda entry: entry["_path"])
-    path.unlink()  # a new file, for rattler's mode is its own
-    path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    with path.open("r+b") as stream:  # rattler has just made it for us; overwriting is cheaper than another file
+        stream.write(_text(document))
+        stream.truncate()
     path.chmod(0o644)
     return linked
+
+
+def _text(document: Mapping[str, Any]) -> bytes:
+    """JSON with a field on each line: as quick as without any line, which all of it indented is not."""
+    lines = [f"  {json.dumps(name)}: {json.dumps(document[name], sort_keys=True)}" for name in sorted(document)]
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
 def write_history(prefix: Path, packages: Sequence[CondaPackage], alias: str) -> None:
