@@ -190,7 +190,7 @@ def _offers(platform: Platform, context: Context) -> list[dict[str, Any]]:
     from uv import find_uv_bin
 
     argv = [find_uv_bin(), "python", "list", "--no-config", "--all-versions", "--all-platforms", "--only-downloads"]
-    argv += ["--output-format", "json", "--offline"]
+    argv += ["--output-format", "json"]
     with context.scratch() as folder:
         listing = folder / "list.json"
         # uv can only print the list, and a context keeps but the end of what is printed: a shell puts it into a file.

@@ -192,7 +192,8 @@ def engine_interpreter(file: str) -> str:
     Raises:
         UnreachableError: ``no-interpreter`` when this uv does not know the file.
     """
-    mirror = {name: value for name, value in os.environ.items() if name == "UV_PYTHON_INSTALL_MIRROR"}
+    settings = {"UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL"}
+    mirror = {name: value for name, value in os.environ.items() if name in settings}
     listed = _ask_uv(
         ("python", "list", "--all-versions", "--all-platforms", "--only-downloads", "--output-format", "json"), mirror
     )

@@ -9,16 +9,14 @@ Rules of the file: decides and assembles; solving is the scheduler's, the text `
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envbuild.addresses import Addresses
+from envbuild.checkout import replace_file
 from envbuild.digest import Digest
-from envbuild.disk import writing
 from envbuild.errors import InvalidInput, StaleError, UsageError, Where
-from envbuild.faults import reach
 from envbuild.graph import Graph
 from envbuild.lock import Lock, LockedBase, LockedEnvironment
 from envbuild.lock_graph import lock_graph, named_indices
@@ -205,40 +203,22 @@ def write_lock(recipe: Path, lock: Lock) -> bool:
     return True
 
 
-def read_recipe_bytes(recipe: Path) -> bytes:
-    """A recipe's bytes.
+def frozen_lock(recipe: Path) -> Lock:
+    """The lock beside a recipe, whether it fits or not.
 
     Raises:
-        InvalidInput: ``missing-file``.
+        InvalidInput: ``no-lock`` when there is none.
     """
-    try:
-        return recipe.read_bytes()
-    except FileNotFoundError:
+    lock = read_lock(recipe)
+    if lock is None:
         shown = shown_path(recipe)
         raise InvalidInput(
-            f"there is no recipe {shown}", reference="missing-file", where=Where(file=shown), hint="envbuild init"
-        ) from None
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Give a file in the checkout new content, in one step, with the permissions that it had.
-
-    Raises:
-        NoSpaceError: When it cannot be written; the old content is untouched then.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with writing(path, len(data)):
-        try:
-            with temporary.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if path.exists():
-                temporary.chmod(path.stat().st_mode & 0o7777)
-            reach("pre-lockfile-rename")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+            f"there is no lock {lock_path(recipe).name} beside it",
+            reference="no-lock",
+            where=Where(file=shown),
+            hint=f"envbuild lock {shown}",
+        )
+    return lock
 
 
 def _locks(bases: tuple[Locked, ...]) -> dict[str, Lock]:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,14 +20,16 @@ from envbuild.derivations import Derivation, HostPython
 from envbuild.derivations.link import Link, prefix_name
 from envbuild.derivations.solve import fragment_from_bytes
 from envbuild.digest import Digest
-from envbuild.errors import EnvbuildError, IntegrityError, Issue, UnreachableError, UnsatisfiableError
-from envbuild.executors import Executor
+from envbuild.errors import EnvbuildError, IntegrityError, Issue, UnreachableError
+from envbuild.executors import Executor, open_executor
 from envbuild.faults import reach
 from envbuild.graph import Graph
-from envbuild.lock import Lock, LockedEnvironment
-from envbuild.package import Platform
+from envbuild.home import find_home
+from envbuild.machine_addresses import machine_addresses
 from envbuild.plan import Plan
 from envbuild.process import end_all
+from envbuild.project import Project
+from envbuild.realized import Planned, Realized, RealizeOptions, Row, Wanted
 from envbuild.reporter import Reporter
 from envbuild.roots import Root, point, register
 from envbuild.scheduler import Outcome, Scheduler
@@ -36,122 +37,6 @@ from envbuild.stamp import Stamp, stamp_path, write_stamp
 from envbuild.store.environments import record
 from envbuild.virtual import current_platform
 from envbuild.workspace import Workspace
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RealizeOptions:
-    """Where an environment goes.
-
-    Attributes:
-        out_link: The link's place; None for ``.envs/<recipe>`` beside ``envbuild.yaml``, else beside the recipe.
-        link: Whether to make one.
-        prefix: A folder instead of the home's prefixes.
-        writable: With ``prefix``: copied, and free to change.
-        stamp: The options that a stamp is kept under; None for no stamp.
-    """
-
-    out_link: Path | None = None
-    link: bool = True
-    prefix: Path | None = None
-    writable: bool = False
-    stamp: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """One environment to realize, and what decided it.
-
-    Attributes:
-        recipe: The recipe's file. ``name``: what people call it.
-        files: Every file that decided it, also those looked for and not there.
-    """
-
-    recipe: Path
-    name: str
-    lock: Lock
-    environment: LockedEnvironment
-    files: tuple[Path, ...]
-    link_folder: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Realized:
-    """A realized environment.
-
-    Attributes:
-        prefix: Its folder. ``out_link``: the link to it, or None.
-        hits: Packages that were in the store; ``fetched`` those that were not; ``fetched_bytes`` their bytes.
-        built: Wheels built.
-        present: True when the prefix itself was already there.
-        milliseconds: From the start of the run that made it.
-        notes: What had to be said.
-    """
-
-    recipe: Path
-    name: str
-    platform: Platform
-    environment: Digest
-    request: Digest
-    prefix: Path
-    out_link: Path | None
-    variables: tuple[tuple[str, str], ...]
-    packages: int
-    hits: int
-    fetched: int
-    fetched_bytes: int
-    built: int
-    present: bool
-    milliseconds: int
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One derivation of a plan.
-
-    Attributes:
-        state: ``hit``, ``miss``, or ``not needed``: only hits read it.
-    """
-
-    kind: str
-    label: str
-    key: Digest
-    size: int | None
-    state: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """What realizing some environments would do.
-
-    Attributes:
-        fetch_bytes: Bytes to download, as far as sizes are known; ``unknown_sizes`` counts the others.
-        milliseconds: Expected, on an idle machine.
-    """
-
-    names: tuple[str, ...]
-    platform: Platform
-    rows: tuple[Row, ...]
-    fetch_bytes: int
-    unknown_sizes: int
-    milliseconds: int
-
-
-def environment_for(lock: Lock, platform: Platform, name: str) -> LockedEnvironment:
-    """The environment of this machine.
-
-    Raises:
-        UnsatisfiableError: ``no-platform``, with the platforms that there are.
-    """
-    environment = lock.environment(platform)
-    if environment is None:
-        have = ", ".join(item.platform for item in lock.platforms) or "none"
-        raise UnsatisfiableError(
-            f"{name} is not locked for {platform}; it is for: {have}",
-            reference="no-platform",
-            hint=f"add {platform} under `platforms:` in the recipe",
-        )
-    return environment
 
 
 class Relay:
@@ -201,6 +86,37 @@ class Realizer:
         self._reporter = reporter
         self._offline = offline
         self._keep_going = keep_going
+
+    @classmethod
+    def open(
+        cls,
+        project: Project,
+        reporter: Reporter,
+        *,
+        environ: Mapping[str, str],
+        offline: bool,
+        jobs: int | None,
+        keep_going: bool,
+    ) -> Realizer:
+        """A realizer with the home, addresses and executor that a project's configuration says.
+
+        Raises:
+            InvalidInput: ``unsafe-folder`` for a home that others may write. NoSpaceError: when it cannot be made.
+        """
+        config = project.config
+        relay = Relay(reporter)
+        workspace = Workspace(
+            find_home(environ),
+            machine_addresses(config, project.root, environ),
+            durability="fast" if config.durability == "fast" else "safe",
+            lock_timeout=config.lock_timeout,
+            environ=environ,
+            trusted_hosts=config.trusted_hosts,
+            note=relay.note,
+            progress=relay.progress,
+        )
+        executor = open_executor(config.executor, jobs=jobs or config.jobs)
+        return cls(workspace, relay, executor, reporter, offline=offline, keep_going=keep_going)
 
     def plan(self, wanted: Sequence[Wanted], graph: Graph | None = None) -> Planned:
         """What ``realize`` would do now."""

@@ -15,34 +15,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from envbuild.errors import InvalidInput, UnsatisfiableError, UsageError, Where
+from envbuild.checkout import edited
+from envbuild.errors import UsageError
 from envbuild.home import find_home, open_home
-from envbuild.lock import Lock, LockedEnvironment
-from envbuild.locking import (
-    Locked,
-    LockOptions,
-    check_lock,
-    fitting_lock,
-    lock_path,
-    make_lock,
-    read_lock,
-    read_recipe_bytes,
-    replace_file,
-)
-from envbuild.package import PLATFORMS, Platform
+from envbuild.locking import Locked, LockOptions, check_lock, edited, fitting_lock, frozen_lock, lock_path, make_lock
 from envbuild.project import Project, cut_off, find_project, make_request, shown_path
-from envbuild.realizing import Planned, Realized, RealizeOptions, Realizer, Relay, Wanted, environment_for
+from envbuild.realized import Planned, Realized, RealizeOptions, Wanted, environment_for
+from envbuild.realizing import Realizer
 from envbuild.reporter import Reporter
 from envbuild.virtual import check_system, current_platform
-from envbuild.workspace import Workspace
 
 if TYPE_CHECKING:
     from envbuild.dependencies import Branch, Node
+    from envbuild.inspection import Shown
     from envbuild.inventory import Present
     from envbuild.store.collect import Garbage
     from envbuild.upkeep import Verified
@@ -60,22 +49,6 @@ def mode(*, locked: bool, frozen: bool) -> Mode:
     if locked and frozen:
         raise UsageError("--locked looks whether the lock fits, --frozen does not: choose one")
     return "locked" if locked else "frozen" if frozen else "auto"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """A locked environment and where it is present.
-
-    Attributes:
-        prefixes: Folders on this machine that hold it.
-        fits: Whether the lock fits the recipe.
-    """
-
-    recipe: Path
-    lock: Lock
-    environment: LockedEnvironment
-    prefixes: tuple[Path, ...]
-    fits: bool
 
 
 class Session:
@@ -222,7 +195,7 @@ class Session:
         project = self.project(recipe)
         files: tuple[Path, ...] = (recipe, lock_path(recipe))
         if mode == "frozen":
-            lock = self._frozen(recipe)
+            lock = frozen_lock(recipe)
         else:
             locked = self._checked(recipe) if mode == "locked" else self._lock(recipe, LockOptions(), write=write)
             lock = locked.lock
@@ -236,40 +209,14 @@ class Session:
             link_folder=project.root,
         )
 
-    def _frozen(self, recipe: Path) -> Lock:
-        lock = read_lock(recipe)
-        if lock is None:
-            raise InvalidInput(
-                f"there is no lock {lock_path(recipe).name} to use as it is",
-                reference="no-lock",
-                where=Where(file=str(recipe)),
-                hint=f"envbuild lock {recipe.name}",
-            )
-        return lock
-
     def _realizer(self, project: Project) -> Realizer:
         if project.root not in self._realizers:
-            from envbuild.executors import open_executor
-            from envbuild.machine_addresses import machine_addresses
-
-            config = project.config
-            relay = Relay(self._reporter)
-            workspace = Workspace(
-                find_home(self._environ),
-                machine_addresses(config, project.root, self._environ),
-                durability="fast" if config.durability == "fast" else "safe",
-                lock_timeout=config.lock_timeout,
-                environ=self._environ,
-                trusted_hosts=config.trusted_hosts,
-                note=relay.note,
-                progress=relay.progress,
-            )
-            self._realizers[project.root] = Realizer(
-                workspace,
-                relay,
-                open_executor(config.executor, jobs=self._jobs or config.jobs),
+            self._realizers[project.root] = Realizer.open(
+                project,
                 self._reporter,
+                environ=self._environ,
                 offline=self._offline,
+                jobs=self._jobs,
                 keep_going=self._keep_going,
             )
         return self._realizers[project.root]
@@ -317,34 +264,19 @@ class Session:
 
     def _edit(self, recipe: Path, change: Callable[[str], str], *, lock: bool) -> Locked | None:
         """Change a recipe's text and lock it. When that fails, the recipe is what it was."""
-        before = read_recipe_bytes(recipe)
-        replace_file(recipe, change(before.decode()).encode())
-        self._projects.clear()
-        self._locked.clear()
-        if not lock:
-            return None
-        try:
-            return self._lock(recipe, LockOptions())
-        except BaseException:
-            replace_file(recipe, before)
-            raise
+        with edited(recipe, change):
+            self._projects.clear()
+            self._locked.clear()
+            return self._lock(recipe, LockOptions()) if lock else None
 
     # Looking
 
     def show(self, recipe: Path | str, *, platform: str | None = None) -> Shown:
         """A locked environment as it is, and where it is present."""
-        from envbuild.inventory import prefixes_of
+        from envbuild.inspection import show
 
         path = _absolute(recipe)
-        lock, environment = self._environment(path, platform)
-        request, _ = make_request(self.project(path), path)
-        return Shown(
-            recipe=path,
-            lock=lock,
-            environment=environment,
-            prefixes=prefixes_of(find_home(self._environ), environment.id),
-            fits=lock.request == request.id,
-        )
+        return show(path, make_request(self.project(path), path)[0], platform, find_home(self._environ))
 
     def environments(self) -> tuple[Present, ...]:
         """The environments on this machine, by name."""
@@ -361,46 +293,16 @@ class Session:
         invert: bool = False,
         depth: int | None = None,
     ) -> list[Branch]:
-        """The lines of a dependency tree.
+        """The lines of a dependency tree; see ``envbuild.inspection``."""
+        from envbuild.inspection import tree
 
-        Raises:
-            UsageError: ``no-package`` for a name that the environment does not hold.
-        """
-        from envbuild.dependencies import branches, dependency_table
-
-        _, environment = self._environment(_absolute(recipe), platform)
-        table = dependency_table(environment)
-        for name in packages:
-            _known(name, table, environment)
-        asked = tuple(name for name, node in sorted(table.items()) if node.asked)
-        leaves = tuple(name for name, node in sorted(table.items()) if not node.requires)
-        roots = tuple(packages) or (leaves if invert else asked)
-        return branches(table, roots, inverted=invert, depth=depth)
+        return tree(_absolute(recipe), packages, platform, invert=invert, depth=depth)
 
     def why(self, recipe: Path | str, package: str, *, platform: str | None = None) -> tuple[tuple[Node, ...], ...]:
-        """The chains from what the recipe asked for to a package.
+        """The chains from what the recipe asked for to a package."""
+        from envbuild.inspection import why
 
-        Raises:
-            UsageError: ``no-package`` when the environment does not hold it.
-        """
-        from envbuild.dependencies import chains, dependency_table
-
-        _, environment = self._environment(_absolute(recipe), platform)
-        table = dependency_table(environment)
-        _known(package, table, environment)
-        return tuple(tuple(table[name] for name in chain) for chain in chains(table, package))
-
-    def _environment(self, recipe: Path, platform: str | None) -> tuple[Lock, LockedEnvironment]:
-        lock = self._frozen(recipe)
-        if platform is not None and platform not in PLATFORMS:
-            raise UsageError(f"{platform!r} is no platform: {', '.join(PLATFORMS)}", reference="unknown-platform")
-        chosen = Platform(platform) if platform is not None else current_platform()
-        try:
-            return lock, environment_for(lock, chosen, recipe.stem)
-        except UnsatisfiableError:
-            if platform is not None or not lock.platforms:
-                raise
-            return lock, lock.platforms[0]
+        return why(_absolute(recipe), package, platform)
 
     # Upkeep
 
@@ -420,18 +322,6 @@ class Session:
 
 def _absolute(recipe: Path | str) -> Path:
     return Path(os.path.abspath(recipe))
-
-
-def _known(name: str, table: Mapping[str, Node], environment: LockedEnvironment) -> None:
-    if name not in table:
-        import difflib
-
-        close = difflib.get_close_matches(name, table, n=1)
-        raise UsageError(
-            f"{name} is not among the {len(table)} packages for {environment.platform}",
-            reference="no-package",
-            hint=f"did you mean {close[0]}?" if close else None,
-        )
 
 
 def _by_project(wanted: Sequence[tuple[Project, Wanted]]) -> list[tuple[Project, list[Wanted]]]:

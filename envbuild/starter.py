@@ -1,4 +1,4 @@
-"""What ``init`` writes: a first recipe and a project file, with comments for somebody who sees them for the first time."""
+"""What ``init`` writes: a first recipe and a project file, with comments for somebody who never saw one."""
 
 from __future__ import annotations
 

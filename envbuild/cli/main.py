@@ -21,7 +21,7 @@ COMMANDS = {
     "add": "edit",
     "remove-package": "edit",
     "lock": "lock",
-    "plan": "plan",
+    "plan": "lock",
     "realize": "realize",
     "realise": "realize",
     "run": "use",

@@ -55,7 +55,7 @@ def realize_command(
         return
 
     from envbuild.cli.screen import Screen
-    from envbuild.realizing import RealizeOptions
+    from envbuild.realized import RealizeOptions
     from envbuild.session import Session, mode
 
     if writable and prefix is None:

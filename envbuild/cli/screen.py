@@ -24,11 +24,11 @@ from envbuild.reporter import Reporter
 
 if TYPE_CHECKING:
     from envbuild.dependencies import Branch, Node
+    from envbuild.inspection import Shown
     from envbuild.inventory import Present
     from envbuild.locking import Locked
     from envbuild.package import CondaPackage, Wheel
-    from envbuild.realizing import Planned, Realized
-    from envbuild.session import Shown
+    from envbuild.realized import Planned, Realized
     from envbuild.store.collect import Garbage
     from envbuild.upkeep import Verified
 

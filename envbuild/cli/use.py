@@ -96,7 +96,7 @@ def _realized(
         return Path(stamp.prefix), tuple(sorted(stamp.summary["variables"].items()))
 
     from envbuild.cli.screen import Screen
-    from envbuild.realizing import RealizeOptions
+    from envbuild.realized import RealizeOptions
     from envbuild.session import Session, mode
 
     screen = Screen(quiet=quiet, as_json=False)

@@ -1,0 +1,130 @@
+"""What is wanted of a realize, what it plans, and what it made: values that cross from session to screen.
+
+Rules of the file: no effects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from envbuild.digest import Digest
+from envbuild.errors import UnsatisfiableError
+from envbuild.lock import Lock, LockedEnvironment
+from envbuild.package import Platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealizeOptions:
+    """Where an environment goes.
+
+    Attributes:
+        out_link: The link's place; None for ``.envs/<recipe>`` beside ``envbuild.yaml``, else beside the recipe.
+        link: Whether to make one.
+        prefix: A folder instead of the home's prefixes.
+        writable: With ``prefix``: copied, and free to change.
+        stamp: The options that a stamp is kept under; None for no stamp.
+    """
+
+    out_link: Path | None = None
+    link: bool = True
+    prefix: Path | None = None
+    writable: bool = False
+    stamp: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One environment to realize, and what decided it.
+
+    Attributes:
+        recipe: The recipe's file. ``name``: what people call it.
+        files: Every file that decided it, also those looked for and not there.
+    """
+
+    recipe: Path
+    name: str
+    lock: Lock
+    environment: LockedEnvironment
+    files: tuple[Path, ...]
+    link_folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Realized:
+    """A realized environment.
+
+    Attributes:
+        prefix: Its folder. ``out_link``: the link to it, or None.
+        hits: Packages that were in the store; ``fetched`` those that were not; ``fetched_bytes`` their bytes.
+        built: Wheels built.
+        present: True when the prefix itself was already there.
+        milliseconds: From the start of the run that made it.
+        notes: What had to be said.
+    """
+
+    recipe: Path
+    name: str
+    platform: Platform
+    environment: Digest
+    request: Digest
+    prefix: Path
+    out_link: Path | None
+    variables: tuple[tuple[str, str], ...]
+    packages: int
+    hits: int
+    fetched: int
+    fetched_bytes: int
+    built: int
+    present: bool
+    milliseconds: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One derivation of a plan.
+
+    Attributes:
+        state: ``hit``, ``miss``, or ``not needed``: only hits read it.
+    """
+
+    kind: str
+    label: str
+    key: Digest
+    size: int | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What realizing some environments would do.
+
+    Attributes:
+        fetch_bytes: Bytes to download, as far as sizes are known; ``unknown_sizes`` counts the others.
+        milliseconds: Expected, on an idle machine.
+    """
+
+    names: tuple[str, ...]
+    platform: Platform
+    rows: tuple[Row, ...]
+    fetch_bytes: int
+    unknown_sizes: int
+    milliseconds: int
+
+
+def environment_for(lock: Lock, platform: Platform, name: str) -> LockedEnvironment:
+    """The environment of this machine.
+
+    Raises:
+        UnsatisfiableError: ``no-platform``, with the platforms that there are.
+    """
+    environment = lock.environment(platform)
+    if environment is None:
+        have = ", ".join(item.platform for item in lock.platforms) or "none"
+        raise UnsatisfiableError(
+            f"{name} is not locked for {platform}; it is for: {have}",
+            reference="no-platform",
+            hint=f"add {platform} under `platforms:` in the recipe",
+        )
+    return environment
