@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal
 from envbuild.checkout import edited
 from envbuild.errors import UsageError
 from envbuild.home import find_home, open_home
-from envbuild.locking import Locked, LockOptions, check_lock, edited, fitting_lock, frozen_lock, lock_path, make_lock
+from envbuild.locking import Locked, LockOptions, check_lock, fitting_lock, frozen_lock, lock_path, make_lock
 from envbuild.project import Project, cut_off, find_project, make_request, shown_path
 from envbuild.realized import Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.realizing import Realizer
