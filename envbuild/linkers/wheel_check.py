@@ -7,14 +7,15 @@ is remembered by its digest in a cache folder, so that a warm link opens no zip.
 
 from __future__ import annotations
 
-import configparser
 import re
-import zipfile
-from email.parser import HeaderParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envbuild.errors import IntegrityError
 from envbuild.package import Wheel, normalize_pypi_name
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile
 
 _ENTRY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _RESERVED = re.compile(r"(python|pypy)[0-9.]*w?|activate(\..*)?", re.IGNORECASE)
@@ -50,6 +51,9 @@ def inspect_wheel(path: Path, wheel: Wheel) -> None:
     Raises:
         IntegrityError: ``wrong-package`` or ``bad-entry-point``.
     """
+    import zipfile  # zipfile and email take 20 ms, and a warm link opens no wheel
+    from email.parser import HeaderParser
+
     try:
         with zipfile.ZipFile(path) as archive:
             folders = {
@@ -75,6 +79,8 @@ def check_entry_points(text: str, wheel: Wheel) -> None:
     Raises:
         IntegrityError: ``bad-entry-point``.
     """
+    import configparser
+
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     try:
@@ -91,14 +97,14 @@ def check_entry_points(text: str, wheel: Wheel) -> None:
                 )
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> str | None:
+def _member(archive: ZipFile, name: str) -> str | None:
     try:
         with archive.open(name) as stream:
             data = stream.read(_LIMIT + 1)
     except KeyError:
         return None
     if len(data) > _LIMIT:
-        raise zipfile.BadZipFile(f"{name} is larger than {_LIMIT} bytes")
+        raise OSError(f"{name} is larger than {_LIMIT} bytes")
     return data.decode()
 
 
