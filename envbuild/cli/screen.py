@@ -155,11 +155,9 @@ class Screen:
             for row in plan.rows:
                 size = f"  {size_text(row.size)}" if row.size is not None and row.state == "miss" else ""
                 self.result(f"{row.state:<10}  {row.kind:<11} {short(row.key)}  {row.label}{size}")
-            unknown = f" and {plan.unknown_sizes} of unknown size" if plan.unknown_sizes else ""
             self.say(
                 f"Plan for {', '.join(plan.names)} ({plan.platform}): {states['miss']} to do, "
-                f"{states['hit'] + states['not needed']} already there, "
-                f"{size_text(plan.fetch_bytes)} to fetch{unknown}, "
+                f"{states['hit'] + states['not needed']} already there, {to_fetch(plan)}, "
                 f"about {seconds(plan.milliseconds)}"
             )
 
@@ -334,3 +332,10 @@ def tree(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(name): tree(item) for name, item in value.items()}
     return value
+
+
+def to_fetch(plan: Planned) -> str:
+    """The bytes of a plan in words: an index need not tell sizes."""
+    unknown = f"{count(plan.unknown_sizes, 'file')} of unknown size" if plan.unknown_sizes else ""
+    known = size_text(plan.fetch_bytes) if plan.fetch_bytes or not unknown else ""
+    return " and ".join(part for part in (known, unknown) if part) + " to fetch"
