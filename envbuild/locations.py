@@ -157,7 +157,7 @@ def _json_links(text: str) -> list[tuple[str, str | None]]:
     try:
         files = json.loads(text)["files"]
         return [(str(item["url"]), item.get("hashes", {}).get("sha256")) for item in files]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []
 
 

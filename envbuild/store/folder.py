@@ -236,27 +236,42 @@ def result_from_bytes(data: bytes) -> Result:
     Raises:
         ValueError: When it is not a record of version 1, down to every field (KeyError and TypeError likewise).
     """
-    tree = json.loads(data, object_pairs_hook=_unique)
+    try:
+        tree = _mapping(json.loads(data, object_pairs_hook=_unique))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     if tree.pop("version") != 1:
         raise ValueError("unknown version")
     outputs = []
-    for name, output in tree.pop("outputs").items():
-        if not _HEX64.fullmatch(output["sha256"]) or type(output["size"]) is not int or output["size"] < 0:
+    for name, output in _mapping(tree.pop("outputs")).items():
+        if set(output) != {"sha256", "size"} or not _HEX64.fullmatch(output["sha256"]):
             raise ValueError(f"output {name} is malformed")
-        outputs.append((name, Output(sha256=Digest(output["sha256"]), size=output["size"])))
+        outputs.append((name, Output(sha256=Digest(output["sha256"]), size=_whole(output["size"]))))
     result = Result(
         kind=_text(tree.pop("kind")),
         key=Digest(_text(tree.pop("key"))),
         outputs=tuple(outputs),
         platform=Platform(_text(tree.pop("platform"))),
         created=_text(tree.pop("created")),
-        milliseconds=int(tree.pop("milliseconds")),
+        milliseconds=_whole(tree.pop("milliseconds")),
         builder=_text(tree.pop("builder")),
         notes=tuple(_text(note) for note in tree.pop("notes")),
     )
     if tree:
         raise ValueError(f"unknown fields {sorted(tree)}")
     return result
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("it is not a mapping")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
 
 
 def _text(value: Any) -> str:
