@@ -1,9 +1,11 @@
 """Link: packages of a lock become a prefix.
 
 **In the key**: the ordered keys of the inputs (fetch, transmute, build-wheel), the platform, the Python series, the
-interpreter mode, the variables and the link options. **Not in the key**: where the prefix lies, how files get there
-(hard link, copy), and what the packages are called, for their digests say what they are. **Output**: ``out``, the
-manifest (canonical JSON); the prefix is a view of it, at ``context.prefix(prefix_name(link, host))``.
+interpreter mode, the variables, the link options, and what the prefix's own records tell beyond the packages' bytes: a
+conda package's channel, dependencies and so on (``conda-meta``), and which packages were asked for (``REQUESTED``).
+**Not in the key**: where the prefix lies, how files get there (hard link, copy), and the environment's name.
+**Output**: ``out``, the manifest (canonical JSON); the prefix is a view of it, at
+``context.prefix(prefix_name(link, host))``.
 
 The work reads the blobs of the declared inputs and nothing else: no network, no index, no solver. The caches of the
 engines make it fast and may vanish at any time. A prefix appears by one rename; until then it is scratch.
@@ -14,13 +16,15 @@ Rules of the file: no engine is imported here; ``envbuild.linkers`` does the wor
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from envbuild.derivations import Context, HostPython, Outputs, Purity
-from envbuild.digest import Digest, Json, canonical_json, key
+from envbuild.digest import Digest, Json, canonical_json, digest_bytes, key
 from envbuild.package import CondaPackage, InterpreterArchive, Platform, Wheel
+from envbuild.pinned import package_tree
 
 MANIFEST_FORMAT = 1
 
@@ -94,6 +98,8 @@ class Link:
             "interpreter": self.interpreter,
             "variables": dict(self.variables),
             "options": dict(self.options),
+            "records": {package.name: _record_digest(package) for _, package in self.conda()},
+            "asked": [name for name, package in self.wheels() if package.asked],
         }
 
     def conda(self) -> tuple[tuple[Digest, CondaPackage], ...]:
@@ -108,6 +114,15 @@ class Link:
         """The managed interpreter's archive with its input key, if there is one."""
         found = [(item.key, item.package) for item in self.packages if isinstance(item.package, InterpreterArchive)]
         return found[0] if found else None
+
+
+def _record_digest(package: CondaPackage) -> Digest:
+    """What stands for a conda package's record in the key.
+
+    Not canonical JSON, whose library takes ten times as long: these are texts, integers, booleans and lists of texts,
+    which the standard library writes in one way only.
+    """
+    return digest_bytes(json.dumps(package_tree(package), sort_keys=True).encode())
 
 
 def prefix_name(link: Link, host: HostPython | None = None) -> str:

@@ -157,6 +157,20 @@ def test_another_package_python_or_variable_moves_the_target():
     assert len(targets) == 7
 
 
+def test_what_the_prefix_records_moves_the_target_and_no_fetch():
+    """conda-meta names the channel and what was asked for: two such prefixes differ, byte for byte."""
+    plain = compiled(conda=(ZLIB,), wheels=(CLICK,))
+    for fields in (
+        {"conda": (replace(ZLIB, channel="https://channels.example/other"),), "wheels": (CLICK,)},
+        {"conda": (replace(ZLIB, depends=("libzlib 1.3.1",)),), "wheels": (CLICK,)},
+        {"conda": (replace(ZLIB, asked=True),), "wheels": (CLICK,)},
+        {"conda": (ZLIB,), "wheels": (replace(CLICK, asked=True),)},
+    ):
+        other = compiled(**fields)
+        assert other.targets != plain.targets
+        assert link_of(other).inputs == link_of(plain).inputs
+
+
 def test_two_environments_share_the_fetch_of_a_package():
     one, two = environment(wheels=(CLICK, TORCH)), environment(platform=Platform("osx-arm64"), wheels=(CLICK,))
     lock = lock_of(one, two)

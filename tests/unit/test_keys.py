@@ -32,12 +32,13 @@ def page_rows() -> dict[str, dict[str, tuple[str, ...]]]:
             kind = heading[1]
             rows[kind] = {}
         elif line.startswith("| `"):
-            name, *answers, why = (cell.strip() for cell in line.strip("|").split(" | "))
-            assert name.strip("`") not in rows[kind], f"{kind}: {name} stands twice"
+            names, *answers, why = (cell.strip() for cell in line.strip("|").split(" | "))
             assert len(answers) == (2 if kind == "solve" else 1), line
             assert set(answers) <= {"yes", "no", "any"}, line
             assert len(why) > 5, line
-            rows[kind][name.strip("`")] = tuple(answers)
+            for name in re.findall(r"`([\w.:]+)`", names):
+                assert name not in rows[kind], f"{kind}: {name} stands twice"
+                rows[kind][name] = tuple(answers)
     return rows
 
 
@@ -70,7 +71,12 @@ def wanted_rows(kind: Any, rows: set[str], prefix: str = "") -> Iterator[str]:
             continue
         name = prefix + field.name
         inner = nested(hints[field.name])
-        if inner is not None and any(row.startswith(name + ".") for row in rows):
+        if any(row.startswith(name + ":") for row in rows):
+            for each in typing.get_args(hints[field.name]):
+                typed = f"{name}:{each.__name__}"
+                deeper = any(row.startswith(typed + ".") for row in rows)
+                yield from wanted_rows(each, rows, typed + ".") if deeper else [typed]
+        elif inner is not None and any(row.startswith(name + ".") for row in rows):
             yield from wanted_rows(inner, rows, name + ".")
         else:
             yield name
@@ -141,9 +147,11 @@ def samples(hint: Any) -> Iterator[Any]:
 
 def changed(value: Any, path: list[str]) -> Iterator[Any]:
     """The value with the field at a path changed, in each way and each place."""
-    name, *rest = path
-    hint = typing.get_type_hints(type(value))[name]
+    (name, _, wanted), *rest = path[0].partition(":"), *path[1:]
     held = getattr(value, name)
+    hint = type(held) if wanted else typing.get_type_hints(type(value))[name]
+    if wanted and type(held).__name__ != wanted:
+        return
     if not rest:
         yield from (dataclasses.replace(value, **{name: other}) for other in other_values(held, hint))
     elif isinstance(held, tuple):
