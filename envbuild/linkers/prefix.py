@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from envbuild import faults
 from envbuild.digest import Digest
+from envbuild.disk import writing
 from envbuild.errors import BuildError
 from envbuild.linkers.system_floor import check_conda_platform, check_wheel_platform
 from envbuild.package import CondaPackage, InterpreterArchive, Wheel
@@ -57,7 +58,7 @@ def make_prefix(link: Link, final: Path, host: HostPython | None, context: Conte
     """
     with context.lock(f"prefix-{final.name}"):
         if not final.is_dir():
-            with context.scratch() as folder:
+            with context.scratch() as folder, writing(final.parent):
                 prefix = folder / "prefix"
                 assemble(link, prefix, final, host, context)
                 faults.reach("pre-prefix-rename")
@@ -108,7 +109,7 @@ def _make_python(link: Link, prefix: Path, final: Path, host: HostPython | None,
     elif host is not None:
         from envbuild.linkers.wheels import make_venv
 
-        make_venv(prefix, host.path, link.name, context)
+        make_venv(prefix, host.path, context)
     else:
         prefix.mkdir()
 
@@ -149,10 +150,16 @@ def prepare_input(
     Raises:
         IntegrityError: The package is not what the lock says.
         UnsatisfiableError: It needs a newer system than the lock assumes.
+        NoSpaceError: The disk is full or not writable.
     """
     _check_platform(package, link, dict(link.system))
     blob = context.blob(key)
-    faults.reach("mid-prepare")
+    with writing(context.engine_cache("uv").parent):
+        faults.reach("mid-prepare")
+        _unpack(link, blob, package, context)
+
+
+def _unpack(link: Link, blob: Path, package: CondaPackage | Wheel | InterpreterArchive, context: Context) -> None:
     if isinstance(package, CondaPackage):
         from envbuild.linkers.conda import prepare_conda
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from envbuild.disk import writing
 from envbuild.linkers.prefix import assemble
 from envbuild.linkers.wheels import forget_wheels
 from envbuild.package import normalize_pypi_name
@@ -76,7 +77,7 @@ def verify_prefix(
     Raises:
         IntegrityError: A blob is damaged: there is nothing to compare with.
     """
-    with _built_again(link, final, host, context) as good, context.lock(f"prefix-{final.name}"):
+    with writing(final.parent), _built_again(link, final, host, context) as good, context.lock(f"prefix-{final.name}"):
         findings = compare(final, good)
         if findings and repair:
             _evict(link, good, findings, context)

@@ -32,19 +32,22 @@ WheelInputs = Sequence[tuple[Path, Wheel]]
 """Verified wheel files with what the lock says about each."""
 
 
-def make_venv(prefix: Path, python: str, name: str, context: Context) -> None:
+PROMPT = "envbuild"
+"""What the environment's own ``activate`` shows: one word for all, for a prefix does not know what people call it."""
+
+
+def make_venv(prefix: Path, python: str, context: Context) -> None:
     """A virtual environment on a Python of this machine; its scripts still hold this path.
 
     Args:
         prefix: The folder to make.
         python: The executable, by its real path.
-        name: Shown in the prompt.
         context: For processes.
 
     Raises:
         BuildError: ``link-failed`` with uv's words.
     """
-    _uv(["venv", "--python", python, "--prompt", name, str(prefix)], context, prefix.parent)
+    _uv(["venv", "--python", python, "--prompt", PROMPT, str(prefix)], context, prefix.parent)
 
 
 def link_wheels(wheels: WheelInputs, prefix: Path, host: str | None, context: Context) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from envbuild import faults
 from envbuild.derivations.link import Link, prefix_name, prepare, realise
 from envbuild.digest import Digest
-from envbuild.errors import BuildError, IntegrityError
+from envbuild.errors import BuildError, IntegrityError, NoSpaceError
 from tests.support.channel import TestChannel
 from tests.support.conda_package import PackageRecipe, write_package
 from tests.support.link_context import (
@@ -292,6 +293,19 @@ def test_a_broken_package_is_an_error_and_leaves_nothing(tmp_path: Path) -> None
     assert caught.value.reference == "bad-archive"
     assert not prefix_of(link, context).exists()
     assert list((tmp_path / "home/prefixes/.scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("point", ["mid-link", "pre-wheels", "pre-prefix-rename"])
+def test_a_full_disk_is_said_and_leaves_nothing(point: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link, files = make_link((), wheel_inputs(toy(tmp_path)), interpreter="host")
+    context = context_for(tmp_path / "home", files)
+    monkeypatch.setattr(faults, "_PLAN", f"{point}:enospc")
+    with pytest.raises(NoSpaceError) as caught:
+        realise(link, context.typed())
+    assert caught.value.reference == "no-space"
+    assert list((tmp_path / "home/prefixes/.scratch").iterdir()) == []
+    monkeypatch.setattr(faults, "_PLAN", "")
+    realise(link, context.typed())
 
 
 def test_wheels_without_a_python_are_a_clear_error(tmp_path: Path) -> None:
