@@ -28,7 +28,7 @@ from envbuild.request import BaseRequest, PlatformRequest, Request
 from envbuild.schema import closest, findings, without
 from envbuild.virtual import current_platform, default_system
 
-__all__ = ["Project", "cut_off", "find_project", "load_recipe", "make_request"]
+__all__ = ["Project", "cut_off", "find_project", "load_recipe", "make_request", "project_files", "shown_path"]
 
 LARGEST_FAMILY = 64
 """How deep bases may extend bases."""
@@ -63,6 +63,14 @@ def find_project(
     folder = start if start.is_dir() else start.parent
     config = load_config(folder, os.environ if environ is None else environ, flags or {})
     return Project(root=find_root(folder), config=config)
+
+
+def project_files(folder: Path) -> tuple[Path, ...]:
+    """Every file that would make a folder part of a project: an ``envbuild.yaml`` that appears nearer changes it."""
+    root = find_root(folder)
+    above = (folder, *folder.parents)
+    reach = above[: above.index(root) + 1] if (root / PROJECT_FILE).exists() else above
+    return tuple(place / PROJECT_FILE for place in reach)
 
 
 def load_recipe(project: Project, path: Path) -> Recipe:

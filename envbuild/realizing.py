@@ -9,20 +9,19 @@ Rules of the file: wires plan, scheduler and workspace; prints nothing.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from envbuild import worker
 from envbuild.compile import build_graph
-from envbuild.derivations import Derivation, HostPython
+from envbuild.derivations import Derivation
 from envbuild.derivations.link import Link, prefix_name
 from envbuild.derivations.solve import fragment_from_bytes
 from envbuild.digest import Digest
-from envbuild.errors import EnvbuildError, IntegrityError, Issue, UnreachableError
+from envbuild.elsewhere import put_elsewhere
+from envbuild.errors import IntegrityError, Issue, UnreachableError
 from envbuild.executors import Executor, open_executor
-from envbuild.faults import reach
 from envbuild.graph import Graph
 from envbuild.home import find_home
 from envbuild.machine_addresses import machine_addresses
@@ -30,11 +29,9 @@ from envbuild.plan import Plan
 from envbuild.process import end_all
 from envbuild.project import Project
 from envbuild.realized import Planned, Realized, RealizeOptions, Row, Wanted
+from envbuild.remembering import remember
 from envbuild.reporter import Reporter
-from envbuild.roots import Root, point, register
 from envbuild.scheduler import Outcome, Scheduler
-from envbuild.stamp import Stamp, stamp_path, write_stamp
-from envbuild.store.environments import record
 from envbuild.virtual import current_platform
 from envbuild.workspace import Workspace
 
@@ -149,7 +146,11 @@ class Realizer:
             EnvbuildError: The first failure's class, with an issue for each.
         """
         graphs = [_graph([item]) for item in wanted]
-        outcome = self.run(Graph.union(graphs))
+        if options.prefix is None:
+            outcome = self.run(Graph.union(graphs))
+        else:  # linked elsewhere: the packages are all that the store has to have
+            packages = [derivation for graph in graphs for derivation in graph if derivation.kind != "link"]
+            outcome = self.run(Graph(packages, [derivation.key for derivation in packages]))
         return tuple(self._made(item, graph, outcome, options) for item, graph in zip(wanted, graphs, strict=True))
 
     def run(self, graph: Graph) -> Outcome:
@@ -204,9 +205,20 @@ class Realizer:
         link = graph[graph.targets[0]]
         assert isinstance(link, Link)
         host = self.workspace.host_python(link.python) if link.interpreter == "host" and link.python else None
-        prefix = self.workspace.prefix(prefix_name(link, host))
-        record(self.workspace.home.store, wanted.lock, wanted.environment, self.workspace.durability)
-        out_link = self._link(wanted, prefix, options) if options.link else None
+        made = link.key in outcome.milliseconds
+        if options.prefix is None:
+            prefix = self.workspace.prefix(prefix_name(link, host))
+        else:
+            prefix = Path(os.path.abspath(options.prefix))
+            made = put_elsewhere(
+                graph,
+                outcome.outputs,
+                prefix,
+                host,
+                wanted.environment.id,
+                self.workspace,
+                writable=options.writable,
+            )
         fetched = [key for key in graph.inputs(link.key) if key in outcome.milliseconds]
         realized = Realized(
             recipe=wanted.recipe,
@@ -215,62 +227,17 @@ class Realizer:
             environment=wanted.environment.id,
             request=wanted.lock.request,
             prefix=prefix,
-            out_link=out_link,
+            out_link=None,
             variables=wanted.environment.variables,
             packages=len(graph) - 1,
             hits=len(graph) - 1 - len(fetched),
             fetched=len(fetched),
             fetched_bytes=sum(outcome.outputs[key]["out"].size for key in fetched),
             built=outcome.count("build-wheel"),
-            present=link.key not in outcome.milliseconds,
+            present=not made,
             milliseconds=outcome.elapsed,
         )
-        if options.stamp is not None:
-            self._stamp(wanted, realized, host, options.stamp)
-        return realized
-
-    def _link(self, wanted: Wanted, prefix: Path, options: RealizeOptions) -> Path | None:
-        """The out-link, or None with a note when its folder cannot be written: the environment itself is there."""
-        link = options.out_link or wanted.link_folder / ".envs" / wanted.name
-        link = Path(os.path.abspath(link))
-        reach("post-prefix-rename-pre-root")
-        root = Root(
-            link=str(link),
-            prefix=str(prefix),
-            name=wanted.name,
-            recipe=str(wanted.recipe),
-            platform=wanted.environment.platform,
-            environment=wanted.environment.id,
-            request=wanted.lock.request,
-            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        )
-        try:
-            register(self.workspace.home.roots, root)
-            point(link, prefix)
-        except (OSError, EnvbuildError) as error:
-            if options.out_link is not None and isinstance(error, EnvbuildError):
-                raise
-            self._reporter.note(f"no link to the environment was made: {error}")
-            return None
-        return link
-
-    def _stamp(self, wanted: Wanted, realized: Realized, host: HostPython | None, options: tuple[str, ...]) -> None:
-        reach("pre-stamp")
-        summary = {
-            "name": realized.name,
-            "platform": realized.platform,
-            "packages": realized.packages,
-            "environment": realized.environment,
-            "request": realized.request,
-            "variables": dict(realized.variables),
-        }
-        stamp = Stamp(
-            prefix=str(realized.prefix),
-            out_link=str(realized.out_link) if realized.out_link else None,
-            host_python=host.path if host else None,
-            summary=summary,
-        )
-        write_stamp(stamp_path(self.workspace.home.path, wanted.recipe, options), stamp, wanted.files)
+        return remember(realized, wanted, host, options, self.workspace, self._reporter.note)
 
 
 def _graph(wanted: Sequence[Wanted]) -> Graph:

@@ -23,7 +23,7 @@ from envbuild.checkout import edited
 from envbuild.errors import UsageError
 from envbuild.home import find_home, open_home
 from envbuild.locking import Locked, LockOptions, check_lock, fitting_lock, frozen_lock, lock_path, make_lock
-from envbuild.project import Project, cut_off, find_project, make_request, shown_path
+from envbuild.project import Project, cut_off, find_project, make_request, project_files, shown_path
 from envbuild.realized import Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.realizing import Realizer
 from envbuild.reporter import Reporter
@@ -152,7 +152,8 @@ class Session:
                 realizer.solve,
                 write=write,
             )
-        self._locked[recipe] = locked
+        if write or not locked.changes:
+            self._locked[recipe] = locked
         return locked
 
     def _checked(self, recipe: Path) -> Locked:
@@ -205,7 +206,7 @@ class Session:
             name=recipe.stem,
             lock=lock,
             environment=environment_for(lock, current_platform(), recipe.stem),
-            files=(*files, *project.config.files),
+            files=(*files, *project.config.files, *project_files(recipe.parent)),
             link_folder=project.root,
         )
 
@@ -316,6 +317,9 @@ class Session:
         """Remove what nothing points to; see ``envbuild.store.collect``."""
         from envbuild.store.collect import collect
 
+        for realizer in self._realizers.values():
+            realizer.workspace.close()  # a user of the home keeps its collector out
+        self._realizers.clear()
         home = open_home(find_home(self._environ))
         return collect(home, dry_run=dry_run, keep_days=keep_days, note=self._reporter.note)
 
