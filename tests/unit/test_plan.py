@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -209,6 +211,26 @@ def test_a_deep_chain_is_planned_and_blocked_without_recursion():
     plan.failed(job, OSError("no"))
     assert len(plan.blocked) == 9_999
     assert plan.over
+
+
+def test_a_hundred_thousand_hits_are_planned_in_linear_time():
+    def seconds(count: int) -> float:
+        keys = [Digest(f"{index:064x}") for index in range(count)]
+        nodes = [
+            Toy(name=key, given_key=key, inputs=tuple(keys[index - 1 : index]) if index % 100 else ())
+            for index, key in enumerate(keys)
+        ]
+        known: dict = dict.fromkeys(keys, OUT)
+        began = time.perf_counter()
+        plan = Plan(Graph(nodes, keys), known)
+        took = time.perf_counter() - began
+        assert plan.over
+        assert len(plan.hits) == count
+        return took
+
+    assert seconds(100_000) < max(
+        8 * 25 * seconds(4_000), 1.5
+    )  # linear with room for a busy machine; square would be 625
 
 
 @st.composite

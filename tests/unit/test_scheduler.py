@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from envbuild.derivations import KINDS
 from envbuild.digest import digest_bytes
@@ -119,6 +121,36 @@ def test_keep_going_collects_all_failures(executor):
     error = outcome.error()
     assert isinstance(error, EnvbuildError)
     assert {issue.reference for issue in error.all_issues()} == {"asleep", "defect"}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, 20), max_size=3), min_size=1, max_size=12),
+    st.lists(st.sampled_from(["toy", "fetch", "link"]), min_size=12, max_size=12),
+    st.sets(st.integers(0, 11), max_size=2),
+)
+def test_threads_and_no_threads_do_the_same(shape, kinds, failing):
+    nodes: list[Toy] = []
+    for index, needed in enumerate(shape):
+        inputs = tuple(nodes[each % index].key for each in needed) if index else ()
+        does = "fail" if index in failing else ""
+        nodes.append(Toy(name=f"n{index}", kind=kinds[index], inputs=inputs, does=does))
+    graph = Graph(nodes)
+    outcomes = []
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in ("toy", "fetch", "link"):
+            patch.setitem(KINDS, kind, "tests.toy")
+        for name in ("local", "synchronous"):
+            executor = open_executor(name, jobs=3)
+            outcome, _, _ = go(executor, Plan(graph, {}, prepared_kinds={"link"}, keep_going=True))
+            assert executor.close(patience=20)
+            outcomes.append(outcome)
+    threads, none = outcomes
+    assert threads.outputs == none.outputs
+    assert threads.done == none.done
+    assert set(threads.blocked) == set(none.blocked)
+    assert {failure.job for failure in threads.failures} == {failure.job for failure in none.failures}
+    assert len(threads.outputs) + len(threads.blocked) + len(threads.failures) == len(graph)
 
 
 def test_progress_and_notes_from_jobs_reach_the_reporter_in_the_loops_thread():
