@@ -10,7 +10,6 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from envbuild.credentials import without_user_info
 from envbuild.digest import Digest
 
 _MOST = 8
@@ -37,6 +36,8 @@ class Hints:
 
     def add(self, sha256: Digest, url: str) -> None:
         """Keep an address."""
+        from envbuild.credentials import without_user_info
+
         bare = without_user_info(url)
         known = self.of(sha256)
         if known[:1] == (bare,):

@@ -19,7 +19,6 @@ from envbuild.digest import Digest, short
 from envbuild.disk import writing
 from envbuild.errors import IntegrityError, InvalidInput
 from envbuild.package import Origin, Platform
-from envbuild.process import clean_environment, run
 
 if TYPE_CHECKING:
     from envbuild.workspace import Workspace
@@ -119,6 +118,8 @@ class JobContext:
         self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, stdin: bytes = b""
     ) -> Completed:
         """Run a program; its temporary files go to a scratch folder of its own."""
+        from envbuild.process import clean_environment, run  # subprocess costs what a small link costs
+
         network = self._derivation.kind in _NETWORKED
         with self.scratch() as temporary:
             environ = clean_environment(self._workspace.environ, network=network)

@@ -15,6 +15,7 @@ Rules of the file: argument lists, never a command line; output is kept to a lim
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import re
@@ -99,12 +100,20 @@ class _Guard:
                 self._owner = os.getpid()
             return self.pipe
 
+    def close(self) -> None:
+        """Let it go, at the end of the process that made it; it ends what is left."""
+        if self._owner == os.getpid() and self._shell is not None and self._shell.stdin is not None:
+            self._shell.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._shell.wait(timeout=GRACE)
+
     def end(self, group: int) -> None:
         with contextlib.suppress(OSError):
             os.write(self.pipe, f"end {group}\n".encode())
 
 
 _guard = _Guard()
+atexit.register(_guard.close)
 _running: set[int] = set()
 _running_lock = threading.Lock()
 

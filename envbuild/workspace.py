@@ -22,27 +22,27 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envbuild import publish
 from envbuild.addresses import Addresses
-from envbuild.credentials import Credentials
 from envbuild.derivations import Derivation, HostPython, Output, Outputs
 from envbuild.derivations.fetch import Fetch
 from envbuild.digest import Digest, digest_bytes
 from envbuild.disk import writing
-from envbuild.download import Downloader
 from envbuild.errors import IntegrityError, UnreachableError, UsageError
 from envbuild.hints import Hints
 from envbuild.home import Home, open_home
-from envbuild.http import Patience
 from envbuild.job_context import JobContext, safe_name
 from envbuild.kernel_lock import DEFAULT_TIMEOUT, KernelLock
-from envbuild.locations import locate
 from envbuild.package import Origin, UrlOrigin
 from envbuild.publish import Durability, Incoming
 from envbuild.store import Result
 from envbuild.store.folder import FolderStore, open_store
 from envbuild.store.verified import VerifiedBlobs
+
+if TYPE_CHECKING:
+    from envbuild.download import Downloader
 
 
 class Workspace:
@@ -88,13 +88,9 @@ class Workspace:
         self.store: FolderStore = open_store(self.home.store, durability=durability, note=self.note)
         self.blobs = VerifiedBlobs(self.store.blobs, lock=self.blob_lock, note=self.note)
         self.hints = Hints(self.home.cache / "hints")
-        configured = (addresses.index or "", *addresses.extra_indices, *addresses.find_links, *_mirrors(addresses))
-        self.downloads = Downloader(
-            Credentials(self.environ, configured, note=self.note),
-            environ=self.environ,
-            patience=_patience(self.environ),
-            trusted_hosts=trusted_hosts,
-        )
+        self._trusted_hosts = trusted_hosts
+        self._downloads: Downloader | None = None
+        _stall(self.environ)  # a wrong setting is said at once
 
     def __enter__(self) -> Workspace:
         self.use()
@@ -102,6 +98,25 @@ class Workspace:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def downloads(self) -> Downloader:
+        """The pool of connections, made when the first is needed: what is in the store needs none."""
+        with self._guard:
+            if self._downloads is None:
+                from envbuild.credentials import Credentials
+                from envbuild.download import Downloader
+                from envbuild.http import Patience
+
+                here = self.addresses
+                configured = (here.index or "", *here.extra_indices, *here.find_links, *_mirrors(here))
+                self._downloads = Downloader(
+                    Credentials(self.environ, configured, note=self.note),
+                    environ=self.environ,
+                    patience=Patience(stall=_stall(self.environ)),
+                    trusted_hosts=self._trusted_hosts,
+                )
+            return self._downloads
 
     def use(self) -> None:
         """Keep ``gc`` away until ``close``.
@@ -115,8 +130,9 @@ class Workspace:
 
     def close(self) -> None:
         """Let go of connections and of the home."""
-        self.downloads.close()
         with self._guard:
+            if self._downloads is not None:
+                self._downloads.close()
             self._use.release()
 
     def note(self, text: str) -> None:
@@ -273,6 +289,8 @@ class Workspace:
         with self.lock(name):
             if sha256 is not None and (path := self.blobs.path(sha256, locked=True)) is not None:
                 return Output(sha256=sha256, size=path.stat().st_size)
+            from envbuild.locations import locate
+
             hints = self.hints.of(sha256) if sha256 is not None else ()
             with Incoming(self.store.incoming, size) as incoming:
                 self.downloads.fetch(
@@ -293,10 +311,8 @@ def _mirrors(addresses: Addresses) -> Iterator[str]:
         yield from replacements
 
 
-def _patience(environ: Mapping[str, str]) -> Patience:
-    text = environ.get("ENVBUILD_STALL_TIMEOUT", "")
-    if not text:
-        return Patience()
+def _stall(environ: Mapping[str, str]) -> float:
+    text = environ.get("ENVBUILD_STALL_TIMEOUT", "30")
     try:
         stall = float(text)
     except ValueError:
@@ -305,4 +321,4 @@ def _patience(environ: Mapping[str, str]) -> Patience:
         raise UsageError(
             f"ENVBUILD_STALL_TIMEOUT is {text!r}, not a number of seconds above 0", reference="bad-setting"
         )
-    return Patience(stall=stall)
+    return stall

@@ -16,7 +16,7 @@ import pytest
 from envbuild.addresses import Addresses
 from envbuild.derivations.fetch import Fetch, realise
 from envbuild.digest import Digest
-from envbuild.errors import IntegrityError, InvalidInput, NoSpaceError, StaleError, UnreachableError
+from envbuild.errors import IntegrityError, InvalidInput, NoSpaceError, StaleError, UnreachableError, UsageError
 from envbuild.home import Home, find_home, open_home
 from envbuild.package import IndexOrigin, UrlOrigin
 from envbuild.store.folder import open_store
@@ -306,6 +306,20 @@ def test_a_store_of_another_format_is_not_written(home: Path) -> None:
     with pytest.raises(StaleError, match="another version"):
         Workspace(home, Addresses(root="/"))
     assert sorted(path.name for path in (home / "store").iterdir()) == ["format.json"]
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "inf", "nan"])
+def test_a_stall_timeout_that_is_no_number_is_a_usage_error(home: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="ENVBUILD_STALL_TIMEOUT"):
+        Workspace(home, Addresses(root="/"), environ={"ENVBUILD_STALL_TIMEOUT": text})
+
+
+def test_mending_by_hints(workspace: Workspace, server: Server) -> None:
+    assert not workspace.mend(SHA)
+    workspace.hints.add(SHA, "http://127.0.0.1:9/gone")
+    workspace.hints.add(SHA, f"{server.url}/a.whl")
+    assert workspace.mend(SHA)
+    assert workspace.blobs.path(SHA) is not None
 
 
 def test_offline_is_unreachable(workspace: Workspace) -> None:
