@@ -81,5 +81,5 @@ def unsatisfiable(
 
 def mentions(text: str, name: str) -> bool:
     """Whether a text names a package, in either spelling of its dashes."""
-    pattern = re.escape(name).replace(r"\-", "[-_.]").replace("_", "[-_.]")
+    pattern = "[-_.]".join(re.escape(part) for part in re.split(r"[-_.]", name))
     return re.search(rf"(?<![\w.-]){pattern}(?![\w-])", text, re.IGNORECASE) is not None

@@ -1,0 +1,224 @@
+"""One run of ``uv pip compile``: its inputs as files, its settings as flags and variables, its refusals as errors.
+
+uv is told everything: its own configuration, its variables and its downloads of Pythons are switched off; indices go in
+its environment, not on its command line, for addresses may carry credentials that other users could read there. Markers
+come from the target flags. Versions of the lock before are preferences (an output file that is there already); those of
+bases are exact constraints and requirements.
+
+A second run, fast because everything is in uv's cache, says what the first cannot: which place each package came from,
+and the warnings. It is made only when there is something to tell.
+Rules of the file: effects through ``context``; files only in the folder that it is given.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from envbuild.errors import InvalidInput, UnreachableError, Where
+from envbuild.package import CondaPackage, Wheel
+from envbuild.recipe import PypiRequirement, UrlSource
+from envbuild.request import PlatformRequest
+from envbuild.solvers.explain import PROJECT, clean, unsatisfiable
+from envbuild.solvers.mixed import Stubs
+from envbuild.solvers.pylock import read_pylock
+from envbuild.solvers.sources import Places
+from envbuild.solvers.target import Target, uv_environment, uv_platform
+
+if TYPE_CHECKING:
+    from envbuild.derivations import Context
+
+_ANNOTATED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?(?:==| @ ).*\n\s+# from (\S+)$", re.MULTILINE)
+_FAILED_TO_REACH = ("Failed to fetch", "error sending request", "tcp connect error", "Could not connect", "dns error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PypiQuestion:
+    """One PyPI solve.
+
+    Attributes:
+        pins: Wheels of bases: they stay. ``keep``: of the lock before: preferred.
+        conda: What conda provides in a mixed environment.
+    """
+
+    request: PlatformRequest
+    target: Target
+    cut_off: str | None = None
+    pins: tuple[Wheel, ...] = ()
+    keep: tuple[Wheel, ...] = ()
+    conda: tuple[CondaPackage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """uv's answer.
+
+    Attributes:
+        packages: The tables of its pylock.
+        said: Its warnings. ``origins``: the address that each package came from; both only where they matter.
+    """
+
+    packages: list[dict[str, Any]]
+    said: str = ""
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+def requirement_line(item: PypiRequirement) -> str:
+    """A requirement as PEP 508 text."""
+    extras = f"[{','.join(item.extras)}]" if item.extras else ""
+    if isinstance(item.source, UrlSource):
+        digest = f"#sha256={item.source.sha256}" if item.source.sha256 else ""
+        text = f"{item.name}{extras} @ {item.source.url.split('#', 1)[0]}{digest}"
+        return f"{text} ; {item.markers}" if item.markers else text
+    text = f"{item.name}{extras}{item.version}"
+    return f"{text} ; {item.markers}" if item.markers else text
+
+
+def spoken(item: PypiRequirement) -> str:
+    """A requirement as a person would say it."""
+    extras = f"[{','.join(item.extras)}]" if item.extras else ""
+    place = f" @ {item.source.url}" if isinstance(item.source, UrlSource) else ""
+    return f"{item.name}{extras} {item.version}".strip() + place + (f" ; {item.markers}" if item.markers else "")
+
+
+def resolve(question: PypiQuestion, places: Places, stubs: Stubs, folder: Path, context: Context) -> Resolved:
+    """Uv's packages, its warnings, and the address that each package came from where that must be known."""
+    folder = folder / f"run-{len(list(folder.iterdir()))}"
+    folder.mkdir()
+    source = _write_inputs(question, places, stubs, folder)
+    output = folder / "pylock.toml"
+    if question.keep:
+        output.write_text(_preferences(question), encoding="utf-8")
+    argv = [*_command(question, folder), source, "--format", "pylock.toml", "--output-file", str(output)]
+    done = context.run([*argv, "--quiet"], env=_environment(question, places, context), cwd=folder)
+    if done.returncode != 0:
+        raise _refusal(done.tail, question, stubs, places)
+    packages = read_pylock(output.read_bytes())
+    if not (question.cut_off or places.several or stubs.wheels):
+        return Resolved(packages=packages)
+    listed = folder / "listed.txt"
+    listed.write_text("".join(f"{item['name']}=={item['version']}\n" for item in packages if "version" in item))
+    argv = [*_command(question, folder), source, "--format", "requirements.txt", "--output-file", str(listed)]
+    done = context.run([*argv, "--emit-index-annotation"], env=_environment(question, places, context), cwd=folder)
+    if done.returncode != 0:
+        raise _refusal(done.tail, question, stubs, places)
+    origins = {name.lower(): url for name, url in _ANNOTATED.findall(listed.read_text("utf-8"))}
+    return Resolved(packages=packages, said=done.tail, origins=origins)
+
+
+def _command(question: PypiQuestion, folder: Path) -> list[str]:
+    from uv import find_uv_bin
+
+    request = question.request
+    argv = [find_uv_bin(), "pip", "compile", "--no-config", "--no-progress", "--color", "never"]
+    argv += ["--no-python-downloads", "--python", sys.executable, "--no-header", "--no-annotate", "--no-strip-extras"]
+    argv += ["--no-build", "--index-strategy", "first-index", "--keyring-provider", "disabled"]
+    argv += ["--python-platform", uv_platform(question.target), "--python-version", question.target.full]
+    argv += ["--constraints", str(folder / "constraints.txt"), "--overrides", str(folder / "overrides.txt")]
+    if request.prereleases is True:
+        argv += ["--prerelease", "allow"]
+    elif request.prereleases:
+        argv += [word for name in request.prereleases for word in ("--prerelease-package", f"{name}=allow")]
+    if request.no_index:
+        argv.append("--no-index")
+    if question.cut_off:
+        argv += ["--exclude-newer", question.cut_off]
+    if _has_system_certificates():
+        argv.append("--system-certs")
+    return argv
+
+
+def _has_system_certificates() -> bool:
+    """Whether this system keeps certificates where TLS libraries look; uv's own bundle serves where it does not."""
+    places = ("/etc/ssl/certs", "/etc/pki/tls/certs", "/System/Library/Keychains")
+    return any(Path(place).is_dir() and any(Path(place).iterdir()) for place in places)
+
+
+def _environment(question: PypiQuestion, places: Places, context: Context) -> dict[str, str]:
+    return {
+        "UV_CACHE_DIR": str(context.engine_cache("uv")),
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_NO_WRAP": "1",
+        "UV_HTTP_RETRIES": "2",
+        **places.variables(),
+        **uv_environment(question.target),
+    }
+
+
+def _write_inputs(question: PypiQuestion, places: Places, stubs: Stubs, folder: Path) -> str:
+    request = question.request
+    pinned = {item.name: f"{item.name}=={item.version}" for item in question.pins if item.url is None}
+    constraints = [requirement_line(item) for item in request.pypi_constraints]
+    constraints += [*pinned.values(), *stubs.constraints()]
+    (folder / "constraints.txt").write_text(_lines(constraints), encoding="utf-8")
+    overrides = [requirement_line(item) for item in request.pypi_overrides]
+    (folder / "overrides.txt").write_text(_lines(overrides), encoding="utf-8")
+    asked = [requirement_line(item) for item in request.pypi]
+    for item in question.pins:
+        extras = f"[{','.join(item.extras)}]" if item.extras else ""
+        asked.append(f"{item.name}{extras} @ {item.url}" if item.url else f"{item.name}{extras}=={item.version}")
+    asked = list(dict.fromkeys(asked))
+    bound = {item.name: item.index for item in request.pypi if item.index is not None}
+    if not bound:
+        (folder / "requirements.in").write_text(_lines(asked), encoding="utf-8")
+        return "requirements.in"
+    lines = ["[project]", f'name = "{PROJECT}"', 'version = "0"']
+    lines += [f'requires-python = ">={question.target.series}"', f"dependencies = {json.dumps(asked)}"]
+    lines += ["[tool.uv.sources]", *(f"{name} = {{ index = {json.dumps(index)} }}" for name, index in bound.items())]
+    for index in sorted(set(bound.values())):
+        lines += ["[[tool.uv.index]]", f"name = {json.dumps(index)}", f"url = {json.dumps(places.address(index))}"]
+        lines.append("explicit = true")
+    project = folder / "pyproject.toml"
+    project.touch(mode=0o600)
+    project.write_text(_lines(lines), encoding="utf-8")
+    return "pyproject.toml"
+
+
+def _lines(lines: list[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _preferences(question: PypiQuestion) -> str:
+    text = 'lock-version = "1.0"\ncreated-by = "envbuild"\n'
+    for item in question.keep:
+        text += f"\n[[packages]]\nname = {json.dumps(item.name)}\nversion = {json.dumps(item.version)}\n"
+    return text
+
+
+def _refusal(said: str, question: PypiQuestion, stubs: Stubs, places: Places) -> Exception:
+    words = places.words()
+    text = clean(said, words)
+    if "No solution found" not in said and any(item in said for item in _FAILED_TO_REACH):
+        first = "; ".join(line.strip() for line in text.splitlines() if line.strip())
+        return UnreachableError(f"a package index does not answer: {first}", retryable=True)
+    if "No solution found" in said:
+        asked = _asked(question, stubs)
+        if "building from source is disabled" in said:
+            hint = "ask for a version that has a wheel: building from source comes in a later version of envbuild"
+            return unsatisfiable(
+                said, platform=question.target.platform, asked=asked, words=words, reference="needs-build", hint=hint
+            )
+        return unsatisfiable(said, platform=question.target.platform, asked=asked, words=words)
+    conflict = re.search(r"conflicting URLs|Requirements contain conflicting", said)
+    if conflict:
+        return unsatisfiable(said, platform=question.target.platform, asked=_asked(question, stubs), words=words)
+    if re.search(r"40[13]|Unauthorized|Forbidden|5\d\d ", said):
+        return UnreachableError(f"a package index refuses: {text}")
+    return InvalidInput(f"uv cannot resolve the request: {text}", reference="bad-requirement")
+
+
+def _asked(question: PypiQuestion, stubs: Stubs) -> list[tuple[str, str, Where | None]]:
+    request = question.request
+    asked = [(item.name, spoken(item), item.where) for item in request.pypi]
+    asked += [(item.name, f"{spoken(item)} (constraint)", item.where) for item in request.pypi_constraints]
+    asked += [(item.name, f"{spoken(item)} (override)", item.where) for item in request.pypi_overrides]
+    asked += [(item.name, f"{item.name} =={item.version} (pinned by the base)", None) for item in question.pins]
+    places = {item.name: item.where for item in request.conda}
+    for name, package in stubs.packages.items():
+        asked.append((name, f"{package.name} {package.version} (provided by conda)", places.get(package.name)))
+    return asked
