@@ -78,7 +78,7 @@ def conda_name(text: str) -> str:
             reference="bad-name",
             hint=f'say `system: {{{text}: "<version>"}}`',
         )
-    if _RESERVED.fullmatch(text):
+    if not text.isascii() or _RESERVED.fullmatch(text):  # some letters get ASCII when made lower case
         raise _bad_name(text, "conda")
     try:
         return check_conda_name(text)
@@ -92,8 +92,8 @@ def conda_constraint(text: str) -> tuple[str, str | None]:
     Raises:
         InvalidInput: ``bad-version``.
     """
-    if len(text) > 200:
-        raise InvalidInput("this version constraint is longer than 200 characters", reference="bad-version")
+    if len(text) > 200 or not text.isprintable():
+        raise InvalidInput(f"{text[:60]!r} is not a version constraint of conda", reference="bad-version")
     if not text.strip():
         return "", None
     return normalize_conda(text)
