@@ -22,15 +22,24 @@ def show_error(error: EnvbuildError) -> None:
             },
         }
         sys.stdout.write(json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
-    for issue in error.all_issues():
-        place = f"{issue.where}: " if issue.where else ""
-        sys.stderr.write(f"{_red('error')}[{issue.reference}]: {place}{printable(issue.message)}\n")
-        if issue.hint:
-            sys.stderr.write(f"  hint: {printable(issue.hint)}\n")
+    if error.issues and error.issues[0].message != error.message:
+        _block(Issue(message=error.message, reference=error.reference, where=error.where, hint=error.hint))
+        for issue in error.issues:
+            sys.stderr.write(f"  - {f'{issue.where}: ' if issue.where else ''}{printable(issue.message)}\n")
+    else:
+        for issue in error.all_issues():
+            _block(issue)
     cause = error.__cause__
     while cause is not None:
         sys.stderr.write(f"  because: {printable(str(cause) or type(cause).__name__)}\n")
         cause = cause.__cause__
+
+
+def _block(issue: Issue) -> None:
+    place = f"{issue.where}: " if issue.where else ""
+    sys.stderr.write(f"{_red('error')}[{issue.reference}]: {place}{printable(issue.message)}\n")
+    if issue.hint:
+        sys.stderr.write(f"  hint: {printable(issue.hint)}\n")
 
 
 def issue_tree(issue: Issue) -> dict[str, object]:
