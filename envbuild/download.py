@@ -15,9 +15,12 @@ Rules of the file: no cache, no store; bytes go to a sink; addresses appear in m
 from __future__ import annotations
 
 import random
+import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,13 +31,16 @@ from envbuild.credentials import Credentials, redact
 from envbuild.digest import CHUNK, Digest
 from envbuild.disk import writing
 from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, UnreachableError
-from envbuild.http import AgainError, Connections, Patience, reason
+from envbuild.http import AgainError, Connections, Patience, continues, is_packed, reason, total_size, validator
 from envbuild.publish import Incoming
 
 if TYPE_CHECKING:
     import requests
 
 ATTEMPTS = 5
+MOST_SILENCES = 3
+"""A server that stalls so often is struck out: each time costs the whole stall time."""
+
 LARGEST_FILE = 32 << 30
 """Bytes; a file of unknown size that is larger is refused."""
 
@@ -77,6 +83,15 @@ class Downloader:
         self._patience = patience
         self._connections = Connections(credentials, environ, patience, trusted_hosts)
         self.close = self._connections.close
+        self._cancelled = threading.Event()
+        self._open: set[requests.Response] = set()
+
+    def cancel(self) -> None:
+        """Give up every transfer that is under way, and begin no other: the threads that wait for one return soon."""
+        self._cancelled.set()
+        for response in tuple(self._open):
+            with suppress(OSError, ValueError, RuntimeError):
+                response.raw.shutdown()
 
     def fetch(
         self,
@@ -148,21 +163,27 @@ class Downloader:
         more: Callable[[], Iterable[str]] = tuple,
     ) -> Any:
         last: EnvbuildError | None = None
+        silences: Counter[str] = Counter()
         waiting = list(dict.fromkeys(urls))
         for number in range(ATTEMPTS):
             pause = random.uniform(0, self._patience.pause * 2**number)  # noqa: S311  not a secret
             for url in _and_more(tuple(waiting), waiting, more if number == 0 else tuple, refused):
+                if self._cancelled.is_set():
+                    raise UnreachableError("the transfer was given up", reference="interrupted")
                 try:
                     return attempt(url)
                 except AgainError as error:
                     last, pause = error, max(pause, error.after)
+                    silences[url] += error.silent
+                    if silences[url] == MOST_SILENCES:
+                        waiting.remove(url)
                 except (IntegrityError, UnreachableError) as error:
                     waiting.remove(url)
                     refused.append(error)
             if not waiting:
                 break
             if number < ATTEMPTS - 1:
-                time.sleep(min(pause, _LONGEST_PAUSE))
+                self._cancelled.wait(min(pause, _LONGEST_PAUSE))
         raise self._summary(refused, last)
 
     @staticmethod
@@ -171,7 +192,7 @@ class Downloader:
             if isinstance(error, IntegrityError):
                 return error
         if last is not None:
-            return UnreachableError(f"{last.message} (asked {ATTEMPTS} times)", retryable=True)
+            return UnreachableError(f"{last.message} (asked several times)", retryable=True)
         return (
             refused[-1] if refused else UnreachableError("there is no address to get it from", reference="no-address")
         )
@@ -202,20 +223,19 @@ class Downloader:
         resume = sink.size > 0 and partial.url == url and partial.validator != ""
         headers = {"Range": f"bytes={sink.size}-", "If-Range": partial.validator} if resume else {}
         with self._connections.open(url, headers) as response:
-            if resume and response.status_code == 206 and _continues(response, sink.size):
+            if resume and response.status_code == 206 and continues(response, sink.size):
                 partial.continued = True
             elif response.status_code == 200:
                 sink.restart()
-                partial.url, partial.validator, partial.continued = url, _validator(response), False
+                partial.url, partial.validator, partial.continued = url, validator(response), False
             else:
                 sink.restart()
                 partial.url = ""
                 raise AgainError(f"{redact(url)} gave another part than the one asked for")
-            packed = _packed(response) and partial.as_it_comes != url
+            packed = is_packed(response) and partial.as_it_comes != url
             partial.unpacked = packed
-            if packed:
-                partial.validator = ""
-            total = size if packed else _total(response, sink.size) or size
+            partial.validator = "" if packed else partial.validator
+            total = size if packed else total_size(response, sink.size) or size
             self._stream(url, response, sink, limit, total, progress, unpack=packed)
 
     def _stream(
@@ -240,17 +260,18 @@ class Downloader:
 
     def _pieces(self, url: str, response: requests.Response, *, unpack: bool) -> Iterator[bytes]:
         """The body as it comes; a transfer that all but stands still is cut."""
-        from urllib3.exceptions import HTTPError
+        from urllib3.exceptions import HTTPError, ReadTimeoutError
 
         unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32) if unpack else None
         since, moved = time.monotonic(), 0
+        self._open.add(response)
         try:
             while piece := response.raw.read1(CHUNK, decode_content=False):
                 moved += len(piece)
                 now = time.monotonic()
                 if now - since >= self._patience.stall:
                     if moved < _SLOWEST:
-                        raise AgainError(f"{redact(url)} all but stands still")
+                        raise AgainError(f"{redact(url)} all but stands still", silent=True)
                     since, moved = now, 0
                 if unpacker is None:
                     yield piece
@@ -259,7 +280,10 @@ class Downloader:
                     yield unpacker.decompress(piece, CHUNK)
                     piece = unpacker.unconsumed_tail
         except (HTTPError, OSError, zlib.error) as error:
-            raise AgainError(f"{redact(url)} broke off: {reason(error)}") from error
+            silent = isinstance(error, (ReadTimeoutError, TimeoutError))
+            raise AgainError(f"{redact(url)} broke off: {reason(error)}", silent=silent) from error
+        finally:
+            self._open.discard(response)
 
     def _small(self, url: str, limit: int, span: tuple[int, int] | None, accept: str) -> bytes:
         if urlsplit(url).scheme == "file":
@@ -273,13 +297,13 @@ class Downloader:
         if span is not None:
             headers["Range"] = f"bytes={span[0]}" if span[0] < 0 else f"bytes={span[0]}-{span[1]}"
         with self._connections.open(url, headers) as response:
-            packed = _packed(response)
+            packed = is_packed(response)
             pieces, size = [], 0
             for piece in self._pieces(url, response, unpack=packed):
                 pieces.append(piece)
                 size += len(piece)
                 _check_small(url, size, limit)
-            total = _total(response, 0)
+            total = total_size(response, 0)
             if not packed and total is not None and size < total:
                 raise AgainError(f"{redact(url)} stopped after {size} of {total} bytes")
             data = b"".join(pieces)
@@ -324,23 +348,3 @@ def _local(url: str) -> Iterator[bytes]:
 
 def _cut(data: bytes, span: tuple[int, int]) -> bytes:
     return data[span[0] :] if span[0] < 0 else data[span[0] : span[1] + 1]
-
-
-def _packed(response: requests.Response) -> bool:
-    return response.headers.get("Content-Encoding", "identity").lower() in {"gzip", "x-gzip", "deflate"}
-
-
-def _validator(response: requests.Response) -> str:
-    tag = response.headers.get("ETag", "")
-    if tag and not tag.startswith("W/"):
-        return str(tag)
-    return "" if tag else str(response.headers.get("Last-Modified", ""))
-
-
-def _continues(response: requests.Response, start: int) -> bool:
-    return response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
-
-
-def _total(response: requests.Response, start: int) -> int | None:
-    text = response.headers.get("Content-Length", "")
-    return start + int(text) if text.isdigit() else None

@@ -43,11 +43,17 @@ class Patience:
 
 
 class AgainError(UnreachableError):
-    """A failure that may pass. ``after`` is what the server asked us to wait, in seconds."""
+    """A failure that may pass.
 
-    def __init__(self, message: str, after: float = 0.0) -> None:
+    Attributes:
+        after: What the server asked us to wait, in seconds.
+        silent: True when the server kept us waiting in vain, which costs more than a refusal.
+    """
+
+    def __init__(self, message: str, after: float = 0.0, *, silent: bool = False) -> None:
         super().__init__(message, retryable=True)
         self.after = after
+        self.silent = silent
 
 
 class Connections:
@@ -146,7 +152,8 @@ class Connections:
                 hint="set SSL_CERT_FILE to your organisation's certificates",
             ) from error
         except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
-            raise AgainError(f"{redact(access.url)} does not answer: {reason(error)}") from error
+            silent = isinstance(error, requests.exceptions.Timeout)
+            raise AgainError(f"{redact(access.url)} does not answer: {reason(error)}", silent=silent) from error
         except (requests.exceptions.RequestException, ValueError) as error:
             raise UnreachableError(f"{redact(access.url)} cannot be asked: {reason(error)}") from error
 
@@ -223,3 +230,27 @@ def reason(error: BaseException) -> str:
     """The kind of failure alone: its text may repeat an address with a secret in it."""
     name = type(error.__cause__ or error.__context__ or error).__name__
     return {"ProtocolError": "the connection was cut", "IncompleteRead": "the body is short"}.get(name, name)
+
+
+def is_packed(response: requests.Response) -> bool:
+    """Whether the server packed the body."""
+    return response.headers.get("Content-Encoding", "identity").lower() in {"gzip", "x-gzip", "deflate"}
+
+
+def validator(response: requests.Response) -> str:
+    """What tells that a file has not changed in between: a strong ETag, else its date; empty when there is neither."""
+    tag = response.headers.get("ETag", "")
+    if tag and not tag.startswith("W/"):
+        return str(tag)
+    return "" if tag else str(response.headers.get("Last-Modified", ""))
+
+
+def continues(response: requests.Response, start: int) -> bool:
+    """Whether an answer of status 206 begins at the byte asked for."""
+    return response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+
+
+def total_size(response: requests.Response, start: int) -> int | None:
+    """Bytes of the whole file, when the answer says them."""
+    text = response.headers.get("Content-Length", "")
+    return start + int(text) if text.isdigit() else None

@@ -17,7 +17,7 @@ from envbuild.derivations import Completed, Derivation, HostPython, Output, Outp
 from envbuild.derivations.fetch import Fetch
 from envbuild.digest import Digest, short
 from envbuild.disk import writing
-from envbuild.errors import IntegrityError, InvalidInput
+from envbuild.errors import BuildError, IntegrityError, InvalidInput
 from envbuild.package import Origin, Platform
 
 if TYPE_CHECKING:
@@ -120,6 +120,8 @@ class JobContext:
         """Run a program; its temporary files go to a scratch folder of its own."""
         from envbuild.process import clean_environment, run  # subprocess costs what a small link costs
 
+        if self._workspace.cancelled.is_set():
+            raise BuildError(f"{self._derivation.label} was interrupted", reference="interrupted")
         network = self._derivation.kind in _NETWORKED
         with self.scratch() as temporary:
             environ = clean_environment(self._workspace.environ, network=network)

@@ -41,6 +41,7 @@ class KernelLock:
         shared: Many may hold it shared, one exclusively.
         timeout: Seconds to wait; 0 asks once.
         notice: Called once with a sentence after ``NOTICE_AFTER`` seconds.
+        given_up: Waiting ends, as after the timeout, when this says True.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class KernelLock:
         shared: bool = False,
         timeout: float = DEFAULT_TIMEOUT,
         notice: Callable[[str], None] | None = None,
+        given_up: Callable[[], bool] = lambda: False,
     ) -> None:
         self.path = path
+        self._given_up = given_up
         self._operation = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
         self._timeout = timeout
         self._notice = notice
@@ -84,7 +87,7 @@ class KernelLock:
         pause = 0.002
         while not self._try():
             waited = time.monotonic() - start
-            if waited >= self._timeout:
+            if waited >= self._timeout or self._given_up():
                 raise self._too_long(waited)
             if self._notice is not None and waited >= NOTICE_AFTER:
                 self._notice(f"waiting for {self.path.name}, held by {self._holder()}")

@@ -90,6 +90,7 @@ class Workspace:
         self.hints = Hints(self.home.cache / "hints")
         self._trusted_hosts = trusted_hosts
         self._downloads: Downloader | None = None
+        self.cancelled = threading.Event()
         _stall(self.environ)  # a wrong setting is said at once
 
     def __enter__(self) -> Workspace:
@@ -135,6 +136,18 @@ class Workspace:
                 self._downloads.close()
             self._use.release()
 
+    def cancel(self) -> None:
+        """Give up what jobs wait for (programs, transfers, locks), so that their threads return soon. Not undone.
+
+        For the handler of SIGINT and SIGTERM; what was published stays, what was not leaves nothing.
+        """
+        from envbuild.process import end_all
+
+        self.cancelled.set()
+        if self._downloads is not None:
+            self._downloads.cancel()
+        end_all()
+
     def note(self, text: str) -> None:
         """Say something that a user must know, once per text."""
         with self._guard:
@@ -145,7 +158,12 @@ class Workspace:
 
     def lock(self, name: str) -> AbstractContextManager[object]:
         """An exclusive lock of this machine by name."""
-        return KernelLock(self.home.locks / safe_name(name), timeout=self._lock_timeout, notice=self.note)
+        return KernelLock(
+            self.home.locks / safe_name(name),
+            timeout=self._lock_timeout,
+            notice=self.note,
+            given_up=self.cancelled.is_set,
+        )
 
     def blob_lock(self, digest: Digest) -> AbstractContextManager[object]:
         """The lock of the making of one blob."""

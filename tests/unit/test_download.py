@@ -128,6 +128,49 @@ def test_silence_is_cut_and_asked_again(server: Server, tmp_path: Path) -> None:
     assert time.monotonic() - start < 10
 
 
+def test_endless_silence_is_asked_three_times(server: Server, tmp_path: Path) -> None:
+    server.fault("/a", cut_after=1000, stall=30, times=99)
+    start = time.monotonic()
+    with pytest.raises(UnreachableError) as caught:
+        get(tmp_path, f"{server.url}/a", stall=0.3)
+    assert time.monotonic() - start < 5
+    assert (server.count(), caught.value.retryable) == (3, True)
+
+
+def test_one_byte_now_and_then_is_silence(tmp_path: Path) -> None:
+    import socket
+    import threading
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    ended = threading.Event()
+
+    def drip() -> None:
+        while not ended.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n")
+                try:
+                    while not ended.wait(0.05):
+                        connection.sendall(b"x")
+                except OSError:
+                    continue
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        with pytest.raises(UnreachableError, match="stands still"):
+            get(tmp_path, f"http://127.0.0.1:{listener.getsockname()[1]}/a", stall=0.5)
+    finally:
+        ended.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
 def test_nobody_there(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError) as caught:
         get(tmp_path, "http://127.0.0.1:9/a")

@@ -7,6 +7,8 @@ import os
 import resource
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,8 +18,17 @@ import pytest
 from envbuild.addresses import Addresses
 from envbuild.derivations.fetch import Fetch, realise
 from envbuild.digest import Digest
-from envbuild.errors import IntegrityError, InvalidInput, NoSpaceError, StaleError, UnreachableError, UsageError
+from envbuild.errors import (
+    EnvbuildError,
+    IntegrityError,
+    InvalidInput,
+    NoSpaceError,
+    StaleError,
+    UnreachableError,
+    UsageError,
+)
 from envbuild.home import Home, find_home, open_home
+from envbuild.kernel_lock import KernelLock
 from envbuild.package import IndexOrigin, UrlOrigin
 from envbuild.store.folder import open_store
 from envbuild.store.verify import verify_store
@@ -320,6 +331,43 @@ def test_mending_by_hints(workspace: Workspace, server: Server) -> None:
     workspace.hints.add(SHA, f"{server.url}/a.whl")
     assert workspace.mend(SHA)
     assert workspace.blobs.path(SHA) is not None
+
+
+def test_an_interrupt_frees_every_thread_that_waits(home: Path, server: Server, serving: Serving) -> None:
+    server.fault("/a.whl", cut_after=1000, stall=60, times=9)
+    fetch = fetch_of(server)
+    ended: list[str] = []
+    with Workspace(home, Addresses(root="/")) as workspace:
+        context = workspace.for_job(fetch, {})
+
+        def work(name: str, job: Callable[[], object]) -> None:
+            with suppress(EnvbuildError):
+                job()
+            ended.append(name)
+
+        def wait_for_lock() -> None:
+            with KernelLock(home / "locks" / "other"), workspace.lock("other"):
+                pass
+
+        jobs: dict[str, Callable[[], object]] = {
+            "transfer": lambda: realise(fetch, context),
+            "program": lambda: context.run(["sleep", "60"]),
+            "lock": wait_for_lock,
+        }
+        threads = [threading.Thread(target=work, args=item) for item in jobs.items()]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.7)
+        assert ended == []
+        start = time.monotonic()
+        workspace.cancel()
+        for thread in threads:
+            thread.join(10)
+        assert time.monotonic() - start < 5
+        assert sorted(ended) == sorted(jobs)
+        with pytest.raises(EnvbuildError, match="interrupted"):
+            context.run(["true"])
+    assert list((home / "store" / "tmp").iterdir()) == []
 
 
 def test_offline_is_unreachable(workspace: Workspace) -> None:
