@@ -231,6 +231,8 @@ def _syntax(error: yaml.MarkedYAMLError, content: str, file: str) -> Issue:
         problem, hint = "a tab is used for indentation", "indent with spaces"
     elif problem.startswith("mapping values are not allowed"):
         problem, hint = "a second `: ` in one line", "put the value in quotes if it contains `: `"
+    elif problem == "found unexpected ':'":
+        problem, hint = "a `:` in braces has no space after it", "write `key: value`, and `key: ` for no value"
     elif "cannot start any token" in problem:
         problem, hint = (
             f"{line[mark.column : mark.column + 1]!r} cannot begin a value" if mark else problem,

@@ -246,10 +246,15 @@ def _add(content: str, path: tuple[str, ...], wish: _Wish, ecosystem: str) -> tu
     parent = _parent(root, path[: len(path) - len(rest) - 1])
     if parent.flow:
         body = _flow_text(rest, wish)
-        return content[: node.start] + f" {{{body}}}" + content[node.end :], expect
+        return content[: node.start] + _after_colon(content, node, f"{{{body}}}") + content[node.end :], expect
     step = _step(root)
     content = content[: node.start] + content[node.end :]
     return _insert_lines(content, node.start, key.column + step, step, rest, wish), expect
+
+
+def _after_colon(content: str, value: Span, text: str) -> str:
+    """A value's new text, with the space that an absent value lacks."""
+    return f" {text}" if value.start == value.end and content[value.start - 1] == ":" else text
 
 
 def _parent(root: Span, path: tuple[str, ...]) -> Span:
@@ -342,7 +347,7 @@ def _change(
     edits = []
     if wish.version:
         text = json.dumps(wish.version, ensure_ascii=False)
-        edits.append((value.start, value.end, f" {text}" if value.start == value.end else text))
+        edits.append((value.start, value.end, _after_colon(content, value, text)))
     if new_key != key.text:
         edits.append((key.start, key.end, _scalar(new_key)))
     for start, end, text in edits:

@@ -138,6 +138,7 @@ def test_findings_before_a_syntax_error_are_not_lost() -> None:
 def test_exact_words_for_common_slips() -> None:
     assert told("a:\n\tb: 1\n") == ["r.yaml:2:1: bad-syntax: a tab is used for indentation"]
     assert told("a: b: c") == ["r.yaml:1:5: bad-syntax: a second `: ` in one line"]
+    assert told("{a:}") == ["r.yaml:1:3: bad-syntax: a `:` in braces has no space after it"]
     assert told("a: @x") == ["r.yaml:1:4: bad-syntax: '@' cannot begin a value"]
     assert told("x: 1\n<<<<<<< HEAD\n") == ["r.yaml:2:1: merge-conflict: the file holds an unresolved merge conflict"]
     assert told("a: 1\nb: \x00") == ["r.yaml:2:4: bad-syntax: the character U+0000 may not stand in YAML"]
