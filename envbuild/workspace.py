@@ -84,6 +84,7 @@ class Workspace:
         self._tell = note
         self._said: set[str] = set()
         self._guard = threading.Lock()
+        self._entering = threading.Lock()  # held while waiting for a collection, which may say something meanwhile
         self._use = KernelLock(self.home.lock, shared=True, timeout=lock_timeout, notice=self.note)
         self.store: FolderStore = open_store(self.home.store, durability=durability, note=self.note)
         self.blobs = VerifiedBlobs(self.store.blobs, lock=self.blob_lock, note=self.note)
@@ -125,7 +126,7 @@ class Workspace:
         Raises:
             LockTimeoutError: When a collection takes too long.
         """
-        with self._guard:
+        with self._entering:
             if not self._use.held:
                 self._use.acquire()
 
@@ -134,6 +135,7 @@ class Workspace:
         with self._guard:
             if self._downloads is not None:
                 self._downloads.close()
+        with self._entering:
             self._use.release()
 
     def cancel(self) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from envbuild import kernel_lock
 from envbuild.addresses import Addresses
 from envbuild.derivations.fetch import Fetch, realise
 from envbuild.digest import Digest
@@ -30,6 +31,7 @@ from envbuild.errors import (
 from envbuild.home import Home, find_home, open_home
 from envbuild.kernel_lock import KernelLock
 from envbuild.package import IndexOrigin, UrlOrigin
+from envbuild.publish import Durability
 from envbuild.store.folder import open_store
 from envbuild.store.verify import verify_store
 from envbuild.workspace import Workspace
@@ -331,6 +333,32 @@ def test_mending_by_hints(workspace: Workspace, server: Server) -> None:
     workspace.hints.add(SHA, f"{server.url}/a.whl")
     assert workspace.mend(SHA)
     assert workspace.blobs.path(SHA) is not None
+
+
+def test_waiting_for_a_collection_is_said(home: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_lock, "NOTICE_AFTER", 0.1)
+    with Workspace(home, Addresses(root="/"), note=said.append) as workspace:
+        workspace.close()
+        collector = KernelLock(workspace.home.lock)
+        collector.acquire()
+        threading.Timer(0.5, collector.release).start()
+        workspace.use()
+    assert len(said) == 1
+    assert f"held by process {os.getpid()}" in said[0]
+
+
+@pytest.mark.parametrize(("durability", "synced"), [("safe", True), ("fast", False)])
+def test_durability_decides_what_waits_for_the_disk(
+    home: Path, server: Server, monkeypatch: pytest.MonkeyPatch, durability: Durability, synced: bool
+) -> None:
+    calls: list[int] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (calls.append(descriptor), real(descriptor)))
+    fetch = fetch_of(server)
+    with Workspace(home, Addresses(root="/"), durability=durability) as workspace:
+        outputs = realise(fetch, workspace.for_job(fetch, {}))
+        assert workspace.for_job(fetch, {fetch.key: outputs}).blob(fetch.key).read_bytes() == DATA
+    assert bool(calls) is synced
 
 
 def test_an_interrupt_frees_every_thread_that_waits(home: Path, server: Server, serving: Serving) -> None:
