@@ -29,40 +29,13 @@ PROJECT_FILE = "envbuild.yaml"
 SYSTEM_FILE = Path("/etc/envbuild/config.yaml")
 
 FLAG_VARIABLES = frozenset(
-    [
-        "HOME",
-        "FAULT",
-        "OFFLINE",
-        "LOCKED",
-        "FROZEN",
-        "DRY_RUN",
-        "KEEP_GOING",
-        "OUT_LINK",
-        "NO_OUT_LINK",
-        "PREFIX",
-        "WRITABLE",
-        "JSON",
-        "QUIET",
-        "VERBOSE",
-        "COLOR",
-        "PLATFORM",
-        "UPGRADE",
-        "UPGRADE_PACKAGE",
-        "CHECK",
-        "DEADLINE",
-        "DEBUG",
-        "TRUST",
-        "UV",
-        "PROFILE",
-        "FORMAT",
-        "GIT",
-        "PYPI",
-        "HOST_PYTHON",
-        "SHELL",
-        "EVENTS",
-        "REPAIR",
-        "TEST_DATA",
-    ]
+    f"ENVBUILD_{name}"
+    for names in (
+        "CHECK CONDA DEPTH DRY_RUN FROZEN INVERT JSON KEEP_DAYS KEEP_GOING LOCKED NO_LOCK NO_OUT_LINK OFFLINE OUT_LINK",
+        "PLATFORM PREFIX PYPI QUIET REPAIR SHELL TARGET UPGRADE UPGRADE_PACKAGE WRITABLE",
+        "DEADLINE FAULT HOME STALL_TIMEOUT VERBOSE",
+    )
+    for name in names.split()
 )
 """Variables that belong to no setting: flags of commands, and what the home and tests use."""
 
@@ -309,12 +282,11 @@ def _variables(environ: Map[str, str], reader: SettingReader, values: dict[str, 
     """Take the settings out of ``ENVBUILD_`` variables; warn of those that nothing reads."""
     known = {f"ENVBUILD_{key.upper().replace('-', '_')}": key for key in KEYS if key not in {"trust", "trusted"}}
     known |= {"ENVBUILD_TRUST": "trusted", "ENVBUILD_TRUST_MODE": "trust"}
-    others = {f"ENVBUILD_{name}" for name in FLAG_VARIABLES}
     warnings = []
     for name in sorted(environ):
         if name in known and environ[name]:
             reader.words(known[name], environ[name], name, values)
-        elif name.startswith("ENVBUILD_") and name not in known and name not in others:
-            hint = closest(name, sorted({*known, *others}))
+        elif name.startswith("ENVBUILD_") and name not in known and name not in FLAG_VARIABLES:
+            hint = closest(name, sorted({*known, *FLAG_VARIABLES}))
             warnings.append(f"the variable {name} is not known to envbuild" + (f"; {hint}" if hint else ""))
     return warnings

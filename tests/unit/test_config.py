@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import click
 import pytest
 
 from envbuild import config as configuration
@@ -283,3 +284,18 @@ def test_a_setting_that_is_not_there_is_a_usage_error(places: dict[str, Path]) -
 def test_a_slip_in_a_variables_name_is_a_warning(places: dict[str, Path]) -> None:
     config = load(places, {"ENVBUILD_JOB": "1", "ENVBUILD_OFFLINE": "1", "ENVBUILD_HOME": "/x", "JOBS": "x"})
     assert config.warnings == ("the variable ENVBUILD_JOB is not known to envbuild; did you mean `ENVBUILD_JOBS`?",)
+
+
+def test_every_flags_variable_is_known(places: dict[str, Path]) -> None:
+    from envbuild.cli.main import LazyGroup
+
+    group = LazyGroup()
+    names = {
+        str(parameter.envvar)
+        for name in group.list_commands(click.Context(group))
+        if (command := group.get_command(click.Context(group), name)) is not None
+        for parameter in command.params
+        if parameter.envvar
+    }
+    assert "ENVBUILD_OFFLINE" in names
+    assert load(places, dict.fromkeys(names - {"ENVBUILD_JOBS"}, "1")).warnings == ()
