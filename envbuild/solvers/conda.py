@@ -22,7 +22,7 @@ from urllib.parse import unquote
 from envbuild.addresses import Addresses
 from envbuild.digest import parse_digest
 from envbuild.errors import InvalidInput, UnreachableError, Where
-from envbuild.package import CondaPackage, UrlOrigin, check_file_name
+from envbuild.package import CondaPackage, Origin, UrlOrigin, check_file_name
 from envbuild.recipe import CondaRequirement
 from envbuild.request import PlatformRequest
 from envbuild.solvers.conda_spec import match_spec, spoken
@@ -277,13 +277,19 @@ def _package(
 def _with_digest(
     package: CondaPackage, record: dict[str, Any], wanted: CondaRequirement | None, context: Context
 ) -> CondaPackage:
-    """The package with the sha256 of its bytes: the channel's word, else computed by fetching them."""
+    """The package with the sha256 of its bytes.
+
+    It is the channel's word, or computed by fetching them: where the channel has none, and for a package that the
+    recipe names by address, for which the engine repeats whatever the recipe says.
+    """
     url = record["url"]
-    if record.get("sha256"):
-        if wanted is None:
-            context.remember(package.sha256, url)
+    if record.get("sha256") and wanted is None:
+        context.remember(package.sha256, url)
         return package
-    origin = UrlOrigin(url=package.url, file=package.file) if package.url else package.origin
-    fetched = context.fetch(origin, sha256=wanted.sha256 if wanted else None, size=package.size, urls=(url,))
-    context.note(f"{package.file} has no sha256 in its channel: it was fetched to compute one")
+    if wanted is not None and wanted.url is not None:
+        origin: Origin = UrlOrigin(url=wanted.url.split("#", 1)[0], file=package.file)
+        fetched = context.fetch(origin, sha256=wanted.sha256, size=package.size, urls=(url,))
+    else:
+        fetched = context.fetch(package.origin, sha256=None, size=package.size, urls=(url,))
+        context.note(f"{package.file} has no sha256 in its channel: it was fetched to compute one")
     return replace(package, sha256=fetched.sha256, size=fetched.size)

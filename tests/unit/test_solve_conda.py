@@ -15,12 +15,13 @@ import pytest
 from envbuild.addresses import Addresses
 from envbuild.derivations.solve import Fragment, Solve, fragment_from_bytes, realise
 from envbuild.digest import Digest
-from envbuild.errors import InvalidInput, UnreachableError, UnsatisfiableError, Where
+from envbuild.errors import IntegrityError, InvalidInput, UnreachableError, UnsatisfiableError, Where
 from envbuild.package import PLATFORMS, CondaPackage, Platform
 from envbuild.recipe import CondaRequirement
 from envbuild.request import PlatformRequest
 from envbuild.virtual import default_system
 from envbuild.workspace import Workspace
+from tests.support.channel import TestChannel
 from tests.support.servers import Server
 
 LINUX = Platform("linux-64")
@@ -35,7 +36,7 @@ def record(name: str, version: str, *depends: str, build: str = "0", **more: Any
     return f"{name}-{version}-{build}.conda", {key: value for key, value in fields.items() if value is not None}
 
 
-def channel(folder: Path, *records: tuple[str, dict[str, Any]]) -> str:
+def write_channel(folder: Path, *records: tuple[str, dict[str, Any]]) -> str:
     """Write a channel of records; returns its address."""
     for subdir in ("noarch", "linux-64"):
         (folder / subdir).mkdir(parents=True, exist_ok=True)
@@ -82,7 +83,7 @@ def test_a_package_says_all_that_a_lock_needs(run: Run, tmp_path: Path) -> None:
     rich = record(
         "rich", "1.0", "core", md5="0" * 32, size=12, license="MIT", purls=["pkg:pypi/rich@1.0"], constrains=["z <2"]
     )
-    address = channel(tmp_path / "c", rich, record("core", "2.0", noarch="generic", subdir="noarch"))
+    address = write_channel(tmp_path / "c", rich, record("core", "2.0", noarch="generic", subdir="noarch"))
     core, found = run(ask(need("rich"), channels=(address,))).conda
     assert found == CondaPackage(
         name="rich",
@@ -106,15 +107,15 @@ def test_a_package_says_all_that_a_lock_needs(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_channel_is_the_recipes_own_word(run: Run, tmp_path: Path) -> None:
-    channel(tmp_path / "alias" / "team", record("a", "1"))
-    channel(tmp_path / "own", record("b", "1"))
+    write_channel(tmp_path / "alias" / "team", record("a", "1"))
+    write_channel(tmp_path / "own", record("b", "1"))
     addresses = Addresses(root=tmp_path.as_posix(), channel_alias=(tmp_path / "alias").as_uri() + "/")
     fragment = run(ask(need("a"), need("b"), channels=("team", "./own")), addresses=addresses)
     assert [(item.name, item.channel) for item in fragment.conda] == [("a", "team"), ("b", "./own")]
 
 
 def test_a_mirror_changes_no_byte(run: Run, tmp_path: Path, serving: Callable[..., Server]) -> None:
-    channel(tmp_path / "c", record("a", "1", "b"), record("b", "1"))
+    write_channel(tmp_path / "c", record("a", "1", "b"), record("b", "1"))
     one, other = serving(tmp_path / "c"), serving(tmp_path / "c", host="localhost")
     word = "http://channel.invalid/stable"
     fragments = []
@@ -130,8 +131,8 @@ def test_a_mirror_changes_no_byte(run: Run, tmp_path: Path, serving: Callable[..
 
 @pytest.mark.parametrize("version", ["", "==2", ">=2"])
 def test_the_first_channel_that_has_a_name_wins(run: Run, tmp_path: Path, version: str) -> None:
-    first = channel(tmp_path / "first", record("a", "1"))
-    second = channel(tmp_path / "second", record("a", "2"), record("b", "1", "a"))
+    first = write_channel(tmp_path / "first", record("a", "1"))
+    second = write_channel(tmp_path / "second", record("a", "2"), record("b", "1", "a"))
     request = ask(need("a", version), need("b"), channels=(first, second))
     if version:
         with pytest.raises(UnsatisfiableError, match="strict channel priority"):
@@ -141,8 +142,8 @@ def test_the_first_channel_that_has_a_name_wins(run: Run, tmp_path: Path, versio
 
 
 def test_a_package_may_name_its_channel(run: Run, tmp_path: Path) -> None:
-    first = channel(tmp_path / "first", record("a", "1"), record("b", "1"))
-    second = channel(tmp_path / "second", record("a", "2", "b"), record("b", "2"))
+    first = write_channel(tmp_path / "first", record("a", "1"), record("b", "1"))
+    second = write_channel(tmp_path / "second", record("a", "2", "b"), record("b", "2"))
     fragment = run(ask(need("a", channel=second), channels=(first,)))
     assert [(item.name, item.version, item.channel) for item in fragment.conda] == [
         ("a", "2", second),
@@ -151,7 +152,7 @@ def test_a_package_may_name_its_channel(run: Run, tmp_path: Path) -> None:
 
 
 def test_virtual_packages_come_from_the_request_alone(run: Run, tmp_path: Path) -> None:
-    address = channel(tmp_path / "c", record("a", "1", "__glibc >=2.99"), record("cuda-x", "1", "__cuda >=12"))
+    address = write_channel(tmp_path / "c", record("a", "1", "__glibc >=2.99"), record("cuda-x", "1", "__cuda >=12"))
     assert versions(run(ask(need("a"), channels=(address,), system=(("__glibc", "2.99"),)))) == {"a": "1"}
     assert versions(run(ask(need("cuda-x"), channels=(address,), system=(("__cuda", "12.4"),)))) == {"cuda-x": "1"}
     with pytest.raises(UnsatisfiableError) as caught:
@@ -161,7 +162,9 @@ def test_virtual_packages_come_from_the_request_alone(run: Run, tmp_path: Path) 
 
 
 def test_an_unsatisfiable_request_names_the_recipes_lines_and_no_other(run: Run, tmp_path: Path) -> None:
-    address = channel(tmp_path / "c", record("a", "1", "b <2"), record("b", "1"), record("b", "2"), record("z", "1"))
+    address = write_channel(
+        tmp_path / "c", record("a", "1", "b <2"), record("b", "1"), record("b", "2"), record("z", "1")
+    )
     with pytest.raises(UnsatisfiableError) as caught:
         run(ask(need("a", line=3), need("b", ">=2", line=4), need("z", line=5), channels=(address,)))
     error = caught.value
@@ -174,16 +177,16 @@ def test_an_unsatisfiable_request_names_the_recipes_lines_and_no_other(run: Run,
 
 
 def test_constraints_hold_only_for_what_is_there(run: Run, tmp_path: Path) -> None:
-    address = channel(tmp_path / "c", record("a", "1", "b"), record("b", "1"), record("b", "2"), record("c", "1"))
+    address = write_channel(tmp_path / "c", record("a", "1", "b"), record("b", "1"), record("b", "2"), record("c", "1"))
     request = ask(need("a"), channels=(address,), conda_constraints=(need("b", "<2"), need("c", "<1")))
     assert versions(run(request)) == {"a": "1", "b": "1"}
 
 
 def test_a_base_stays_as_it_is_even_when_its_channel_forgot_it(run: Run, tmp_path: Path) -> None:
     records = [record("a", "1", "b"), record("b", "1"), record("a", "2", "b"), record("b", "2"), record("c", "1", "b")]
-    address = channel(tmp_path / "c", *records[:2])
+    address = write_channel(tmp_path / "c", *records[:2])
     base = run(ask(need("a"), channels=(address,))).conda
-    channel(tmp_path / "c", *records[2:])
+    write_channel(tmp_path / "c", *records[2:])
     derived = run(ask(need("a"), need("c"), channels=(address,)), pins_conda=base)
     assert versions(derived) == {"a": "1", "b": "1", "c": "1"}
     assert derived.conda[:2] == base, "the very records of the base"
@@ -194,7 +197,7 @@ def test_a_base_stays_as_it_is_even_when_its_channel_forgot_it(run: Run, tmp_pat
 
 
 def test_a_lock_before_is_preferred_and_gives_way(run: Run, tmp_path: Path) -> None:
-    address = channel(tmp_path / "c", record("a", "1"), record("a", "2"), record("b", "1"))
+    address = write_channel(tmp_path / "c", record("a", "1"), record("a", "2"), record("b", "1"))
     before = run(ask(need("a", "==1"), channels=(address,))).conda
     assert versions(run(ask(need("a"), need("b"), channels=(address,)), keep_conda=before)) == {"a": "1", "b": "1"}
     assert versions(run(ask(need("a", ">=2"), channels=(address,)), keep_conda=before)) == {"a": "2"}
@@ -203,7 +206,7 @@ def test_a_lock_before_is_preferred_and_gives_way(run: Run, tmp_path: Path) -> N
 
 def test_a_cut_off_hides_what_is_newer_and_says_what_it_cannot_judge(run: Run, tmp_path: Path) -> None:
     new = record("a", "3", timestamp=1_800_000_000_000)
-    address = channel(tmp_path / "c", record("a", "1"), record("a", "2", timestamp=None), new)
+    address = write_channel(tmp_path / "c", record("a", "1"), record("a", "2", timestamp=None), new)
     fragment = run(ask(need("a"), channels=(address,)), cut_off="2024-01-01T00:00:00Z")
     assert versions(fragment) == {"a": "1"}
     assert fragment.notes == ("a-2-0.conda has no date in its channel: the cut-off 2024-01-01T00:00:00Z leaves it out",)
@@ -214,11 +217,38 @@ def test_a_cut_off_hides_what_is_newer_and_says_what_it_cannot_judge(run: Run, t
 def test_a_channel_without_sha256_gets_one_from_the_bytes(run: Run, tmp_path: Path) -> None:
     data = b"PK not really a package"
     named = record("a", "1", sha256=None, md5=hashlib.md5(data).hexdigest())
-    address = channel(tmp_path / "c", named)
+    address = write_channel(tmp_path / "c", named)
     (tmp_path / "c" / "linux-64" / named[0]).write_bytes(data)
     fragment = run(ask(need("a"), channels=(address,)))
     assert fragment.conda[0].sha256 == hashlib.sha256(data).hexdigest()
     assert fragment.conda[0].size == len(data)
+
+
+def test_a_package_by_address(run: Run, channel: TestChannel, tmp_path: Path) -> None:
+    file, fields = next(item for item in channel.records("noarch").items() if not item[1]["depends"])
+    url = f"{channel.url}/noarch/{file}"
+    data = (channel.folder / "noarch" / file).read_bytes()
+    asked = need(fields["name"], url=url, sha256=Digest(hashlib.sha256(data).hexdigest()))
+    found = next(item for item in run(ask(asked, channels=())).conda if item.name == fields["name"])
+    assert (found.url, found.channel, found.file, found.sha256) == (url, None, file, asked.sha256)
+    assert run(ask(replace(asked, sha256=None), channels=())).conda[0].sha256 == asked.sha256
+    with pytest.raises(IntegrityError):
+        run(ask(replace(asked, sha256=Digest("1" * 64)), channels=()))
+
+
+def test_credentials_of_the_machine_open_a_channel(
+    run: Run, tmp_path: Path, serving: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_channel(tmp_path / "c", record("a", "1"))
+    server = serving(tmp_path / "c")
+    server.require_basic("anna", "hush-hush")
+    with pytest.raises(UnreachableError) as caught:
+        run(ask(need("a"), channels=(server.url,)))
+    assert caught.value.exit_code == 5
+    file = tmp_path / "auth.json"
+    file.write_text(json.dumps({"127.0.0.1": {"BasicHTTP": {"username": "anna", "password": "hush-hush"}}}))
+    monkeypatch.setenv("RATTLER_AUTH_FILE", str(file))
+    assert versions(run(ask(need("a"), channels=(server.url,)))) == {"a": "1"}
 
 
 @pytest.mark.parametrize(
@@ -228,7 +258,7 @@ def test_a_channel_without_sha256_gets_one_from_the_bytes(run: Run, tmp_path: Pa
 def test_a_channel_that_is_none(
     run: Run, tmp_path: Path, text: str | None, kind: type[Exception], reference: str
 ) -> None:
-    address = channel(tmp_path / "c", record("a", "1"))
+    address = write_channel(tmp_path / "c", record("a", "1"))
     for path in (tmp_path / "c").glob("*/repodata.json"):
         path.unlink() if text is None else path.write_text(text)
     with pytest.raises(kind) as caught:
@@ -246,7 +276,7 @@ def test_a_silent_channel_is_exit_5(run: Run, serving: Callable[..., Server], tm
 
 
 def test_a_solve_works_inside_a_running_event_loop(run: Run, tmp_path: Path) -> None:
-    address = channel(tmp_path / "c", record("a", "1"))
+    address = write_channel(tmp_path / "c", record("a", "1"))
 
     async def inside() -> Fragment:
         return run(ask(need("a"), channels=(address,)))
