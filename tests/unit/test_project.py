@@ -208,10 +208,27 @@ variables: {LD_PRELOAD: x}
         ("exclude-newer: soon", "bad-time"),
         ("build: {a: {requires: ['--pre']}}", "bad-name"),
         ("[a]", "bad-type"),
+        ("python: \"{{ ''.__class__.__mro__ }}\"", "bad-version"),
+        ("python: '${{ undefined }}'", "bad-version"),
+        ("python: {{ x }}", "bad-syntax"),
+        ("conda: {packages: {a: \"__import__('os').system('id')\"}}", "bad-version"),
+        ("conda: {packages: {'a[os]': 1}}", "bad-name"),
+        ("pypi: {packages: {'-r x': 1}}", "bad-name"),
+        ("pypi: {packages: {'a{% x %}': 1}}", "bad-name"),
+        ("pypi: {find-links: [~/wheels]}", "bad-path"),
+        ("pypi: {packages: {a: {path: link/x}}}", "bad-path"),
+        ("conda: {channels: ['./link']}", "bad-path"),
     ],
 )
 def test_what_is_refused(root: Path, text: str, reference: str) -> None:
+    (root / "link").symlink_to("/")
     assert references(root, text) == [reference]
+
+
+def test_templates_are_text_and_values_of_variables_stay_as_they_are(root: Path) -> None:
+    value = "${{ x }} {{ y }} $(id) `id`; \\ 'quoted' \"twice\""
+    made = asked(root, "variables:\n  A: |-\n    " + value + "\n    next\n  B: yes\n  C: 010\n")
+    assert made.variables == (("A", value + "\nnext"), ("B", "yes"), ("C", "010"))
 
 
 def test_every_refusal_has_a_place_and_a_hint(root: Path) -> None:

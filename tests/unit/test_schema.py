@@ -133,3 +133,16 @@ def test_exact_words() -> None:
 
 def test_an_unlike_key_gets_all_known_ones() -> None:
     assert "known are: channels, packages, constraints" in told("conda: {zzzzzz: 1}")[0]
+
+
+@pytest.mark.parametrize("folder", ["envbuild/schemas", "schemas"])
+def test_schemas_are_found_in_an_installation_and_in_a_checkout(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "mine.json").write_text('{"type": "object"}')
+    monkeypatch.setattr(schema, "__file__", str(tmp_path / "envbuild" / "schema.py"))
+    monkeypatch.setattr(schema, "load_schema", schema.load_schema.__wrapped__)
+    assert schema.load_schema("mine") == {"type": "object"}
+    with pytest.raises(FileNotFoundError):
+        schema.load_schema("theirs")
