@@ -87,7 +87,9 @@ class Workspace:
         self._entering = threading.Lock()  # held while waiting for a collection, which may say something meanwhile
         self._use = KernelLock(self.home.lock, shared=True, timeout=lock_timeout, notice=self.note)
         self.store: FolderStore = open_store(self.home.store, durability=durability, note=self.note)
-        self.blobs = VerifiedBlobs(self.store.blobs, lock=self.blob_lock, note=self.note)
+        self.blobs = VerifiedBlobs(
+            self.store.blobs, lock=self.blob_lock, note=self.note, memory=self.home.cache / "verified"
+        )
         self.hints = Hints(self.home.cache / "hints")
         self._trusted_hosts = trusted_hosts
         self._downloads: Downloader | None = None
@@ -244,6 +246,7 @@ class Workspace:
         Raises:
             LockTimeoutError: When a collection takes too long.
         """
+        self.use()  # no collection is between its mark and its sweep when the prefix becomes held
         lock = KernelLock(self.home.locks / f"use-{safe_name(name)}", shared=True, timeout=self._lock_timeout)
         with lock:
             os.set_inheritable(lock.fileno(), inheritable)

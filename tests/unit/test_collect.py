@@ -191,6 +191,7 @@ def test_a_running_process_keeps_its_prefix(stand: Stand, how: str) -> None:
 def test_a_program_that_envbuild_runs_keeps_its_prefix(stand: Stand) -> None:
     workspace = Workspace(stand.home.path, Addresses(root="/"))
     with workspace.using(stand.one.name):
+        workspace.close()
         assert stand.collect(keep_days=0).prefixes == (stand.two,)
     assert stand.collect(keep_days=0).prefixes == (stand.one,)
     workspace.close()

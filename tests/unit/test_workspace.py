@@ -209,6 +209,27 @@ def test_sixteen_processes_download_once(home: Path, server: Server) -> None:
     assert server.count() == 1
 
 
+def test_sixteen_processes_heal_one_damaged_blob_with_one_download(
+    home: Path, server: Server, workspace: Workspace, tmp_path: Path
+) -> None:
+    fetch = fetch_of(server)
+    outputs = realise(fetch, workspace.for_job(fetch, {}))
+    damage(workspace.for_job(fetch, {fetch.key: outputs}).blob(fetch.key), "middle", tmp_path)
+    server.latency = 0.2
+    results = [finish(process) for process in [other_process(home, server) for _ in range(16)]]
+    assert [code for code, _, _ in results] == [0] * 16, results
+    assert server.count() == 2
+    assert verify_store(workspace.store).findings == ()
+
+
+def test_few_file_descriptors_are_enough(home: Path, server: Server) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
+
+    code, _, err = finish(other_process(home, server, preexec_fn=limit))
+    assert (code, err) == (0, "")
+
+
 @pytest.mark.parametrize("fault", PUBLISH_FAULTS)
 def test_a_killed_process_loses_nothing(home: Path, server: Server, fault: str) -> None:
     nth = 2 if fault == "lock-taken" else 1  # the first lock is the home's
