@@ -155,7 +155,6 @@ def make_lock(
     """
     old = read_lock(recipe)
     every = tuple(item.platform for item in request.platforms)
-    _check_platforms(recipe, options.platforms, every)
     chosen = options.platforms or every
     solves = lock_graph(
         _upgraded(request, options.upgrade_packages),
@@ -225,7 +224,13 @@ def _locks(bases: tuple[Locked, ...]) -> dict[str, Lock]:
     return {base.request.recipe: base.lock for base in bases}
 
 
-def _check_platforms(recipe: Path, chosen: tuple[Platform, ...], every: tuple[Platform, ...]) -> None:
+def check_platforms(recipe: Path, chosen: tuple[Platform, ...], request: Request) -> None:
+    """Refuse platforms that a recipe is not for.
+
+    Raises:
+        UsageError: ``unknown-platform``.
+    """
+    every = tuple(item.platform for item in request.platforms)
     unknown = sorted(set(chosen) - set(every))
     if unknown:
         raise UsageError(

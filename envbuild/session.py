@@ -22,7 +22,16 @@ from typing import TYPE_CHECKING, Literal
 from envbuild.checkout import edited
 from envbuild.errors import UsageError
 from envbuild.home import find_home, open_home
-from envbuild.locking import Locked, LockOptions, check_lock, fitting_lock, frozen_lock, lock_path, make_lock
+from envbuild.locking import (
+    Locked,
+    LockOptions,
+    check_lock,
+    check_platforms,
+    fitting_lock,
+    frozen_lock,
+    lock_path,
+    make_lock,
+)
 from envbuild.project import Project, cut_off, find_project, make_request, project_files, shown_path
 from envbuild.realized import Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.realizing import Realizer
@@ -137,6 +146,7 @@ class Session:
             return self._locked[recipe]
         project = self.project(recipe)
         request, _ = make_request(project, recipe)
+        check_platforms(recipe, options.platforms, request)
         bases = tuple(self._lock(project.root / base.path, LockOptions(), write=write) for base in request.bases)
         locked = None if options.upgrades else fitting_lock(recipe, request, bases)
         if locked is None:
