@@ -11,6 +11,7 @@ Rules of the file: effects through ``context``; nothing of the machine gets into
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from envbuild.solvers.pylock import ChosenWheel, choose, needs_build
 from envbuild.solvers.sources import Places, places_of
 from envbuild.solvers.target import marker_environment, wheel_ranks
 from envbuild.solvers.uv_compile import PypiQuestion, resolve
-from envbuild.solvers.wheel_metadata import WheelMetadata, check_python, edges, read_all
+from envbuild.solvers.wheel_metadata import WheelMetadata, check_python, edges, load_engines, read_all
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
@@ -45,6 +46,8 @@ def solve_pypi(question: PypiQuestion, context: Context) -> tuple[Wheel, ...]:
         if item.source is not None and not _is_wheel(item):
             raise needs_build(item.name, None, item.where)
     places = places_of(question.request, context.addresses)
+    loading = threading.Thread(target=load_engines, args=(context,), daemon=True)
+    loading.start()
     with context.scratch() as folder:
         stubs = make_stubs(question.conda, folder / "stubs", {})
         answer = resolve(question, places, stubs, folder, context)
@@ -54,6 +57,7 @@ def solve_pypi(question: PypiQuestion, context: Context) -> tuple[Wheel, ...]:
             if extras:
                 stubs = make_stubs(question.conda, folder / "stubs", extras)
                 answer = resolve(question, places, stubs, folder, context)
+    loading.join()
     _tell(answer.said, stubs, question, places, context)
     where = {item.name: item.where for item in question.request.pypi}
     chosen = choose([item for item in answer.packages if item not in stubs], wheel_ranks(question.target), where)
