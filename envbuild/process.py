@@ -154,6 +154,7 @@ def run(
         cwd=cwd,
         env=dict(environ),
         start_new_session=True,
+        umask=0o022,
     )
     with _running_lock:
         _running.add(process.pid)

@@ -111,10 +111,10 @@ def unpack(blob: Path, name: str, folder: Path) -> None:
 def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, path: str, name: str) -> None:
     target = folder / path
     _refuse_links_above(target.parent, folder, path, name)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target if member.isdir() else target.parent, folder)
     if member.isdir():
-        target.mkdir(exist_ok=True)
-    elif member.isreg():
+        return
+    if member.isreg():
         stream = tar.extractfile(member)
         assert stream is not None
         with target.open("xb") as out:
@@ -132,6 +132,15 @@ def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, path: st
         os.link(source, target)
     else:
         raise _bad(name, f"has a member that is neither file, folder nor link: {path}")
+
+
+def _make_folder(path: Path, root: Path) -> None:
+    """A folder and those above it, with the mode that all have, whatever this process's mask."""
+    if path == root or path.is_dir():
+        return
+    _make_folder(path.parent, root)
+    path.mkdir()
+    path.chmod(0o755)
 
 
 def _refuse_links_above(folder: Path, root: Path, path: str, name: str) -> None:

@@ -86,6 +86,7 @@ def read_jobs(loop: asyncio.AbstractEventLoop, alias: str) -> None:
 
 def main() -> None:
     """Serve until the input ends."""
+    os.umask(0o022)  # modes of a prefix are its packages', never its maker's
     sys.path.append(sys.argv[1])
     from rattler import Channel
 

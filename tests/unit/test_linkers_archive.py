@@ -114,6 +114,7 @@ def test_hostile_members_are_refused(case: str, tmp_path: Path) -> None:
     outside.write_text("safe")
     with pytest.raises(IntegrityError) as caught:
         unpack(path, "x.tar.gz", folder)
+    assert "x.tar.gz" in caught.value.message
     assert caught.value.reference == "bad-archive"
     assert outside.read_text() == "safe"
     assert sorted(item.name for item in (ground / "in").iterdir()) == ["outside", "to"]
@@ -137,8 +138,12 @@ def test_modes_become_plain(tmp_path: Path) -> None:
     ]
     folder = tmp_path / "to"
     folder.mkdir()
-    os.umask(0o022)
-    unpack(packed(tmp_path / "x.tar.gz", members), "x", folder)
+    path = packed(tmp_path / "x.tar.gz", members)
+    mask = os.umask(0o077)
+    try:
+        unpack(path, "x", folder)
+    finally:
+        os.umask(mask)
     modes = {path: said.split()[1] for path, said in tree(folder).items()}
     assert modes == {"a": "755", "b": "644", "d": "755", "d/c": "644"}
 

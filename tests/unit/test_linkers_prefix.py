@@ -81,6 +81,20 @@ def test_two_links_of_one_lock_are_equal_byte_for_byte(mode: str, channel: TestC
 
 
 @pytest.mark.parametrize("mode", ["mixed", "host"])
+def test_the_mask_of_its_maker_does_not_show(mode: str, channel: TestChannel, tmp_path: Path) -> None:
+    link, files = links_of_all_modes(channel, tmp_path)[mode]
+    context = context_for(tmp_path / "home", files)
+    realise(link, context.typed())
+    prefix = prefix_of(link, context)
+    before = tree(prefix)
+    shutil.rmtree(prefix)
+    shutil.rmtree(tmp_path / "home/cache")
+    done = subprocess.run(["sh", "-c", 'umask 077; exec "$@"', "sh", *child(mode, tmp_path)], cwd=ROOT, check=False)
+    assert done.returncode == 0
+    assert tree(prefix) == before
+
+
+@pytest.mark.parametrize("mode", ["mixed", "host"])
 def test_programs_run_and_tools_see_the_packages(mode: str, channel: TestChannel, tmp_path: Path) -> None:
     link, files = links_of_all_modes(channel, tmp_path)[mode]
     context = context_for(tmp_path / "home", files)
