@@ -47,7 +47,7 @@ class Places:
             if last is not None:
                 variables["UV_DEFAULT_INDEX"] = last
         if self.links:
-            variables["UV_FIND_LINKS"] = ",".join(address for _, address in self.links)
+            variables["UV_FIND_LINKS"] = ",".join(address.replace(",", "%2C") for _, address in self.links)
         return variables
 
     def address(self, index: str) -> str:

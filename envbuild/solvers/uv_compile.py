@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -117,7 +118,8 @@ def _command(question: PypiQuestion, folder: Path) -> list[str]:
     request = question.request
     argv = [find_uv_bin(), "pip", "compile", "--no-config", "--no-progress", "--color", "never"]
     argv += ["--no-python-downloads", "--python", sys.executable, "--no-header", "--no-annotate", "--no-strip-extras"]
-    argv += ["--no-build", "--index-strategy", "first-index", "--keyring-provider", "disabled"]
+    argv += ["--no-build", "--index-strategy", "first-index"]
+    argv += ["--keyring-provider", "subprocess" if shutil.which("keyring") else "disabled"]
     argv += ["--python-platform", uv_platform(question.target), "--python-version", question.target.full]
     argv += ["--constraints", str(folder / "constraints.txt"), "--overrides", str(folder / "overrides.txt")]
     if request.prereleases is True:

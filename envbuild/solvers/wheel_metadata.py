@@ -53,15 +53,11 @@ class WheelMetadata:
     license: str | None = None
 
 
-def load_engines(context: Context) -> None:
-    """Import what reading metadata needs, while another process works: 0.1 to 0.3 s of a cold lock."""
+def load_engines() -> None:
+    """Import what choosing and reading wheels needs, while another process works."""
     import packaging.requirements
     import packaging.tags
     import packaging.utils  # noqa: F401
-
-    folder = context.engine_cache("metadata")
-    if not any(folder.iterdir()):
-        import requests  # noqa: F401  the downloader's, needed only for what is not kept yet
 
 
 def read_all(wheels: Sequence[ChosenWheel], context: Context) -> dict[str, WheelMetadata]:

@@ -258,6 +258,24 @@ def test_the_first_index_that_has_a_name_wins_and_is_recorded(
     assert "no version" in refused(run, ask(need("toy-core", "==1.5"), extra_indices=(named,))).message
 
 
+def test_a_name_that_moves_to_another_index_is_refused(
+    run: Run, tmp_path: Path, serving: Callable[..., Server]
+) -> None:
+    before = run(ask(need("toy"))).wheels
+    own = tmp_path / "own"
+    own.mkdir()
+    make_wheel(own, "toy-core", "9.0")
+    named = Index(name="team", url=f"{serving(WheelIndex(folder=own)).url}/simple")
+    request = ask(need("toy"), extra_indices=(named,))
+    error = refused(run, request, IntegrityError, keep_wheels=before)
+    assert (error.exit_code, error.reference) == (4, "index-moved")
+    assert "--upgrade-package toy-core" in (error.hint or "")
+    others = tuple(wheel for wheel in before if wheel.name != "toy-core")
+    assert by_name(run(request, keep_wheels=others))["toy-core"].index == "team"
+    said = ask(need("toy"), need("toy-core", index="team"), extra_indices=(named,))
+    assert by_name(run(said, keep_wheels=before))["toy-core"].index == "team"
+
+
 def test_a_requirement_may_name_its_index(run: Run, tmp_path: Path, serving: Callable[..., Server]) -> None:
     own = tmp_path / "own"
     own.mkdir()
