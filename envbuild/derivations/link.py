@@ -2,7 +2,8 @@
 
 **In the key**: the ordered keys of the inputs (fetch, transmute, build-wheel), the platform, the Python series, the
 interpreter mode, the variables, the link options, and what the prefix's own records tell beyond the packages' bytes: a
-conda package's channel, dependencies and so on (``conda-meta``), and which packages were asked for (``REQUESTED``).
+conda package's channel, dependencies and so on (``conda-meta``), which wheels were asked for (``REQUESTED``), and the
+address of a wheel that was asked for by one (``direct_url.json``).
 **Not in the key**: where the prefix lies, how files get there (hard link, copy), and the environment's name.
 **Output**: ``out``, the manifest (canonical JSON); the prefix is a view of it, at
 ``context.prefix(prefix_name(link, host))``.
@@ -100,6 +101,7 @@ class Link:
             "options": dict(self.options),
             "records": {package.name: _record_digest(package) for _, package in self.conda()},
             "asked": [name for name, package in self.wheels() if package.asked],
+            "addresses": {name: package.url for name, package in self.wheels() if package.url is not None},
         }
 
     def conda(self) -> tuple[tuple[Digest, CondaPackage], ...]:

@@ -12,13 +12,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
-def edit_record(record: Path, *, gone: Sequence[str] = (), changed: Mapping[str, bytes] | None = None) -> bool:
-    """Drop files from a RECORD and state the new bytes of others.
+def edit_record(
+    record: Path,
+    *,
+    gone: Sequence[str] = (),
+    changed: Mapping[str, bytes] | None = None,
+    added: Mapping[str, bytes] | None = None,
+) -> bool:
+    """Drop files from a RECORD, state the new bytes of others, and list new ones.
 
     Args:
         record: The file.
         gone: Paths as the RECORD writes them.
         changed: New contents by path as the RECORD writes it.
+        added: Contents of files that it does not list yet.
 
     Returns:
         Whether anything changed.
@@ -35,6 +42,9 @@ def edit_record(record: Path, *, gone: Sequence[str] = (), changed: Mapping[str,
             touched = True
         else:
             lines.append(line)
+    for path, data in (added or {}).items():
+        lines.append(f"{_field(path)},{_state(data)}\n")
+        touched = True
     if touched:
         replace_bytes(record, "".join(lines).encode())
     return touched

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from envbuild.errors import BuildError, IntegrityError, NoSpaceError
 from envbuild.linkers.record import edit_record
-from envbuild.package import Wheel
+from envbuild.package import Wheel, normalize_pypi_name
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
@@ -74,21 +74,31 @@ def link_wheels(wheels: WheelInputs, prefix: Path, host: str | None, context: Co
     )
     _uv(["pip", "install", "--no-deps", "--break-system-packages", *python, "-r", str(lock)], context, prefix.parent)
     (prefix / ".lock").unlink(missing_ok=True)  # uv's own, of no use in a prefix that does not change
-    asked = {wheel.name for _, wheel in wheels if wheel.asked}
+    by_name = {wheel.name: wheel for _, wheel in wheels}
     for note in prefix.glob("lib/python*/site-packages/*.dist-info/uv_cache.json"):
-        _finish_distribution(note, asked)
+        _finish_distribution(note, by_name[normalize_pypi_name(note.parent.name.split("-", 1)[0])])
 
 
-def _finish_distribution(note: Path, asked: set[str]) -> None:
+def _finish_distribution(note: Path, wheel: Wheel) -> None:
     folder = note.parent
     note.unlink()
     gone = [f"{folder.name}/uv_cache.json"]
-    name = folder.name.split("-", 1)[0].replace("_", "-").replace(".", "-").lower()
     requested = folder / "REQUESTED"
-    if name not in asked and requested.exists():
+    if not wheel.asked and requested.exists():
         requested.unlink()
         gone.append(f"{folder.name}/REQUESTED")
-    edit_record(folder / "RECORD", gone=gone)
+    added = {}
+    if wheel.url is not None:
+        added[f"{folder.name}/direct_url.json"] = direct_url(wheel.url, wheel)
+        (folder / "direct_url.json").write_bytes(direct_url(wheel.url, wheel))
+        (folder / "direct_url.json").chmod(0o644)
+    edit_record(folder / "RECORD", gone=gone, added=added)
+
+
+def direct_url(url: str, wheel: Wheel) -> bytes:
+    """What a package says of the address that the recipe asked for it by (PEP 610); wheels of an index say nothing."""
+    archive = {"hash": f"sha256={wheel.sha256}", "hashes": {"sha256": wheel.sha256}}
+    return json.dumps({"url": url, "archive_info": archive}, sort_keys=True).encode()
 
 
 def pylock(wheels: WheelInputs) -> str:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -322,6 +323,22 @@ def test_a_full_disk_is_said_and_leaves_nothing(point: str, tmp_path: Path, monk
     realise(link, context.typed())
 
 
+def test_a_wheel_asked_for_by_address_says_so_and_one_of_an_index_does_not(tmp_path: Path) -> None:
+    index, asked = wheel_inputs(toy(tmp_path))
+    url = "file:///somewhere/tool_box-1.0-py3-none-any.whl"
+    link, files = make_link(
+        (), [index, (replace(asked[0], index=None, url=url, asked=True), asked[1])], interpreter="host"
+    )
+    context = context_for(tmp_path / "home", files)
+    realise(link, context.typed())
+    python = prefix_of(link, context) / "bin/python"
+    frozen = said(uv(), "pip", "freeze", "--python", python).splitlines()
+    assert frozen == ["idle-hands==2.1", f"tool-box @ {url}#sha256={asked[0].sha256}"]
+    site = next(prefix_of(link, context).glob("lib/python*/site-packages"))
+    assert (site / "tool_box-1.0.dist-info/REQUESTED").exists()
+    assert "tool_box-1.0.dist-info/direct_url.json,sha256=" in (site / "tool_box-1.0.dist-info/RECORD").read_text()
+
+
 def test_wheels_without_a_python_are_a_clear_error(tmp_path: Path) -> None:
     link, files = make_link((), wheel_inputs(toy(tmp_path)), python=None)
     with pytest.raises(BuildError, match="no Python"):
@@ -329,8 +346,6 @@ def test_wheels_without_a_python_are_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_the_name_of_a_host_prefix_follows_the_python(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     link, files = make_link((), wheel_inputs(toy(tmp_path)), interpreter="host")
     host = context_for(tmp_path, files).host_python(SERIES)
     names = {
