@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,30 +19,9 @@ from envbuild import spelling
 from envbuild.document import parse, plain
 from envbuild.errors import InvalidInput, UsageError, Where
 from envbuild.package import PLATFORMS
-from envbuild.places import check_channel_name, check_url
 from envbuild.schema import check, closest
 from envbuild.spans import Span, spans
-
-_WORDS = re.compile(
-    r"(?P<name>[^\s=<>!~;@\[\]]+)\s*(?P<extras>\[[^\]]*\])?\s*(?P<version>[^;@]*?)\s*(?:@\s*(?P<url>[^;\s]+))?\s*"
-    r"(?:;\s*(?P<markers>.+))?"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wish:
-    """One requirement of a command line: its key and value in the recipe."""
-
-    name: str
-    key: str
-    version: str
-    extra: tuple[tuple[str, str], ...] = ()
-
-    def value(self) -> Any:
-        """What the key's value says, as ``envbuild.document.plain`` would."""
-        if not self.extra:
-            return self.version or None
-        return {**({"version": self.version} if self.version else {}), **dict(self.extra)}
+from envbuild.typed_requirement import TypedRequirement, parse_typed
 
 
 def add_requirements(
@@ -64,7 +42,7 @@ def add_requirements(
     """
     path = _path(ecosystem, platform)
     for words in requirements:
-        wish = _parse(words, ecosystem)
+        wish = parse_typed(words, ecosystem)
         content = _edited(content, file, path, partial(_add, path=path, wish=wish, ecosystem=ecosystem))
     return content
 
@@ -114,44 +92,6 @@ def _path(ecosystem: str, platform: str | None) -> tuple[str, ...]:
             f"{platform!r} is not a platform", reference="bad-requirement", hint=f"one of {', '.join(PLATFORMS)}"
         )
     return (*(("targets", platform) if platform else ()), ecosystem, "packages")
-
-
-def _parse(words: str, ecosystem: str) -> _Wish:
-    """A requirement of a command line."""
-    found = _WORDS.fullmatch(words.strip())
-    if found is None:
-        raise UsageError(
-            f"{words[:60]!r} is not a requirement", reference="bad-requirement", hint="such as 'numpy>=1.26'"
-        )
-    version = found["version"].strip()
-    try:
-        if ecosystem == "conda":
-            if found["extras"] or found["url"] or found["markers"]:
-                raise UsageError(
-                    f"{words[:60]!r} is written for PyPI", reference="bad-requirement", hint="add it with --pypi"
-                )
-            channel, separator, name = found["name"].rpartition("::")
-            name = spelling.conda_name(name)
-            spelling.conda_constraint(version)
-            key = f"{check_channel_name(channel)}::{name}" if separator else name
-            return _Wish(name=name, key=key, version=version)
-        name, extras = spelling.pypi_requirement_name(found["name"] + (found["extras"] or ""))
-        spelling.pypi_constraint(version)
-        extra = []
-        if found["url"]:
-            extra.append(_source(found["url"]))
-        if found["markers"]:
-            extra.append(("markers", found["markers"].strip()))
-    except InvalidInput as error:
-        raise UsageError(error.message, reference="bad-requirement", hint=error.hint) from None
-    key = f"{name}[{','.join(extras)}]" if extras else name
-    return _Wish(name=name, key=key, version=version, extra=tuple(extra))
-
-
-def _source(url: str) -> tuple[str, str]:
-    if url.startswith("git+"):
-        return "git", check_url(url.removeprefix("git+"))
-    return "url", check_url(url)
 
 
 def _checked(content: str, file: str) -> str:
@@ -225,7 +165,9 @@ def _at(tree: Any, path: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def _add(content: str, path: tuple[str, ...], wish: _Wish, ecosystem: str) -> tuple[str, Callable[[Any], None]]:
+def _add(
+    content: str, path: tuple[str, ...], wish: TypedRequirement, ecosystem: str
+) -> tuple[str, Callable[[Any], None]]:
     root = spans(content)
     if entry := _find(root, path, wish.name, ecosystem):
         return _change(content, entry, path, wish, ecosystem)
@@ -273,13 +215,13 @@ def _step(root: Span) -> int:
     return 2
 
 
-def _insert_block(content: str, node: Span, rest: list[str], wish: _Wish, root: Span) -> str:
+def _insert_block(content: str, node: Span, rest: list[str], wish: TypedRequirement, root: Span) -> str:
     blank = node is root and re.search(r"\n[ \t]*\r?\n", content) is not None
     return _insert_lines(content, node.end, node.column, _step(root), rest, wish, blank=blank)
 
 
 def _insert_lines(
-    content: str, offset: int, column: int, step: int, rest: list[str], wish: _Wish, *, blank: bool = False
+    content: str, offset: int, column: int, step: int, rest: list[str], wish: TypedRequirement, *, blank: bool = False
 ) -> str:
     """New lines after the one that holds an offset."""
     lines = [f"{' ' * (column + step * depth)}{word}:" for depth, word in enumerate(rest)]
@@ -295,7 +237,7 @@ def _insert_lines(
     return content[:stop] + "".join(ending + line for line in lines) + content[stop:]
 
 
-def _insert_flow(content: str, node: Span, rest: list[str], wish: _Wish) -> str:
+def _insert_flow(content: str, node: Span, rest: list[str], wish: TypedRequirement) -> str:
     body = _flow_text(rest, wish)
     if not node.entries:
         return content[: node.start + 1] + body + content[node.start + 1 :]
@@ -303,14 +245,14 @@ def _insert_flow(content: str, node: Span, rest: list[str], wish: _Wish) -> str:
     return content[:end] + ", " + body + content[end:]
 
 
-def _flow_text(rest: list[str], wish: _Wish) -> str:
+def _flow_text(rest: list[str], wish: TypedRequirement) -> str:
     body = f"{_scalar(wish.key)}: {_value_text(wish, flow=True)}"
     for word in reversed(rest):
         body = f"{word}: {{{body}}}"
     return body
 
 
-def _value_text(wish: _Wish, *, flow: bool) -> str:
+def _value_text(wish: TypedRequirement, *, flow: bool) -> str:
     value = wish.value()
     if value is None:
         return "null" if flow else ""
@@ -329,7 +271,7 @@ def _scalar(text: str) -> str:
 
 
 def _change(
-    content: str, entry: tuple[Span, Span], path: tuple[str, ...], wish: _Wish, ecosystem: str
+    content: str, entry: tuple[Span, Span], path: tuple[str, ...], wish: TypedRequirement, ecosystem: str
 ) -> tuple[str, Callable[[Any], None]]:
     """The text with another version (and more extras) of a package that is there."""
     key, value = entry

@@ -164,7 +164,7 @@ def _pypi_piece(piece: str, whole: str) -> str:
         elif operator not in {"==", "!="} and version.endswith(".*"):
             hint = f'write "{operator}{version[:-2]}": `.*` goes with == and != only'
         raise InvalidInput(f"{whole!r} is not a version specifier (PEP 440)", reference="bad-version", hint=hint)
-    if operator == "~=" and "." not in version:
+    if operator == "~=" and not re.match(r"v?(?:[0-9]+!)?[0-9]+\.[0-9]", version):
         raise InvalidInput(f"{whole!r} needs two numbers after ~=", reference="bad-version", hint=f'"~={version}.0"')
     return operator + version
 

@@ -116,7 +116,9 @@ HOSTILE_VERSIONS = [
 ]
 
 
-@pytest.mark.parametrize("text", [*HOSTILE_VERSIONS, "^1.2", "~1.2", "=1.2", ">=1.*", "~=1", "latest", "1,,2"])
+@pytest.mark.parametrize(
+    "text", [*HOSTILE_VERSIONS, "^1.2", "~1.2", "=1.2", ">=1.*", "~=1", "~=1.post1", "~=1.dev1", "latest", "1,,2"]
+)
 def test_what_is_no_specifier_is_refused(text: str) -> None:
     assert refused(spelling.pypi_constraint, text) == "bad-version"
 
