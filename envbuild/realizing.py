@@ -26,7 +26,6 @@ from envbuild.graph import Graph
 from envbuild.home import find_home
 from envbuild.machine_addresses import machine_addresses
 from envbuild.plan import Plan
-from envbuild.process import end_all
 from envbuild.project import Project
 from envbuild.realized import Planned, Realized, RealizeOptions, Row, Wanted
 from envbuild.remembering import remember
@@ -163,7 +162,7 @@ class Realizer:
         plan = self._plan(graph)
         if self._offline:
             _refuse_fetches(plan)
-        self._relay.scheduler = scheduler = Scheduler(self._executor, self._reporter, cancel=end_all)
+        self._relay.scheduler = scheduler = Scheduler(self._executor, self._reporter, cancel=self.workspace.cancel)
         work = partial(worker.run, workspace=self.workspace, results=self.workspace.store.results)
         try:
             outcome = scheduler.run(plan, work)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from envbuild.derivations import Outputs
 from envbuild.digest import Digest
-from envbuild.errors import EnvbuildError
+from envbuild.errors import EnvbuildError, Terminated
 from envbuild.executors import Executor
 from envbuild.plan import LANES, Failure, Job, Lane, Plan
 from envbuild.reporter import Reporter
@@ -38,10 +38,6 @@ PATIENCE = 2.0
 
 PROGRESS_PAUSE = 0.05
 """Seconds between two steps of one job's progress that are passed on."""
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived: exit 143, where a plain KeyboardInterrupt is exit 130."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,9 +68,11 @@ def _execute(
     from envbuild.in_use import hold
 
     prefix, variables = _realized(recipe, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
+    if not hold(find_home(os.environ), prefix):
+        prefix, variables = _realized(recipe, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
+        hold(find_home(os.environ), prefix)
     environment = environment_variables(prefix, dict(variables), os.environ, recipe.stem)
     program = command_in(prefix, words)
-    hold(find_home(os.environ), prefix)
     sys.stdout.flush()
     try:
         os.execvpe(program[0], program, environment)  # noqa: S606  no shell on purpose

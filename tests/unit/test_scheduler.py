@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from envbuild.derivations import KINDS
 from envbuild.digest import digest_bytes
-from envbuild.errors import EnvbuildError, UnreachableError
+from envbuild.errors import EnvbuildError, Terminated, UnreachableError
 from envbuild.executors import open_executor
 from envbuild.graph import Graph
 from envbuild.plan import Plan
 from envbuild.reporter import Recorder
-from envbuild.scheduler import PROGRESS_PAUSE, Scheduler, Terminated
+from envbuild.scheduler import PROGRESS_PAUSE, Scheduler
 from envbuild.worker import Done, run
 from tests.toy import Bench, Toy
 
@@ -238,7 +238,8 @@ def test_a_process_is_gone_soon_after_an_interrupt_even_when_a_job_hangs():
         from envbuild.graph import Graph
         from envbuild.plan import Plan
         from envbuild.reporter import Reporter
-        from envbuild.scheduler import Scheduler, Terminated
+        from envbuild.errors import Terminated
+        from envbuild.scheduler import Scheduler
         from tests.toy import Toy
 
         def work(task):
