@@ -194,7 +194,8 @@ def _refusal(answer: dict[str, Any], question: CondaQuestion, words: dict[str, s
     kind = answer["error"]
     if kind == "SolverError":
         told = answer["text"].removeprefix("Cannot solve the request because of: ")
-        return unsatisfiable(told, platform=question.request.platform, asked=_asked(question), words=words)
+        none = None if words else "name a channel under `conda: {channels: […]}`: the recipe has none"
+        return unsatisfiable(told, platform=question.request.platform, asked=_asked(question), words=words, hint=none)
     if kind == "GatewayError" or "fetch" in kind.lower():
         first = text.splitlines()[0] if text else kind
         if "could not find subdir" in text:
@@ -203,7 +204,7 @@ def _refusal(answer: dict[str, Any], question: CondaQuestion, words: dict[str, s
         if any(word in text for word in ("expected", "invalid type", "EOF", "parse", "deserial")):
             return InvalidInput(f"a channel's index cannot be read: {text}", reference="bad-index")
         hint = "try again later, or set a mirror in your configuration"
-        return UnreachableError(f"a channel does not answer: {text}", hint=hint, retryable=True)
+        return UnreachableError(f"a channel does not answer: {'; '.join(text.splitlines())}", hint=hint, retryable=True)
     if kind.startswith("Invalid") or kind == "ConversionError":
         return InvalidInput(f"the conda solver cannot read the request: {text}", reference="bad-version")
     return UnreachableError(f"the conda solver failed: {text}", reference="solver-failed")

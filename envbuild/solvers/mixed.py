@@ -60,12 +60,14 @@ class Stubs:
     Attributes:
         packages: conda package by PyPI name. ``versions``: its version as PEP 440 has it. ``wheels``: its stub.
         extras: What is known of the extras of a package.
+        pinned: Metadata of the bases' wheels that have stubs too.
     """
 
     packages: Mapping[str, CondaPackage] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     wheels: Mapping[str, Path] = field(default_factory=dict)
     extras: Mapping[str, WheelMetadata] = field(default_factory=dict)
+    pinned: Mapping[str, WheelMetadata] = field(default_factory=dict)
 
     def __contains__(self, package: Mapping[str, object]) -> bool:
         return normalize_pypi_name(str(package["name"])) in self.wheels
@@ -76,10 +78,11 @@ class Stubs:
 
     def metadata(self) -> dict[str, WheelMetadata]:
         """For the edges of the lock: what conda's packages need is conda's business, but not what their extras need."""
-        return {
+        provided = {
             name: WheelMetadata(name=name, version=version, requires=extra_requirements(self.extras.get(name)))
             for name, version in self.versions.items()
         }
+        return {**provided, **self.pinned}
 
 
 def pypi_projects(package: CondaPackage) -> dict[str, str]:
@@ -111,13 +114,19 @@ def pep440(version: str) -> str | None:
     return None
 
 
-def make_stubs(packages: tuple[CondaPackage, ...], folder: Path, extras: Mapping[str, WheelMetadata]) -> Stubs:
+def make_stubs(
+    packages: tuple[CondaPackage, ...],
+    folder: Path,
+    extras: Mapping[str, WheelMetadata],
+    pinned: Mapping[str, WheelMetadata] | None = None,
+) -> Stubs:
     """Write the stub wheels of a conda solve.
 
     Args:
         packages: The conda solve's result.
         folder: An empty or missing folder; stubs of the same names are replaced.
         extras: Real metadata of packages whose extras are asked for.
+        pinned: Metadata of wheels that bases pin: uv need not ask an index about those, which may have forgotten them.
     """
     provided: dict[str, CondaPackage] = {}
     versions: dict[str, str] = {}
@@ -126,11 +135,18 @@ def make_stubs(packages: tuple[CondaPackage, ...], folder: Path, extras: Mapping
             if name not in provided:
                 provided[name], versions[name] = package, version
     wheels = {}
-    if versions:
+    own = {name: metadata for name, metadata in (pinned or {}).items() if name not in provided}
+    if versions or own:
         folder.mkdir(exist_ok=True)
     for name, version in versions.items():
-        wheels[name] = _write_stub(folder, name, version, extras.get(name))
-    return Stubs(packages=provided, versions=versions, wheels=wheels, extras=extras)
+        known = extras.get(name)
+        told = WheelMetadata(
+            name=name, version=version, requires=extra_requirements(known), extras=known.extras if known else ()
+        )
+        wheels[name] = _write_stub(folder, name, told)
+    for name, metadata in own.items():
+        wheels[name] = _write_stub(folder, name, metadata)
+    return Stubs(packages=provided, versions=versions, wheels=wheels, extras=extras, pinned=own)
 
 
 def extra_requirements(metadata: WheelMetadata | None) -> tuple[str, ...]:
@@ -140,11 +156,13 @@ def extra_requirements(metadata: WheelMetadata | None) -> tuple[str, ...]:
     return tuple(item for item in metadata.requires if re.search(r";.*\bextra\b", item))
 
 
-def _write_stub(folder: Path, name: str, version: str, metadata: WheelMetadata | None) -> Path:
-    escaped = name.replace("-", "_")
+def _write_stub(folder: Path, name: str, metadata: WheelMetadata) -> Path:
+    escaped, version = name.replace("-", "_"), metadata.version
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
-    lines += [f"Provides-Extra: {extra}" for extra in (metadata.extras if metadata else ())]
-    lines += [f"Requires-Dist: {item}" for item in extra_requirements(metadata)]
+    lines += [f"Provides-Extra: {extra}" for extra in metadata.extras]
+    lines += [f"Requires-Dist: {item}" for item in metadata.requires]
+    if metadata.requires_python:
+        lines.append(f"Requires-Python: {metadata.requires_python}")
     path = folder / f"{escaped}-{version}-py3-none-any.whl"
     info = f"{escaped}-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as archive:

@@ -26,7 +26,7 @@ from envbuild.solvers.pylock import ChosenWheel, choose, needs_build
 from envbuild.solvers.sources import Places, places_of
 from envbuild.solvers.target import marker_environment, wheel_ranks
 from envbuild.solvers.uv_compile import PypiQuestion, resolve
-from envbuild.solvers.wheel_metadata import WheelMetadata, check_python, edges, load_engines, read_all
+from envbuild.solvers.wheel_metadata import WheelMetadata, check_python, edges, kept_metadata, load_engines, read_all
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
@@ -49,19 +49,31 @@ def solve_pypi(question: PypiQuestion, context: Context) -> tuple[Wheel, ...]:
     loading = threading.Thread(target=load_engines, daemon=True)
     loading.start()
     with context.scratch() as folder:
-        stubs = make_stubs(question.conda, folder / "stubs", {})
+        pinned = _pinned(question, context)
+        stubs = make_stubs(question.conda, folder / "stubs", {}, pinned)
         answer = resolve(question, places, stubs, folder, context)
         missing = _missing_extras(answer.said, stubs)
         if missing:
             extras = _extra_metadata(question, places, stubs, missing, folder, context)
             if extras:
-                stubs = make_stubs(question.conda, folder / "stubs", extras)
+                stubs = make_stubs(question.conda, folder / "stubs", extras, pinned)
                 answer = resolve(question, places, stubs, folder, context)
     loading.join()
     _tell(answer.said, stubs, question, places, context)
     where = {item.name: item.where for item in question.request.pypi}
     chosen = choose([item for item in answer.packages if item not in stubs], wheel_ranks(question.target), where)
     return _wheels(chosen, question, stubs, answer.origins, places, context)
+
+
+def _pinned(question: PypiQuestion, context: Context) -> dict[str, WheelMetadata]:
+    """The bases' wheels that uv need not ask about: their metadata is known, and no index is named for them."""
+    bound = {item.name for item in question.request.pypi if item.index is not None or item.source is not None}
+    found = {}
+    for wheel in question.pins:
+        metadata = kept_metadata(wheel.sha256, context)
+        if metadata is not None and wheel.url is None and wheel.name not in bound:
+            found[wheel.name] = replace(metadata, version=wheel.version)
+    return found
 
 
 def _is_wheel(item: PypiRequirement) -> bool:
@@ -131,7 +143,10 @@ def _wheels(
         marker_environment(question.target),
     )
     asked = {item.name for item in question.request.pypi}
-    named = {**{item.name: item.name for item in chosen}, **{name: item.name for name, item in stubs.packages.items()}}
+    named = {
+        **{name: name for name in (*metadata, *stubs.pinned)},
+        **{name: item.name for name, item in stubs.packages.items()},
+    }
     wheels = []
     for item in chosen:
         told = metadata[item.name]
@@ -145,6 +160,10 @@ def _wheels(
         wheels.append(_wheel(item, told, needs, extras[item.name], places.word(item, origins), item.name in asked))
         assert item.sha256 is not None
         context.remember(item.sha256, item.url)
+    for base in question.pins:
+        if base.name in stubs.pinned:
+            needs = tuple(sorted({named[name] for name in requires[base.name] if name in named}))
+            wheels.append(replace(base, requires=needs, extras=extras[base.name], asked=base.name in asked))
     return tuple(sorted(wheels, key=lambda wheel: wheel.name))
 
 

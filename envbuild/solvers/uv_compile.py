@@ -100,7 +100,7 @@ def resolve(question: PypiQuestion, places: Places, stubs: Stubs, folder: Path, 
     if done.returncode != 0:
         raise _refusal(done.tail, question, stubs, places)
     packages = read_pylock(output.read_bytes())
-    if not (question.cut_off or places.several or stubs.wheels):
+    if not (question.cut_off or places.several or stubs.packages):
         return Resolved(packages=packages)
     listed = folder / "listed.txt"
     listed.write_text("".join(f"{item['name']}=={item['version']}\n" for item in packages if "version" in item))
@@ -154,14 +154,16 @@ def _environment(question: PypiQuestion, places: Places, context: Context) -> di
 
 def _write_inputs(question: PypiQuestion, places: Places, stubs: Stubs, folder: Path) -> str:
     request = question.request
-    pinned = {item.name: f"{item.name}=={item.version}" for item in question.pins if item.url is None}
+    free = [item for item in question.pins if item.name not in stubs.pinned]
+    pinned = {item.name: f"{item.name}=={item.version}" for item in free if item.url is None}
     constraints = [requirement_line(item) for item in request.pypi_constraints]
     constraints += [*pinned.values(), *stubs.constraints()]
     (folder / "constraints.txt").write_text(_lines(constraints), encoding="utf-8")
     overrides = [requirement_line(item) for item in request.pypi_overrides]
     (folder / "overrides.txt").write_text(_lines(overrides), encoding="utf-8")
     asked = [requirement_line(item) for item in request.pypi]
-    for item in question.pins:
+    asked += [f"{name}" for name in stubs.pinned]
+    for item in free:
         extras = f"[{','.join(item.extras)}]" if item.extras else ""
         asked.append(f"{item.name}{extras} @ {item.url}" if item.url else f"{item.name}{extras}=={item.version}")
     asked = list(dict.fromkeys(asked))

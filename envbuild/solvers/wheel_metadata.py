@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from envbuild.digest import Digest
 from envbuild.errors import IntegrityError, InvalidInput, UnreachableError
 from envbuild.package import normalize_pypi_name
 from envbuild.solvers.pylock import ChosenWheel
@@ -71,6 +72,11 @@ def read_all(wheels: Sequence[ChosenWheel], context: Context) -> dict[str, Wheel
     with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
         found = list(pool.map(lambda wheel: _read_one(wheel, folder, context), wheels))
     return {wheel.name: metadata for wheel, metadata in zip(wheels, found, strict=True)}
+
+
+def kept_metadata(sha256: Digest, context: Context) -> WheelMetadata | None:
+    """The metadata of a wheel that was read before on this machine, or None; nothing is asked of a server."""
+    return _kept(context.engine_cache("metadata") / sha256)
 
 
 def _read_one(wheel: ChosenWheel, folder: Path, context: Context) -> WheelMetadata:

@@ -332,6 +332,23 @@ def test_a_base_stays_and_one_package_more_is_one_package_more(run: Run) -> None
     assert "toy ==1.0 (pinned by the base)" in error.message
 
 
+def test_a_base_stays_when_its_index_forgot_it_and_asks_nothing_of_it(
+    run: Run, tmp_path: Path, serving: Callable[..., Server]
+) -> None:
+    base = run(ask(need("toy", "==1.0"))).wheels
+    own = tmp_path / "own"
+    own.mkdir()
+    make_wheel(own, "addition", "1.0", requires=["toy"])
+    server = serving(WheelIndex(folder=own))
+    derived = run(ask(need("toy"), need("addition")), pins_wheels=base, index=f"{server.url}/simple")
+    assert versions(derived) == {"toy": "1.0", "toy-core": "1.5", "addition": "1.0"}
+    assert {item.identity for item in base} < {item.identity for item in derived.wheels}
+    assert by_name(derived)["addition"].requires == ("toy",)
+    assert by_name(derived)["toy"].requires == ("toy-core",)
+    assert {item.index for item in derived.wheels} == {"default"}
+    assert server.count("/simple/toy*") == 0
+
+
 def conda(*packages: tuple[str, str], purls: tuple[str, ...] = ()) -> Fragment:
     """A conda solve's result with a Python and Python packages."""
     rows = [("python", "3.11.7"), *packages]
