@@ -10,6 +10,7 @@ Rules of the file: engines stand behind their modules; every file system step th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,9 @@ def assemble(link: Link, prefix: Path, final: Path, host: HostPython | None, con
         if not (prefix / "bin" / "python").exists():
             raise BuildError("there are wheels to link, but no Python to link them to", reference="no-python")
         faults.reach("pre-wheels")
-        link_wheels(wheels, prefix, host.path if host else None, context)
+        _make_room(prefix, wheels, context)
+        files = [(path, wheel) for path, wheel, _ in wheels]
+        link_wheels(files, prefix, host.path if host else None, context)
     if wheels or host is not None:
         from envbuild.linkers.scripts import finish_scripts
 
@@ -114,15 +117,26 @@ def _make_python(link: Link, prefix: Path, final: Path, host: HostPython | None,
         prefix.mkdir()
 
 
-def _checked_wheels(link: Link, context: Context) -> list[tuple[Path, Wheel]]:
+def _checked_wheels(link: Link, context: Context) -> list[tuple[Path, Wheel, tuple[str, ...]]]:
+    """Each wheel's file, record and the names of its programs."""
     from envbuild.linkers.wheel_check import check_wheel
 
     checked = []
     for key, wheel in link.wheels():
         path = context.blob(key)
-        check_wheel(path, wheel, context.engine_cache("checked-wheels"))
-        checked.append((path, wheel))
+        programs = check_wheel(path, wheel, context.engine_cache("checked-wheels"))
+        checked.append((path, wheel, programs))
     return checked
+
+
+def _make_room(prefix: Path, wheels: Sequence[tuple[Path, Wheel, tuple[str, ...]]], context: Context) -> None:
+    """Take away a program that a wheel will replace: uv would write into it, and so into the cache that shares it."""
+    for _, wheel, programs in wheels:
+        for name in programs:
+            program = prefix / "bin" / name
+            if program.is_symlink() or program.is_file():
+                program.unlink()
+                context.note(f"{wheel.name} {wheel.version} replaces bin/{name} of another package")
 
 
 def _check_platform(package: CondaPackage | Wheel | InterpreterArchive, link: Link, system: dict[str, str]) -> None:

@@ -15,6 +15,7 @@ import contextlib
 import importlib.util
 import itertools
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -41,6 +42,7 @@ class _Child:
         self.pending: dict[int, Future[dict[str, Any]]] = {}
         self.lock = threading.Lock()
         self.open = True
+        self.owner = os.getpid()  # a child of ours that was forked must have its own
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", program, site],
             stdin=subprocess.PIPE,
@@ -104,7 +106,7 @@ def start() -> None:
 def _child() -> _Child:
     global _current
     with _guard:
-        if _current is None or not _current.open:
+        if _current is None or not _current.open or _current.owner != os.getpid():
             _current = _Child()
         return _current
 
@@ -114,7 +116,7 @@ def end() -> None:
     global _current
     with _guard:
         child, _current = _current, None
-    if child is not None:
+    if child is not None and child.owner == os.getpid():
         child.end()
 
 

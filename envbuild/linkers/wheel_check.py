@@ -7,7 +7,9 @@ is remembered by its digest in a cache folder, so that a warm link opens no zip.
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +21,11 @@ if TYPE_CHECKING:
 
 _ENTRY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _RESERVED = re.compile(r"(python|pypy)[0-9.]*w?|activate(\..*)?", re.IGNORECASE)
+_SCRIPT = re.compile(r"[^/\n]+\.data/scripts/([^/\n]+)")
 _LIMIT = 16 << 20
 
 
-def check_wheel(path: Path, wheel: Wheel, memory: Path) -> None:
+def check_wheel(path: Path, wheel: Wheel, memory: Path) -> tuple[str, ...]:
     """Check a wheel once.
 
     Args:
@@ -30,23 +33,33 @@ def check_wheel(path: Path, wheel: Wheel, memory: Path) -> None:
         wheel: What the lock says.
         memory: A cache folder for what passed; may be emptied at any time.
 
+    Returns:
+        The names of the programs that it puts into ``bin``.
+
     Raises:
         IntegrityError: ``wrong-package`` or ``bad-entry-point``.
     """
     mark = memory / wheel.sha256
     passed = f"{wheel.name}=={wheel.version}"
     try:
-        if mark.read_text(encoding="utf-8") == passed:
-            return
+        told, *known = mark.read_text(encoding="utf-8").split("\n")
+        if told == passed:
+            return tuple(known)
     except OSError:
         pass
-    inspect_wheel(path, wheel)
+    programs = inspect_wheel(path, wheel)
     memory.mkdir(parents=True, exist_ok=True)
-    mark.write_text(passed, encoding="utf-8")
+    fresh = memory / f".{os.getpid()}-{threading.get_ident()}-{mark.name}"
+    fresh.write_text("\n".join([passed, *programs]), encoding="utf-8")
+    fresh.replace(mark)
+    return programs
 
 
-def inspect_wheel(path: Path, wheel: Wheel) -> None:
+def inspect_wheel(path: Path, wheel: Wheel) -> tuple[str, ...]:
     """Read a wheel's own words and compare.
+
+    Returns:
+        The names of the programs that it puts into ``bin``.
 
     Raises:
         IntegrityError: ``wrong-package`` or ``bad-entry-point``.
@@ -64,17 +77,21 @@ def inspect_wheel(path: Path, wheel: Wheel) -> None:
             folder = folders.pop()
             metadata = _member(archive, f"{folder}/METADATA") or ""
             entry_points = _member(archive, f"{folder}/entry_points.txt") or ""
+            scripts = [found[1] for name in archive.namelist() if (found := _SCRIPT.fullmatch(name))]
     except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, RuntimeError, OSError) as error:
         raise _wrong(wheel, f"cannot be read as a wheel: {error}") from error
     headers = HeaderParser().parsestr(metadata)
     name, version = headers.get("Name", ""), headers.get("Version", "")
     if normalize_pypi_name(name) != wheel.name or not _same_version(version, wheel.version):
         raise _wrong(wheel, f"says that it is {name} {version}, the lock says {wheel.name} {wheel.version}")
-    check_entry_points(entry_points, wheel)
+    return tuple(sorted({*scripts, *check_entry_points(entry_points, wheel)}))
 
 
-def check_entry_points(text: str, wheel: Wheel) -> None:
+def check_entry_points(text: str, wheel: Wheel) -> tuple[str, ...]:
     """Names of console and GUI scripts must be plain and may not replace the interpreter.
+
+    Returns:
+        The names.
 
     Raises:
         IntegrityError: ``bad-entry-point``.
@@ -89,12 +106,15 @@ def check_entry_points(text: str, wheel: Wheel) -> None:
         raise IntegrityError(
             f"{wheel.file} has entry points that cannot be read", reference="bad-entry-point"
         ) from error
+    names = []
     for section in ("console_scripts", "gui_scripts"):
         for name in parser[section] if parser.has_section(section) else ():
             if not _ENTRY_NAME.fullmatch(name) or _RESERVED.fullmatch(name):
                 raise IntegrityError(
                     f"{wheel.file} wants to install a script called {name!r}", reference="bad-entry-point"
                 )
+            names.append(name)
+    return tuple(names)
 
 
 def _member(archive: ZipFile, name: str) -> str | None:

@@ -339,6 +339,26 @@ def test_a_wheel_asked_for_by_address_says_so_and_one_of_an_index_does_not(tmp_p
     assert "tool_box-1.0.dist-info/direct_url.json,sha256=" in (site / "tool_box-1.0.dist-info/RECORD").read_text()
 
 
+def test_a_wheel_that_replaces_a_program_leaves_the_caches_as_they_were(channel: TestChannel, tmp_path: Path) -> None:
+    conda = conda_inputs(channel, [python_of(channel), "colours=1.1", "greet=1.0"])
+    wheels = wheel_inputs([make_wheel(tmp_path, "rude", "1.0", scripts={"greet": "rude:main", "idle3": "rude:main"})])
+    link, files = make_link(conda, wheels)
+    context = context_for(tmp_path / "home", files)
+    plain, _ = make_link(conda)
+    realise(plain, context.typed())
+    before = tree(prefix_of(plain, context))
+    realise(link, context.typed())
+    assert said(prefix_of(link, context) / "bin/greet").strip() == "rude 1.0"
+    assert "rude 1.0 replaces bin/greet of another package" in context.notes
+    shutil.rmtree(prefix_of(link, context))
+    realise(link, context.typed())
+    assert "rude 1.0 replaces bin/greet of another package" in context.notes[-2:], "a warm link says it too"
+    assert tree(prefix_of(plain, context)) == before
+    shutil.rmtree(prefix_of(plain, context))
+    realise(plain, context.typed())
+    assert tree(prefix_of(plain, context)) == before
+
+
 def test_wheels_without_a_python_are_a_clear_error(tmp_path: Path) -> None:
     link, files = make_link((), wheel_inputs(toy(tmp_path)), python=None)
     with pytest.raises(BuildError, match="no Python"):
