@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal
 from envbuild.derivations import Context, Outputs, Purity
 from envbuild.digest import Digest, Json, canonical_json, key
 from envbuild.errors import InvalidInput, UnsatisfiableError
+from envbuild.faults import reach
 from envbuild.package import CondaPackage, InterpreterArchive, Wheel
 from envbuild.pinned import package_from_tree, package_tree
 from envbuild.request import PlatformRequest, to_document
@@ -68,7 +69,11 @@ class Solve:
 
     def _asks_machine(self) -> bool:
         """Whether the series of the Python depends on what this machine, or this uv, has."""
-        return self.ecosystem == "pypi" and self.interpreter != "conda"
+        if self.ecosystem == "conda" or self.interpreter == "conda":
+            return False
+        from envbuild.solvers.python_choice import series_of
+
+        return self.interpreter == "managed" or len(series_of(self.request.python)) > 1
 
     @property
     def inputs(self) -> tuple[Digest, ...]:
@@ -212,6 +217,7 @@ def realise(derivation: Solve, context: Context, /) -> Outputs:
     """
     noting: Any = _Noting(context)
     fragment = _conda(derivation, noting) if derivation.ecosystem == "conda" else _pypi(derivation, noting)
+    reach("mid-solve")
     return {"out": context.put_bytes(fragment_bytes(replace(fragment, notes=tuple(noting.notes))))}
 
 

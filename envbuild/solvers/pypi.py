@@ -25,7 +25,8 @@ from envbuild.solvers.mixed import Stubs, make_stubs
 from envbuild.solvers.pylock import ChosenWheel, choose, needs_build
 from envbuild.solvers.sources import Places, places_of
 from envbuild.solvers.target import marker_environment, wheel_ranks
-from envbuild.solvers.uv_compile import PypiQuestion, resolve
+from envbuild.solvers.uv_compile import PypiQuestion as PypiQuestion
+from envbuild.solvers.uv_compile import resolve
 from envbuild.solvers.wheel_metadata import WheelMetadata, check_python, edges, kept_metadata, load_engines, read_all
 
 if TYPE_CHECKING:

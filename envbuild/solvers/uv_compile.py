@@ -184,6 +184,9 @@ def _write_inputs(question: PypiQuestion, places: Places, stubs: Stubs, folder: 
 
 
 def _lines(lines: list[str]) -> str:
+    for line in lines:
+        if not line.isprintable():  # a line break in a requirement would be a second line, which may be an option
+            raise InvalidInput(f"{line!r} is not one requirement", reference="bad-requirement")
     return "".join(f"{line}\n" for line in lines)
 
 

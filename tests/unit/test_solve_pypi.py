@@ -13,7 +13,7 @@ import pytest
 from envbuild.addresses import Addresses
 from envbuild.derivations.solve import Fragment, Solve, fragment_bytes, fragment_from_bytes, realise
 from envbuild.digest import Digest
-from envbuild.errors import EnvbuildError, IntegrityError, UnreachableError, UnsatisfiableError, Where
+from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, UnreachableError, UnsatisfiableError, Where
 from envbuild.package import PLATFORMS, CondaPackage, Platform, Wheel
 from envbuild.recipe import CondaRequirement, GitSource, Index, PathSource, PypiRequirement, UrlSource
 from envbuild.request import PlatformRequest
@@ -400,6 +400,28 @@ def test_extras_of_what_conda_provides(run: Run) -> None:
     none = run(ask(need("toy-extras", extras=("nonesuch",))), conda=conda(("toy-extras", "1.0")))
     assert none.wheels == ()
     assert none.notes == ("toy-extras has no extra named nonesuch",)
+
+
+@pytest.mark.parametrize("markers", ["python_version > '3'\n--index-url http://host.invalid/", "a\rb", "a\x00"])
+def test_a_requirement_is_one_line(run: Run, markers: str) -> None:
+    assert refused(run, ask(need("toy", markers=markers)), InvalidInput).reference == "bad-requirement"
+
+
+@pytest.mark.parametrize(
+    ("python", "interpreter", "cut_off", "purity"),
+    [
+        ("3.11.*", "host", "2025-01-01T00:00:00Z", "pure"),
+        ("3.11.*", "host", None, "impure"),
+        (None, "host", "2025-01-01T00:00:00Z", "impure"),
+        ("3.11.*", "managed", "2025-01-01T00:00:00Z", "impure"),
+        (None, "conda", "2025-01-01T00:00:00Z", "pure"),
+    ],
+)
+def test_only_what_is_the_same_everywhere_tomorrow_is_pure(
+    python: str | None, interpreter: str, cut_off: str | None, purity: str
+) -> None:
+    solve = Solve(ecosystem="pypi", request=ask(need("toy"), python=python), interpreter=interpreter, cut_off=cut_off)
+    assert solve.purity == purity
 
 
 def test_a_silent_index_is_exit_5(run: Run, serving: Callable[..., Server], tmp_path: Path) -> None:
