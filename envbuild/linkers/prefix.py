@@ -86,7 +86,7 @@ def assemble(link: Link, prefix: Path, final: Path, host: HostPython | None, con
         if not (prefix / "bin" / "python").exists():
             raise BuildError("there are wheels to link, but no Python to link them to", reference="no-python")
         faults.reach("pre-wheels")
-        _make_room(prefix, wheels, context)
+        _tell_replaced(prefix, wheels, context)
         files = [(path, wheel) for path, wheel, _ in wheels]
         link_wheels(files, prefix, host.path if host else None, context)
     if wheels or host is not None:
@@ -129,13 +129,12 @@ def _checked_wheels(link: Link, context: Context) -> list[tuple[Path, Wheel, tup
     return checked
 
 
-def _make_room(prefix: Path, wheels: Sequence[tuple[Path, Wheel, tuple[str, ...]]], context: Context) -> None:
-    """Take away a program that a wheel will replace: uv would write into it, and so into the cache that shares it."""
+def _tell_replaced(prefix: Path, wheels: Sequence[tuple[Path, Wheel, tuple[str, ...]]], context: Context) -> None:
+    """Say which programs a wheel replaces. uv puts new files in their place, and a test holds it to that."""
     for _, wheel, programs in wheels:
         for name in programs:
             program = prefix / "bin" / name
             if program.is_symlink() or program.is_file():
-                program.unlink()
                 context.note(f"{wheel.name} {wheel.version} replaces bin/{name} of another package")
 
 
