@@ -323,7 +323,7 @@ class Session:
 
         return verify(self._realizer(self.project()).workspace, repair=repair)
 
-    def gc(self, *, dry_run: bool = False, keep_days: int = 14) -> Garbage:
+    def gc(self, *, dry_run: bool = False, keep_days: int = 14, caches: bool = False) -> Garbage:
         """Remove what nothing points to; see ``envbuild.store.collect``."""
         from envbuild.store.collect import collect
 
@@ -331,7 +331,7 @@ class Session:
             realizer.workspace.close()  # a user of the home keeps its collector out
         self._realizers.clear()
         home = open_home(find_home(self._environ))
-        return collect(home, dry_run=dry_run, keep_days=keep_days, note=self._reporter.note)
+        return collect(home, dry_run=dry_run, keep_days=keep_days, caches=caches, note=self._reporter.note)
 
 
 def _absolute(recipe: Path | str) -> Path:

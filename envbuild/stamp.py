@@ -24,7 +24,9 @@ from envbuild import __version__
 
 STAMP_VERSION = 1
 
-_IGNORED = frozenset({"ENVBUILD_FAULT", "ENVBUILD_JSON", "ENVBUILD_QUIET", "ENVBUILD_VERBOSE"})
+_IGNORED = frozenset(
+    {"ENVBUILD_FAULT", "ENVBUILD_ACTIVE_PREFIX", "ENVBUILD_JSON", "ENVBUILD_QUIET", "ENVBUILD_VERBOSE"}
+)
 """Variables that change what is said, never what is made."""
 
 

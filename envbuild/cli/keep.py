@@ -34,12 +34,14 @@ def verify_command(repair: bool, as_json: bool, quiet: bool) -> None:
     show_default=True,
     help="Keep what was used within so many days, also without a link.",
 )
+@option("--caches", is_flag=True, help="Empty the engines' caches too; they fill again when they are needed.")
 @as_json
 @quiet
-def gc_command(dry_run: bool, keep_days: int, as_json: bool, quiet: bool) -> None:
+def gc_command(dry_run: bool, keep_days: int, caches: bool, as_json: bool, quiet: bool) -> None:
     """Remove prefixes that no out-link points to and nobody used lately, and blobs that no prefix needs."""
     from envbuild.cli.screen import Screen
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    screen.collected(Session(reporter=screen.reporter).gc(dry_run=dry_run, keep_days=keep_days), dry_run=dry_run)
+    garbage = Session(reporter=screen.reporter).gc(dry_run=dry_run, keep_days=keep_days, caches=caches)
+    screen.collected(garbage, dry_run=dry_run)

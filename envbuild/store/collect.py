@@ -47,7 +47,8 @@ class Garbage:
     Attributes:
         prefixes: Folders of prefixes; so are the other fields paths of what their names say.
         roots: Records of out-links that are gone or point elsewhere.
-        leftovers: What dead processes left in ``tmp``.
+        leftovers: What dead processes left in ``tmp``, and records that they were about to write. Whoever writes one
+            holds the home's lock shared, so under the exclusive lock none belongs to the living.
         size: Bytes that become free; hard-linked files count when their last name goes.
         kept_prefixes: How many stay; so ``kept_blobs``.
     """
@@ -57,6 +58,8 @@ class Garbage:
     results: tuple[Path, ...]
     roots: tuple[Path, ...]
     stamps: tuple[Path, ...]
+    closures: tuple[Path, ...]
+    caches: tuple[Path, ...]
     leftovers: tuple[Path, ...]
     size: int
     kept_prefixes: int
@@ -65,7 +68,8 @@ class Garbage:
     @property
     def paths(self) -> tuple[Path, ...]:
         """Everything, in the order in which it goes: what refers first, what is referred to last."""
-        return (*self.roots, *self.stamps, *self.prefixes, *self.results, *self.blobs, *self.leftovers)
+        records = (*self.roots, *self.stamps, *self.closures)
+        return (*records, *self.prefixes, *self.results, *self.blobs, *self.caches, *self.leftovers)
 
 
 def collect(
@@ -73,6 +77,7 @@ def collect(
     *,
     keep_days: float,
     dry_run: bool = False,
+    caches: bool = False,
     lock_timeout: float = DEFAULT_TIMEOUT,
     note: Callable[[str], None] = lambda _: None,
 ) -> Garbage:
@@ -82,6 +87,7 @@ def collect(
         home: Whose garbage.
         keep_days: Days for which what was used or made stays without a root; 0 keeps only what is rooted or in use.
         dry_run: Say what would go, and take nothing.
+        caches: Empty the engines' caches too; they fill again when they are needed.
         lock_timeout: Seconds to wait for users of the home.
         note: Told what is odd.
 
@@ -94,10 +100,10 @@ def collect(
     """
     store = open_store(home.store, note=note)
     if dry_run:
-        return mark(home, store, keep_days=keep_days, now=time.time())
+        return mark(home, store, keep_days=keep_days, caches=caches, now=time.time())
     with scratch_folder(home.scratch) as trash:
         with KernelLock(home.lock, timeout=lock_timeout, notice=note):
-            garbage = mark(home, store, keep_days=keep_days, now=time.time())
+            garbage = mark(home, store, keep_days=keep_days, caches=caches, now=time.time())
             faults.reach("gc-post-mark")
             for number, path in enumerate(garbage.paths):
                 if number == 1:
@@ -108,7 +114,7 @@ def collect(
         return garbage
 
 
-def mark(home: Home, store: FolderStore, *, keep_days: float, now: float) -> Garbage:
+def mark(home: Home, store: FolderStore, *, keep_days: float, now: float, caches: bool = False) -> Garbage:
     """What a collection would take now. Reads only.
 
     Args:
@@ -116,10 +122,11 @@ def mark(home: Home, store: FolderStore, *, keep_days: float, now: float) -> Gar
         store: Its store.
         keep_days: See ``collect``.
         now: Seconds since 1970, as the file system's times.
+        caches: See ``collect``.
     """
     since = now - keep_days * _DAY
     roots = list(read_roots(home.roots))
-    stamps = dict(_stamps(home))
+    stamps = {path: prefix for path, prefix, _ in _stamps(home)}
     prefixes = [path for path in sorted(home.prefixes.iterdir()) if _PREFIX.fullmatch(path.name)]
     wanted = {root.prefix for _, root in roots if root.alive}
     wanted |= {prefix for path, prefix in stamps.items() if _younger(path, since)}
@@ -140,13 +147,21 @@ def mark(home: Home, store: FolderStore, *, keep_days: float, now: float) -> Gar
         else:
             dead_blobs.append(store.blobs.name(digest))
     lost = {str(path) for path in gone}
+    named = {root.environment for _, root in roots if root.alive}
+    named |= {environment for _, prefix, environment in _stamps(home) if prefix not in lost and Path(prefix).exists()}
     garbage = Garbage(
         prefixes=gone,
         blobs=tuple(dead_blobs),
         results=dead_results,
         roots=tuple(path for path, root in roots if not root.alive),
         stamps=tuple(path for path, prefix in stamps.items() if prefix in lost or not Path(prefix).exists()),
-        leftovers=(*stale(home.scratch), *stale(store.incoming)),
+        closures=tuple(
+            path
+            for path in sorted(store.path.glob("environments/*/*/*.json"))
+            if path.stem not in named and not _younger(path, since)
+        ),
+        caches=tuple(sorted(home.cache.iterdir())) if caches else (),
+        leftovers=(*stale(home.scratch), *stale(store.incoming), *home.roots.glob("*.tmp"), *home.stamps.glob("*.tmp")),
         size=0,
         kept_prefixes=len(kept),
         kept_blobs=kept_blobs,
@@ -186,10 +201,12 @@ def _all_results(store: FolderStore) -> Iterator[Path]:
             yield store.results.name(kind, key)
 
 
-def _stamps(home: Home) -> Iterator[tuple[Path, str]]:
+def _stamps(home: Home) -> Iterator[tuple[Path, str, str]]:
+    """Each stamp with the prefix and the environment id that it names."""
     for path in sorted(home.stamps.glob("*.json")):
         with suppress(OSError, ValueError, KeyError, TypeError):
-            yield path, str(json.loads(path.read_bytes())["prefix"])
+            tree = json.loads(path.read_bytes())
+            yield path, str(tree["prefix"]), str(tree.get("summary", {}).get("environment", ""))
 
 
 def _younger(path: Path, since: float) -> bool:

@@ -141,14 +141,14 @@ def test_powershell_is_as_it_was_reviewed() -> None:
 POWERSHELL = """\
 if ($null -ne $global:_ENVBUILD_ACTIVE) { deactivate }
 $global:_ENVBUILD_OLD_A = [Environment]::GetEnvironmentVariable('A')
-$global:_ENVBUILD_OLD_ENVBUILD_PREFIX = [Environment]::GetEnvironmentVariable('ENVBUILD_PREFIX')
+$global:_ENVBUILD_OLD_ENVBUILD_ACTIVE_PREFIX = [Environment]::GetEnvironmentVariable('ENVBUILD_ACTIVE_PREFIX')
 $global:_ENVBUILD_OLD_PYTHONNOUSERSITE = [Environment]::GetEnvironmentVariable('PYTHONNOUSERSITE')
 $global:_ENVBUILD_OLD_PYTHONHOME = [Environment]::GetEnvironmentVariable('PYTHONHOME')
 $global:_ENVBUILD_OLD_VIRTUAL_ENV = [Environment]::GetEnvironmentVariable('VIRTUAL_ENV')
 $global:_ENVBUILD_OLD_PATH = [Environment]::GetEnvironmentVariable('PATH')
 [Environment]::SetEnvironmentVariable('A', 'it''s \u2018\u2018x\u2019\u2019 $(no) `n
 end')
-[Environment]::SetEnvironmentVariable('ENVBUILD_PREFIX', '/p')
+[Environment]::SetEnvironmentVariable('ENVBUILD_ACTIVE_PREFIX', '/p')
 [Environment]::SetEnvironmentVariable('PYTHONNOUSERSITE', '1')
 [Environment]::SetEnvironmentVariable('PYTHONHOME', $null)
 [Environment]::SetEnvironmentVariable('VIRTUAL_ENV', $null)
@@ -159,8 +159,8 @@ $global:_ENVBUILD_ACTIVE = '/p'
 function global:deactivate {
     [Environment]::SetEnvironmentVariable('A', $global:_ENVBUILD_OLD_A)
     Remove-Variable -Scope global _ENVBUILD_OLD_A
-    [Environment]::SetEnvironmentVariable('ENVBUILD_PREFIX', $global:_ENVBUILD_OLD_ENVBUILD_PREFIX)
-    Remove-Variable -Scope global _ENVBUILD_OLD_ENVBUILD_PREFIX
+    [Environment]::SetEnvironmentVariable('ENVBUILD_ACTIVE_PREFIX', $global:_ENVBUILD_OLD_ENVBUILD_ACTIVE_PREFIX)
+    Remove-Variable -Scope global _ENVBUILD_OLD_ENVBUILD_ACTIVE_PREFIX
     [Environment]::SetEnvironmentVariable('PYTHONNOUSERSITE', $global:_ENVBUILD_OLD_PYTHONNOUSERSITE)
     Remove-Variable -Scope global _ENVBUILD_OLD_PYTHONNOUSERSITE
     [Environment]::SetEnvironmentVariable('PYTHONHOME', $global:_ENVBUILD_OLD_PYTHONHOME)
