@@ -99,9 +99,9 @@ def pypi_recipe(index: str, packages: tuple[str, ...], extends: str | None = Non
     return f"{head}pypi:\n  index: {index}/simple\n  packages:\n{names}"
 
 
-def base_python() -> str:
-    """The interpreter that uv gets: the one that host mode finds for this series."""
-    return str(Path(sys.base_prefix) / "bin" / f"python{SERIES}")
+def base_python(prefix: Path) -> str:
+    """The interpreter below a virtual environment of ours, so that uv is given the same."""
+    return str((prefix / "bin" / "python").resolve())
 
 
 Benchmark = Callable[[Bench], list[Result]]

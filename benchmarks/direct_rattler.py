@@ -6,6 +6,7 @@
 
 import asyncio
 import json
+import os
 import sys
 
 import rattler
@@ -28,3 +29,6 @@ async def main(records_file: str, cache: str, prefix: str) -> None:
 
 
 asyncio.run(main(*sys.argv[1:]))
+# py-rattler's threads sometimes crash an interpreter that ends in the usual way ("thread state must be current when
+# releasing", while finalizing): the work is done, so leave at once.
+os._exit(0)

@@ -97,6 +97,14 @@ class Result:
         return ours - theirs if self.unit == "difference" else ours / theirs
 
     @property
+    def processor(self) -> float | None:
+        """The ratio of median processor seconds, which other work disturbs less; None where it says nothing."""
+        if self.of != "wall" or self.unit not in {"ratio", "difference"}:
+            return None
+        ours, theirs = (statistics.median(item.cpu for item in samples) for samples in list(self.samples.values())[:2])
+        return ours / theirs
+
+    @property
     def met(self) -> bool | None:
         """Whether the promise is kept; None when there is none."""
         return None if self.limit is None else self.figure <= self.limit

@@ -7,9 +7,10 @@ edges, extras, sizes and a canonical text to what uv finds, and that must not be
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from benchmarks.bench import PYPI_SET, SERIES, Bench, base_python, envbuild, pypi_recipe, pypi_wheels, remove, uv
+from benchmarks.bench import PYPI_SET, SERIES, Bench, envbuild, pypi_recipe, pypi_wheels, remove, uv
 from benchmarks.measure import Result, Side, interleave
 from tests.support.wheel_index import WheelIndex
 
@@ -24,7 +25,7 @@ def run(bench: Bench) -> list[Result]:
     requirements = bench.folder / "requirements.in"
     requirements.write_text("\n".join(PYPI_SET) + "\n")
     home = Path(ours["ENVBUILD_HOME"])
-    compile_command = [uv(), "pip", "compile", "--quiet", "--format", "pylock.toml", "--python", base_python()]
+    compile_command = [uv(), "pip", "compile", "--quiet", "--format", "pylock.toml", "--python", sys.executable]
     compile_command += ["--python-version", SERIES, "--python-platform", "linux", "--index-url", f"{server.url}/simple"]
     compile_command += ["--output-file", str(bench.folder / "pylock.toml"), str(requirements)]
 

@@ -29,8 +29,8 @@ COLD = (
 WARM = "Importing what plans and links, and uv's two calls; linking itself is uv's own time."
 
 
-def _uv(index: str, environment: Path) -> list[str]:
-    make = f"{uv()} venv --quiet --python {base_python()} {environment}"
+def _uv(index: str, environment: Path, python: str) -> list[str]:
+    make = f"{uv()} venv --quiet --python {python} {environment}"
     install = f"{uv()} pip install --quiet --python {environment} --index-url {index}/simple {' '.join(PYPI_SET)}"
     return ["sh", "-ec", f"{make}; {install}"]
 
@@ -41,6 +41,9 @@ def run(bench: Bench) -> list[Result]:
     ours, theirs = bench.environ("ours"), bench.environ("theirs")
     project = bench.project("ours", {"x.yaml": pypi_recipe(server.url, PYPI_SET)})
     home, environment = Path(ours["ENVBUILD_HOME"]), bench.folder / "theirs" / "environment"
+
+    bench.setup(envbuild("realize", "x.yaml"), ours, project)
+    python = base_python(project / ".envs" / "x")
 
     def nothing_of_ours(_: int) -> None:
         for path in (home, project / ".envs", project / "x.lock.yaml"):
@@ -61,7 +64,7 @@ def run(bench: Bench) -> list[Result]:
             ),
             Side(
                 name="uv venv + uv pip install",
-                command=lambda _: _uv(server.url, environment),
+                command=lambda _: _uv(server.url, environment, python),
                 environ=theirs,
                 folder=bench.folder,
                 prepare=theirs_first,  # type: ignore[arg-type]

@@ -26,12 +26,13 @@ def amount(value: float, of: str) -> str:
 
 def figure(result: Result) -> str:
     """What is held against the target."""
-    return {
+    shown = {
         "ratio": f"{result.figure:.2f}x",
         "difference": f"{result.figure:+.3f} s",
         "ms each": f"{result.figure:.1f} ms a recipe",
         "growth": f"{result.figure:.2f}",
     }[result.unit]
+    return shown if result.processor is None else f"{shown} (processor {result.processor:.2f}x)"
 
 
 def cells(result: Result) -> list[str]:
@@ -90,7 +91,8 @@ def page(results: Sequence[Result], rounds: str) -> str:
             "",
             f"Written by `python -m benchmarks` ({rounds}). Times are of whole processes, medians with the middle half",
             "in parentheses; both sides run in turn, in one run, on the same inputs. A figure is the ratio of medians",
-            "unless it says otherwise.",
+            "unless it says otherwise; beside it stands the ratio of processor seconds, which other work disturbs less.",
+            f"disturbs less. Load of the machine (runnable processes) when this was written: {os.getloadavg()[0]:.1f}.",
             "",
             *rows,
             "",
