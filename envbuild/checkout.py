@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from envbuild.disk import writing
 from envbuild.errors import InvalidInput, Where
 from envbuild.faults import reach
 from envbuild.project import shown_path
+from envbuild.publish import sync_folder
 
 
 @contextmanager
@@ -43,14 +47,34 @@ def replace_file(path: Path, data: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path, len(data)):
+        _sweep(path)
         try:
-            with temporary.open("wb") as stream:
+            with _locked(temporary) as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
-            if path.exists():
-                temporary.chmod(path.stat().st_mode & 0o7777)
-            reach("pre-lockfile-rename")
-            temporary.replace(path)
+                if path.exists():
+                    temporary.chmod(path.stat().st_mode & 0o7777)
+                reach("pre-lockfile-rename")
+                temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+def _locked(path: Path) -> BinaryIO:
+    """A new file, locked for as long as it is open, so that nobody takes it for a leftover."""
+    while True:
+        stream = path.open("wb")
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        if os.fstat(stream.fileno()).st_nlink:
+            return stream
+        stream.close()  # a sweep came between
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes that died left of earlier tries: temporary files that nobody holds locked."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with suppress(OSError), left.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from envbuild.derivations import HostPython
+from envbuild.digest import digest_bytes
 from envbuild.errors import EnvbuildError
 from envbuild.faults import reach
 from envbuild.realized import Realized, RealizeOptions, Wanted
@@ -46,8 +47,9 @@ def remember(
     elif options.link:
         out_link = Path(os.path.abspath(options.out_link or wanted.link_folder / ".envs" / wanted.name))
         try:
-            register(home.roots, _root(realized, str(out_link)))
-            point(out_link, realized.prefix)
+            with workspace.lock(f"link-{digest_bytes(os.fsencode(out_link))[:32]}"):
+                register(home.roots, _root(realized, str(out_link)))
+                point(out_link, realized.prefix)
         except (OSError, EnvbuildError) as error:
             if options.out_link is not None and isinstance(error, EnvbuildError):
                 raise

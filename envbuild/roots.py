@@ -75,6 +75,9 @@ def read_roots(folder: Path) -> Iterator[tuple[Path, Root]]:
 def point(link: Path, prefix: Path) -> None:
     """Make a link point to a prefix, in one step. A folder of links made here hides itself from Git.
 
+    Callers hold a lock for the link, so that the name of the temporary one can stay the same: what a process that died
+    left there is replaced.
+
     Raises:
         NoSpaceError: ``out-link`` when something that is no link stands there, or the folder cannot be written.
     """
@@ -83,7 +86,7 @@ def point(link: Path, prefix: Path) -> None:
             if not link.parent.exists():
                 link.parent.mkdir(parents=True)
                 (link.parent / ".gitignore").write_text("*\n", encoding="utf-8")
-            temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
+            temporary = link.with_name(f".{link.name}.tmp")
             temporary.unlink(missing_ok=True)
             temporary.symlink_to(prefix)
             temporary.replace(link)

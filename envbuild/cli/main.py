@@ -97,12 +97,11 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         code = 2
-    except Terminated:
-        sys.stderr.write("terminated\n")
-        code = 143
-    except (click.Abort, KeyboardInterrupt):
-        sys.stderr.write("\ninterrupted\n")
-        code = 130
+    except (click.Abort, KeyboardInterrupt) as error:
+        # click makes an Abort of every KeyboardInterrupt; which one it was says its cause.
+        terminated = isinstance(error, Terminated) or isinstance(error.__cause__, Terminated)
+        sys.stderr.write("terminated\n" if terminated else "interrupted\n")
+        code = 143 if terminated else 130
     except BrokenPipeError:
         # Whoever reads our output has gone (``| head``); Python must not complain about it on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,50 @@
+"""Fixtures of the fault tests: counts, the world, and what the machine must let us do."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.counts import FULL, SMALL, TORTURE, Counts
+from tests.faults.world import World
+from tests.support.channel import TestChannel
+from tests.support.servers import serve
+
+
+@pytest.fixture(scope="session")
+def counts() -> Counts:
+    """Small numbers, or full ones."""
+    return FULL if TORTURE else SMALL
+
+
+@pytest.fixture(scope="session")
+def _world(tmp_path_factory: pytest.TempPathFactory, channel: TestChannel) -> Iterator[World]:
+    with serve(lambda request: None) as server:
+        yield World(tmp_path_factory.mktemp("world"), channel, server)
+
+
+@pytest.fixture
+def world(_world: World) -> World:
+    """The world of this test process, its home empty, its recipes as they were, no lock yet."""
+    _world.fresh(locks=True)
+    return _world
+
+
+@pytest.fixture
+def mounted() -> Iterator[Callable[..., None]]:
+    """``mounted(folder, "-t", "tmpfs", …)``: mount something until the test ends; skips where that is not allowed."""
+    folders: list[Path] = []
+
+    def mount(folder: Path, *arguments: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(["mount", *arguments, str(folder)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"NO MOUNTS: this machine does not let us mount: {done.stderr.strip()}")
+        folders.append(folder)
+
+    yield mount
+    for folder in reversed(folders):
+        subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -1,0 +1,147 @@
+"""Killed at every named step, at any instant, and asked to end: the next realize is as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from envbuild.faults import FAULTS
+from tests.faults.counts import TORTURE, Counts
+from tests.faults.figures import count, worst
+from tests.faults.world import World, children, command_of, kill_group, nobody_stays
+
+SCENARIO = {
+    name: ("gc", "--keep-days", "0") if name.startswith("gc-") else ("realize", "mixed.yaml") for name in FAULTS
+}
+MOST_TIMES = 60
+TIMES = {"tmp-created": (1, 4), "pre-fsync": (1, 3), "pre-rename": (1, 2, 6), "post-rename-pre-result": (1, 5),
+         "lock-taken": (1, 3), "post-prefix-rename-pre-root": (1, 2)}  # fmt: skip
+CASES = [(name, nth) for name in FAULTS for nth in (range(1, MOST_TIMES) if TORTURE else TIMES.get(name, (1,)))]
+
+
+def killed_at(world: World, fault: str, nth: int, *arguments: str) -> bool:
+    """Run a command that a fault point kills; False when it came to its end, because the point is passed less often."""
+    with nobody_stays():
+        outcome = world.run(*arguments, environ={"ENVBUILD_FAULT": f"{fault}:kill:{nth}"}, code=None)
+        if outcome.code == 0:
+            return False
+        assert outcome.code == -signal.SIGKILL, outcome
+        seconds = world.seconds_until_free()
+    assert seconds < 1
+    worst("seconds until every lock is free after kill -9", seconds)
+    return True
+
+
+@pytest.mark.parametrize(("fault", "nth"), CASES, ids=lambda value: str(value))
+def test_killed_at_a_named_step(world: World, fault: str, nth: int) -> None:
+    expected = world.clean("mixed")
+    command = SCENARIO[fault]
+    if command[0] == "gc":
+        world.run("realize", "small.yaml", "--no-out-link")
+        world.run("realize", "mixed.yaml")
+    else:
+        world.fresh(locks=True)
+    if not killed_at(world, fault, nth, *command):
+        assert nth > 1, f"no scenario reaches the fault point {fault}"
+        pytest.skip(f"{fault} is passed fewer than {nth} times")
+    assert not world.lock("mixed").exists() or world.lock("mixed").read_bytes() == world.lock_bytes("mixed")
+    world.recovered("mixed", expected, stored=frozenset(world.blobs()))
+    count("kills at a named step survived", 1, 1)
+
+
+def test_every_name_of_a_fault_point_is_reached_in_the_code() -> None:
+    """The list and the calls agree; that each is passed by a scenario is what the test above shows."""
+    source = "\n".join(path.read_text() for path in Path(__file__).parents[2].joinpath("envbuild").rglob("*.py"))
+    assert set(re.findall(r'\breach\("([a-z-]+)"\)', source)) == set(FAULTS)
+
+
+def test_killed_at_any_instant(world: World, counts: Counts) -> None:
+    expected = world.clean("mixed")
+    world.fresh(locks=True)
+    whole = world.run("realize", "mixed.yaml").seconds
+    chance = random.Random(20_240_501)
+    for _ in range(counts.kills):
+        world.fresh(locks=chance.random() < 0.5)
+        with nobody_stays():
+            process = world.start("realize", "mixed.yaml")
+            time.sleep(chance.uniform(0.02, whole * 1.05))
+            kill_group(process)
+            process.communicate(timeout=30)
+            seconds = world.seconds_until_free()
+        assert seconds < 1
+        worst("seconds until every lock is free after kill -9", seconds)
+        world.recovered("mixed", expected, stored=frozenset(world.blobs()))
+        count("kills at a random instant survived", 1, 1)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_asked_to_end_at_any_instant(world: World, counts: Counts, number: signal.Signals, code: int) -> None:
+    expected = world.clean("mixed")
+    world.fresh(locks=True)
+    whole = world.run("realize", "mixed.yaml").seconds
+    chance = random.Random(7 + number)
+    for _ in range(counts.signals):
+        world.fresh(locks=chance.random() < 0.5)
+        with nobody_stays():
+            began = time.monotonic()
+            process = world.start("realize", "mixed.yaml")
+            time.sleep(chance.uniform(0.15, whole))
+            asked = time.monotonic()
+            process.send_signal(number)
+            outcome = world.ended(process, ("realize", "mixed.yaml"), began, None)
+            took = time.monotonic() - asked
+        assert outcome.code in {0, code, -number}, outcome
+        assert took < 5
+        worst(f"seconds to end after {number.name}", took)
+        world.seconds_until_free(1)
+        world.recovered("mixed", expected, stored=frozenset(world.blobs()))
+        count(f"{number.name} at a random instant survived", 1, 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_end_while_a_download_stands_still(world: World, number: signal.Signals) -> None:
+    expected = world.clean("mixed")
+    world.server.fault("*bulky*.whl", cut_after=1000, stall=60, times=9)
+    with nobody_stays():
+        began = time.monotonic()
+        process = world.start("realize", "mixed.yaml")
+        while not world.server.count("*bulky*.whl"):
+            assert time.monotonic() - began < 30
+            time.sleep(0.02)
+        time.sleep(0.3)
+        asked = time.monotonic()
+        process.send_signal(number)
+        outcome = world.ended(process, ("realize", "mixed.yaml"), began, 128 + number)
+    assert time.monotonic() - asked < 5
+    assert len(outcome.err.splitlines()) < 8
+    world.recovered("mixed", expected, stored=frozenset(world.blobs()))
+
+
+@pytest.mark.parametrize("engine", ["rattler_child.py", "/uv"])
+def test_a_child_of_ours_is_killed(world: World, engine: str) -> None:
+    """An engine that is killed under us costs a second try or a clear error, never a wrong prefix."""
+    expected = world.clean("mixed")
+    with nobody_stays():
+        began = time.monotonic()
+        process = world.start("realize", "mixed.yaml")
+        killed = 0
+        while process.poll() is None and not killed:
+            for pid in children(process.pid):
+                words = command_of(pid)
+                if engine in words and (engine != "/uv" or " install " in words):
+                    os.kill(pid, signal.SIGKILL)
+                    killed += 1
+        outcome = world.ended(process, ("realize", "mixed.yaml"), began, None)
+    assert killed, "the engine was never seen"
+    assert outcome.code in {0, 9}, outcome
+    if outcome.code:
+        assert "error[link-failed]" in outcome.err
+        assert not world.prefixes()
+    world.recovered("mixed", expected, stored=frozenset(world.blobs()))
+    count("killed engines survived", 1, 1)
