@@ -27,6 +27,7 @@ from envbuild.digest import parse_digest
 from envbuild.errors import InvalidInput, UnreachableError, UnsatisfiableError
 from envbuild.package import InterpreterArchive, Platform
 from envbuild.solvers.python_choice import fits
+from envbuild.uv_program import uv_program
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
@@ -187,9 +188,7 @@ def managed_archive(constraint: str | None, platform: Platform, context: Context
 
 
 def _offers(platform: Platform, context: Context) -> list[dict[str, Any]]:
-    from uv import find_uv_bin
-
-    argv = [find_uv_bin(), "python", "list", "--no-config", "--all-versions", "--all-platforms", "--only-downloads"]
+    argv = [uv_program(), "python", "list", "--no-config", "--all-versions", "--all-platforms", "--only-downloads"]
     argv += ["--output-format", "json"]
     with context.scratch() as folder:
         listing = folder / "list.json"

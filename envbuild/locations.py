@@ -36,6 +36,7 @@ from envbuild.package import (
     normalize_pypi_name,
 )
 from envbuild.process import clean_environment, run
+from envbuild.uv_program import uv_program
 
 PAGE_LIMIT = 128 << 20
 """Bytes of a project's page; the longest real ones have some tens of megabytes."""
@@ -205,10 +206,8 @@ def engine_interpreter(file: str) -> str:
 
 
 def _ask_uv(arguments: Sequence[str], extra: Mapping[str, str]) -> str:
-    from uv import find_uv_bin
-
     environ = clean_environment(os.environ, network=False) | {"NO_COLOR": "1", **extra}
-    return run([find_uv_bin(), *arguments], environ=environ, limit=64 << 20).tail
+    return run([uv_program(), *arguments], environ=environ, limit=64 << 20).tail
 
 
 @functools.cache

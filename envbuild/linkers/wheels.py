@@ -15,7 +15,6 @@ Rules of the file: uv runs through ``context.run`` and takes no setting from the
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 from envbuild.errors import BuildError, IntegrityError, NoSpaceError
 from envbuild.linkers.record import edit_record
 from envbuild.package import Wheel, normalize_pypi_name
+from envbuild.uv_program import uv_program
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
@@ -145,11 +145,9 @@ def forget_wheels(names: Sequence[str], context: Context) -> None:
 
 def uv_command(arguments: Sequence[str], context: Context) -> list[str]:
     """The command of uv with the options that shut out index, network and the machine's settings."""
-    from uv import find_uv_bin
-
     quiet = ["--quiet", "--no-progress", "--color", "never"]
     closed = ["--offline", "--no-config", "--no-python-downloads", "--cache-dir", str(context.engine_cache("uv"))]
-    return [os.fspath(find_uv_bin()), *arguments, *quiet, *closed]
+    return [uv_program(), *arguments, *quiet, *closed]
 
 
 def _environment() -> Mapping[str, str]:

@@ -30,6 +30,7 @@ from envbuild.solvers.mixed import Stubs
 from envbuild.solvers.pylock import read_pylock
 from envbuild.solvers.sources import Places
 from envbuild.solvers.target import Target, uv_environment, uv_platform
+from envbuild.uv_program import uv_program
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
@@ -113,10 +114,8 @@ def resolve(question: PypiQuestion, places: Places, stubs: Stubs, folder: Path, 
 
 
 def _command(question: PypiQuestion, folder: Path) -> list[str]:
-    from uv import find_uv_bin
-
     request = question.request
-    argv = [find_uv_bin(), "pip", "compile", "--no-config", "--no-progress", "--color", "never"]
+    argv = [uv_program(), "pip", "compile", "--no-config", "--no-progress", "--color", "never"]
     argv += ["--no-python-downloads", "--python", sys.executable, "--no-header", "--no-annotate", "--no-strip-extras"]
     argv += ["--no-build", "--index-strategy", "first-index"]
     argv += ["--keyring-provider", "subprocess" if shutil.which("keyring") else "disabled"]

@@ -1,0 +1,29 @@
+"""Where the executable of uv is, found once.
+
+Looking for it reads ``sysconfig``, which Python fills in the first time that it is asked, and for a moment half of it:
+of two threads that ask first, one may read None. So one thread looks, and the others wait.
+
+Rules of the file: finds; runs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+_looking = threading.Lock()
+_found: list[str] = []
+
+
+def uv_program() -> str:
+    """The path of uv's executable. Safe to call from any thread.
+
+    Raises:
+        FileNotFoundError: When the package ``uv`` is there without its executable.
+    """
+    with _looking:
+        if not _found:
+            from uv import find_uv_bin
+
+            _found.append(os.fspath(find_uv_bin()))
+        return _found[0]
