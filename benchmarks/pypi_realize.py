@@ -43,7 +43,7 @@ def run(bench: Bench) -> list[Result]:
     home, environment = Path(ours["ENVBUILD_HOME"]), bench.folder / "theirs" / "environment"
 
     bench.setup(envbuild("realize", "x.yaml"), ours, project)
-    python = base_python(project / ".envs" / "x")
+    python = base_python(next(path for path in (home / "prefixes").iterdir() if (path / "bin").is_dir()))
 
     def nothing_of_ours(_: int) -> None:
         for path in (home, project / ".envs", project / "x.lock.yaml"):
