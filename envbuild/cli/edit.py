@@ -9,7 +9,7 @@ import click
 from envbuild.cli.options import as_json, offline, option, quiet, recipe_argument
 
 
-@click.command("add")
+@click.command("add", short_help="Add requirements to a recipe, and lock it.")
 @recipe_argument
 @click.argument("requirements", nargs=-1, required=True)
 @option("--pypi", is_flag=True, help="From the package index (default where the recipe has no conda packages).")
@@ -50,7 +50,7 @@ def add_command(
     )
 
 
-@click.command("remove-package")
+@click.command("remove-package", short_help="Remove requirements, and lock again.")
 @recipe_argument
 @click.argument("names", nargs=-1, required=True)
 @option("--pypi", is_flag=True, help="Only from the PyPI packages.")

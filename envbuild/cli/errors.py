@@ -6,22 +6,15 @@ import json
 import os
 import sys
 
-from envbuild.errors import EnvbuildError, Issue, NoSpaceError, UnreachableError
+import click
+
+from envbuild.errors import EnvbuildError, Issue, NoSpaceError, UnreachableError, UsageError
 
 
 def show_error(error: EnvbuildError) -> None:
     """Say an error: every finding with place and hint, then the chain of causes."""
-    if "--json" in sys.argv or os.environ.get("ENVBUILD_JSON"):
-        tree = {
-            "version": 1,
-            "error": {
-                "exit-code": error.exit_code,
-                "reference": error.reference,
-                "message": error.message,
-                "issues": [issue_tree(issue) for issue in error.all_issues()],
-            },
-        }
-        sys.stdout.write(json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
+    if _wants_json():
+        _write_json(error)
     if error.issues and error.issues[0].message != error.message:
         _block(Issue(message=error.message, reference=error.reference, where=error.where, hint=error.hint))
         for issue in error.issues:
@@ -33,6 +26,33 @@ def show_error(error: EnvbuildError) -> None:
     while cause is not None:
         sys.stderr.write(f"  because: {printable(str(cause) or type(cause).__name__)}\n")
         cause = cause.__cause__
+
+
+def show_usage_error(error: click.ClickException) -> None:
+    """Say what is wrong with a command line, in click's words."""
+    if _wants_json():
+        _write_json(UsageError(error.format_message()))
+    error.show()
+
+
+def _wants_json() -> bool:
+    """Whether JSON was asked for; what stands after ``--`` belongs to another program."""
+    words = sys.argv[1:]
+    own = words[: words.index("--")] if "--" in words else words
+    return "--json" in own or os.environ.get("ENVBUILD_JSON", "").lower() in {"1", "true", "t", "yes", "y", "on"}
+
+
+def _write_json(error: EnvbuildError) -> None:
+    tree = {
+        "version": 1,
+        "error": {
+            "exit-code": error.exit_code,
+            "reference": error.reference,
+            "message": error.message,
+            "issues": [issue_tree(issue) for issue in error.all_issues()],
+        },
+    }
+    sys.stdout.write(json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
 
 
 def _block(issue: Issue) -> None:

@@ -9,7 +9,7 @@ import click
 from envbuild.cli.options import as_json, option, quiet
 
 
-@click.command("verify")
+@click.command("verify", short_help="Check every blob and every prefix.")
 @option("--repair", is_flag=True, help="Fetch or link again what is damaged.")
 @as_json
 @quiet
@@ -25,7 +25,7 @@ def verify_command(repair: bool, as_json: bool, quiet: bool) -> None:
         sys.exit(4)
 
 
-@click.command("gc")
+@click.command("gc", short_help="Remove what nothing needs any more.")
 @option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
 @option(
     "--keep-days",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 
 from envbuild.cli.options import as_json, locking_mode, offline, option, platform, quiet, recipes_argument
+from envbuild.errors import UsageError
 
 
-@click.command("lock")
+@click.command("lock", short_help="Solve recipes and write their locks.")
 @recipes_argument
 @option("--upgrade", is_flag=True, help="Take the newest of everything that the recipe allows.")
 @option(
@@ -40,9 +42,10 @@ def lock_command(
     """
     from envbuild.cli.screen import Screen
     from envbuild.locking import LockOptions
-    from envbuild.package import Platform
+    from envbuild.package import Platform, normalize_pypi_name
     from envbuild.session import Session
 
+    free = _names(upgrade_packages)
     screen = Screen(quiet=quiet, as_json=as_json)
     session = Session(reporter=screen.reporter, offline=offline)
     chosen = recipes or session.recipes()
@@ -54,10 +57,27 @@ def lock_command(
         upgrade=upgrade,
         upgrade_packages=upgrade_packages,
     )
-    screen.locked(session.lock(*chosen, options=options))
+    locked = session.lock(*chosen, options=options)
+    screen.locked(locked)
+    known = {name.lower() for item in locked for platform in item.lock.platforms for name in platform.names()}
+    for name in free:
+        if name.lower() not in known and normalize_pypi_name(name) not in known:
+            screen.say(f"note: {name} is in none of these locks")
 
 
-@click.command("plan")
+def _names(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The names in ``--upgrade-package``: anything but ``NAME`` and ``NAME==V`` would be passed over without a word."""
+    for text in words:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*( *== *[A-Za-z0-9][A-Za-z0-9._+!-]*)?", text):
+            name = re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0]
+            raise UsageError(
+                f"--upgrade-package takes NAME or NAME==VERSION, not {text!r}",
+                hint=f"--upgrade-package {name}; a range belongs into the recipe" if name else None,
+            )
+    return tuple(text.partition("==")[0].strip() for text in words)
+
+
+@click.command("plan", short_help="Say what realizing would do.")
 @recipes_argument
 @locking_mode
 @offline

@@ -11,7 +11,7 @@ from envbuild.cli.options import as_json, option, recipe_argument
 platform = option("--platform", metavar="PLATFORM", help="Of this platform (default: this machine's).")
 
 
-@click.command("show")
+@click.command("show", short_help="Show a locked environment.")
 @recipe_argument
 @platform
 @as_json
@@ -23,7 +23,7 @@ def show_command(recipe: Path, platform: str | None, as_json: bool) -> None:
     Screen(as_json=as_json).shown(Session().show(recipe, platform=platform))
 
 
-@click.command("list")
+@click.command("list", short_help="List the environments on this machine.")
 @as_json
 def list_command(as_json: bool) -> None:
     """List the environments on this machine."""
@@ -33,7 +33,7 @@ def list_command(as_json: bool) -> None:
     Screen(as_json=as_json).listed(Session().environments())
 
 
-@click.command("tree")
+@click.command("tree", short_help="Show which package requires which.")
 @recipe_argument
 @click.argument("packages", nargs=-1)
 @platform
@@ -50,7 +50,7 @@ def tree_command(
     Screen(as_json=as_json).tree(Session().tree(recipe, packages, platform=platform, invert=invert, depth=depth))
 
 
-@click.command("why")
+@click.command("why", short_help="Say why a package is there.")
 @recipe_argument
 @click.argument("package")
 @platform

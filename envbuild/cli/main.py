@@ -77,13 +77,13 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="envbuild")
 def cli() -> None:
-    r"""Turn YAML recipes, kept in Git, into running Python and conda environments.
+    """Turn YAML recipes, kept in Git, into running Python and conda environments.
 
     \b
     envbuild init                         a first recipe
     envbuild realize recipes/train.yaml   recipe -> environment; prints its folder
     envbuild run recipes/train.yaml -- python train.py
-    """
+    """  # noqa: D301  click wants the character itself: it keeps the lines of this paragraph
 
 
 def main() -> NoReturn:
@@ -95,7 +95,9 @@ def main() -> NoReturn:
     except click.exceptions.Exit as error:
         code = error.exit_code
     except click.ClickException as error:
-        error.show()
+        from envbuild.cli.errors import show_usage_error
+
+        show_usage_error(error)
         code = 2
     except (click.Abort, KeyboardInterrupt) as error:
         # click makes an Abort of every KeyboardInterrupt; which one it was says its cause.

@@ -13,7 +13,7 @@ from envbuild.cli.options import as_json, jobs, keep_going, locking_mode, offlin
 _BEGAN = time.monotonic()
 
 
-@click.command("realize")
+@click.command("realize", short_help="Make environments exist; print where.")
 @recipes_argument
 @locking_mode
 @offline

@@ -11,7 +11,7 @@ from envbuild.cli.options import as_json, option
 SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command("init")
+@click.command("init", short_help="Write a first recipe and envbuild.yaml.")
 @click.argument("folder", default=".", type=click.Path(path_type=Path))
 @option("--conda", is_flag=True, help="A recipe whose Python is a conda package (default: this machine's Python).")
 def init_command(folder: Path, conda: bool) -> None:
@@ -24,7 +24,7 @@ def init_command(folder: Path, conda: bool) -> None:
     click.echo(f"\nNext: envbuild realize {recipe}", err=True)
 
 
-@click.group("config")
+@click.group("config", short_help="Show settings and their origins.")
 def config_command() -> None:
     """Show settings, and where each came from."""
 
@@ -40,7 +40,7 @@ def config_list(show_origin: bool, as_json: bool) -> None:
     Screen(as_json=as_json).configured(Session().project().config.entries(), origins=show_origin)
 
 
-@click.command("completion")
+@click.command("completion", short_help="Print completion code for a shell.")
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion_command(shell: str) -> None:
     """Print completion code for a shell: eval "$(envbuild completion bash)"."""

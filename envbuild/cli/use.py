@@ -14,7 +14,11 @@ from envbuild.cli.options import locking_mode, offline, option, quiet, recipe_ar
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
 
-@click.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(
+    "run",
+    short_help="Run a command in an environment.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
 @locking_mode
 @offline
 @quiet
@@ -33,7 +37,7 @@ def run_command(
     _execute(recipe, words, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
 
 
-@click.command("shell")
+@click.command("shell", short_help="Start your shell in an environment.")
 @locking_mode
 @offline
 @quiet
@@ -44,7 +48,7 @@ def shell_command(recipe: Path, locked: bool, frozen: bool, offline: bool, quiet
     _execute(recipe, (shell,), locked=locked, frozen=frozen, offline=offline, quiet=quiet)
 
 
-@click.command("shell-hook")
+@click.command("shell-hook", short_help="Print code that activates one.")
 @option("--shell", type=click.Choice(SHELLS), help="For which shell (default: the one of $SHELL).")
 @locking_mode
 @offline
