@@ -31,10 +31,14 @@ def cannot_write(error: OSError, path: Path, need: int | None = None) -> NoSpace
         parts.append(f"{free} bytes are free")
     suffix = f" ({', '.join(parts)})" if parts else ""
     full = error.errno in _FULL
+    if error.errno == errno.EFBIG:
+        hint = "raise the limit on the size of files: ulimit -f unlimited"
+    elif full:
+        hint = "run: envbuild gc"
+    else:
+        hint = "set ENVBUILD_HOME to a folder that you may write"
     return NoSpaceError(
-        f"cannot write {path}: {reason}{suffix}",
-        reference="no-space" if full else "cannot-write",
-        hint="run: envbuild gc" if full else "set ENVBUILD_HOME to a folder that you may write",
+        f"cannot write {path}: {reason}{suffix}", reference="no-space" if full else "cannot-write", hint=hint
     )
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from envbuild.derivations import Outputs
 from envbuild.digest import Digest
-from envbuild.errors import EnvbuildError, Terminated
+from envbuild.errors import EnvbuildError, NoSpaceError, Terminated
 from envbuild.executors import Executor
 from envbuild.plan import LANES, Failure, Job, Lane, Plan
 from envbuild.reporter import Reporter
@@ -71,14 +71,15 @@ class Outcome:
     def error(self) -> BaseException | None:
         """The one error that stands for all failures; None when nothing failed.
 
-        The first failure decides class and message; further ones stand in its ``issues``.
+        The first failure decides class and message; further ones stand in its ``issues``. A full disk is one failure,
+        however many jobs met it.
         """
         if not self.failures:
             return None
         errors = [failure.error for failure in self.failures]
         first = errors[0]
         ours = [error for error in errors if isinstance(error, EnvbuildError)]
-        if len(ours) < 2 or not isinstance(first, EnvbuildError):
+        if len(ours) < 2 or not isinstance(first, EnvbuildError) or all(isinstance(e, NoSpaceError) for e in ours):
             return first
         combined = type(first)(
             first.message,

@@ -79,13 +79,15 @@ class _Child:
             try:
                 self.process.stdin.write(line)
                 self.process.stdin.flush()
-            except OSError:
+            except (OSError, ValueError):  # it has ended, or was ended by another job
                 self.pending.pop(number, None)
                 future.set_exception(_Ended())
         return future
 
     def end(self) -> None:
         """Kill it and wait, so that nothing writes any more."""
+        with self.lock:
+            self.open, self.stopped = False, True
         self.process.kill()
         self.process.wait()
         with contextlib.suppress(OSError):
@@ -129,11 +131,13 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     Raises:
         BuildError: ``link-failed`` when the child dies twice without an answer.
     """
-    for _ in range(2):
+    deaths = 0
+    while deaths < 2:
         child = _child()
         try:
             answer = child.submit(next(_numbers), job).result()
         except _Ended:
+            deaths += not child.stopped  # that it was ended after another job's failure says nothing about this one
             child.end()
             continue
         if "error" in answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,18 +33,28 @@ def world(_world: World) -> World:
     return _world
 
 
-@pytest.fixture
-def mounted() -> Iterator[Callable[..., None]]:
-    """``mounted(folder, "-t", "tmpfs", …)``: mount something until the test ends; skips where that is not allowed."""
-    folders: list[Path] = []
+class Mounts:
+    """Mounts something, and takes it away at the latest when the test ends; skips where that is not allowed."""
 
-    def mount(folder: Path, *arguments: str) -> None:
+    def __init__(self) -> None:
+        self._folders: list[Path] = []
+
+    def __call__(self, folder: Path, *arguments: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(["mount", *arguments, str(folder)], capture_output=True, text=True, check=False)
         if done.returncode:
             pytest.skip(f"NO MOUNTS: this machine does not let us mount: {done.stderr.strip()}")
-        folders.append(folder)
+        self._folders.append(folder)
 
-    yield mount
-    for folder in reversed(folders):
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+    def end(self) -> None:
+        """Take everything away."""
+        while self._folders:
+            subprocess.run(["umount", "-l", str(self._folders.pop())], check=True)
+
+
+@pytest.fixture
+def mounted() -> Iterator[Mounts]:
+    """``mounted(folder, "-t", "tmpfs", …)``."""
+    mounts = Mounts()
+    yield mounts
+    mounts.end()
