@@ -5,8 +5,9 @@ looked at; every other derivation that a target leads to is *needed*. Events go 
 ``failed``), jobs come out (``ready``), those first on which the longest remaining chain of work depends.
 
 Some kinds can prepare an input before the others are there (unpack a package while the next one downloads): each input
-is then a job of its own, offered as soon as that input is done, and the final ``realise`` waits for all of them. A
-failure blocks exactly the derivations that lead from it to a target; without ``keep_going`` no more jobs are offered.
+is then a job of its own, offered as soon as that input is done, and the final ``realise`` waits for all of them; where
+no input is awaited there is nothing to overlap, and none is offered. A failure blocks exactly the derivations that lead
+from it to a target; without ``keep_going`` no more jobs are offered.
 
 ::
 
@@ -129,7 +130,6 @@ class Plan:
         self.failures: list[Failure] = []
         self.blocked: dict[Digest, Digest] = {}
         self.stopped = False
-        self._prepared_kinds = frozenset(prepared_kinds)
         self._keep_going = keep_going
         self._outputs: dict[Digest, Outputs] = {}
         self._pending: set[Job] = set()
@@ -139,6 +139,11 @@ class Plan:
         self._offers = 0
         self.hits, self.needed = _demand(graph, known)
         self._lengths = self._longest_chains(costs)
+        todo = set(self.needed)
+        # Where every input is there already, preparing would only put steps before the work: nothing is awaited.
+        self._prepared = frozenset(
+            key for key in self.needed if graph[key].kind in prepared_kinds and not todo.isdisjoint(graph.inputs(key))
+        )
         self._waiting = {key: len(set(graph.inputs(key))) for key in self.needed}
         for key in self.needed:
             if not self._waiting[key]:
@@ -259,7 +264,7 @@ class Plan:
             if user not in self._waiting or self._lost(user):
                 continue
             derivation = self.graph[user]
-            if derivation.kind in self._prepared_kinds:
+            if user in self._prepared:
                 self._offer(Job(key=user, phase="prepare", input=key, derivation=derivation))
             else:
                 self._satisfied(user)
