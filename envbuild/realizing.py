@@ -24,6 +24,7 @@ from envbuild.errors import IntegrityError, Issue, UnreachableError
 from envbuild.executors import Executor, open_executor
 from envbuild.graph import Graph
 from envbuild.home import find_home
+from envbuild.linkers import rattler_process
 from envbuild.machine_addresses import machine_addresses
 from envbuild.plan import Plan
 from envbuild.project import Project
@@ -162,6 +163,8 @@ class Realizer:
         plan = self._plan(graph)
         if self._offline:
             _refuse_fetches(plan)
+        if any(isinstance(item := plan.graph[key], Link) and item.conda() for key in plan.needed):
+            rattler_process.start()  # its engine loads while the first jobs are handed out
         self._relay.scheduler = scheduler = Scheduler(self._executor, self._reporter, cancel=self.workspace.cancel)
         work = partial(worker.run, workspace=self.workspace, results=self.workspace.store.results)
         try:
