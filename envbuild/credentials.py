@@ -192,19 +192,28 @@ def _basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 
+def signed_index(entry: str, environ: Mapping[str, str]) -> str:
+    """An index as uv's variables give it, ``name=https://…`` or an address, as an address that can be asked.
+
+    A name brings the user info of its ``UV_INDEX_<NAME>_USERNAME`` and ``_PASSWORD``, as uv would look it up.
+    """
+    found = re.fullmatch(r"([A-Za-z0-9._-]+)=((?:[A-Za-z]+:|\.|/).*)", entry)
+    if found is None:
+        return entry
+    name, url = found.groups()
+    variable = "UV_INDEX_" + re.sub(r"[^A-Z0-9]", "_", name.upper())
+    user, password = environ.get(variable + "_USERNAME"), environ.get(variable + "_PASSWORD")
+    if "://" not in url or not (user or password):
+        return url
+    parts = urlsplit(url)
+    info = f"{quote(user or '', safe='')}:{quote(password or '', safe='')}"
+    return urlunsplit(parts._replace(netloc=f"{info}@{parts.netloc.rsplit('@', 1)[-1]}"))
+
+
 def _uv_addresses(environ: Mapping[str, str]) -> Iterator[str]:
     """Addresses of ``UV_INDEX`` and ``UV_DEFAULT_INDEX`` with the user info of their ``UV_INDEX_<NAME>_`` variables."""
     text = " ".join((environ.get("UV_INDEX", ""), environ.get("UV_DEFAULT_INDEX", "")))
-    for entry in text.split():
-        name, equals, url = entry.partition("=")
-        if not equals or "://" not in url or "://" in name:
-            continue
-        variable = "UV_INDEX_" + re.sub(r"[^A-Z0-9]", "_", name.upper())
-        user, password = environ.get(variable + "_USERNAME"), environ.get(variable + "_PASSWORD")
-        if user or password:
-            parts = urlsplit(url)
-            info = f"{quote(user or '', safe='')}:{quote(password or '', safe='')}"
-            yield urlunsplit(parts._replace(netloc=f"{info}@{parts.netloc.rsplit('@', 1)[-1]}"))
+    return (signed_index(entry, environ) for entry in text.split())
 
 
 def _host_patterns(host: str, port: int | None) -> Iterator[str]:

@@ -26,6 +26,7 @@ from typing import Any
 
 from envbuild.addresses import Addresses
 from envbuild.config import Config
+from envbuild.credentials import signed_index
 from envbuild.errors import InvalidInput, Where
 
 
@@ -68,15 +69,10 @@ def _once(items: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item for item in items if item))
 
 
-def _without_name(index: str) -> str:
-    """Uv's ``name=https://…`` as the address alone."""
-    return re.sub(r"^[A-Za-z0-9._-]+=(?=[A-Za-z]+:|\.|/)", "", index)
-
-
 def _uv(environ: Mapping[str, str]) -> _Indices:
     default = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL")
     extra = [
-        *(_without_name(word) for word in _words(environ.get("UV_INDEX"))),
+        *(signed_index(word, environ) for word in _words(environ.get("UV_INDEX"))),
         *_words(environ.get("UV_EXTRA_INDEX_URL")),
     ]
     links = list(_words(environ.get("UV_FIND_LINKS"), r"[\s,]+"))
@@ -93,7 +89,7 @@ def _uv(environ: Mapping[str, str]) -> _Indices:
         extra += [str(one.get("url", "")) for one in indices if not one.get("default")]
         extra += [*settings.get("extra-index-url", []), *pip.get("extra-index-url", [])]
         links += [*settings.get("find-links", []), *pip.get("find-links", [])]
-    return _Indices(default=default and _without_name(default), extra=_once(extra), find_links=_once(links))
+    return _Indices(default=default and signed_index(default, environ), extra=_once(extra), find_links=_once(links))
 
 
 def _uv_files(environ: Mapping[str, str]) -> Iterable[Path]:

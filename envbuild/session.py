@@ -331,7 +331,14 @@ class Session:
             realizer.workspace.close()  # a user of the home keeps its collector out
         self._realizers.clear()
         home = open_home(find_home(self._environ))
-        return collect(home, dry_run=dry_run, keep_days=keep_days, caches=caches, note=self._reporter.note)
+        return collect(
+            home,
+            dry_run=dry_run,
+            keep_days=keep_days,
+            caches=caches,
+            lock_timeout=self.project().config.lock_timeout,
+            note=self._reporter.note,
+        )
 
 
 def _absolute(recipe: Path | str) -> Path:

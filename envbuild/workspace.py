@@ -316,7 +316,7 @@ class Workspace:
 
             hints = self.hints.of(sha256) if sha256 is not None else ()
             with Incoming(self.store.incoming, size) as incoming:
-                self.downloads.fetch(
+                url = self.downloads.fetch(
                     (*urls, *hints),
                     incoming,
                     sha256=sha256,
@@ -326,6 +326,7 @@ class Workspace:
                 )
                 digest = incoming.digest
                 self.blobs.adopt(incoming, digest)
+                self.hints.add(digest, url)
                 return Output(sha256=digest, size=incoming.size)
 
 

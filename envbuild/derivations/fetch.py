@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from envbuild.derivations import Context, Outputs, Purity
 from envbuild.digest import Digest, Json, key
+from envbuild.errors import UnreachableError
 from envbuild.package import Origin
 
 
@@ -75,4 +76,14 @@ def realise(derivation: Fetch, context: Context) -> Outputs:
         UnreachableError: When no place answers.
     """
     urls: Sequence[str] = derivation.urls
-    return {"out": context.fetch(derivation.origin, sha256=derivation.sha256, size=derivation.size, urls=urls)}
+    try:
+        output = context.fetch(derivation.origin, sha256=derivation.sha256, size=derivation.size, urls=urls)
+    except UnreachableError as error:
+        if error.reference != "no-address":
+            raise
+        raise UnreachableError(
+            f"{derivation.file} is not listed where the lock says that it comes from",
+            reference="no-address",
+            hint="look whether that channel or index still has it; `envbuild lock --upgrade` chooses anew",
+        ) from None
+    return {"out": output}

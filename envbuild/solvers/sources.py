@@ -111,7 +111,8 @@ def places_of(request: PlatformRequest, addresses: Addresses) -> Places:
             default = engine_index()
         if default is not None:
             default = addresses.candidates(addresses.absolute(default))[0]
-        indices.append((DEFAULT_INDEX, default))
+        # Additional indices first, as uv has it: nobody takes a name of theirs by registering it at the default one.
         indices += [(DEFAULT_INDEX, addresses.absolute(item)) for item in addresses.extra_indices]
+        indices.append((DEFAULT_INDEX, default))
         links += [(DEFAULT_INDEX, addresses.absolute(item)) for item in addresses.find_links if not request.no_index]
     return Places(indices=tuple(indices), links=tuple(links), no_index=request.no_index)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from envbuild.derivations import Context
 
 _ANNOTATED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?(?:==| @ ).*\n\s+# from (\S+)$", re.MULTILINE)
+_REFUSED = re.compile(r"An index (?:URL )?\((\S+)\) (?:could not be queried|returned a).{0,90}?\b(401|403)\b")
+_REFUSED_HINT = "put a user name and password for that host into ~/.netrc (mode 0600)"
 _FAILED_TO_REACH = ("Failed to fetch", "error sending request", "tcp connect error", "Could not connect", "dns error")
 
 
@@ -202,6 +204,14 @@ def _refusal(said: str, question: PypiQuestion, stubs: Stubs, places: Places) ->
     if "No solution found" not in said and any(item in said for item in _FAILED_TO_REACH):
         first = "; ".join(line.strip() for line in text.splitlines() if line.strip())
         return UnreachableError(f"a package index does not answer: {first}", retryable=True)
+    refused = _REFUSED.findall(" ".join(text.split()))
+    if "was not found in the package registry" in said and refused:
+        # To uv an index that refuses has nothing; that nothing satisfies the request would be the wrong answer.
+        return UnreachableError(
+            f"a package index refuses: {'; '.join(f'{url} ({status})' for url, status in refused)}",
+            reference="refused",
+            hint=_REFUSED_HINT,
+        )
     if "No solution found" in said:
         asked = _asked(question, stubs)
         if "building from source is disabled" in said:

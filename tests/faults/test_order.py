@@ -108,9 +108,9 @@ def test_everything_is_synced_before_it_has_a_name(world: World, tmp_path: Path)
             assert not late, f"written after the sync: {late[:3]}"
             check_folder(calls, at, final)
             seen["prefix"] += 1
-    # Four packages of conda, three wheels, two solves, the manifest; solves and the link are recorded.
-    assert seen["blobs"] == len(world.blobs()) >= 9
-    assert seen["results"] == len(list((world.home / "store" / "results").rglob("*.json"))) == 3
+    # Packages, what both solves found, and the manifest; of results only the link is kept, for an index may change.
+    assert seen["blobs"] == len(world.blobs()) == len(world.packages("mixed")) + 3
+    assert seen["results"] == len(list((world.home / "store" / "results").rglob("*.json"))) == 1
     assert (seen["environments"], seen["prefix"], seen["lock"]) == (1, 1, 1)
     opened = [
         call.paths[0]
@@ -127,5 +127,5 @@ def test_fast_durability_syncs_nothing(world: World, tmp_path: Path) -> None:
         calls = traced(world, tmp_path / "trace", "realize", "small.yaml")
     finally:
         del world.environ["ENVBUILD_DURABILITY"]
-    below = str(world.home)
-    assert not [call for call in calls if call.name == "fsync" and call.descriptor.startswith(below)]
+    ours = tuple(str(world.home / name) for name in ("store", "prefixes"))  # engines sync what they like in scratch
+    assert not [call for call in calls if "sync" in call.name and call.descriptor.startswith(ours)]

@@ -115,14 +115,25 @@ def test_an_index_whose_json_is_none(world: World) -> None:
 
 
 def test_a_changed_index_changes_no_lock_that_fits(world: World) -> None:
-    """A stale, broken or rolled-back index is not even read while the lock fits."""
+    """A stale, broken or rolled-back index is not even read while the lock fits and hints say where files are."""
     expected = world.clean("mixed")
+    world.run("realize", "mixed.yaml")
     before = world.lock("mixed").read_bytes()
+    for folder in ("store/blobs", "prefixes", "stamps"):
+        shutil.rmtree(world.home / folder)
     repodata(world, b"{}")
     answering(world, "/simple/", HTML)
     world.run("realize", "mixed.yaml")
     assert world.lock("mixed").read_bytes() == before
     assert not differences(world.tree("mixed"), expected)
+
+
+def test_an_index_that_no_longer_lists_a_locked_wheel(world: World) -> None:
+    world.clean("mixed")
+    answering(world, "/simple/", HTML)
+    line = one_error(world.run("realize", "mixed.yaml", code=5))
+    assert ".whl is not listed" in line
+    assert not world.prefixes()
 
 
 @pytest.mark.parametrize("file", ["*data-files*.conda", "*tool_box*.whl"])

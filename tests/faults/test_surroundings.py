@@ -204,7 +204,7 @@ def recipe_for(world: World, way: str) -> str:
     if way in {"uv variables", "user configuration"}:
         wheels = f"interpreter: host\npython: {sys.version_info[0]}.{sys.version_info[1]}\npypi:\n  packages:\n"
         return wheels + "    tool-box:\n"
-    return world.mixed()
+    return world.small() if way == "rattler" else world.mixed()
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -219,11 +219,11 @@ def test_a_secret_works_and_is_nowhere(locked_up: World, way: str) -> None:
             ("realize", "secret.yaml"),
             ("show", "secret.yaml", "--json"),
             ("verify",),
-            ("config", "--json"),
+            ("config", "list"),
         ):
             outcome = world.run(*command, environ=variables)
             said += outcome.out + outcome.err
-        assert 401 in world.server.answers or world.server.count("*") > 0
+        assert 200 in world.server.answers
         for file in ("other", "nothing"):
             world.recipe("secret", recipe_for(world, way) + f"    {file}-that-is-not-there:\n")
             outcome = world.run("lock", "secret.yaml", environ=variables, code=None)

@@ -28,6 +28,19 @@ def test_nothing_said_is_nothing_known(tmp_path: Path) -> None:
     assert found(tmp_path, **quiet()) == Addresses(root=tmp_path.as_posix())
 
 
+def test_a_named_index_brings_its_user_and_password(tmp_path: Path) -> None:
+    variables = {
+        "UV_INDEX": "corp-1=https://a/simple other=https://b/",
+        "UV_DEFAULT_INDEX": "main=https://c/",
+        "UV_INDEX_CORP_1_USERNAME": "me",
+        "UV_INDEX_CORP_1_PASSWORD": "p@ss/word",
+        "UV_INDEX_MAIN_PASSWORD": "token",
+    }
+    addresses = found(tmp_path, **quiet(**variables))
+    assert addresses.extra_indices == ("https://me:p%40ss%2Fword@a/simple", "https://b/")
+    assert addresses.index == "https://:token@c/"
+
+
 def test_variables_of_uv_win_over_those_of_pip(tmp_path: Path) -> None:
     pip = quiet(PIP_INDEX_URL="https://pip/", PIP_EXTRA_INDEX_URL="https://p1/ https://p2/", PIP_FIND_LINKS="/w")
     addresses = found(tmp_path, **pip)

@@ -17,6 +17,7 @@ from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, Unreach
 from envbuild.package import PLATFORMS, CondaPackage, Platform, Wheel
 from envbuild.recipe import CondaRequirement, GitSource, Index, PathSource, PypiRequirement, UrlSource
 from envbuild.request import PlatformRequest
+from envbuild.solvers.sources import places_of
 from envbuild.virtual import default_system
 from envbuild.workspace import Workspace
 from tests.support.managed_python import ManagedPython
@@ -256,6 +257,19 @@ def test_the_first_index_that_has_a_name_wins_and_is_recorded(
     plain = by_name(run(ask(need("toy-core"), extra_indices=(Index(name=url, url=url),))))
     assert plain["toy-core"].index == url
     assert "no version" in refused(run, ask(need("toy-core", "==1.5"), extra_indices=(named,))).message
+
+
+def test_the_machine_s_additional_index_comes_before_its_default(
+    tmp_path: Path, wheel_index: Server, serving: Callable[..., Server]
+) -> None:
+    """A name that a team uses at home cannot be taken by registering it elsewhere."""
+    own = tmp_path / "own"
+    own.mkdir()
+    make_wheel(own, "toy-core", "0.1")
+    team = f"{serving(WheelIndex(folder=own)).url}/simple"
+    default = f"{wheel_index.url}/simple"
+    places = places_of(ask(need("toy-core")), Addresses(root="/", index=default, extra_indices=(team,)))
+    assert places.variables() == {"UV_INDEX": team, "UV_DEFAULT_INDEX": default}
 
 
 def test_a_name_that_moves_to_another_index_is_refused(
