@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.counts import FULL, SMALL, TORTURE, Counts
+from tests.faults.counts import COUNTS, Counts
 from tests.faults.world import World
 from tests.support.channel import TestChannel
 from tests.support.servers import serve
@@ -17,7 +17,7 @@ from tests.support.servers import serve
 @pytest.fixture(scope="session")
 def counts() -> Counts:
     """Small numbers, or full ones."""
-    return FULL if TORTURE else SMALL
+    return COUNTS
 
 
 @pytest.fixture(scope="session")

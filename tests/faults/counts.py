@@ -1,11 +1,15 @@
-"""How often the fault tests try things: seldom by default, often under ``./dev torture``."""
+"""How often the fault tests try things: seldom by default, often under ``./dev torture``.
+
+``ENVBUILD_TEST_TORTURE=1`` asks for full counts, ``0.25`` for a quarter of them.
+"""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 
-TORTURE = bool(os.environ.get("ENVBUILD_TEST_TORTURE"))
+SCALE = float(os.environ.get("ENVBUILD_TEST_TORTURE") or 0)
+TORTURE = SCALE > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +20,9 @@ class Counts:
         full: True under ``./dev torture``.
         kills: Random kills. ``signals``: random SIGTERMs and SIGINTs, each.
         rounds: Rounds of many processes at once.
-        sizes: Disk sizes tried.
+        sizes: Disk sizes tried. ``nth``: how often a fault point may be passed before it kills, at most.
         collections: Realizes against a collector that never rests.
+        files: Files of a prefix that are damaged, besides the chosen ones.
     """
 
     full: bool
@@ -25,8 +30,24 @@ class Counts:
     signals: int
     rounds: int
     sizes: int
+    nth: int
     collections: int
+    files: int
 
 
-FULL = Counts(full=True, kills=200, signals=20, rounds=20, sizes=24, collections=100)
-SMALL = Counts(full=False, kills=8, signals=3, rounds=1, sizes=4, collections=6)
+SMALL = Counts(full=False, kills=8, signals=3, rounds=1, sizes=5, nth=0, collections=6, files=3)
+FULL = Counts(full=True, kills=200, signals=20, rounds=20, sizes=24, nth=60, collections=100, files=50)
+
+
+def chosen() -> Counts:
+    """The counts of this run: never less than the small ones."""
+    if not TORTURE:
+        return SMALL
+    scaled = {
+        name: max(getattr(SMALL, name), round(getattr(FULL, name) * SCALE))
+        for name in ("kills", "signals", "rounds", "sizes", "nth", "collections", "files")
+    }
+    return Counts(full=True, **scaled)
+
+
+COUNTS = chosen()

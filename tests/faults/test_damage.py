@@ -237,7 +237,7 @@ def test_a_damaged_prefix_is_found_and_repaired(world: World, counts: Counts, ho
     expected = world.clean("mixed")
     world.run("realize", "mixed.yaml")
     prefix = world.prefix("mixed")
-    paths = victims(prefix, 50 if counts.full else 3)
+    paths = victims(prefix, counts.files)
     for path in paths:
         PREFIX_DAMAGE[how](path)
     hurt = [path.split(":")[0] for path in differences(world.tree("mixed"), expected)]

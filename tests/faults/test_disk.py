@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Mounts
-from tests.faults.counts import TORTURE
+from tests.faults.counts import COUNTS, TORTURE
 from tests.faults.figures import count
 from tests.faults.world import World, differences, one_error, remove
 
-STEPS = 24 if TORTURE else 5
+STEPS = COUNTS.sizes
 
 
 def size_of(folder: Path) -> int:

@@ -1,0 +1,80 @@
+"""``./dev torture``: the fault tests with full counts; their figures go into ``docs/reliability.md``.
+
+    python -m tests.torture            everything, about an hour on two cores
+    python -m tests.torture 0.25       a quarter of the counts
+    python -m tests.torture 1 -k kill  further arguments go to pytest; the page is written only for whole runs
+
+The page says what was tried, how often, and what came of it; no paths and no names of this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.faults.figures import VARIABLE, added_up
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "reliability.md"
+
+INTRODUCTION = """# Reliability: what was tried, and what came of it
+
+Written by `./dev torture`; do not edit. The tests are in `tests/faults/`, and `./dev test` runs all of them with small
+counts. "Survived" means each time: the next `realize` exits 0, its tree equals that of a clean run in every path, mode
+and byte, no package that was in the store is fetched again, `verify` finds nothing, locks are free within a second, no
+child process lives on, and after `gc` no temporary file is left.
+"""
+
+
+def machine() -> str:
+    """What a reader must know to compare: cores, memory, system and Python, no names."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
+    system = f"{platform.system()} {platform.release().split('-')[0]} {platform.machine()}"
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {system}, Python {platform.python_version()}"
+
+
+def page(figures: Path, summary: str, seconds: float, scale: float) -> str:
+    """The page's text."""
+    sums, largest = added_up(figures)
+    lines = [INTRODUCTION]
+    share = "full counts" if scale == 1 else f"{scale:g} of the full counts"
+    lines.append(f"{time.strftime('%Y-%m-%d', time.gmtime())}, {share}, {seconds / 60:.0f} minutes; {machine()}.")
+    lines.append(f"pytest: {summary}.\n")
+    lines.append("| what | good | tried |\n|---|---:|---:|")
+    lines += [f"| {name} | {good} | {tried} |" for name, (good, tried) in sorted(sums.items())]
+    lines.append("\n| worst of all | value |\n|---|---:|")
+    lines += [f"| {name} | {value:.3g} |" for name, value in sorted(largest.items())]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Run the tests and, when all of them passed, write the page."""
+    scale = float(arguments[0]) if arguments else 1.0
+    with tempfile.TemporaryDirectory() as folder:
+        figures = Path(folder) / "figures.jsonl"
+        figures.touch()
+        environ = {**os.environ, "ENVBUILD_TEST_TORTURE": str(scale), VARIABLE: str(figures)}
+        log = Path(folder) / "summary.txt"
+        began = time.monotonic()
+        command = [sys.executable, "-m", "pytest", "tests/faults", "-o", "timeout=7200", *arguments[1:]]
+        with log.open("w", encoding="utf-8") as stream:
+            with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as process:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    sys.stdout.write(line)
+                    stream.write(line)
+            code = process.returncode
+        summary = log.read_text(encoding="utf-8").strip().splitlines()[-1].strip("= ")
+        if code == 0 and not arguments[1:]:
+            PAGE.write_text(page(figures, summary.partition(" in ")[0], time.monotonic() - began, scale), "utf-8")
+            print(f"written: {PAGE.relative_to(ROOT)}")
+        return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
