@@ -149,3 +149,23 @@ def test_a_child_of_ours_is_killed(world: World, engine: str) -> None:
         assert not world.prefixes()
     world.recovered("mixed", expected, stored=frozenset(world.blobs()))
     count("killed engines survived", 1, 1)
+
+
+def test_killed_while_repairing(world: World, counts: Counts) -> None:
+    """Between the damaged tree's going and the good one's coming there may be none: then the next realize makes it."""
+    expected = world.clean("mixed")
+    world.run("realize", "mixed.yaml")
+    chance = random.Random(3)
+    victim = world.prefix("mixed") / "share" / "data-files" / "one.txt"
+    for _ in range(max(3, counts.signals)):
+        victim.unlink()
+        victim.write_text("damaged\n")
+        with nobody_stays():
+            process = world.start("verify", "--repair")
+            time.sleep(chance.uniform(0.3, 2.0))
+            kill_group(process)
+            process.communicate(timeout=30)
+        assert world.seconds_until_free() < 1
+        world.run("verify", "--repair", code=None)
+        world.recovered("mixed", expected)
+        count("kills of a repair survived", 1, 1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import time
 
 from tests.faults.counts import Counts
 from tests.faults.figures import count, worst
-from tests.faults.world import Outcome, World, differences, nobody_stays
+from tests.faults.world import Outcome, World, differences, kill_group, nobody_stays
 
 PROCESSES = 16
 
@@ -58,6 +59,27 @@ def test_one_command_for_two_recipes_fetches_once(world: World) -> None:
     assert set(world.downloads().values()) == {1}
     assert len(world.prefixes()) == 2
     (world.project / "other.yaml").unlink()
+
+
+def test_some_of_many_are_killed(world: World, counts: Counts) -> None:
+    """Who waits for a process that dies takes over what it left undone."""
+    expected = world.clean("mixed")
+    chance = random.Random(11)
+    for _ in range(counts.rounds):
+        world.fresh(locks=True)
+        with nobody_stays():
+            began = time.monotonic()
+            started = [world.start("realize", "mixed.yaml") for _ in range(8)]
+            doomed = started[:4]
+            for process in doomed:
+                time.sleep(chance.uniform(0, 0.8))
+                kill_group(process)
+            for process in doomed:
+                process.communicate(timeout=60)
+            for process in started[4:]:
+                world.ended(process, ("realize", "mixed.yaml"), began, 0)
+        world.recovered("mixed", expected, stored=frozenset(world.blobs()))
+        count("processes that went on while others beside them were killed", 4, 4)
 
 
 def test_realizing_while_a_collector_never_rests(world: World, counts: Counts) -> None:
