@@ -53,7 +53,7 @@ def run(bench: Bench) -> list[Result]:
     samples = interleave([side(count) for count in reversed(counts)], bench.rounds(7, 3))
     if server.requests:
         raise AssertionError(f"known recipes asked the index: {server.requests[0].path}")
-    quarter, half, whole = (statistics.median(item.wall for item in samples[f"{count} recipes"]) for count in counts)
+    quarter, half, whole = (statistics.median(item.cpu for item in samples[f"{count} recipes"]) for count in counts)
     growth = ((whole - half) / (counts[2] - counts[1])) / ((half - quarter) / (counts[1] - counts[0]))
     return [
         Result(
@@ -61,15 +61,16 @@ def run(bench: Bench) -> list[Result]:
             target="<= 10 ms a recipe",
             limit=10.0,
             unit="ms each",
-            value=whole / most * 1000,
+            value=statistics.median(item.wall for item in samples[f"{most} recipes"]) / most * 1000,
             samples=samples,
             what_limits=WHAT_LIMITS,
         ),
         Result(
-            name="cost of a recipe in the second half / in the second quarter (1 is linear)",
+            name="processor cost of a recipe in the second half / in the second quarter (1 is linear)",
             target="<= 1.3",
             limit=1.3,
             unit="growth",
+            of="cpu",
             value=growth,
             samples=samples,
         ),

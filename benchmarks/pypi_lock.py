@@ -1,8 +1,9 @@
 """Lock the PyPI set, against ``uv pip compile``.
 
-Cold: empty caches on both sides, a loopback index with PEP 658 metadata. Warm: uv's cache (ours and theirs) is warm,
-but there is no lock and nothing to reuse. Why: people lock again and again while they write a recipe; envbuild adds
-edges, extras, sizes and a canonical text to what uv finds, and that must not be felt.
+Cold: empty caches on both sides, a loopback index with PEP 658 metadata. A loopback index with one file a project
+answers faster than any real one, so the cold lock is also shown with answers that are late. Warm: uv's cache (ours
+and theirs) is warm, but there is no lock and nothing to reuse. Why: people lock again and again while they write a
+recipe; envbuild adds edges, extras, sizes and a canonical text to what uv finds, and that must not be felt.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from benchmarks.measure import Result, Side, interleave
 from tests.support.wheel_index import WheelIndex
 
 WHAT_LIMITS = "uv's own resolution; then starting Python, the imports, and METADATA of each wheel for the edges."
+
+LATENCY = 0.05
 
 
 def run(bench: Bench) -> list[Result]:
@@ -65,10 +68,19 @@ def run(bench: Bench) -> list[Result]:
 
     bench.say("cold")
     cold = interleave(sides(nothing_of_ours, nothing_of_theirs), bench.rounds(12, 4))
+    bench.say("cold, with a slow index")
+    server.latency = LATENCY
+    slow = interleave(sides(nothing_of_ours, nothing_of_theirs), bench.rounds(6, 2))
+    server.latency = 0.0
     bench.say("warm")
     warm = interleave(sides(no_lock, no_pylock), bench.rounds(20, 6), warm_up=2)
     return [
         Result(name="lock of the PyPI set, cold", target="<= 1.3x", limit=1.3, samples=cold, what_limits=WHAT_LIMITS),
+        Result(
+            name=f"the same, every answer of the index {LATENCY * 1000:.0f} ms late (a simulated distance)",
+            target="none",
+            samples=slow,
+        ),
         Result(
             name="lock of the PyPI set, warm",
             target="<= uv + 0.25 s",
