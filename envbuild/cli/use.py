@@ -32,6 +32,8 @@ def run_command(
     envbuild run recipes/train.yaml -- python train.py
     """
     words = command[1:] if command[0] == "--" else command
+    if command[0].startswith("-") and command[0] != "--":
+        raise click.UsageError(f"Options stand before the recipe: envbuild run {command[0]} {recipe} -- COMMAND")
     if not words:
         raise click.UsageError("Which command? For example: envbuild run recipes/train.yaml -- python train.py")
     _execute(recipe, words, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
