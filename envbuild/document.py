@@ -26,6 +26,8 @@ LARGEST_DEPTH = 32
 """Levels that collections may be nested."""
 LARGEST_COUNT = 100_000
 """Nodes that a file may have."""
+MOST_FINDINGS = 100
+"""Findings after which nobody reads on."""
 
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 _CONFLICT = re.compile(r"^(?:<{7}|>{7})(?:[ \t]|\r?$)", re.MULTILINE)
@@ -320,8 +322,10 @@ class _Builder:
         return Where(file=self.file, line=event.start_mark.line + 1, column=event.start_mark.column + 1)
 
     def report(self, event: Any, reference: str, message: str, hint: str) -> None:
-        """Note one finding."""
+        """Note one finding; too many of them end the reading."""
         self.issues.append(Issue(message=message, reference=reference, where=self.where(event), hint=hint))
+        if len(self.issues) >= MOST_FINDINGS:
+            raise InvalidInput.of(tuple(self.issues))
 
 
 def _short(value: str) -> str:

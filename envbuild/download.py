@@ -22,16 +22,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from envbuild import faults
 from envbuild.credentials import Credentials, redact
 from envbuild.digest import CHUNK, Digest
 from envbuild.disk import writing
-from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, UnreachableError
+from envbuild.errors import EnvbuildError, IntegrityError, UnreachableError
 from envbuild.http import AgainError, Connections, Patience, continues, is_packed, reason, total_size, validator
+from envbuild.local_files import check_small, part_of, pieces_of
 from envbuild.publish import Incoming
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ class Downloader:
         limit = LARGEST_FILE if size is None else size
         if urlsplit(url).scheme == "file":
             sink.restart()
-            for piece in _local(url):
+            for piece in pieces_of(url):
                 sink.write(piece)
                 _check_limit(url, sink.size, limit)
                 progress(sink.size, size)
@@ -287,12 +287,7 @@ class Downloader:
 
     def _small(self, url: str, limit: int, span: tuple[int, int] | None, accept: str) -> bytes:
         if urlsplit(url).scheme == "file":
-            data = b""
-            for piece in _local(url):
-                data += piece
-                if span is None:
-                    _check_small(url, len(data), limit)
-            return data if span is None else _cut(data, span)
+            return part_of(url, limit, span)
         headers = {"Accept": accept}
         if span is not None:
             headers["Range"] = f"bytes={span[0]}" if span[0] < 0 else f"bytes={span[0]}-{span[1]}"
@@ -302,7 +297,7 @@ class Downloader:
             for piece in self._pieces(url, response, unpack=packed):
                 pieces.append(piece)
                 size += len(piece)
-                _check_small(url, size, limit)
+                check_small(url, size, limit)
             total = total_size(response, 0)
             if not packed and total is not None and size < total:
                 raise AgainError(f"{redact(url)} stopped after {size} of {total} bytes")
@@ -327,23 +322,6 @@ def _and_more(
 def _check_limit(url: str, size: int, limit: int) -> None:
     if size > limit:
         raise IntegrityError(f"{redact(url)} gives more than the {limit} bytes expected", reference="wrong-size")
-
-
-def _check_small(url: str, size: int, limit: int) -> None:
-    if size > limit:
-        raise InvalidInput(f"{redact(url)} gives more than {limit} bytes", reference="too-large")
-
-
-def _local(url: str) -> Iterator[bytes]:
-    path = Path(unquote(urlsplit(url).path))
-    try:
-        with path.open("rb") as stream:
-            while piece := stream.read(CHUNK):
-                yield piece
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UnreachableError(f"{path} is not there", reference="not-found") from error
-    except OSError as error:
-        raise UnreachableError(f"{path} cannot be read: {error.strerror}", reference="refused") from error
 
 
 def _cut(data: bytes, span: tuple[int, int]) -> bytes:

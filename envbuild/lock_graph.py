@@ -122,7 +122,8 @@ def _platform_solves(
 def _canonical_indices(part: PlatformRequest, addresses: Addresses) -> tuple[str, ...]:
     """The indices in order of priority, as their canonical addresses: mirrors are never in a key.
 
-    A default index that nobody configured is the word ``default``: what the engine itself asks.
+    A default index that nobody configured is the word ``default``: what the engine itself asks. The machine's own
+    find-links belong to its default index, as its additional indices do.
     """
     if part.no_index:
         return ()
@@ -130,7 +131,8 @@ def _canonical_indices(part: PlatformRequest, addresses: Addresses) -> tuple[str
     if part.index is not None:
         return (*own, addresses.absolute(part.index.url))
     default = addresses.absolute(addresses.index) if addresses.index else DEFAULT_INDEX
-    return (*own, default, *(addresses.absolute(item) for item in addresses.extra_indices))
+    more = (*addresses.extra_indices, *addresses.find_links)
+    return (*own, default, *(addresses.absolute(item) for item in more))
 
 
 def _pins(request: Request, platform: Platform, bases: Mapping[str, Lock]) -> LockedEnvironment | None:

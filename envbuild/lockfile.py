@@ -36,8 +36,10 @@ HEADER = "# Written by `envbuild lock` from the recipe beside it: edit that one,
 LIMIT = 64 << 20
 """Bytes of the largest lock that is read."""
 
-NODES = 10_000_000
-"""Nodes of the largest lock that is read as YAML."""
+NODES = 500_000
+"""Nodes that a lock may have which another tool has written anew: 16,000 packages."""
+LINES = 500_000
+"""Lines that a lock may have."""
 
 
 def lock_text(lock: Lock) -> str:
@@ -137,7 +139,17 @@ def parse_lock(data: bytes, file: str) -> Lock:
     """
     if len(data) > LIMIT:
         raise InvalidInput(
-            f"a lock has at most {LIMIT} bytes, this has {len(data)}", reference="too-large", where=Where(file=file)
+            f"a lock has at most {LIMIT:,} bytes, this has more",
+            reference="too-large",
+            where=Where(file=file),
+            hint="restore it from Git, or lock again",
+        )
+    if data.count(b"\n") > LINES:
+        raise InvalidInput(
+            f"a lock has at most {LINES:,} lines, this has more",
+            reference="too-large",
+            where=Where(file=file),
+            hint="restore it from Git, or lock again",
         )
     _refuse_conflict(data, file)
     marks: dict[int, int] = {}
@@ -148,7 +160,7 @@ def parse_lock(data: bytes, file: str) -> Lock:
         return _lock(tree, file, marks)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InvalidInput(
-            f"this is not the lock that `envbuild lock` writes ({error})",
+            f"this is not the lock that `envbuild lock` writes ({str(error)[:200]})",
             reference="bad-lock",
             where=Where(file=file),
             hint="restore it from Git, or lock again",
@@ -204,7 +216,7 @@ def _read_lines(data: bytes, marks: dict[int, int]) -> dict[str, Any] | None:
                 child: Any = [] if name in {"bases", "indices", "conda", "wheels"} else {}
                 parent[name] = child
                 levels.append(child)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):  # the YAML reader says where brackets are too deep
         return None
     return tree
 
@@ -241,23 +253,23 @@ def _lock(tree: dict[str, Any], file: str, marks: dict[int, int]) -> Lock:
     place = Where(file=file)
     if tree.get("version") != LOCK_VERSION:
         raise InvalidInput(
-            f"lock version {tree.get('version')!r} is not known here, only {LOCK_VERSION}",
+            f"lock version {str(tree.get('version'))[:40]!r} is not known here, only {LOCK_VERSION}",
             reference="lock-version",
             where=place,
             hint="use the envbuild that wrote it, or lock again",
         )
     unknown = set(tree) - {"version", "request", "exclude-newer", "bases", "indices", "platforms"}
     if unknown:
-        raise InvalidInput(f"unknown key {sorted(unknown)[0]!r}", reference="unknown-key", where=place)
+        raise InvalidInput(f"unknown key {sorted(unknown)[0][:60]!r}", reference="unknown-key", where=place)
     return Lock(
-        request=parse_digest(tree["request"]),
+        request=_digest(tree["request"], place),
         exclude_newer=tree.get("exclude-newer"),
         bases=tuple(
             LockedBase(
                 path=base["path"],
-                request=parse_digest(base["request"]),
+                request=_digest(base["request"], place),
                 environments=tuple(
-                    (Platform(name), parse_digest(digest)) for name, digest in base["environments"].items()
+                    (Platform(name), _digest(digest, place)) for name, digest in base["environments"].items()
                 ),
                 pin=base["pin"],
             )
@@ -270,13 +282,20 @@ def _lock(tree: dict[str, Any], file: str, marks: dict[int, int]) -> Lock:
     )
 
 
+def _digest(text: str, place: Where) -> Digest:
+    try:
+        return parse_digest(text)
+    except InvalidInput as error:
+        raise InvalidInput(error.message, reference=error.reference, where=place, hint=error.hint) from None
+
+
 def _environment(platform: Platform, tree: dict[str, Any], file: str, marks: dict[int, int]) -> LockedEnvironment:
     if platform not in PLATFORMS:
-        raise InvalidInput(f"unknown platform {platform!r}", reference="bad-platform", where=Where(file=file))
+        raise InvalidInput(f"unknown platform {platform[:40]!r}", reference="bad-platform", where=Where(file=file))
     known = {"environment", "python", "interpreter", "system", "variables", "archive", "conda", "wheels"}
     unknown = set(tree) - known
     if unknown:
-        raise InvalidInput(f"unknown key {sorted(unknown)[0]!r}", reference="unknown-key", where=Where(file=file))
+        raise InvalidInput(f"unknown key {sorted(unknown)[0][:60]!r}", reference="unknown-key", where=Where(file=file))
 
     def packages(kind: type[Pinned], title: str) -> tuple[Pinned, ...]:
         return tuple(

@@ -9,6 +9,7 @@ Rules of the file: decides and assembles; solving is the scheduler's, the text `
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from envbuild.graph import Graph
 from envbuild.lock import Lock, LockedBase, LockedEnvironment
 from envbuild.lock_graph import lock_graph, named_indices
 from envbuild.lockdiff import Change, changes
+from envbuild.lockfile import LIMIT as LARGEST_LOCK
 from envbuild.lockfile import lock_text, parse_lock
 from envbuild.package import Platform, normalize_pypi_name
 from envbuild.project import shown_path
@@ -87,14 +89,18 @@ def read_lock(recipe: Path) -> Lock | None:
     """The lock beside a recipe, or None when there is none.
 
     Raises:
-        InvalidInput: When it is malformed. IntegrityError: when it was edited.
+        InvalidInput: When it is malformed, or no file. IntegrityError: when it was edited.
     """
     path = lock_path(recipe)
+    shown = shown_path(path)
     try:
-        data = path.read_bytes()
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InvalidInput("this is not a file", reference="bad-path", where=Where(file=shown), hint="move it away")
+        with path.open("rb") as stream:
+            data = stream.read(LARGEST_LOCK + 1)
     except FileNotFoundError:
         return None
-    return parse_lock(data, shown_path(path))
+    return parse_lock(data, shown)
 
 
 def check_lock(recipe: Path, request: Request, bases: tuple[Locked, ...]) -> Lock:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import click
 
-from envbuild.errors import EnvbuildError, Issue, NoSpaceError, UnreachableError, UsageError
+from envbuild.errors import EnvbuildError, Issue, NoSpaceError, UnreachableError, UsageError, Where
+
+MOST_SHOWN = 10
+"""Findings of one error that are shown; JSON has them all."""
 
 
 def show_error(error: EnvbuildError) -> None:
@@ -17,11 +22,13 @@ def show_error(error: EnvbuildError) -> None:
         _write_json(error)
     if error.issues and error.issues[0].message != error.message:
         _block(Issue(message=error.message, reference=error.reference, where=error.where, hint=error.hint))
-        for issue in error.issues:
-            sys.stderr.write(f"  - {f'{issue.where}: ' if issue.where else ''}{printable(issue.message)}\n")
+        for issue in error.issues[:MOST_SHOWN]:
+            sys.stderr.write(f"  - {f'{_place(issue.where)}: ' if issue.where else ''}{printable(issue.message)}\n")
     else:
-        for issue in error.all_issues():
+        for issue in error.all_issues()[:MOST_SHOWN]:
             _block(issue)
+    if len(error.issues) > MOST_SHOWN:
+        sys.stderr.write(f"  and {len(error.issues) - MOST_SHOWN} more\n")
     cause = error.__cause__
     while cause is not None:
         sys.stderr.write(f"  because: {printable(str(cause) or type(cause).__name__)}\n")
@@ -56,10 +63,19 @@ def _write_json(error: EnvbuildError) -> None:
 
 
 def _block(issue: Issue) -> None:
-    place = f"{issue.where}: " if issue.where else ""
+    place = f"{_place(issue.where)}: " if issue.where and not issue.message.startswith(f"{issue.where} ") else ""
     sys.stderr.write(f"{_red('error')}[{issue.reference}]: {place}{printable(issue.message)}\n")
     if issue.hint:
         sys.stderr.write(f"  hint: {printable(issue.hint)}\n")
+
+
+def _place(where: Where) -> str:
+    """A place as people name it: from the working folder when it lies below."""
+    try:
+        inside = Path(where.file).relative_to(Path.cwd())
+    except (OSError, ValueError):
+        return printable(str(where))
+    return printable(str(replace(where, file=str(inside))))
 
 
 def issue_tree(issue: Issue) -> dict[str, object]:
@@ -77,11 +93,22 @@ def issue_tree(issue: Issue) -> dict[str, object]:
 
 def show_os_error(error: OSError) -> int:
     """Say an error of the operating system that reached the top, and choose its exit code."""
+    if isinstance(error, FileNotFoundError) and not error.filename and not _has_working_folder():
+        gone = UsageError("the working folder is not there any more", reference="no-folder", hint="cd to another one")
+        show_error(gone)
+        return gone.exit_code
     place = f"{error.filename}: " if error.filename else ""
     kind = UnreachableError if isinstance(error, ConnectionError) else NoSpaceError
     shown = kind(f"{place}{error.strerror or error}", reference="operating-system")
     show_error(shown)
     return shown.exit_code
+
+
+def _has_working_folder() -> bool:
+    try:
+        return Path.cwd().is_dir()
+    except OSError:
+        return False
 
 
 def printable(text: str) -> str:

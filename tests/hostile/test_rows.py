@@ -1,0 +1,122 @@
+"""Which row of the design's list of hostile inputs is tested where, checked against the tests that there are."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+
+ROWS: dict[str, tuple[str, ...]] = {
+    "H01 tags": (
+        "hostile/test_recipes.py::test_a_hostile_recipe_is_refused",
+        "unit/test_document.py::test_hostile_text_is_refused_with_a_place_and_a_hint",
+    ),
+    "H02 anchors and aliases": (
+        "hostile/test_recipes.py::test_a_hostile_recipe_is_refused",
+        "hostile/test_recipes.py::test_the_bomb_is_as_small_as_said",
+        "unit/test_document.py::test_an_alias_bomb_costs_nothing",
+    ),
+    "H03 duplicate keys": ("hostile/test_recipes.py::test_a_hostile_recipe_is_refused",),
+    "H04 depth, size, NUL, byte order marks, tabs, documents, empty": (
+        "hostile/test_recipes.py::test_a_hostile_recipe_is_refused",
+        "hostile/test_locks.py::test_a_bomb_of_a_lock_costs_little",
+        "unit/test_document.py::test_nesting_is_allowed_up_to_the_limit",
+    ),
+    "H05 types and unknown keys": (
+        "hostile/test_recipes.py::test_a_hostile_recipe_is_refused",
+        "unit/test_document.py::test_scalars_stay_text",
+        "unit/test_spelling.py::test_python_versions_get_one_spelling",
+    ),
+    "H06 templates": (
+        "hostile/test_recipes.py::test_templates_stay_text",
+        "unit/test_project.py::test_templates_are_text_and_values_of_variables_stay_as_they_are",
+    ),
+    "H07 expansions": ("hostile/test_recipes.py::test_templates_stay_text",),
+    "H08 selectors": ("hostile/test_recipes.py::test_a_hostile_recipe_is_refused",),
+    "H09 names and versions for shells": (
+        "hostile/test_recipes.py::test_a_hostile_recipe_is_refused",
+        "unit/test_spelling.py::test_hostile_names_are_refused",
+        "unit/test_spelling.py::test_hostile_conda_versions_are_refused",
+        "unit/test_spelling.py::test_what_is_no_specifier_is_refused",
+    ),
+    "H10 addresses": (
+        "hostile/test_recipes.py::test_a_hostile_recipe_is_refused",
+        "unit/test_spelling.py::test_addresses_that_a_recipe_may_not_name",
+    ),
+    "H11 variables": (
+        "hostile/test_recipes.py::test_a_hostile_recipe_is_refused",
+        "unit/test_spelling.py::test_variables_that_decide_what_runs_are_refused",
+        "unit/test_activation.py::test_values_arrive_byte_for_byte_and_everything_comes_back",
+        "flows/test_main_line.py::test_variables_reach_the_program",
+    ),
+    "H12 paths": (
+        "hostile/test_recipes.py::test_a_hostile_recipe_is_refused",
+        "unit/test_spelling.py::test_paths_do_not_leave_the_project",
+        "unit/test_spelling.py::test_links_do_not_leave_the_project_either",
+    ),
+    "H13 one name on two indices": ("hostile/test_places.py::test_a_package_that_moves_to_another_index_is_refused",),
+    "H14 circles and long chains": (
+        "hostile/test_recipes.py::test_a_circle_of_ten_thousand_bases",
+        "hostile/test_recipes.py::test_a_small_circle_is_named",
+        "hostile/test_recipes.py::test_many_bases_of_one_recipe",
+        "unit/test_project.py::test_a_long_line_of_bases_ends_in_an_error_not_in_a_stack",
+    ),
+    "H15 names": (
+        "hostile/test_recipes.py::test_a_hostile_recipe_is_refused",
+        "unit/test_spelling.py::test_hostile_names_are_refused",
+    ),
+    "H16 hashes": (
+        "hostile/test_locks.py::test_a_hostile_package_is_refused",
+        "unit/test_lockfile.py::test_a_hostile_or_edited_package_is_refused",
+    ),
+    "H17 identity": (
+        "hostile/test_locks.py::test_a_hostile_package_is_refused",
+        "unit/test_lockfile.py::test_identity_error_is_an_integrity_error",
+    ),
+    "H18 secrets": (
+        "hostile/test_locks.py::test_a_hostile_package_is_refused",
+        "unit/test_lockfile.py::test_credentials_cannot_be_written",
+    ),
+    "H19 conflicts, versions, edits": (
+        "hostile/test_locks.py::test_a_hostile_lock_is_refused",
+        "unit/test_lockfile.py::test_a_lock_that_is_not_what_was_written_is_refused",
+    ),
+    "H64 folders and files of others": (
+        "hostile/test_settings.py::test_what_everybody_may_write_is_not_believed",
+        "unit/test_config.py::test_a_file_of_somebody_else_is_not_believed",
+    ),
+    "H65 wrong settings": (
+        "hostile/test_settings.py::test_a_hostile_project_file_is_refused",
+        "unit/test_config.py::test_wrong_files_are_refused",
+    ),
+    "H66 a project that loosens": (
+        "hostile/test_settings.py::test_a_hostile_project_file_is_refused",
+        "hostile/test_settings.py::test_a_project_may_not_loosen_what_its_reader_trusts",
+        "unit/test_config.py::test_a_project_may_not_say_what_protects_its_reader",
+    ),
+    "H67 variables of envbuild": (
+        "hostile/test_settings.py::test_a_wrong_variable_is_a_usage_error",
+        "hostile/test_settings.py::test_a_slip_in_a_variable_is_a_warning",
+        "unit/test_config.py::test_wrong_variables_are_usage_errors",
+    ),
+    "H68 variables of others": (
+        "hostile/test_settings.py::test_variables_of_other_tools_change_nothing",
+        "hostile/test_settings.py::test_a_temporary_folder_that_cannot_be_used",
+    ),
+}
+
+
+def test_every_row_of_this_part_has_a_test() -> None:
+    wanted = {f"H{number:02}" for number in (*range(1, 20), *range(64, 69))}
+    assert {row.split()[0] for row in ROWS} == wanted
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_tests_named_for_a_row_exist(row: str) -> None:
+    for test in ROWS[row]:
+        file, _, name = test.partition("::")
+        tree = ast.parse((TESTS / file).read_text())
+        assert name in {item.name for item in tree.body if isinstance(item, ast.FunctionDef)}, test
