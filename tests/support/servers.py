@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import base64
 import email.utils
-import hashlib
 import socket
 import sys
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -32,60 +31,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-
-@dataclass(frozen=True, kw_only=True)
-class Incoming:
-    """One request as it came in.
-
-    Attributes:
-        path: Decoded, without the query, beginning with a slash.
-        headers: With lower-case names.
-        at: ``time.monotonic()`` when it came.
-    """
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    at: float
-
-    @property
-    def range(self) -> str | None:
-        """The ``Range`` header, if there is one."""
-        return self.headers.get("range")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Body:
-    """What is answered: bytes or a file, and its type."""
-
-    data: bytes | Path
-    type: str = "application/octet-stream"
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def size(self) -> int:
-        """Bytes of the whole body."""
-        return self.data.stat().st_size if isinstance(self.data, Path) else len(self.data)
-
-    @property
-    def etag(self) -> str:
-        """Changes with the content (of a file: with size and time)."""
-        if isinstance(self.data, Path):
-            status = self.data.stat()
-            return f'"{status.st_size:x}-{status.st_mtime_ns:x}"'
-        return f'"{hashlib.sha256(self.data).hexdigest()[:24]}"'
-
-    def read(self, first: int, last: int) -> bytes:
-        """The bytes from ``first`` to ``last``, both included."""
-        if isinstance(self.data, bytes):
-            return self.data[first : last + 1]
-        with self.data.open("rb") as stream:
-            stream.seek(first)
-            return stream.read(last + 1 - first)
-
-
-Content = Callable[[Incoming], "Body | None"]
-"""Answers a request; None is a 404."""
+from tests.support.answers import Body, Content, Incoming, folder_content
 
 
 @dataclass(kw_only=True)
@@ -113,20 +59,6 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     skip: int = 0
     method: str | None = None
-
-
-def folder_content(folder: Path) -> Content:
-    """The files of a folder; nothing outside of it, no listings."""
-    root = folder.resolve()
-
-    def content(request: Incoming) -> Body | None:
-        path = root / request.path.lstrip("/")
-        if ".." in path.parts or not path.is_file():
-            return None
-        kinds = {".json": "application/json", ".html": "text/html", ".zst": "application/zstd"}
-        return Body(data=path, type=kinds.get(path.suffix, "application/octet-stream"))
-
-    return content
 
 
 class Server(ThreadingHTTPServer):
@@ -364,6 +296,9 @@ def _part(text: str, size: int) -> tuple[int, int] | None:
     else:
         first, last = int(start), min(int(end), size - 1) if end else size - 1
     return (first, last) if first <= last and first < size else None
+
+
+__all__ = ["Body", "Content", "Fault", "Incoming", "Server", "folder_content", "serve"]
 
 
 @contextmanager
