@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from envbuild.errors import NoSpaceError
+from envbuild.publish import Durability, sync_folder
 
 ROOT_VERSION = 1
 
@@ -51,16 +52,24 @@ class Root:
             return False
 
 
-def register(folder: Path, root: Root) -> None:
+def register(folder: Path, root: Root, durability: Durability = "safe") -> None:
     """Record a root; the same link again replaces its record.
+
+    With durability ``safe`` the record survives a loss of power: without it ``gc`` would take a prefix in use.
 
     Raises:
         OSError: When the home cannot be written.
     """
     path = _record(folder, root.link)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps({"version": ROOT_VERSION, **asdict(root)}), encoding="utf-8")
+    with temporary.open("w", encoding="utf-8") as stream:
+        stream.write(json.dumps({"version": ROOT_VERSION, **asdict(root)}))
+        stream.flush()
+        if durability == "safe":
+            os.fsync(stream.fileno())
     temporary.replace(path)
+    if durability == "safe":
+        sync_folder(folder)
 
 
 def read_roots(folder: Path) -> Iterator[tuple[Path, Root]]:

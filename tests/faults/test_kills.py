@@ -14,7 +14,7 @@ import pytest
 from envbuild.faults import FAULTS
 from tests.faults.counts import COUNTS, Counts
 from tests.faults.figures import count, worst
-from tests.faults.world import World, children, command_of, kill_group, nobody_stays
+from tests.faults.world import World, children, command_of, differences, kill_group, nobody_stays, one_error
 
 SCENARIO = {
     name: ("gc", "--keep-days", "0") if name.startswith("gc-") else ("realize", "mixed.yaml") for name in FAULTS
@@ -57,6 +57,25 @@ def test_killed_at_a_named_step(world: World, fault: str, nth: int) -> None:
     assert not world.lock("mixed").exists() or world.lock("mixed").read_bytes() == world.lock_bytes("mixed")
     world.recovered("mixed", expected, stored=frozenset(world.blobs()))
     count("kills at a named step survived", 1, 1)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_disk_fails_at_a_named_step(world: World, fault: str) -> None:
+    """``ENOSPC`` anywhere is exit 8 with a place, leaves nothing behind, and costs the next run nothing but time."""
+    expected = world.clean("mixed")
+    if SCENARIO[fault][0] == "gc":
+        world.run("realize", "small.yaml", "--no-out-link")
+        world.run("realize", "mixed.yaml")
+    else:
+        world.fresh(locks=True)
+    outcome = world.run(*SCENARIO[fault], environ={"ENVBUILD_FAULT": f"{fault}:enospc"}, code=8)
+    line = one_error(outcome)
+    assert "No space left on device" in line, line
+    assert str(world.folder) in line, line
+    assert world.leftovers() == []
+    world.run("realize", "mixed.yaml")
+    assert not differences(world.tree("mixed"), expected)
+    count("full disks at a named step survived", 1, 1)
 
 
 def test_every_name_of_a_fault_point_is_reached_in_the_code() -> None:

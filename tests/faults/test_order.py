@@ -85,7 +85,7 @@ def test_everything_is_synced_before_it_has_a_name(world: World, tmp_path: Path)
     calls = traced(world, tmp_path / "trace", "realize", "mixed.yaml")
     store, prefixes = str(world.home / "store"), str(world.home / "prefixes")
     lock = str(world.lock("mixed"))
-    seen = {"blobs": 0, "results": 0, "environments": 0, "prefix": 0, "lock": 0}
+    seen = {"blobs": 0, "results": 0, "environments": 0, "prefix": 0, "lock": 0, "root": 0}
     for at, call in enumerate(calls):
         if call.name not in NAMES:
             continue
@@ -94,9 +94,9 @@ def test_everything_is_synced_before_it_has_a_name(world: World, tmp_path: Path)
         if kind in {"blobs", "results", "environments"}:
             check_file(calls, at, source, final)
             seen[kind] += 1
-        elif final == lock:
+        elif final == lock or Path(final).parent == world.home / "roots":
             check_file(calls, at, source, final)
-            seen["lock"] += 1
+            seen["lock" if final == lock else "root"] += 1
         elif Path(final).parent == Path(prefixes):
             synced = [n for n, item in enumerate(calls[:at]) if item.name == "syncfs"]
             assert synced, "the prefix was not synced before it got its name"
@@ -111,7 +111,7 @@ def test_everything_is_synced_before_it_has_a_name(world: World, tmp_path: Path)
     # Packages, what both solves found, and the manifest; of results only the link is kept, for an index may change.
     assert seen["blobs"] == len(world.blobs()) == len(world.packages("mixed")) + 3
     assert seen["results"] == len(list((world.home / "store" / "results").rglob("*.json"))) == 1
-    assert (seen["environments"], seen["prefix"], seen["lock"]) == (1, 1, 1)
+    assert (seen["environments"], seen["prefix"], seen["lock"], seen["root"]) == (1, 1, 1, 1)
     opened = [
         call.paths[0]
         for call in calls
