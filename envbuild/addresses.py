@@ -24,8 +24,10 @@ class Addresses:
         channel_alias: Base address of named channels, with a slash at its end; None for the engine's own default.
         mirrors: Canonical address prefix to the addresses asked instead, in order.
         index: The machine's default index (uv's or pip's setting); None for the engine's own default.
-        extra_indices: The machine's additional indices, asked after the default one.
+        extra_indices: The machine's additional indices, asked before the default one.
         find_links: The machine's own find-links.
+        one_pool: Whether the machine's indices are one pool from which the best version is taken, as pip has it, and
+            not asked in order until one has the name, as uv has it.
     """
 
     root: str
@@ -34,6 +36,7 @@ class Addresses:
     index: str | None = None
     extra_indices: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
+    one_pool: bool = False
 
     def absolute(self, location: str) -> str:
         """An address as written, folders made absolute ``file://`` URLs."""

@@ -51,13 +51,15 @@ def machine_addresses(config: Config, root: Path, environ: Mapping[str, str]) ->
         InvalidInput: ``bad-settings`` when a file of uv or pip cannot be read.
     """
     uv, pip = _uv(environ), _pip(environ)
+    chosen = uv if uv != _Indices() else pip
     return Addresses(
         root=root.as_posix(),
         channel_alias=config.channel_alias and config.channel_alias.rstrip("/") + "/",
         mirrors=config.mirrors,
-        index=config.index_url or uv.default or pip.default,
-        extra_indices=uv.extra or pip.extra,
-        find_links=uv.find_links or pip.find_links,
+        index=config.index_url or chosen.default,
+        extra_indices=chosen.extra,
+        find_links=chosen.find_links,
+        one_pool=chosen is pip and bool(pip.extra),
     )
 
 

@@ -25,11 +25,14 @@ class Places:
         indices: (recipe's word, address) in order of priority; an address of None is uv's own default.
         links: (recipe's word, address) of find-links; the machine's own have the word ``default``.
         no_index: True when only find-links are asked.
+        strategy: uv's name for how several indices are asked: in order until one has the name, or, where the machine's
+            settings are pip's and the recipe names no index, as the one pool that pip makes of them.
     """
 
     indices: tuple[tuple[str, str | None], ...]
     links: tuple[tuple[str, str], ...]
     no_index: bool
+    strategy: str = "first-index"
 
     @property
     def several(self) -> bool:
@@ -115,4 +118,10 @@ def places_of(request: PlatformRequest, addresses: Addresses) -> Places:
         indices += [(DEFAULT_INDEX, addresses.absolute(item)) for item in addresses.extra_indices]
         indices.append((DEFAULT_INDEX, default))
         links += [(DEFAULT_INDEX, addresses.absolute(item)) for item in addresses.find_links if not request.no_index]
-    return Places(indices=tuple(indices), links=tuple(links), no_index=request.no_index)
+    pool = addresses.one_pool and bool(addresses.extra_indices) and request.index is None and not request.extra_indices
+    return Places(
+        indices=tuple(indices),
+        links=tuple(links),
+        no_index=request.no_index,
+        strategy="unsafe-best-match" if pool else "first-index",
+    )

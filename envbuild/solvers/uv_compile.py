@@ -98,7 +98,7 @@ def resolve(question: PypiQuestion, places: Places, stubs: Stubs, folder: Path, 
     output = folder / "pylock.toml"
     if question.keep:
         output.write_text(_preferences(question), encoding="utf-8")
-    argv = [*_command(question, folder), source, "--format", "pylock.toml", "--output-file", str(output)]
+    argv = [*_command(question, places, folder), source, "--format", "pylock.toml", "--output-file", str(output)]
     done = context.run([*argv, "--quiet"], env=_environment(question, places, context), cwd=folder)
     if done.returncode != 0:
         raise _refusal(done.tail, question, stubs, places)
@@ -107,7 +107,7 @@ def resolve(question: PypiQuestion, places: Places, stubs: Stubs, folder: Path, 
         return Resolved(packages=packages)
     listed = folder / "listed.txt"
     listed.write_text("".join(f"{item['name']}=={item['version']}\n" for item in packages if "version" in item))
-    argv = [*_command(question, folder), source, "--format", "requirements.txt", "--output-file", str(listed)]
+    argv = [*_command(question, places, folder), source, "--format", "requirements.txt", "--output-file", str(listed)]
     done = context.run([*argv, "--emit-index-annotation"], env=_environment(question, places, context), cwd=folder)
     if done.returncode != 0:
         raise _refusal(done.tail, question, stubs, places)
@@ -115,11 +115,11 @@ def resolve(question: PypiQuestion, places: Places, stubs: Stubs, folder: Path, 
     return Resolved(packages=packages, said=done.tail, origins=origins)
 
 
-def _command(question: PypiQuestion, folder: Path) -> list[str]:
+def _command(question: PypiQuestion, places: Places, folder: Path) -> list[str]:
     request = question.request
     argv = [uv_program(), "pip", "compile", "--no-config", "--no-progress", "--color", "never"]
     argv += ["--no-python-downloads", "--python", sys.executable, "--no-header", "--no-annotate", "--no-strip-extras"]
-    argv += ["--no-build", "--index-strategy", "first-index"]
+    argv += ["--no-build", "--index-strategy", places.strategy]
     argv += ["--keyring-provider", "subprocess" if shutil.which("keyring") else "disabled"]
     argv += ["--python-platform", uv_platform(question.target), "--python-version", question.target.full]
     argv += ["--constraints", str(folder / "constraints.txt"), "--overrides", str(folder / "overrides.txt")]

@@ -307,3 +307,24 @@ def test_locks_are_compared_without_their_order(case: Case, growing: tuple[Path,
     names = [item.name for item in lock.platforms[0].wheels]
     assert names == sorted(names)
     assert replace(lock) == lock
+
+
+def test_pip_s_own_indices_are_one_pool_and_uv_s_are_asked_in_order(
+    case: Case, tmp_path: Path, serving: Callable[..., Server]
+) -> None:
+    main, extra = tmp_path / "main", tmp_path / "extra"
+    main.mkdir()
+    extra.mkdir()
+    make_wheel(main, "apple", "1.0")
+    make_wheel(main, "apple", "2.0")
+    make_wheel(extra, "apple", "2.0", tag="cp27-cp27m-win32")  # a partial mirror: nothing in it fits
+    make_wheel(extra, "pear", "1.0")
+    addresses = [f"{serving(WheelIndex(folder=folder)).url}/simple" for folder in (main, extra)]
+    recipe = f"interpreter: host\npython: {SERIES}\npypi:\n  packages:\n    apple:\n    pear:\n"
+    settings = tmp_path / "pip.conf"
+    settings.write_text(f"[global]\nindex-url = {addresses[0]}\nextra-index-url = {addresses[1]}\n", encoding="utf-8")
+    case.variable("PIP_CONFIG_FILE", str(settings)).recipe(recipe).run("realize", "x.yaml")
+    assert versions(case) == {"apple": "2.0", "pear": "1.0"}
+    assert {item.index for item in read(case).platforms[0].wheels} == {"default"}
+    case.variable("UV_DEFAULT_INDEX", addresses[0]).variable("UV_INDEX", addresses[1])
+    case.run("lock", "x.yaml", "--upgrade", code=11).mentions("apple")
