@@ -79,12 +79,12 @@ def find_home(environ: Mapping[str, str]) -> Path:
         UsageError: ``no-home`` when none of ``ENVBUILD_HOME``, ``XDG_DATA_HOME`` and ``HOME`` is set.
     """
     if environ.get("ENVBUILD_HOME"):
-        return Path(os.path.abspath(environ["ENVBUILD_HOME"]))
+        return Path(os.path.realpath(environ["ENVBUILD_HOME"]))  # prefixes hold their own path: there must be one
     data = environ.get("XDG_DATA_HOME", "")
     if data.startswith("/"):  # the XDG specification ignores relative ones
-        return Path(data, "envbuild")
+        return Path(os.path.realpath(data), "envbuild")
     if environ.get("HOME"):
-        return Path(os.path.abspath(environ["HOME"]), ".local", "share", "envbuild")
+        return Path(os.path.realpath(environ["HOME"]), ".local", "share", "envbuild")
     raise UsageError(
         "there is no place to keep environments: HOME is not set",
         reference="no-home",

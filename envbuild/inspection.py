@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envbuild.dependencies import Branch, Node, branches, chains, dependency_table
-from envbuild.errors import UnsatisfiableError, UsageError
+from envbuild.errors import InvalidInput, UnsatisfiableError, UsageError, Where
 from envbuild.inventory import prefixes_of
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.locking import frozen_lock
 from envbuild.package import PLATFORMS, Platform
+from envbuild.project import shown_path
 from envbuild.realized import environment_for
 from envbuild.request import Request
 from envbuild.virtual import current_platform
@@ -86,6 +87,13 @@ def why(recipe: Path, package: str, platform: str | None) -> tuple[tuple[Node, .
 
 
 def _environment(recipe: Path, platform: str | None) -> tuple[Lock, LockedEnvironment]:
+    if not recipe.is_file():
+        raise InvalidInput(
+            f"there is no recipe {shown_path(recipe)}",
+            reference="missing-file",
+            where=Where(file=shown_path(recipe)),
+            hint="check the path, or `envbuild init`",
+        )
     lock = frozen_lock(recipe)
     if platform is not None and platform not in PLATFORMS:
         raise UsageError(f"{platform!r} is no platform: {', '.join(PLATFORMS)}", reference="unknown-platform")

@@ -23,6 +23,7 @@ from envbuild.merge import Merger, fold_target, over
 from envbuild.package import Platform
 from envbuild.places import check_path
 from envbuild.recipe import Recipe
+from envbuild.recipe_files import SUFFIXES, first_recipe, instead_of
 from envbuild.recipe_reader import read_recipe
 from envbuild.request import BaseRequest, PlatformRequest, Request
 from envbuild.schema import closest, findings, without
@@ -101,6 +102,9 @@ def _read(project: Project, file: Path, label: str) -> Recipe:
     check_path(label if label.startswith("..") else "./" + label, project.root / PROJECT_FILE, project.root, outside)
     try:
         state = file.stat()
+        if stat.S_ISDIR(state.st_mode):
+            hint = f"name a recipe in it, such as {shown_path(first_recipe(file))}"
+            raise InvalidInput(f"{shown} is a folder", reference="bad-path", where=here, hint=hint)
         if not stat.S_ISREG(state.st_mode):
             raise InvalidInput(f"{shown} is not a file", reference="bad-path", where=here)
         with file.open("rb") as stream:
@@ -110,7 +114,7 @@ def _read(project: Project, file: Path, label: str) -> Recipe:
             f"there is no recipe {shown}",
             reference="missing-file",
             where=here,
-            hint="check the path, or `envbuild init`",
+            hint=_instead(file, project),
         ) from None
     except OSError as error:
         raise InvalidInput(f"{shown} cannot be read: {error.strerror}", reference="bad-path", where=here) from error
@@ -120,6 +124,16 @@ def _read(project: Project, file: Path, label: str) -> Recipe:
     if rest is None:
         raise InvalidInput.of(issues)
     return read_recipe(rest, issues, path=label, file=file, project=project.root, outside=outside)
+
+
+def _instead(file: Path, project: Project) -> str:
+    """What to type instead of the name of a file that is not there."""
+    meant = instead_of(file, project.root, project.config.recipes)
+    if meant is not None:
+        return f"did you mean {shown_path(meant)}?"
+    if file.suffix not in SUFFIXES:
+        return "name a recipe's file; names and ids of environments come with a later version of envbuild"
+    return "check the path, or `envbuild init`"
 
 
 def shown_path(file: Path) -> str:

@@ -40,6 +40,7 @@ class Wanted:
     Attributes:
         recipe: The recipe's file. ``name``: what people call it.
         files: Every file that decided it, also those looked for and not there.
+        link: Where its out-link goes when nobody says.
     """
 
     recipe: Path
@@ -47,7 +48,7 @@ class Wanted:
     lock: Lock
     environment: LockedEnvironment
     files: tuple[Path, ...]
-    link_folder: Path
+    link: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,12 +43,12 @@ def remember(
     reach("post-prefix-rename-pre-root")
     out_link = None
     if options.prefix is not None:
-        register(home.roots, _root(realized, str(realized.prefix)))
+        register(home.roots, _root(realized, str(realized.prefix)), workspace.durability)
     elif options.link:
-        out_link = Path(os.path.abspath(options.out_link or wanted.link_folder / ".envs" / wanted.name))
+        out_link = Path(os.path.abspath(options.out_link or wanted.link))
         try:
             with workspace.lock(f"link-{digest_bytes(os.fsencode(out_link))[:32]}"):
-                register(home.roots, _root(realized, str(out_link)))
+                register(home.roots, _root(realized, str(out_link)), workspace.durability)
                 point(out_link, realized.prefix)
         except (OSError, EnvbuildError) as error:
             if options.out_link is not None and isinstance(error, EnvbuildError):

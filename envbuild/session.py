@@ -35,6 +35,7 @@ from envbuild.locking import (
 from envbuild.project import Project, cut_off, find_project, make_request, project_files, shown_path
 from envbuild.realized import Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.realizing import Realizer
+from envbuild.recipe_files import link_name, recipes_below
 from envbuild.reporter import Reporter
 from envbuild.virtual import check_system, current_platform
 
@@ -115,12 +116,12 @@ class Session:
         """
         project = self.project()
         folder = project.root / project.config.recipes
-        found = [path for path in sorted(folder.rglob("*.y*ml")) if not path.name.endswith(".lock.yaml")]
+        found = recipes_below(folder)
         if not found:
             raise UsageError(
                 f"there are no recipes in {folder}", reference="no-recipes", hint="name one, or `envbuild init`"
             )
-        return tuple(found)
+        return found
 
     # Locks
 
@@ -134,11 +135,7 @@ class Session:
         return tuple(self._lock(_absolute(recipe), chosen) for recipe in recipes)
 
     def check(self, *recipes: Path | str) -> tuple[Locked, ...]:
-        """The locks, when all of them fit; without a network.
-
-        Raises:
-            StaleError: With an issue for each lock that does not fit.
-        """
+        """The locks, when all of them fit (else StaleError); without a network."""
         return tuple(self._checked(_absolute(recipe)) for recipe in recipes)
 
     def _lock(self, recipe: Path, options: LockOptions, *, write: bool = True) -> Locked:
@@ -217,7 +214,7 @@ class Session:
             lock=lock,
             environment=environment_for(lock, current_platform(), recipe.stem),
             files=(*files, *project.config.files, *project_files(recipe.parent)),
-            link_folder=project.root,
+            link=project.root / ".envs" / link_name(recipe, project.root, project.config.recipes),
         )
 
     def _realizer(self, project: Project) -> Realizer:

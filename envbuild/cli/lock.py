@@ -46,6 +46,8 @@ def lock_command(
     from envbuild.session import Session
 
     free = _names(upgrade_packages)
+    if check and (upgrade or upgrade_packages or platforms):
+        raise click.UsageError("--check only looks: it goes with no --upgrade, --upgrade-package or --platform")
     screen = Screen(quiet=quiet, as_json=as_json)
     session = Session(reporter=screen.reporter, offline=offline)
     chosen = recipes or session.recipes()

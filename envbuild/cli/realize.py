@@ -47,6 +47,10 @@ def realize_command(
 
     A recipe that has no lock, or one that does not fit, is locked first.
     """
+    if prefix and out_link:
+        raise click.UsageError("--prefix puts the environment into a folder, --out-link makes a link: choose one")
+    if no_out_link and out_link:
+        raise click.UsageError("--out-link or --no-out-link, not both")
     if not recipes:
         raise click.UsageError("Which recipe? For example: envbuild realize recipes/train.yaml")
     plain = not (prefix or writable or dry_run or as_json)

@@ -31,6 +31,8 @@ def run_command(
 
     envbuild run recipes/train.yaml -- python train.py
     """
+    if str(recipe).startswith("-"):
+        raise click.UsageError(f"No such option {str(recipe)!r}; see `envbuild run --help`.")
     words = command[1:] if command[0] == "--" else command
     if command[0].startswith("-") and command[0] != "--":
         raise click.UsageError(f"Options stand before the recipe: envbuild run {command[0]} {recipe} -- COMMAND")
