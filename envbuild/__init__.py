@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from envbuild.version import __version__
+
 if TYPE_CHECKING:
     from envbuild.session import Session
 
-__version__ = "0.1.0"
 __all__ = ["Session", "__version__"]
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from envbuild import __version__
+from envbuild.version import __version__
 
 STAMP_VERSION = 1
 

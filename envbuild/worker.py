@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from envbuild import __version__
 from envbuild.derivations import Context, Derivation, Output, Outputs, preparer, realiser
 from envbuild.digest import Digest, short
 from envbuild.errors import EnvbuildError, NoSpaceError
 from envbuild.plan import Job
 from envbuild.store import Result, Results
+from envbuild.version import __version__
 
 _ENGINES: Mapping[str, tuple[str, ...]] = {"solve": ("py-rattler", "uv")}
 """Distributions whose versions a result tells, by kind. Not for ``link``: looking them up costs as much as linking."""

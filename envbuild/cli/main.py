@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 import click
 
-from envbuild import __version__
 from envbuild.errors import EnvbuildError, Terminated
+from envbuild.version import __version__
 
 COMMANDS = {
     "init": "start",
