@@ -6,19 +6,37 @@ from pathlib import Path
 
 import click
 
-from envbuild.cli.options import as_json, offline, option, quiet, recipe_argument
+from envbuild.cli.options import Command, as_json, offline, option, quiet, recipe_argument
 
 
-@click.command("add", short_help="Add requirements to a recipe, and lock it.")
+def editing(command: Command) -> Command:
+    """The options of both commands."""
+    for decorate in (
+        quiet,
+        as_json,
+        offline,
+        option("--no-lock", is_flag=True, help="Edit the recipe and stop."),
+        option("--target", metavar="PLATFORM", help="For this platform only."),
+        option(
+            "--conda", is_flag=True, help="Among the conda packages (default where the recipe takes Python from conda)."
+        ),
+        option("--pypi", is_flag=True, help="Among the PyPI packages."),
+    ):
+        command = decorate(command)
+    return command
+
+
+def section_of(*, pypi: bool, conda: bool) -> str | None:
+    """The section that two flags mean; None for neither."""
+    if pypi and conda:
+        raise click.UsageError("--pypi or --conda, not both")
+    return "pypi" if pypi else "conda" if conda else None
+
+
+@click.command("add")
 @recipe_argument
 @click.argument("requirements", nargs=-1, required=True)
-@option("--pypi", is_flag=True, help="From the package index (default where the recipe has no conda packages).")
-@option("--conda", is_flag=True, help="From a conda channel.")
-@option("--target", metavar="PLATFORM", help="For this platform only.")
-@option("--no-lock", is_flag=True, help="Edit the recipe and stop.")
-@offline
-@as_json
-@quiet
+@editing
 def add_command(
     recipe: Path,
     requirements: tuple[str, ...],
@@ -37,29 +55,17 @@ def add_command(
     from envbuild.cli.screen import Screen
     from envbuild.session import Session
 
-    if pypi and conda:
-        raise click.UsageError("--pypi or --conda, not both")
+    section = section_of(pypi=pypi, conda=conda)
     screen = Screen(quiet=quiet, as_json=as_json)
     session = Session(reporter=screen.reporter, offline=offline)
-    section = "pypi" if pypi else "conda" if conda else None
-    screen.edited(
-        recipe,
-        session.add(recipe, requirements, section=section, target=target, lock=not no_lock),
-        "Added",
-        requirements,
-    )
+    locked = session.add(recipe, requirements, section=section, target=target, lock=not no_lock)
+    screen.edited(recipe, locked, "Added", requirements)
 
 
-@click.command("remove-package", short_help="Remove requirements, and lock again.")
+@click.command("remove-package")
 @recipe_argument
 @click.argument("names", nargs=-1, required=True)
-@option("--pypi", is_flag=True, help="Only from the PyPI packages.")
-@option("--conda", is_flag=True, help="Only from the conda packages.")
-@option("--target", metavar="PLATFORM", help="For this platform only.")
-@option("--no-lock", is_flag=True, help="Edit the recipe and stop.")
-@offline
-@as_json
-@quiet
+@editing
 def remove_package_command(
     recipe: Path,
     names: tuple[str, ...],
@@ -75,14 +81,8 @@ def remove_package_command(
     from envbuild.cli.screen import Screen
     from envbuild.session import Session
 
-    if pypi and conda:
-        raise click.UsageError("--pypi or --conda, not both")
+    section = section_of(pypi=pypi, conda=conda)
     screen = Screen(quiet=quiet, as_json=as_json)
     session = Session(reporter=screen.reporter, offline=offline)
-    section = "pypi" if pypi else "conda" if conda else None
-    screen.edited(
-        recipe,
-        session.remove_package(recipe, names, section=section, target=target, lock=not no_lock),
-        "Removed",
-        names,
-    )
+    locked = session.remove_package(recipe, names, section=section, target=target, lock=not no_lock)
+    screen.edited(recipe, locked, "Removed", names)
