@@ -3,7 +3,7 @@
 Starting Python and importing rattler takes 0.1 s, which is most of a warm link; so one child serves all jobs, and it
 is started before its first job is ready. After a job that failed the child is ended before the caller hears of it, for
 rattler's threads would go on writing into a folder that is about to be removed; jobs of others that were in it are
-sent again, once.
+sent again. A child that dies by itself gets each of its jobs one more try.
 
 Rules of the file: the only place that holds state beyond a call, all of it in ``_Child`` and behind one lock.
 """
@@ -42,6 +42,7 @@ class _Child:
         self.pending: dict[int, Future[dict[str, Any]]] = {}
         self.lock = threading.Lock()
         self.open = True
+        self.stopped = False  # by us; a child may also die by itself
         self.owner = os.getpid()  # a child of ours that was forked must have its own
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", program, site],
@@ -55,12 +56,13 @@ class _Child:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            answer = json.loads(line)
-            with self.lock:
-                future = self.pending.pop(answer["job"], None)
-            if future is not None:
-                future.set_result(answer)
+        with self.process.stdout as stream:
+            for line in stream:
+                answer = json.loads(line)
+                with self.lock:
+                    future = self.pending.pop(answer["job"], None)
+                if future is not None:
+                    future.set_result(answer)
         with self.lock:
             self.open = False
             left, self.pending = list(self.pending.values()), {}

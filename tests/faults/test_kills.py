@@ -148,7 +148,7 @@ def test_asked_to_end_while_a_download_stands_still(world: World, number: signal
     world.recovered("mixed", expected, stored=frozenset(world.blobs()))
 
 
-@pytest.mark.parametrize("engine", ["rattler_child.py", "/uv"])
+@pytest.mark.parametrize("engine", ["solvers/rattler_child.py", "linkers/rattler_child.py", "/uv"])
 def test_a_child_of_ours_is_killed(world: World, engine: str) -> None:
     """An engine that is killed under us costs a second try or a clear error, never a wrong prefix."""
     expected = world.clean("mixed")

@@ -208,10 +208,14 @@ def test_users_and_the_collector_wait_for_each_other(stand: Stand) -> None:
 def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(stand: Stand) -> None:
     (stand.home.scratch / "dead").mkdir()
     (stand.store.incoming / "dead").write_text("half a package")
+    half = [folder / "0123.77.tmp" for folder in (stand.home.roots, stand.home.stamps)]
+    for path in half:
+        path.write_text("half a record")
     with Incoming(stand.store.incoming) as living:
         stand.collect()
         assert list(stand.store.incoming.iterdir()) == [living.path]
     assert list(stand.home.scratch.iterdir()) == []
+    assert not any(path.exists() for path in half)
 
 
 def test_strangers_and_targets_of_links_stay(stand: Stand, tmp_path: Path) -> None:
@@ -272,6 +276,7 @@ def test_collecting_while_others_fetch_loses_nothing(home: Path, serving: Callab
                 file = workspace.for_job(fetch, {fetch.key: outputs}).blob(fetch.key)
                 time.sleep(0.01)
                 assert file.read_bytes() == content
+            time.sleep(0.06)  # longer than a waiting collector pauses, so that it gets its turn
     finally:
         ended.set()
         thread.join()

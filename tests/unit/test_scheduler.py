@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from envbuild.derivations import KINDS
 from envbuild.digest import digest_bytes
-from envbuild.errors import EnvbuildError, Terminated, UnreachableError
+from envbuild.errors import EnvbuildError, NoSpaceError, Terminated, UnreachableError
 from envbuild.executors import open_executor
 from envbuild.graph import Graph
 from envbuild.plan import Plan
@@ -109,6 +109,15 @@ def test_a_failure_is_told_and_stops_what_depends_on_it(executor):
     assert link.key not in outcome.outputs
     assert recorder.named("failed")[0].data["reference"] == "asleep"
     assert [(event.data["label"], event.data["failed"]) for event in recorder.named("blocked")] == [("prefix", bad.key)]
+
+
+def test_a_full_disk_is_one_failure_however_many_jobs_met_it(executor):
+    full = [Toy(name=f"full{index}", kind="fetch", does="full") for index in range(3)]
+    outcome, _, _ = go(executor, Plan(Graph(full), {}, keep_going=True))
+    assert len(outcome.failures) == 3
+    error = outcome.error()
+    assert isinstance(error, NoSpaceError)
+    assert len(error.all_issues()) == 1
 
 
 def test_keep_going_collects_all_failures(executor):
