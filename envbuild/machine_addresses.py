@@ -2,9 +2,11 @@
 
 ::
 
-    default index    index-url  >  UV_DEFAULT_INDEX  >  UV_INDEX_URL  >  uv.toml  >  PIP_INDEX_URL  >  pip.conf
-    further indices  UV_INDEX, UV_EXTRA_INDEX_URL, uv.toml; where uv says none: PIP_EXTRA_INDEX_URL, pip.conf
-    find-links       UV_FIND_LINKS, uv.toml; where uv says none: PIP_FIND_LINKS, pip.conf
+    default index    index-url  >  UV_DEFAULT_INDEX  >  UV_INDEX_URL  >  uv.toml
+    further indices  UV_INDEX, UV_EXTRA_INDEX_URL, uv.toml
+    find-links       UV_FIND_LINKS, uv.toml
+
+    where uv says none of the three, pip: PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS, pip.conf
 
 Theory: whoever has set up uv or pip has said which servers to ask; saying it again to envbuild would be one place too
 many. Nothing of this is in a lock or in the key of a build: addresses may hold user names and passwords.
