@@ -162,5 +162,7 @@ def _from_os(job: Job, error: OSError) -> EnvbuildError:
 
 def _described(job: Job) -> str:
     derivation = job.derivation
+    if derivation.kind == "solve":
+        return derivation.label
     doing = derivation.kind if job.input is None else f"{derivation.kind}'s preparation of {short(job.input)} for"
     return f"{doing} {derivation.label}"

@@ -25,8 +25,9 @@ def show_error(error: EnvbuildError) -> None:
         for issue in error.issues[:MOST_SHOWN]:
             sys.stderr.write(f"  - {f'{_place(issue.where)}: ' if issue.where else ''}{printable(issue.message)}\n")
     else:
-        for issue in error.all_issues()[:MOST_SHOWN]:
-            _block(issue)
+        for number, issue in enumerate(error.all_issues()[:MOST_SHOWN]):
+            if number == 0 or str(issue.where) not in error.message:  # an explanation names its places itself
+                _block(issue)
     if len(error.issues) > MOST_SHOWN:
         sys.stderr.write(f"  and {len(error.issues) - MOST_SHOWN} more\n")
     cause = error.__cause__

@@ -273,7 +273,11 @@ def _python(solve: Solve, before: Fragment, context: Context) -> tuple[str, Inte
 
         archive = managed_archive(constraint, solve.request.platform, context)
         return archive.version, archive
-    several = series_of(constraint)
+    try:
+        several = series_of(constraint)
+    except InvalidInput as error:
+        where, hint = solve.request.python_where, "write for example `python: 3.12`, or leave it out"
+        raise InvalidInput(error.message, reference=error.reference, where=where, hint=hint) from None
     chosen = several[0] if len(several) == 1 else _host_series(several, context)
     lowest = lowest_patch(constraint, chosen)
     assert lowest is not None

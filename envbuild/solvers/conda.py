@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -194,7 +195,8 @@ def _refusal(answer: dict[str, Any], question: CondaQuestion, words: dict[str, s
     kind = answer["error"]
     if kind == "SolverError":
         told = answer["text"].removeprefix("Cannot solve the request because of: ")
-        none = None if words else "name a channel under `conda: {channels: […]}`: the recipe has none"
+        told = re.sub(r"(No candidates were found for [^\s.]+) \*\.", r"\1.", told)
+        none = _hint(told) if words else "name a channel under `conda: {channels: […]}`: the recipe has none"
         return unsatisfiable(told, platform=question.request.platform, asked=_asked(question), words=words, hint=none)
     if kind == "GatewayError" or "fetch" in kind.lower():
         first = text.splitlines()[0] if text else kind
@@ -208,6 +210,14 @@ def _refusal(answer: dict[str, Any], question: CondaQuestion, words: dict[str, s
     if kind.startswith("Invalid") or kind == "ConversionError":
         return InvalidInput(f"the conda solver cannot read the request: {text}", reference="bad-version")
     return UnreachableError(f"the conda solver failed: {text}", reference="solver-failed")
+
+
+def _hint(told: str) -> str | None:
+    """What to do when a channel has nothing that fits."""
+    absent = re.match(r"No candidates were found for ([^\s.]+)", told)
+    if absent is None:
+        return None
+    return f"check the spelling of {absent[1]}, its version, and the channels; what is only on PyPI goes under `pypi:`"
 
 
 def _asked(question: CondaQuestion) -> list[tuple[str, str, Where | None]]:

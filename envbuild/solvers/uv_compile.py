@@ -25,11 +25,12 @@ from envbuild.errors import InvalidInput, UnreachableError, Where
 from envbuild.package import CondaPackage, Wheel
 from envbuild.recipe import PypiRequirement, UrlSource
 from envbuild.request import PlatformRequest
-from envbuild.solvers.explain import PROJECT, clean, unsatisfiable
+from envbuild.solvers.explain import PROJECT, clean, mentions, unsatisfiable
 from envbuild.solvers.mixed import Stubs
 from envbuild.solvers.pylock import read_pylock
 from envbuild.solvers.sources import Places
 from envbuild.solvers.target import Target, uv_environment, uv_platform
+from envbuild.solvers.uv_words import retold
 from envbuild.uv_program import uv_program
 
 if TYPE_CHECKING:
@@ -203,7 +204,8 @@ def _refusal(said: str, question: PypiQuestion, stubs: Stubs, places: Places) ->
     text = clean(said, words)
     if "No solution found" not in said and any(item in said for item in _FAILED_TO_REACH):
         first = "; ".join(line.strip() for line in text.splitlines() if line.strip())
-        return UnreachableError(f"a package index does not answer: {first}", retryable=True)
+        hint = "try again later; `index-url` or `mirrors` in your configuration name another place"
+        return UnreachableError(f"a package index does not answer: {first}", hint=hint, retryable=True)
     refused = _REFUSED.findall(" ".join(text.split()))
     if "was not found in the package registry" in said and refused:
         # To uv an index that refuses has nothing; that nothing satisfies the request would be the wrong answer.
@@ -214,18 +216,30 @@ def _refusal(said: str, question: PypiQuestion, stubs: Stubs, places: Places) ->
         )
     if "No solution found" in said:
         asked = _asked(question, stubs)
+        told, own_hint = retold(text)
         if "building from source is disabled" in said:
             hint = "ask for a version that has a wheel: building from source comes in a later version of envbuild"
             return unsatisfiable(
-                said, platform=question.target.platform, asked=asked, words=words, reference="needs-build", hint=hint
+                told, platform=question.target.platform, asked=asked, words=words, reference="needs-build", hint=hint
             )
-        return unsatisfiable(said, platform=question.target.platform, asked=asked, words=words)
+        return unsatisfiable(
+            told, platform=question.target.platform, asked=asked, words=words, hint=own_hint or _conda_hint(told, stubs)
+        )
     conflict = re.search(r"conflicting URLs|Requirements contain conflicting", said)
     if conflict:
         return unsatisfiable(said, platform=question.target.platform, asked=_asked(question, stubs), words=words)
     if re.search(r"40[13]|Unauthorized|Forbidden|5\d\d ", said):
         return UnreachableError(f"a package index refuses: {text}")
     return InvalidInput(f"uv cannot resolve the request: {text}", reference="bad-requirement")
+
+
+def _conda_hint(told: str, stubs: Stubs) -> str | None:
+    """What to do when wheels want another version of what conda brings."""
+    named = [item for name, item in sorted(stubs.packages.items()) if mentions(told, name)]
+    if not named:
+        return None
+    brings = ", ".join(f"{item.name} {item.version}" for item in named)
+    return f"conda brings {brings}: ask for another version under `conda: packages:`, or for less under `pypi:`"
 
 
 def _asked(question: PypiQuestion, stubs: Stubs) -> list[tuple[str, str, Where | None]]:

@@ -135,7 +135,8 @@ def test_requirements_with_markers_of_another_platform_add_nothing(run: Run) -> 
 def test_a_wheel_above_the_floor_is_refused_with_what_there_is(run: Run) -> None:
     assert versions(run(ask(need("toy-new-glibc"), system={"__glibc": "2.39"}))) == {"toy-new-glibc": "1.0"}
     error = refused(run, ask(need("toy-new-glibc")))
-    assert "manylinux_2_39_x86_64" in error.message
+    assert "manylinux_2_39_x86_64" in (error.hint or "")
+    assert "`system: {__glibc: " in (error.hint or "")
     assert "recipes/x.yaml:7: toy-new-glibc" in error.message
     assert error.exit_code == 11
 
@@ -187,7 +188,7 @@ def test_contradictions_show_uvs_words_and_the_recipes_lines(run: Run) -> None:
     assert error.reference == "unsatisfiable"
     assert "recipes/x.yaml:3: toy-core >=1" in error.message
     assert "recipes/x.yaml:5: toy-core <1 (constraint)" in error.message
-    assert "we can conclude" in error.message
+    assert "Because you require" in error.message
 
 
 def test_overrides_and_constraints(run: Run) -> None:
@@ -324,7 +325,7 @@ def test_a_cut_off_and_what_it_cannot_judge(run: Run, toy_wheels: Path, serving:
     dated = f"{serving(WheelIndex(folder=toy_wheels, dates=dates)).url}/simple"
     assert versions(run(ask(need("toy")), cut_off="2025-01-01T00:00:00Z", index=dated))["toy"] == "1.1"
     undated = f"{serving(WheelIndex(folder=toy_wheels, dates=None)).url}/simple"
-    assert "exclude-newer" in refused(run, ask(need("toy")), cut_off="2025-01-01T00:00:00Z", index=undated).message
+    assert "upload dates" in (refused(run, ask(need("toy")), cut_off="2025-01-01T00:00:00Z", index=undated).hint or "")
     both = ask(need("toy"), extra_indices=(Index(name="dated", url=dated),), find_links=(toy_wheels.as_uri(),))
     notes = run(both, cut_off="2025-01-01T00:00:00Z", index=undated).notes
     assert any("find-links have no dates" in note for note in notes)
