@@ -152,6 +152,7 @@ def test_asked_to_end_while_a_download_stands_still(world: World, number: signal
 def test_a_child_of_ours_is_killed(world: World, engine: str) -> None:
     """An engine that is killed under us costs a second try or a clear error, never a wrong prefix."""
     expected = world.clean("mixed")
+    world.fresh(locks=engine.startswith("solvers"))
     with nobody_stays():
         began = time.monotonic()
         process = world.start("realize", "mixed.yaml")
@@ -164,9 +165,9 @@ def test_a_child_of_ours_is_killed(world: World, engine: str) -> None:
                     killed += 1
         outcome = world.ended(process, ("realize", "mixed.yaml"), began, None)
     assert killed, "the engine was never seen"
-    assert outcome.code in {0, 9}, outcome
+    assert outcome.code in {0, 5 if engine.startswith("solvers") else 9}, outcome
     if outcome.code:
-        assert "error[link-failed]" in outcome.err
+        assert "error[link-failed]" in outcome.err or "error[solver-failed]" in outcome.err, outcome
         assert not world.prefixes()
     world.recovered("mixed", expected, stored=frozenset(world.blobs()))
     count("killed engines survived", 1, 1)
