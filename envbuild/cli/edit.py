@@ -33,7 +33,7 @@ def section_of(*, pypi: bool, conda: bool) -> str | None:
     return "pypi" if pypi else "conda" if conda else None
 
 
-@click.command("add")
+@click.command("add", short_help="Add requirements to a recipe, and lock it.")
 @recipe_argument
 @click.argument("requirements", nargs=-1, required=True)
 @editing
@@ -62,7 +62,7 @@ def add_command(
     screen.edited(recipe, locked, "Added", requirements)
 
 
-@click.command("remove-package")
+@click.command("remove-package", short_help="Remove requirements, and lock again.")
 @recipe_argument
 @click.argument("names", nargs=-1, required=True)
 @editing
