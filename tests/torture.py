@@ -61,7 +61,9 @@ def main(arguments: list[str]) -> int:
         environ = {**os.environ, "ENVBUILD_TEST_TORTURE": str(scale), VARIABLE: str(figures)}
         log = Path(folder) / "summary.txt"
         began = time.monotonic()
-        command = [sys.executable, "-m", "pytest", "tests/faults", "-o", "timeout=7200", *arguments[1:]]
+        command = [sys.executable, "-m", "pytest", "tests/faults", "-o", "timeout=7200"]
+        command += ["-n", "2", "--dist", "loadfile"]  # what one process found out about a fault point serves all kills
+        command += arguments[1:]
         with log.open("w", encoding="utf-8") as stream:
             with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as process:
                 assert process.stdout is not None
