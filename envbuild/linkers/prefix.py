@@ -29,9 +29,9 @@ MARK = """[externally-managed]
 Error=This environment was made by envbuild from a lock and is shared, so it is not changed in place.
  Add the package to the recipe instead, and realize it again:
 
-     envbuild add PACKAGE
+     envbuild add RECIPE PACKAGE
 
- For an environment to experiment in, use: envbuild realize --prefix DIR --writable
+ For an environment to experiment in, use: envbuild realize RECIPE --prefix DIR --writable
 """
 """What pip and uv say when asked to install into a prefix (PEP 668)."""
 

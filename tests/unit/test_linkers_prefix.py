@@ -149,7 +149,7 @@ def test_pip_and_uv_keep_off_and_say_what_to_type(channel: TestChannel, tmp_path
     command = [uv(), "pip", "install", "--offline", "--python", str(python), "six"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert "envbuild add PACKAGE" in done.stderr
+    assert "envbuild add RECIPE PACKAGE" in done.stderr
 
 
 @pytest.mark.skipif(
