@@ -95,7 +95,7 @@ def test_a_damaged_package_is_found_and_healed(world: World, how: str, name: str
     assert not differences(world.tree(name), expected)
     assert set(world.downloads()) == {world.packages(name)[path.name] for path in damaged}
     assert set(world.downloads().values()) == {1}
-    assert outcome.err.count("was damaged") <= len(damaged), outcome.err
+    assert outcome.err.count("was damaged") == len(damaged), outcome.err
     assert "0 findings" in world.run("verify").err
     count("corruptions of packages healed by the next realize", len(damaged), len(damaged))
 
@@ -114,14 +114,11 @@ def test_damage_without_an_origin_is_an_error_that_names_it(world: World) -> Non
     world.clean("small")
     damaged = damaged_packages(world, "small", "middle byte")
     without_prefix_and_caches(world)
-    url = world.server.url
-    moved = dict.fromkeys(damaged, world.channel.folder)
-    assert moved
     world.server.fault("/channel/*.conda", status=404, times=999)
     outcome = world.run("realize", "small.yaml", code=None)
     assert outcome.code in {4, 5}, outcome
     assert any(world.packages("small")[path.name] in outcome.err for path in damaged), outcome.err
-    assert url in outcome.err
+    assert world.server.url in outcome.err
     assert not world.prefixes()
     world.server.forget()
     world.run("realize", "small.yaml")
