@@ -23,7 +23,8 @@ def test_a_holder_that_is_stopped_is_named(world: World) -> None:
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGSTOP)
         outcome = world.run("realize", "small.yaml", environ={"ENVBUILD_LOCK_TIMEOUT": "3"}, code=7)
-        assert 3 <= outcome.seconds < 6, outcome
+        assert 3 <= outcome.seconds < 10, outcome  # the start of Python is in it, on whatever machine
+        assert "waited 3 s" in outcome.err
         worst("seconds until a waiter with a timeout of 3 s gave up", outcome.seconds)
         for text in (f"process {process.pid}", socket.gethostname(), "since 20", str(world.home / "locks")):
             assert text in outcome.err, outcome.err
