@@ -147,7 +147,7 @@ def _pins(request: Request, platform: Platform, bases: Mapping[str, Lock]) -> Lo
             raise UnsatisfiableError(
                 f"the base {base.path} is not locked for {platform}",
                 reference="no-platform",
-                hint=f"envbuild lock {base.path} --platform {platform}",
+                hint=f"add {platform} under `platforms:` in {base.path}, or extend it with `pin: false`",
             )
         for package in environment.conda:
             _pin(conda, package, base.path, platform)

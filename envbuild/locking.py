@@ -159,6 +159,7 @@ def make_lock(
     Raises:
         UnsatisfiableError: When a platform has no solution; nothing is written then.
     """
+    _refuse_twin(recipe)
     old = read_lock(recipe)
     every = tuple(item.platform for item in request.platforms)
     chosen = options.platforms or every
@@ -192,6 +193,18 @@ def make_lock(
         dropped=tuple(sorted(set(others) - set(environments))),
         bases=bases,
     )
+
+
+def _refuse_twin(recipe: Path) -> None:
+    """``x.yaml`` beside ``x.yml`` would have the same lock."""
+    twin = recipe.with_suffix(".yml" if recipe.suffix == ".yaml" else ".yaml")
+    if twin.is_file() and not twin.samefile(recipe):
+        raise InvalidInput(
+            f"{twin.name} beside it would have the same lock, {lock_path(recipe).name}",
+            reference="two-recipes",
+            where=Where(file=shown_path(recipe)),
+            hint="rename one of the two",
+        )
 
 
 def write_lock(recipe: Path, lock: Lock) -> bool:

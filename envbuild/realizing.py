@@ -250,11 +250,10 @@ def _graph(wanted: Sequence[Wanted]) -> Graph:
 def _refuse_fetches(plan: Plan) -> None:
     missing: list[Derivation] = [plan.graph[key] for key in plan.needed if plan.graph[key].kind in {"fetch", "solve"}]
     if missing:
-        names = ", ".join(item.label for item in missing[:5]) + (" …" if len(missing) > 5 else "")
         what = "1 thing is" if len(missing) == 1 else f"{len(missing)} things are"
         raise UnreachableError(
-            f"{what} not in the store, and the network may not be used: {names}",
+            f"{what} not in the store, and the network may not be used",
             reference="offline",
             hint="run once without --offline",
-            issues=tuple(Issue(message=f"{item.label} is not in the store", reference="offline") for item in missing),
+            issues=tuple(Issue(message=f"{item.label} is not here", reference="offline") for item in missing),
         )

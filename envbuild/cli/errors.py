@@ -17,9 +17,14 @@ MOST_SHOWN = 10
 
 
 def show_error(error: EnvbuildError) -> None:
-    """Say an error: every finding with place and hint, then the chain of causes."""
+    """Say an error on stderr, and as JSON on stdout when that was asked for."""
     if _wants_json():
         _write_json(error)
+    say_error(error)
+
+
+def say_error(error: EnvbuildError) -> None:
+    """Say an error: every finding with place and hint, then the chain of causes."""
     if error.issues and error.issues[0].message != error.message:
         _block(Issue(message=error.message, reference=error.reference, where=error.where, hint=error.hint))
         for issue in error.issues[:MOST_SHOWN]:
@@ -51,20 +56,24 @@ def _wants_json() -> bool:
 
 
 def _write_json(error: EnvbuildError) -> None:
-    tree = {
-        "version": 1,
-        "error": {
-            "exit-code": error.exit_code,
-            "reference": error.reference,
-            "message": error.message,
-            "issues": [issue_tree(issue) for issue in error.all_issues()],
-        },
-    }
+    tree = {"version": 1, "error": error_tree(error)}
     sys.stdout.write(json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
 
 
+def error_tree(error: EnvbuildError) -> dict[str, object]:
+    """An error as JSON."""
+    return {
+        "exit-code": error.exit_code,
+        "reference": error.reference,
+        "message": error.message,
+        "issues": [issue_tree(issue) for issue in error.all_issues()],
+    }
+
+
 def _block(issue: Issue) -> None:
-    place = f"{_place(issue.where)}: " if issue.where and not issue.message.startswith(f"{issue.where} ") else ""
+    where = issue.where
+    said = where is None or (where.line is None and where.file in issue.message)
+    place = "" if where is None or said else f"{_place(where)}: "
     sys.stderr.write(f"{_red('error')}[{issue.reference}]: {place}{printable(issue.message)}\n")
     if issue.hint:
         sys.stderr.write(f"  hint: {printable(issue.hint)}\n")

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from envbuild.cli.options import as_json, locking_mode, offline, option, platform, quiet, recipes_argument
-from envbuild.errors import UsageError
+from envbuild.errors import EnvbuildError, UsageError
+
+if TYPE_CHECKING:
+    from envbuild.locking import Locked, LockOptions
+    from envbuild.session import Session
 
 
 @click.command("lock", short_help="Solve recipes and write their locks.")
@@ -40,6 +47,7 @@ def lock_command(
 
     A lock that fits its recipe is left alone. One that does not keeps its versions as far as the recipe allows.
     """
+    from envbuild.cli.errors import say_error
     from envbuild.cli.screen import Screen
     from envbuild.locking import LockOptions
     from envbuild.package import Platform, normalize_pypi_name
@@ -59,12 +67,30 @@ def lock_command(
         upgrade=upgrade,
         upgrade_packages=upgrade_packages,
     )
-    locked = session.lock(*chosen, options=options)
-    screen.locked(locked)
+    locked, failures = _each(session, chosen, options)
+    screen.locked(locked, failures)
+    for failure in failures:
+        say_error(failure)
     known = {name.lower() for item in locked for platform in item.lock.platforms for name in platform.names()}
     for name in free:
         if name.lower() not in known and normalize_pypi_name(name) not in known:
             screen.say(f"note: {name} is in none of these locks")
+    if failures:
+        sys.exit(failures[0].exit_code)
+
+
+def _each(session: Session, recipes: Sequence[Path], options: LockOptions) -> tuple[list[Locked], list[EnvbuildError]]:
+    """Lock one recipe after the other; one that cannot be locked keeps no other from it."""
+    locked: list[Locked] = []
+    failures: dict[tuple[str, str], EnvbuildError] = {}
+    for recipe in recipes:
+        try:
+            locked += session.lock(recipe, options=options)
+        except EnvbuildError as error:
+            if len(recipes) == 1:
+                raise
+            failures.setdefault((str(error), str(error.where)), error)  # a base fails once for all that extend it
+    return locked, list(failures.values())
 
 
 def _names(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -105,9 +105,11 @@ def main() -> NoReturn:
         sys.stderr.write("terminated\n" if terminated else "interrupted\n")
         code = 143 if terminated else 130
     except BrokenPipeError:
-        # Whoever reads our output has gone (``| head``); Python must not complain about it on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = _reader_gone()
+    except SystemExit as error:  # click turns a broken pipe into exit code 1
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        code = _reader_gone()
     except EnvbuildError as error:
         from envbuild.cli.errors import show_error
 
@@ -118,6 +120,12 @@ def main() -> NoReturn:
 
         code = show_os_error(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _reader_gone() -> int:
+    """Whoever reads our output has gone (``| head``), which is no failure; Python must not complain on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _terminated(number: int, frame: FrameType | None) -> Any:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from envbuild.cli.errors import printable
+from envbuild.cli.errors import error_tree, printable
 from envbuild.cli.render import QuietReporter, TerminalReporter
 from envbuild.cli.wording import count, seconds, size_text
 from envbuild.digest import short
@@ -24,6 +24,7 @@ from envbuild.reporter import Reporter
 
 if TYPE_CHECKING:
     from envbuild.dependencies import Branch, Node
+    from envbuild.errors import EnvbuildError
     from envbuild.inspection import Shown
     from envbuild.inventory import Present
     from envbuild.locking import Locked
@@ -84,9 +85,10 @@ class Screen:
             return
         self.say(f"{count(len(locks), 'lock')} {'fits its recipe' if len(locks) == 1 else 'fit their recipes'}")
 
-    def locked(self, locks: Sequence[Locked]) -> None:
-        """What became of some locks."""
-        if self.document({"locks": [self._lock_tree(item) for item in locks]}):
+    def locked(self, locks: Sequence[Locked], failures: Sequence[EnvbuildError] = ()) -> None:
+        """What became of some locks; failures are said by whoever knows them, here they only stand in the JSON."""
+        errors = {"errors": [error_tree(failure) for failure in failures]} if failures else {}
+        if self.document({"locks": [self._lock_tree(item) for item in locks], **errors}):
             return
         for item in locks:
             self._locked(item)

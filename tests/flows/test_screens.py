@@ -1,0 +1,143 @@
+"""What users see, word for word: each test types commands, and its transcript stands in ``screens/``.
+
+What differs from run to run is filtered. Read a transcript as a stranger would: do you know what happened, and what to
+do next? After a change that is meant, ``UPDATE_SCREENS=1 pytest tests/flows/test_screens.py`` writes them anew; the
+difference in Git is what is reviewed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from envbuild.virtual import current_platform
+from tests.case import Case
+from tests.support.channel import TestChannel
+from tests.support.servers import Server
+from tests.support.wheel_index import WheelIndex
+
+pytestmark = pytest.mark.skipif(current_platform() != "linux-64", reason="the texts name linux-64")
+
+SCREENS = Path(__file__).parent / "screens"
+SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+class Session:
+    """Types commands and keeps what was shown."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.shown = ""
+
+    def type(self, *arguments: str, code: int = 0) -> None:
+        """Run a command: stdout first, then stderr, then the exit code unless it is 0."""
+        case = self.case.run(*arguments, code=code)
+        self.shown += f"$ envbuild {' '.join(arguments)}\n{case.filtered(case.out)}{case.filtered(case.err)}"
+        self.shown += f"[exit {code}]\n\n" if code else "\n"
+
+    def compare(self, name: str) -> None:
+        """Hold everything that was shown against the transcript of that name."""
+        file = SCREENS / f"{name}.txt"
+        if os.environ.get("UPDATE_SCREENS"):
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(self.shown)
+        assert self.shown == file.read_text()
+
+
+@pytest.fixture
+def screens(case: Case, channel: TestChannel, wheel_index: Server) -> Session:
+    """A project with a recipe of each kind."""
+    series = ".".join(channel.pythons[0].split(".")[:2])
+    case.hide(r"127\.0\.0\.1:\d+/simple", "index.example").hide(channel.folder.as_uri(), "[channel]")
+    case.hide(r"python \d+\.\d+\.\d+", "python [version]").hide(r"Python \d+\.\d+", "Python [series]")
+    case.hide(r"\d{4}-\d\d-\d\d \d\d:\d\d(?!:)", "[moment]")
+    case.hide(r"\b[0-9a-f]{12}\b", "[key]").hide(r"about \d+(\.\d+)? m?s", "about [time]")
+    case.recipe(
+        f"interpreter: host\npython: {SERIES}\npypi:\n  index: {wheel_index.url}/simple\n  packages:\n    toy: '<2'\n",
+        "toy.yaml",
+    )
+    conda = f"python: {series}\nconda:\n  channels: ['{channel.folder.as_uri()}']\n  packages:\n    colours: '1.*'\n"
+    case.recipe(conda, "paint.yaml")
+    case.recipe(f"{conda}pypi:\n  index: {wheel_index.url}/simple\n  packages:\n    toy:\n", "both.yaml")
+    return Session(case)
+
+
+def test_the_main_line(screens: Session) -> None:
+    screens.type("lock", "toy.yaml")
+    screens.type("lock", "toy.yaml")
+    screens.type("plan", "toy.yaml")
+    screens.type("realize", "toy.yaml")
+    screens.type("realize", "toy.yaml")
+    screens.type("plan", "toy.yaml")
+    screens.type("show", "toy.yaml")
+    screens.type("tree", "toy.yaml")
+    screens.type("why", "toy.yaml", "toy-core")
+    screens.type("list")
+    screens.type("verify")
+    screens.type("gc", "--dry-run")
+    screens.type("gc")
+    screens.type("realize", "both.yaml")
+    screens.compare("the_main_line")
+
+
+def test_recipes_change(screens: Session) -> None:
+    screens.type("lock", "toy.yaml")
+    screens.type("add", "toy.yaml", "toy-paint")
+    screens.type("remove-package", "toy.yaml", "toy-paint")
+    screens.type("remove-package", "toy.yaml", "toy-pant", code=3)
+    screens.case.recipe((screens.case.project / "toy.yaml").read_text().replace("'<2'", "'>=2'"), "toy.yaml")
+    screens.type("lock", "--check", "toy.yaml", code=10)
+    screens.type("realize", "--locked", "toy.yaml", code=10)
+    screens.type("lock", "toy.yaml")
+    screens.compare("recipes_change")
+
+
+def test_what_cannot_be_satisfied(
+    screens: Session, wheel_index: Server, toy_wheels: Path, serving: Callable[..., Server]
+) -> None:
+    text = (screens.case.project / "toy.yaml").read_text()
+    screens.case.recipe(text.replace("'<2'", "'>=7'"), "new.yaml")
+    screens.type("lock", "new.yaml", code=11)
+    screens.case.recipe(text + "    toy-conflict:\n", "clash.yaml")
+    screens.type("lock", "clash.yaml", code=11)
+    screens.case.recipe(text + "    no-such-thing:\n", "unknown.yaml")
+    screens.type("lock", "unknown.yaml", code=11)
+    screens.case.recipe(text + "    toy-source-only:\n", "source.yaml")
+    screens.type("lock", "source.yaml", code=11)
+    conda = (screens.case.project / "paint.yaml").read_text()
+    screens.case.recipe(conda.replace("'1.*'", "'>=7'"), "late.yaml")
+    screens.type("lock", "late.yaml", code=11)
+    screens.case.recipe((screens.case.project / "both.yaml").read_text() + "    colours: '>=3'\n", "mixed.yaml")
+    screens.type("lock", "mixed.yaml", code=11)
+    undated = serving(WheelIndex(folder=toy_wheels, dates=None))
+    screens.case.recipe(text.replace(wheel_index.url, undated.url) + "exclude-newer: 2020-01-01\n", "old.yaml")
+    screens.type("lock", "old.yaml", code=11)
+    screens.compare("what_cannot_be_satisfied")
+
+
+def test_slips(screens: Session) -> None:
+    screens.type("realize", "tory.yaml", code=3)
+    screens.type("realize", "toy", code=3)
+    screens.type("realize", "team/train", code=3)
+    screens.type("realize", ".", code=3)
+    screens.case.recipe("pyton: 3.11\nplatforms: [linux]\npypi:\n  package: {toy: }\n", "typo.yaml")
+    screens.type("lock", "typo.yaml", code=3)
+    screens.type("why", "toy.yaml", "toy-core", code=3)
+    screens.type("lock", "toy.yaml", "typo.yaml", code=3)
+    screens.type("show", "toy.yaml", "--platform", "win-64", code=11)
+    screens.type("why", "toy.yaml", "toy-cor", code=2)
+    screens.type("relaize", "toy.yaml", code=2)
+    screens.type("realize", "--locked", "--frozen", "toy.yaml", code=2)
+    screens.type("realize", "toy.yaml", "--offline", code=5)
+    screens.compare("slips")
+
+
+def test_settings_and_help(screens: Session) -> None:
+    screens.case.file("envbuild.yaml", "platforms: [linux-64]\n").variable("ENVBUILD_LOCK_TIMEOUT", "60")
+    screens.type("config", "list", "--show-origin")
+    screens.type("--help")
+    screens.compare("settings_and_help")

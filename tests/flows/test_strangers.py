@@ -1,0 +1,269 @@
+"""What people do who have not read the manual: each ends in what they meant, or in a sentence that helps."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.case import Case
+from tests.support.channel import TestChannel
+from tests.support.servers import Server
+from tests.support.wheel_index import WheelIndex
+from tests.support.wheels import make_wheel
+
+SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def host(server: Server, packages: str) -> str:
+    return f"interpreter: host\npython: {SERIES}\npypi:\n  index: {server.url}/simple\n  packages:\n{packages}"
+
+
+def test_two_recipes_of_one_name_keep_their_own_links(case: Case, wheel_index: Server) -> None:
+    case.file("envbuild.yaml", "recipes: envs/\n")
+    case.recipe(host(wheel_index, "    toy:\n"), "envs/a/x.yaml")
+    case.recipe(host(wheel_index, "    toy-core:\n"), "envs/b/x.yaml")
+    case.recipe(host(wheel_index, "    toy-paint:\n"), "envs/x.yaml")
+    case.run("realize", "envs/a/x.yaml", "envs/b/x.yaml", "envs/x.yaml")
+    prefixes = case.out.split()
+    assert len(set(prefixes)) == 3
+    links = [str((case.project / ".envs" / name).readlink()) for name in ("a.x", "b.x", "x")]
+    assert links == prefixes
+
+
+def test_one_recipe_that_fails_keeps_no_other_from_its_lock(case: Case, wheel_index: Server) -> None:
+    for name, package in (("a", "toy"), ("b", "no-such-thing"), ("c", "toy-core")):
+        case.recipe(host(wheel_index, f"    {package}:\n"), f"{name}.yaml")
+    case.recipe("extends: b.yaml\n", "d.yaml")
+    case.run("lock", "a.yaml", "b.yaml", "c.yaml", "d.yaml", code=11)
+    assert {path.name for path in case.project.glob("*.lock.yaml")} == {"a.lock.yaml", "c.lock.yaml"}
+    assert case.err.count("error[unsatisfiable]") == 1, "the base's failure is said once"
+    case.run("lock", "a.yaml", "b.yaml", "--json", code=11)
+    tree = json.loads(case.out)
+    assert [Path(item["recipe"]).name for item in tree["locks"]] == ["a.yaml"]
+    assert [item["reference"] for item in tree["errors"]] == ["unsatisfiable"]
+
+
+def test_the_project_file_and_hidden_files_are_no_recipes(case: Case, wheel_index: Server) -> None:
+    case.file("envbuild.yaml", "recipes: .\n").file(".pre-commit-config.yaml", "repos: []\n")
+    case.recipe(host(wheel_index, "    toy:\n"), "x.yaml").run("lock")
+    case.run("lock", "--check").mentions("1 lock fits its recipe")
+
+
+def test_two_recipes_that_would_share_a_lock(case: Case, wheel_index: Server) -> None:
+    case.recipe(host(wheel_index, "    toy:\n"), "x.yaml").recipe(host(wheel_index, "    toy-core:\n"), "x.yml")
+    case.run("lock", "x.yml", code=3).mentions("two-recipes", "x.yaml", "rename one of the two")
+    assert not (case.project / "x.lock.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("realize", "x.yaml", "--prefix", "p", "--out-link", "l"),
+        ("realize", "x.yaml", "--no-out-link", "--out-link", "l"),
+        ("realize", "x.yaml", "--locked", "--frozen"),
+        ("realize", "x.yaml", "--writable"),
+        ("realize", "x.yaml", "--jobs", "0"),
+        ("lock", "x.yaml", "--check", "--upgrade"),
+        ("lock", "x.yaml", "--check", "--platform", "linux-64"),
+        ("run", "--no-such-flag", "x.yaml", "--", "true"),
+        ("add", "x.yaml", "toy", "--pypi", "--conda"),
+    ],
+)
+def test_flags_that_contradict_are_said_and_as_json_too(
+    case: Case, wheel_index: Server, words: tuple[str, ...]
+) -> None:
+    case.recipe(host(wheel_index, "    toy:\n"))
+    before = (case.project / "x.yaml").read_bytes()
+    case.run(*words, code=2)
+    assert case.err.strip()
+    assert not case.home.exists()
+    assert (case.project / "x.yaml").read_bytes() == before
+    case.variable("ENVBUILD_JSON", "1").run(*words, code=2)
+    tree = json.loads(case.out)
+    assert tree["version"] == 1
+    assert tree["error"]["exit-code"] == 2
+
+
+def test_a_working_folder_that_is_gone(case: Case, wheel_index: Server) -> None:
+    case.recipe(host(wheel_index, "    toy:\n"))
+    gone = case.project / "gone"
+    gone.mkdir()
+    script = f'rmdir "{gone}"; exec "{sys.executable}" -m envbuild list'
+    outcome = subprocess.run(
+        ["sh", "-c", script], cwd=gone, env=case.environ, capture_output=True, text=True, check=False
+    )
+    assert outcome.returncode == 2, outcome.stderr
+    assert "the working folder is not there any more" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
+def test_a_home_by_two_names_is_one_home(case: Case, tmp_path: Path, wheel_index: Server, channel: TestChannel) -> None:
+    series = ".".join(channel.pythons[0].split(".")[:2])
+    case.recipe(
+        f"python: {series}\nconda:\n  channels: ['{channel.folder.as_uri()}']\n  packages: {{greet: ''}}\n"
+        f"pypi:\n  index: {wheel_index.url}/simple\n  packages: {{toy: ''}}\n"
+    )
+    case.run("realize", "x.yaml")
+    first = case.out
+    link = tmp_path / "linked"
+    link.symlink_to(case.home)
+    case.variable("ENVBUILD_HOME", str(link)).run("realize", "x.yaml")
+    assert case.out == first
+    case.run("verify").mentions("0 findings")
+
+
+@pytest.mark.parametrize("name", ["a home with späces", "x" * 150])
+def test_scripts_run_from_strange_and_long_homes(
+    case: Case, tmp_path: Path, wheel_index: Server, channel: TestChannel, name: str
+) -> None:
+    series = ".".join(channel.pythons[0].split(".")[:2])
+    case.variable("ENVBUILD_HOME", str(tmp_path / name))
+    case.recipe(
+        f"python: {series}\nconda:\n  channels: ['{channel.folder.as_uri()}']\n  packages: {{greet: ''}}\n"
+        f"pypi:\n  index: {wheel_index.url}/simple\n  packages: {{toy: ''}}\n"
+    )
+    case.recipe(host(wheel_index, "    toy:\n"), "host.yaml")
+    assert case.run("run", "x.yaml", "--", "greet").out.startswith("hello from greet")
+    assert case.run("run", "x.yaml", "--", "toy").code == 0
+    assert case.run("run", "host.yaml", "--", "toy").code == 0
+
+
+def test_whoever_reads_only_the_beginning_gets_no_traceback(case: Case, wheel_index: Server) -> None:
+    case.recipe(host(wheel_index, "    toy:\n")).run("lock", "x.yaml")
+    for words in ("show x.yaml", "tree x.yaml", "--help", "config list"):
+        command = f'"{sys.executable}" -m envbuild {words} | head -1; exit ${{PIPESTATUS[0]}}'
+        outcome = subprocess.run(
+            ["bash", "-c", command], cwd=case.project, env=case.environ, capture_output=True, text=True, check=False
+        )
+        assert outcome.returncode == 0
+        assert not outcome.stderr or "Traceback" not in outcome.stderr
+        assert len(outcome.stdout.splitlines()) == 1
+
+
+def test_control_c_leaves_nothing_half_written(case: Case, serving: Callable[..., Server]) -> None:
+    def slow(request: object) -> None:
+        time.sleep(5)
+
+    case.recipe(host(serving(slow), "    toy:\n"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "envbuild", "lock", "x.yaml"],
+        cwd=case.project,
+        env=case.environ,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130, said
+    assert said.strip().splitlines()[-1] == "interrupted"
+    assert "Traceback" not in said
+    assert [path.name for path in case.project.iterdir()] == ["x.yaml"]
+
+
+def test_an_environment_inside_another(case: Case, wheel_index: Server) -> None:
+    case.recipe(host(wheel_index, "    toy:\n"), "outer.yaml").recipe(
+        host(wheel_index, "    toy-core:\n"), "inner.yaml"
+    )
+    case.run("realize", "inner.yaml")
+    inner = case.out.strip()
+    nested = [
+        sys.executable,
+        "-m",
+        "envbuild",
+        "run",
+        "inner.yaml",
+        "--",
+        "python",
+        "-c",
+        "import sys; print(sys.prefix)",
+    ]
+    assert case.run("run", "outer.yaml", "--", *nested).out.strip() == inner
+
+
+def test_activation_by_eval_and_back(case: Case, wheel_index: Server) -> None:
+    case.recipe(host(wheel_index, "    toy:\n")).run("realize", "x.yaml")
+    prefix = case.out.strip()
+    script = (
+        f'before="$PATH"; eval "$("{sys.executable}" -m envbuild shell-hook x.yaml --shell bash)"; '
+        'command -v toy; deactivate; test "$PATH" = "$before" && echo restored'
+    )
+    outcome = subprocess.run(
+        ["bash", "-c", script], cwd=case.project, env=case.environ, capture_output=True, text=True, check=False
+    )
+    assert outcome.stdout.splitlines() == [f"{prefix}/bin/toy", "restored"], outcome.stderr
+
+
+def test_adding_what_cannot_be_satisfied_restores_the_recipe(case: Case, wheel_index: Server) -> None:
+    text = host(wheel_index, "    toy: '<2'  # kept\n").replace("\n", "\r\n")
+    (case.project / "x.yaml").write_bytes(text.encode())
+    case.run("lock", "x.yaml")
+    lock = (case.project / "x.lock.yaml").read_bytes()
+    for requirement in ("toy-core>=99", "no-such-thing"):
+        case.run("add", "x.yaml", requirement, code=11)
+        assert (case.project / "x.yaml").read_bytes() == text.encode()
+        assert (case.project / "x.lock.yaml").read_bytes() == lock
+    case.run("add", "x.yaml", "toy-paint")
+    assert (case.project / "x.yaml").read_bytes() == (text + "    toy-paint:\r\n").encode()
+
+
+def test_every_screen_has_json_with_a_version(case: Case, wheel_index: Server) -> None:
+    case.recipe(host(wheel_index, "    toy:\n"))
+    for words in (
+        "lock x.yaml",
+        "lock --check x.yaml",
+        "plan x.yaml",
+        "realize x.yaml",
+        "realize --dry-run x.yaml",
+        "show x.yaml",
+        "tree x.yaml",
+        "why x.yaml toy-core",
+        "list",
+        "verify",
+        "gc",
+        "config list",
+        "add x.yaml toy-paint",
+        "remove-package x.yaml toy-paint",
+    ):
+        assert json.loads(case.run(*words.split(), "--json").out)["version"] == 1, words
+    for words, code in (("realize none.yaml", 3), ("why x.yaml none", 2), ("lock --chek", 2), ("frobnicate", 2)):
+        tree = json.loads(case.run(*words.split(), "--json", code=code).out)
+        assert tree["version"] == 1
+        assert tree["error"]["exit-code"] == code
+
+
+def test_find_links_of_the_machine_are_part_of_the_question(case: Case, tmp_path: Path, wheel_index: Server) -> None:
+    """A lock made with other find-links is another question, and never an answer from memory."""
+    links = tmp_path / "links"
+    links.mkdir()
+    make_wheel(links, "toy-core", "3.0")
+    case.variable("UV_DEFAULT_INDEX", f"{wheel_index.url}/simple")
+    text = f"interpreter: host\npython: {SERIES}\nexclude-newer: 2030-01-01\npypi: {{packages: {{toy-core: ''}}}}\n"
+    case.recipe(text).run("lock", "x.yaml").mentions("toy-core 1.5")
+    (case.project / "x.lock.yaml").unlink()
+    case.variable("UV_FIND_LINKS", links.as_uri()).run("lock", "x.yaml").mentions("toy-core 3.0")
+
+
+def test_an_index_with_a_second_version_elsewhere(
+    case: Case, tmp_path: Path, wheel_index: Server, serving: Callable[..., Server]
+) -> None:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    make_wheel(folder, "toy", "0.1")
+    extra = serving(WheelIndex(folder=folder))
+    text = host(wheel_index, "    toy: '>=2'\n").replace(
+        "  packages:", f"  extra-indices: [{{name: other, url: '{extra.url}/simple'}}]\n  packages:"
+    )
+    case.recipe(text).run("lock", "x.yaml", code=11).mentions(
+        "the first index that has a name decides", "toy is on other"
+    )
+    case.hides("--index-strategy", "unsafe-best-match")
