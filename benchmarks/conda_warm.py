@@ -21,13 +21,15 @@ from tests.support.channel import TestChannel, made_channel
 WHAT_LIMITS = "Linking by py-rattler itself, then starting two Pythons (envbuild and its linking child)."
 
 
-def _recipe(folder: Path, url: str, channel: TestChannel) -> str:
+def recipe(folder: Path, url: str, channel: TestChannel) -> str:
+    """All packages of the synthetic channel, with its Python."""
     names = sorted({path.name.rsplit("-", 2)[0] for path in folder.glob("*/part-*.conda")})
     packages = "".join(f"    {name}:\n" for name in names)
     return f'python: "=={channel.pythons[0]}"\nconda:\n  channels: ["{url}"]\n  packages:\n{packages}'
 
 
-def _records(folder: Path, url: str, target: Path) -> Path:
+def records(folder: Path, url: str, target: Path) -> Path:
+    """What ``direct_rattler.py`` is told: every record of the channel."""
     target.mkdir()
     entries = []
     for subdir in folder.iterdir():
@@ -49,9 +51,9 @@ def run(bench: Bench) -> list[Result]:
     folder = synthetic_channel.made(channel)
     server = bench.serve(folder)
     environ = bench.environ("ours")
-    project = bench.project("ours", {"x.yaml": _recipe(folder, server.url, channel)})
+    project = bench.project("ours", {"x.yaml": recipe(folder, server.url, channel)})
     direct, cache = bench.folder / "direct", bench.folder / "direct" / "cache"
-    listing = _records(folder, server.url, direct)
+    listing = records(folder, server.url, direct)
     script = str(Path(__file__).with_name("direct_rattler.py"))
     bench.setup(envbuild("realize", "x.yaml"), environ, project)
     files = sum(1 for path in next((Path(environ["ENVBUILD_HOME"]) / "prefixes").iterdir()).rglob("*"))

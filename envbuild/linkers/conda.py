@@ -100,9 +100,9 @@ def _named(blob: Path, package: CondaPackage, folder: Path) -> Path:
 
 
 def run_rattler(
-    records: Sequence[dict[str, Any]], prefix: Path, final: Path, platform: Platform, context: Context
+    records: Sequence[dict[str, Any]], prefix: Path, final: Path | None, platform: Platform, context: Context
 ) -> str:
-    """Run the installer in its process.
+    """Run the installer in its process; without a final path it only unpacks into its cache.
 
     Returns:
         The engine's own default address of named channels, with a slash at its end.
@@ -116,7 +116,7 @@ def run_rattler(
         {
             "cache": str(cache),
             "prefix": str(prefix),
-            "final": str(final),
+            "final": None if final is None else str(final),
             "platform": platform,
             "records": list(records),
         }
@@ -154,8 +154,7 @@ def _tell_scripts(files: Sequence[str], package: CondaPackage, context: Context)
 def prepare_conda(blob: Path, package: CondaPackage, platform: Platform, context: Context) -> None:
     """Unpack one package into rattler's cache and check its identity, before the others are there.
 
-    It is linked alone, as a package without Python, into a folder that is thrown away: that is how rattler can be asked
-    to unpack. What rattler alone finds wrong is left for the link to meet.
+    What rattler alone finds wrong is left for the link to meet.
 
     Raises:
         IntegrityError: ``wrong-package``, ``bad-archive``.
@@ -165,18 +164,29 @@ def prepare_conda(blob: Path, package: CondaPackage, platform: Platform, context
         return
     record = record_document(blob, package, context) | {"noarch": None, "python_site_packages_path": None}
     with context.scratch() as folder:
-        prefix = folder / "alone"
-        prefix.mkdir()
         try:
-            run_rattler([record], prefix, prefix, platform, context)
+            run_rattler([record], folder, None, platform, context)
         except BuildError:
             check_archive(blob, package)
             return
-        noted = prefix / "conda-meta" / _record_name(package)
-        if noted.exists():
-            check_identity(Path(json.loads(noted.read_bytes()).get("extracted_package_dir") or ""), package)
-            mark.parent.mkdir(exist_ok=True)
-            mark.touch()
+    extracted = _extracted(package, context)
+    if extracted is not None:
+        check_identity(extracted, package)
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
+
+
+def _extracted(package: CondaPackage, context: Context) -> Path | None:
+    """Where rattler unpacked a package: the lock beside the folder holds the digest of what is in it.
+
+    How rattler's cache looks is its own affair, so what is not found here is checked after the link.
+    """
+    stem, digest = _record_name(package).removesuffix(".json"), bytes.fromhex(package.sha256)
+    packages = context.engine_cache("rattler") / "packages"
+    for name in os.listdir(packages):  # noqa: PTH208  some thousands, each time
+        if name.startswith(stem) and name.endswith(".lock") and digest in (packages / name).read_bytes():
+            return packages / name.removesuffix(".lock")
+    return None
 
 
 def _record_name(package: CondaPackage) -> str:

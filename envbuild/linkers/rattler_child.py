@@ -10,6 +10,8 @@ A job::
 
     {"job": 1, "cache": "…", "prefix": "…", "final": "…", "platform": "…", "records": [{"name", …, "url", "channel"}]}
 
+A job whose ``final`` is null only unpacks into the cache.
+
 Rules of the file: imports rattler and the standard library only; decides nothing.
 """
 
@@ -21,6 +23,9 @@ import os
 import sys
 import threading
 from typing import Any
+
+_NO_PATH = "\udcff"
+"""As bytes no UTF-8: with this as its final path rattler refuses to link, after it has unpacked."""
 
 
 def to_record(document: dict[str, Any]) -> Any:
@@ -59,16 +64,29 @@ async def link(job: dict[str, Any]) -> None:
         platform=Subdir(job["platform"]),
         execute_link_scripts=False,
         show_progress=False,
-        alternative_target_prefix=job["final"],
+        alternative_target_prefix=_NO_PATH if job["final"] is None else job["final"],
         package_cache=PackageCache(job["cache"]).with_cached_origin(),
     )
+
+
+async def unpack(job: dict[str, Any]) -> None:
+    """Put one package into the cache and link nothing, which py-rattler has no call for.
+
+    Linking it into a folder that is thrown away would write every file twice, and rattler does not link a package for
+    Python without Python. The refusal comes before the first file, so that no thread of it goes on writing.
+    """
+    try:
+        await link(job)
+    except Exception as error:
+        if "not UTF-8" not in str(error):
+            raise
 
 
 async def serve(job: dict[str, Any], alias: str) -> None:
     """Do one job and answer it; whatever goes wrong, the parent learns it in words."""
     said: dict[str, Any] = {"job": job["job"], "alias": alias}
     try:
-        await link(job)
+        await (unpack(job) if job["final"] is None else link(job))
     except BaseException as error:
         said["error"] = f"{type(error).__name__}: {error}"
     os.write(1, json.dumps(said).encode() + b"\n")
