@@ -59,6 +59,22 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
+        """Parse the command line, which may print help; see ``invoke``."""
+        try:
+            return super().make_context(*arguments, **settings)
+        except BrokenPipeError:
+            _reader_gone()
+            raise click.exceptions.Exit(0) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. A reader that has gone is no failure; click itself would make it one."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _reader_gone()
+            raise click.exceptions.Exit(0) from None
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -105,11 +121,8 @@ def main() -> NoReturn:
         sys.stderr.write("terminated\n" if terminated else "interrupted\n")
         code = 143 if terminated else 130
     except BrokenPipeError:
-        code = _reader_gone()
-    except SystemExit as error:  # click turns a broken pipe into exit code 1
-        if not isinstance(error.__context__, BrokenPipeError):
-            raise
-        code = _reader_gone()
+        _reader_gone()
+        code = 0
     except EnvbuildError as error:
         from envbuild.cli.errors import show_error
 
@@ -122,10 +135,9 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _reader_gone() -> int:
+def _reader_gone() -> None:
     """Whoever reads our output has gone (``| head``), which is no failure; Python must not complain on its way out."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 def _terminated(number: int, frame: FrameType | None) -> Any:
