@@ -170,11 +170,12 @@ class Connections:
         with self._lock:
             if self._session is None:
                 import requests
-                from requests.adapters import HTTPAdapter
+
+                from envbuild.certificates import TrustingOnce
 
                 session = requests.Session()
                 session.trust_env = False  # netrc, proxies and certificates are looked up above, once
-                adapter = HTTPAdapter(pool_connections=64, pool_maxsize=64, max_retries=0)
+                adapter = TrustingOnce(pool_connections=64, pool_maxsize=64, max_retries=0)
                 session.mount("https://", adapter)
                 session.mount("http://", adapter)
                 session.headers["User-Agent"] = "envbuild"

@@ -1,0 +1,130 @@
+"""Servers with certificates: whom we trust, by which bundle, and that a bundle is read once."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from envbuild import certificates
+from envbuild.credentials import Credentials
+from envbuild.errors import InvalidInput, UnreachableError
+from envbuild.http import Connections, Patience
+from tests.support.servers import Server
+
+Serving = Callable[..., Server]
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``certificate.pem`` and ``key.pem`` for 127.0.0.1, made for this run."""
+    if shutil.which("openssl") is None:
+        pytest.skip("NO OPENSSL PROGRAM: no certificate could be made")
+    folder = tmp_path_factory.mktemp("authority")
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=envbuild"
+    command += " -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem"
+    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def secure(authority: Path, serving: Serving, tmp_path: Path) -> Server:
+    """A server of a folder with ten files, by TLS; ``url`` begins with https."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    for number in range(10):
+        (folder / f"{number}.txt").write_text(str(number))
+    server = serving(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority / "certificate.pem", authority / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    return server
+
+
+def address(server: Server, path: str) -> str:
+    return f"{server.url.replace('http://', 'https://')}/{path}"
+
+
+def connections(environ: Mapping[str, str], trusted: Sequence[str] = ()) -> Connections:
+    return Connections(Credentials({}), environ, Patience(connect=10, stall=10, pause=0), trusted)
+
+
+def text(pool: Connections, url: str) -> str:
+    with pool.open(url, {}) as response:
+        return response.text
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT"])
+def test_a_bundle_of_the_user_is_trusted_and_read_once(
+    name: str, authority: Path, secure: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    really = certificates._context
+    monkeypatch.setattr(certificates, "_context", lambda place: (read.append(place), really(place))[1])
+    pool = connections({name: str(authority / "certificate.pem")})
+    with ThreadPoolExecutor(5) as threads:
+        found = list(threads.map(lambda number: text(pool, address(secure, f"{number}.txt")), range(10)))
+    pool.close()
+    assert found == [str(number) for number in range(10)]
+    assert read == [str(authority / "certificate.pem")]
+
+
+def test_a_folder_of_certificates_is_a_bundle_too(authority: Path, secure: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "trusted"
+    folder.mkdir()
+    shutil.copy(authority / "certificate.pem", folder)
+    subprocess.run(["openssl", "rehash", folder], check=True, capture_output=True)
+    pool = connections({"SSL_CERT_FILE": str(folder)})
+    assert text(pool, address(secure, "1.txt")) == "1"
+    pool.close()
+
+
+def test_who_is_not_in_the_bundle_is_refused(secure: Server) -> None:
+    pool = connections({})
+    with pytest.raises(UnreachableError, match="certificate that is not trusted") as caught:
+        pool.open(address(secure, "1.txt"), {})
+    assert caught.value.reference == "certificate"
+    pool.close()
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_a_trusted_host_is_not_checked_and_makes_no_other_trusted(secure: Server) -> None:
+    pool = connections({}, ["127.0.0.1"])
+    assert text(pool, address(secure, "1.txt")) == "1"
+    pool.close()
+    pool = connections({}, ["localhost"])
+    with pytest.raises(UnreachableError, match="not trusted"):
+        pool.open(address(secure, "1.txt"), {})
+    pool.close()
+
+
+def test_the_name_in_the_certificate_counts(authority: Path, secure: Server) -> None:
+    pool = connections({"SSL_CERT_FILE": str(authority / "certificate.pem")})
+    with pytest.raises(UnreachableError, match="not trusted"):
+        pool.open(address(secure, "1.txt").replace("127.0.0.1", "localhost"), {})
+    pool.close()
+
+
+def test_a_bundle_that_is_not_there_is_said(secure: Server, tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").touch()
+    for place in (tmp_path / "nowhere.pem", tmp_path / "empty.pem"):
+        pool = connections({"SSL_CERT_FILE": str(place)})
+        with pytest.raises(InvalidInput, match="cannot be read"):
+            pool.open(address(secure, "1.txt"), {})
+        pool.close()
+
+
+def test_plain_addresses_read_no_bundle(secure: Server, serving: Serving, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    pool = connections({"SSL_CERT_FILE": str(tmp_path / "nowhere.pem")})
+    assert text(pool, f"{serving(tmp_path).url}/a.txt") == "a"
+    pool.close()
+    said = "import sys, envbuild.http, envbuild.download; print('requests' in sys.modules, 'ssl' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
