@@ -18,7 +18,7 @@ from envbuild.derivations import HostPython, Outputs
 from envbuild.derivations.link import Link
 from envbuild.digest import Digest
 from envbuild.disk import writing
-from envbuild.errors import NameConflictError
+from envbuild.errors import NameConflictError, UsageError
 from envbuild.graph import Graph
 from envbuild.linkers.prefix import assemble
 from envbuild.publish import remove_tree
@@ -51,11 +51,18 @@ def put_elsewhere(
         Whether it was made; False when it was there.
 
     Raises:
+        UsageError: ``prefix-in-home``.
         NameConflictError: ``prefix-taken`` when something else stands there.
         NoSpaceError: When it does not fit or may not be written.
     """
     link = graph[graph.targets[0]]
     assert isinstance(link, Link)
+    if final.is_relative_to(workspace.home.path):
+        raise UsageError(
+            f"{final} lies in the home of envbuild, where only envbuild puts things",
+            reference="prefix-in-home",
+            hint="choose a folder elsewhere, or leave --prefix out",
+        )
     if os.path.lexists(final) and not _is_empty(final):
         if any(
             root.prefix == str(final) and root.environment == environment

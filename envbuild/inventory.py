@@ -21,7 +21,7 @@ class Present:
 
     Attributes:
         name: What recipes call it; empty when no record names it any more.
-        links: Out-links that point to it.
+        links: Out-links that point to it; the first is the one that ``name`` and ``recipe`` belong to.
         used: When it was last used, seconds since 1970.
         packages: How many, or None when no record says.
     """
@@ -41,18 +41,18 @@ def present(home: Path) -> tuple[Present, ...]:
     """Every prefix under a home, by name and then by last use, newest first."""
     records: dict[str, dict[str, Any]] = {}
     for stamp, used in _stamps(home):
-        record = records.setdefault(stamp["prefix"], {"links": set(), "used": 0.0})
+        record = records.setdefault(stamp["prefix"], {"links": {}, "used": 0.0})
         record.update(stamp["summary"])
         record["used"] = max(record["used"], used)
-    for _, root in read_roots(home / "roots"):
-        record = records.setdefault(root.prefix, {"links": set(), "used": 0.0})
+    for root in sorted((root for _, root in read_roots(home / "roots")), key=lambda root: (root.alive, root.created)):
+        record = records.setdefault(root.prefix, {"links": {}, "used": 0.0})
         record.update(name=root.name, platform=root.platform, environment=root.environment, request=root.request)
         record["recipe"] = root.recipe
-        if root.alive:
-            record["links"].add(root.link)
+        if root.alive:  # the newest comes last and gives name and recipe
+            record["links"][root.link] = None
     found = []
     for prefix in _prefixes(home, records):
-        record = records.get(str(prefix), {"links": set(), "used": 0.0})
+        record = records.get(str(prefix), {"links": {}, "used": 0.0})
         found.append(
             Present(
                 prefix=prefix,
@@ -61,7 +61,7 @@ def present(home: Path) -> tuple[Present, ...]:
                 environment=record.get("environment", ""),
                 request=record.get("request", ""),
                 recipe=record.get("recipe", ""),
-                links=tuple(sorted(record["links"])),
+                links=tuple(reversed(record["links"])),
                 used=record["used"] or prefix.stat().st_mtime,
                 packages=record.get("packages"),
             )

@@ -91,7 +91,7 @@ def point(link: Path, prefix: Path) -> None:
         NoSpaceError: ``out-link`` when something that is no link stands there, or the folder cannot be written.
     """
     try:
-        if link.is_symlink() or not link.exists():
+        if _replaceable(link):
             if not link.parent.exists():
                 link.parent.mkdir(parents=True)
                 (link.parent / ".gitignore").write_text("*\n", encoding="utf-8")
@@ -102,7 +102,17 @@ def point(link: Path, prefix: Path) -> None:
             return
     except OSError as error:
         raise NoSpaceError(f"{link}: {error.strerror}", reference="out-link") from None
-    raise NoSpaceError(f"{link} is there and is no link", reference="out-link", hint="move it away, or use --out-link")
+    what = "is a link to something that is no environment" if link.is_symlink() else "is there and is no link"
+    raise NoSpaceError(
+        f"{link} {what}", reference="out-link", hint="move it away, or use --out-link with another place"
+    )
+
+
+def _replaceable(link: Path) -> bool:
+    """Whether an out-link may stand here: nothing does, or a link that leads nowhere or to an environment."""
+    if not link.is_symlink():
+        return not link.exists()
+    return not link.exists() or any((link / name).exists() for name in ("conda-meta", "pyvenv.cfg"))
 
 
 def _record(folder: Path, link: str) -> Path:

@@ -217,7 +217,7 @@ def _issues(error: Any, root: Node, schema_name: str) -> list[Issue]:
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", ()))
         assert isinstance(node, Mapping)
-        return [_unknown(key, known, path) for key, _ in node.entries if key.text not in known]
+        return [_unknown(key, known, path, schema_name) for key, _ in node.entries if key.text not in known]
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         return [
@@ -238,11 +238,26 @@ def _issues(error: Any, root: Node, schema_name: str) -> list[Issue]:
     return [Issue(message=message, reference="bad-value", where=node.where, hint=hint)]
 
 
-def _unknown(key: Scalar, known: list[str], path: tuple[str | int, ...]) -> Issue:
+def _unknown(key: Scalar, known: list[str], path: tuple[str | int, ...], schema_name: str) -> Issue:
     place = ".".join(str(step) for step in path)
     message = f"`{key.text[:60]}` is not known" + (f" in `{place}`" if place else " here")
-    hint = closest(key.text, known) or f"known are: {', '.join(known)}"
+    hint = closest(key.text, known) or _belongs(key.text, schema_name) or f"known are: {', '.join(known)}"
     return Issue(message=message, reference="unknown-key", where=key.where, hint=hint)
+
+
+def _belongs(key: str, schema_name: str) -> str | None:
+    """A hint for a key that is known one level below the root, or in another tool's file."""
+    if schema_name == "recipe" and key == "dependencies":
+        return 'conda\'s own files say that; here write `conda: {packages: {numpy: ">=1.26"}}`, one package a line'
+    schema = load_schema(schema_name)
+    for name, part in schema["properties"].items():
+        target: Any = part
+        for step in part["$ref"][2:].split("/") if "$ref" in part else ():
+            target = schema if target is part else target
+            target = target[step]
+        if key in target.get("properties", {}):
+            return f"`{key}` belongs under `{name}:`"
+    return None
 
 
 def _wrong_type(error: Any, node: Node, name: str) -> Issue:
@@ -251,6 +266,10 @@ def _wrong_type(error: Any, node: Node, name: str) -> Issue:
     words = [word for word in words if word != "nothing" and not (word == "true or false" and "text" in words)] or words
     given = "a mapping" if isinstance(node, Mapping) else "a list"
     hint = f"write {' or '.join(words)} after `{name}:`"
+    if not error.absolute_path:
+        hint = "begin with a key, such as `python: 3.12`"
+    elif isinstance(node, Sequence) and name in {"packages", "constraints", "overrides"}:
+        hint = 'write one package a line, without a dash: `numpy: ">=1.26"`'
     if isinstance(node, Scalar):
         given = "nothing" if node.empty else repr(node.text)
         if words == ["text"] and not node.empty:

@@ -241,7 +241,8 @@ class Screen:
                 short(item.environment) if item.environment else "-",
                 str(item.packages) if item.packages is not None else "-",
                 time.strftime("%Y-%m-%d %H:%M", time.localtime(item.used)),
-                item.links[0] if item.links else str(item.prefix),
+                (item.links[0] if item.links else str(item.prefix))
+                + (f" (and {len(item.links) - 1} more)" if len(item.links) > 1 else ""),
             )
             for item in items
         ]

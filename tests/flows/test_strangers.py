@@ -267,3 +267,40 @@ def test_an_index_with_a_second_version_elsewhere(
         "the first index that has a name decides", "toy is on other"
     )
     case.hides("--index-strategy", "unsafe-best-match")
+
+
+def test_a_link_of_ones_own_is_not_replaced(case: Case, wheel_index: Server) -> None:
+    case.recipe(host(wheel_index, "    toy:\n"))
+    (case.project / "data").mkdir()
+    (case.project / "current").symlink_to(case.project / "data")
+    case.run("realize", "x.yaml", "--out-link", "current", code=8).mentions(
+        "is a link to something that is no environment"
+    )
+    assert (case.project / "current").readlink() == case.project / "data"
+    (case.project / "dangling").symlink_to(case.project / "nowhere")
+    case.run("realize", "x.yaml", "--out-link", "dangling")
+    case.run("realize", "x.yaml", "--out-link", "dangling")
+
+
+def test_a_prefix_in_the_home_is_refused(case: Case, wheel_index: Server) -> None:
+    case.recipe(host(wheel_index, "    toy:\n")).run("realize", "x.yaml")
+    for place in (case.home, case.home / "store" / "mine"):
+        case.run("realize", "x.yaml", "--prefix", place, code=2).mentions("prefix-in-home")
+    assert not (case.home / "store" / "mine").exists()
+
+
+def test_the_list_names_links_and_recipes_that_belong_together(case: Case, wheel_index: Server) -> None:
+    case.recipe(host(wheel_index, "    toy:\n"), "a.yaml").run("realize", "a.yaml")
+    time.sleep(1.1)  # records are made by the second
+    case.recipe(host(wheel_index, "    toy:\n"), "b.yaml").run("realize", "b.yaml", "a.yaml")
+    case.run("list", "--json")
+    (item,) = json.loads(case.out)["environments"]
+    assert Path(item["links"][0]).name == item["name"] == Path(item["recipe"]).stem
+    assert {Path(link).name for link in item["links"]} == {"a", "b"}
+
+
+def test_what_belongs_elsewhere_in_a_recipe(case: Case) -> None:
+    case.recipe("channels: [conda-forge]\ndependencies: [numpy]\npypi:\n  packages: [toy]\n")
+    case.run("lock", "x.yaml", code=3)
+    case.mentions("`channels` belongs under `conda:`", "here write `conda: {packages:", "without a dash")
+    case.recipe("- numpy\n- toy\n").run("lock", "x.yaml", code=3).mentions("begin with a key, such as `python: 3.12`")

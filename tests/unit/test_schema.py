@@ -127,7 +127,7 @@ def test_exact_words() -> None:
         "r.yaml:5:19: missing-key: `extra-indices` lacks `url` (add `url: ...`)",
     ]
     assert told("- a\n") == [
-        "r.yaml:1:1: bad-type: `recipe` takes a mapping, not a list (write a mapping after `recipe:`)"
+        "r.yaml:1:1: bad-type: `recipe` takes a mapping, not a list (begin with a key, such as `python: 3.12`)"
     ]
 
 
