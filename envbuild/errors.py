@@ -21,6 +21,7 @@ Rules of the file: no imports of envbuild; no printing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +104,21 @@ def _rebuild(
     error = kind(message, **fields)
     error.__cause__ = cause
     return error
+
+
+def several(errors: Sequence[EnvbuildError]) -> EnvbuildError:
+    """One error for several: the first decides class and message, all of them stand in its ``issues``."""
+    first = errors[0]
+    combined = type(first)(
+        first.message,
+        reference=first.reference,
+        where=first.where,
+        hint=first.hint,
+        retryable=first.retryable,
+        issues=tuple(dict.fromkeys(issue for error in errors for issue in error.all_issues())),
+    )
+    combined.__cause__ = first.__cause__
+    return combined
 
 
 class Terminated(KeyboardInterrupt):

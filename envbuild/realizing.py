@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from envbuild.derivations.link import Link, prefix_name
 from envbuild.derivations.solve import fragment_from_bytes
 from envbuild.digest import Digest
 from envbuild.elsewhere import put_elsewhere
-from envbuild.errors import IntegrityError, Issue, UnreachableError
+from envbuild.errors import EnvbuildError, IntegrityError, Issue, UnreachableError
 from envbuild.executors import Executor, open_executor
 from envbuild.graph import Graph
 from envbuild.home import find_home
@@ -147,11 +148,25 @@ class Realizer:
         """
         graphs = [_graph([item]) for item in wanted]
         if options.prefix is None:
-            outcome = self.run(Graph.union(graphs))
+            outcome = self._run(Graph.union(graphs))
+            if error := outcome.error():
+                if isinstance(error, EnvbuildError):
+                    self._keep(wanted, graphs, outcome, options)
+                raise error
         else:  # linked elsewhere: the packages are all that the store has to have
             packages = [derivation for graph in graphs for derivation in graph if derivation.kind != "link"]
             outcome = self.run(Graph(packages, [derivation.key for derivation in packages]))
         return tuple(self._made(item, graph, outcome, options) for item, graph in zip(wanted, graphs, strict=True))
+
+    def _keep(
+        self, wanted: Sequence[Wanted], graphs: Sequence[Graph], outcome: Outcome, options: RealizeOptions
+    ) -> None:
+        """After a failure: link and record the environments that are there all the same, and say so."""
+        for item, graph in zip(wanted, graphs, strict=True):
+            if graph.targets[0] in outcome.outputs:
+                with suppress(EnvbuildError):  # the failure that is under way says more
+                    made = self._made(item, graph, outcome, options)
+                    self._reporter.note(f"{item.name} is realized all the same: {made.prefix}")
 
     def run(self, graph: Graph) -> Outcome:
         """Run a graph to its end.
@@ -160,6 +175,12 @@ class Realizer:
             UnreachableError: ``offline``, naming everything that is missing, before anything starts.
             EnvbuildError: When a job failed.
         """
+        outcome = self._run(graph)
+        if error := outcome.error():
+            raise error
+        return outcome
+
+    def _run(self, graph: Graph) -> Outcome:
         plan = self._plan(graph)
         if self._offline:
             _refuse_fetches(plan)
@@ -168,13 +189,9 @@ class Realizer:
         self._relay.scheduler = scheduler = Scheduler(self._executor, self._reporter, cancel=self.workspace.cancel)
         work = partial(worker.run, workspace=self.workspace, results=self.workspace.store.results)
         try:
-            outcome = scheduler.run(plan, work)
+            return scheduler.run(plan, work)
         finally:
             self._relay.scheduler = None
-        error = outcome.error()
-        if error is not None:
-            raise error
-        return outcome
 
     def solve(self, graph: Graph) -> dict[Digest, bytes]:
         """Run a lock graph; each solve's fragment by key. Notes of solves that were memoized are said again."""
@@ -240,6 +257,14 @@ class Realizer:
             milliseconds=outcome.elapsed,
         )
         return remember(realized, wanted, host, options, self.workspace, self._reporter.note)
+
+
+def by_project(wanted: Sequence[tuple[Project, Wanted]]) -> list[tuple[Project, list[Wanted]]]:
+    """Environments of one project together, so that they are one graph."""
+    groups: dict[Path, tuple[Project, list[Wanted]]] = {}
+    for project, item in wanted:
+        groups.setdefault(project.root, (project, []))[1].append(item)
+    return list(groups.values())
 
 
 def _graph(wanted: Sequence[Wanted]) -> Graph:

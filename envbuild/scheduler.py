@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from envbuild.derivations import Outputs
 from envbuild.digest import Digest
-from envbuild.errors import EnvbuildError, NoSpaceError, Terminated
+from envbuild.errors import EnvbuildError, NoSpaceError, Terminated, several
 from envbuild.executors import Executor
 from envbuild.plan import LANES, Failure, Job, Lane, Plan
 from envbuild.reporter import Reporter
@@ -81,16 +81,7 @@ class Outcome:
         ours = [error for error in errors if isinstance(error, EnvbuildError)]
         if len(ours) < 2 or not isinstance(first, EnvbuildError) or all(isinstance(e, NoSpaceError) for e in ours):
             return first
-        combined = type(first)(
-            first.message,
-            reference=first.reference,
-            where=first.where,
-            hint=first.hint,
-            retryable=first.retryable,
-            issues=tuple(dict.fromkeys(issue for error in ours for issue in error.all_issues())),
-        )
-        combined.__cause__ = first.__cause__
-        return combined
+        return several(ours)
 
 
 class Scheduler:

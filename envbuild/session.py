@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from envbuild.checkout import edited
-from envbuild.errors import UsageError
+from envbuild.errors import EnvbuildError, UsageError, several
 from envbuild.home import find_home, open_home
 from envbuild.locking import (
     Locked,
@@ -34,7 +34,7 @@ from envbuild.locking import (
 )
 from envbuild.project import Project, cut_off, find_project, make_request, project_files, shown_path
 from envbuild.realized import Planned, Realized, RealizeOptions, Wanted, environment_for
-from envbuild.realizing import Realizer
+from envbuild.realizing import Realizer, by_project
 from envbuild.recipe_files import link_name, recipes_below
 from envbuild.reporter import Reporter
 from envbuild.virtual import check_system, current_platform
@@ -179,7 +179,7 @@ class Session:
     def plan(self, *recipes: Path | str, mode: Mode = "auto") -> tuple[Planned, ...]:
         """What ``realize`` would do; locks that do not fit are solved, and not written."""
         wanted = [self._wanted(_absolute(recipe), mode, write=False) for recipe in recipes]
-        return tuple(self._realizer(project).plan(items) for project, items in _by_project(wanted))
+        return tuple(self._realizer(project).plan(items) for project, items in by_project(wanted))
 
     def realize(
         self, *recipes: Path | str, mode: Mode = "auto", options: RealizeOptions | None = None
@@ -190,13 +190,22 @@ class Session:
             StaleError: With mode ``locked``, when a lock does not fit.
             UnsatisfiableError: When there is no environment for this machine, or it lacks what the lock assumes.
         """
-        wanted = [self._wanted(_absolute(recipe), mode) for recipe in recipes]
+        wanted, failures = [], []
+        for recipe in recipes:
+            try:
+                wanted.append(self._wanted(_absolute(recipe), mode))
+            except EnvbuildError as error:
+                if not self._keep_going:
+                    raise
+                failures.append(error)
         for _, item in wanted:
             check_system(item.environment.platform, item.environment.system)
         made: dict[Path, Realized] = {}
-        for project, items in _by_project(wanted):
+        for project, items in by_project(wanted):
             for realized in self._realizer(project).realize(items, options or RealizeOptions()):
                 made[realized.recipe] = realized
+        if failures:
+            raise failures[0] if len(failures) == 1 else several(failures)
         return tuple(made[item.recipe] for _, item in wanted)
 
     def _wanted(self, recipe: Path, mode: Mode, *, write: bool = True) -> tuple[Project, Wanted]:
@@ -277,8 +286,6 @@ class Session:
             self._locked.clear()
             return self._lock(recipe, LockOptions()) if lock else None
 
-    # Looking
-
     def show(self, recipe: Path | str, *, platform: str | None = None) -> Shown:
         """A locked environment as it is, and where it is present."""
         from envbuild.inspection import show
@@ -340,11 +347,3 @@ class Session:
 
 def _absolute(recipe: Path | str) -> Path:
     return Path(os.path.abspath(recipe))
-
-
-def _by_project(wanted: Sequence[tuple[Project, Wanted]]) -> list[tuple[Project, list[Wanted]]]:
-    """Environments of one project together, so that they are one graph."""
-    groups: dict[Path, tuple[Project, list[Wanted]]] = {}
-    for project, item in wanted:
-        groups.setdefault(project.root, (project, []))[1].append(item)
-    return list(groups.values())

@@ -304,3 +304,30 @@ def test_what_belongs_elsewhere_in_a_recipe(case: Case) -> None:
     case.run("lock", "x.yaml", code=3)
     case.mentions("`channels` belongs under `conda:`", "here write `conda: {packages:", "without a dash")
     case.recipe("- numpy\n- toy\n").run("lock", "x.yaml", code=3).mentions("begin with a key, such as `python: 3.12`")
+
+
+def test_an_extra_that_is_none_is_said(case: Case, wheel_index: Server) -> None:
+    case.recipe(host(wheel_index, "    toy-extras[color]:\n    toy-paint:\n")).run("lock", "x.yaml")
+    case.mentions("note: toy-extras has no extra named color")
+    case.recipe(host(wheel_index, "    toy-extras[colour]:\n")).run("lock", "x.yaml")
+    assert "note:" not in case.err
+
+
+@pytest.mark.parametrize("fails", ["lock", "fetch"])
+def test_keep_going_realizes_what_it_can(
+    case: Case, tmp_path: Path, wheel_index: Server, serving: Callable[..., Server], fails: str
+) -> None:
+    folder = tmp_path / "vanishing"
+    folder.mkdir()
+    wheel = make_wheel(folder, "brief", "1.0")
+    case.recipe(host(serving(WheelIndex(folder=folder)), "    brief:\n"), "bad.yaml")
+    case.recipe(host(wheel_index, "    toy:\n"), "good.yaml")
+    if fails == "fetch":
+        case.run("lock", "bad.yaml")
+    wheel.unlink()
+    case.run("realize", "bad.yaml", "good.yaml", code=None)
+    assert case.code in {5, 11}
+    assert not (case.project / ".envs" / "good").exists()
+    case.run("realize", "bad.yaml", "good.yaml", "--keep-going", code=case.code).mentions("brief")
+    assert (case.project / ".envs" / "good").is_dir()
+    assert not (case.project / ".envs" / "bad").exists()
