@@ -83,6 +83,7 @@ class Downloader:
         self._patience = patience
         self._connections = Connections(credentials, environ, patience, trusted_hosts)
         self.close = self._connections.close
+        self.expect = self._connections.expect
         self._cancelled = threading.Event()
         self._open: set[requests.Response] = set()
 

@@ -2,7 +2,7 @@
 
 Credentials are looked up for every hop, so that a redirect to another host carries none of the first host's; https
 never falls back to http; link-local addresses are refused. ``identity`` is the only encoding asked for. Bodies of
-refusals are never read, so they are never shown.
+refusals are never shown; small ones are taken off the connection, so that it can be used again.
 
 Rules of the file: asks once; who retries is ``envbuild.download``. Addresses appear in messages through ``redact``.
 """
@@ -13,6 +13,7 @@ import ipaddress
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524})
 _REDIRECTS = 10
+_SMALL = 4096
+"""Bytes of a body that nobody wants but that is read in one go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +95,7 @@ class Connections:
             response = self._answer(url, headers)
             if response.status_code in {301, 302, 303, 307, 308} and "Location" in response.headers:
                 target = urljoin(url, response.headers["Location"])
-                response.close()
+                _let_go(response)
                 if urlsplit(target).scheme not in {"https", "http"} or (
                     urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https"
                 ):
@@ -105,13 +108,24 @@ class Connections:
                 return response
             status = response.status_code
             after = _retry_after(response)
-            response.close()
+            _let_go(response)
             if status in _AGAIN:
                 raise AgainError(f"{redact(url)} answers {status}", after)
             if status == 416 and "Range" in headers:
                 raise AgainError(f"{redact(url)} has no such part")
             raise _refusal(url, status)
         raise UnreachableError(f"{redact(url)} redirects too often", reference="redirects")
+
+    def expect(self, url: str) -> None:
+        """Ready what asking an address takes: requests is imported, its certificates are read; nothing is sent.
+
+        Raises:
+            InvalidInput: ``certificate``.
+        """
+        verify = self._verify(url)
+        adapter = self._pool().get_adapter(url)
+        if verify is not False and url.startswith("https://"):
+            adapter.context(verify)  # type: ignore[attr-defined]  # ours
 
     def _answer(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         access = self._credentials.for_url(url)
@@ -123,7 +137,7 @@ class Connections:
         if response.status_code in {401, 403} and access.authorization is None:
             other = self._credentials.from_keyring(url)
             if other is not None:
-                response.close()
+                _let_go(response)
                 response = self._send(other, headers)
                 if response.status_code < 400 and other.authorization is not None:
                     self._granted[urlsplit(url).scheme, host] = other.authorization
@@ -188,6 +202,17 @@ class Connections:
             if self._session is not None:
                 self._session.close()
                 self._session = None
+
+
+def _let_go(response: requests.Response) -> None:
+    """Close an answer whose body is not wanted; its connection stays open when the body is small and has come."""
+    length = response.headers.get("Content-Length", "")
+    if length.isdigit() and int(length) <= _SMALL:
+        from urllib3.exceptions import HTTPError
+
+        with suppress(HTTPError, OSError):
+            response.raw.read1(_SMALL, decode_content=False)
+    response.close()
 
 
 def _refusal(url: str, status: int) -> UnreachableError:

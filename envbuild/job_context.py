@@ -95,6 +95,10 @@ class JobContext:
         """A small document from an address or its mirrors; None when it is not there."""
         return self._workspace.downloads.read(self.addresses.candidates(url), limit=limit, span=span)
 
+    def expect(self, url: str) -> None:
+        """Ready what asking servers takes."""
+        self._workspace.downloads.expect(url)
+
     def remember(self, sha256: Digest, url: str) -> None:
         """Keep an address as a hint for the fetch."""
         self._workspace.hints.add(sha256, url)

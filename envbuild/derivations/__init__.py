@@ -178,6 +178,10 @@ class Context(Protocol):
         """
         ...
 
+    def expect(self, url: str) -> None:
+        """Say that addresses like this one will soon be asked for, so that what this takes can be got ready."""
+        ...
+
     def remember(self, sha256: Digest, url: str) -> None:
         """Keep an address found while solving as a hint for the fetch; user info is dropped."""
         ...

@@ -74,8 +74,8 @@ def solve_pypi(question: PypiQuestion, context: Context) -> tuple[Wheel, ...]:
 def _expecting(places: Places, context: Context) -> Iterator[None]:
     """While uv works longer than it does with a warm cache, ready what asking its index for METADATA takes."""
     done = threading.Event()
-    asked = [] if places.no_index else [address or "https:" for _, address in places.indices]
-    remote = next((address for address in asked if address.startswith("http")), None)
+    asked = [] if places.no_index else [address or "https://" for _, address in places.indices]
+    remote = next((address for address in asked if address.startswith(("http://", "https://"))), None)
 
     def expect() -> None:
         if remote is not None and not done.wait(_WARM):

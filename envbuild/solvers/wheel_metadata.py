@@ -1,7 +1,8 @@
 """What wheels say of themselves: requirements, extras, licence, the Pythons that they run on.
 
 Read for the chosen wheels alone, several at a time: the index's own copy of METADATA (PEP 658) where there is one, else
-the end of the wheel by range requests, else the whole wheel. Kept by the wheel's sha256.
+the end of the wheel by range requests, else the whole wheel. Kept by the wheel's sha256. A server that has had no copy
+for one wheel is not asked for copies of the others: each such answer may have taken it as long as the wheel's end.
 
 Rules of the file: effects through ``context``; markers are evaluated for the target, never for this machine.
 """
@@ -69,8 +70,9 @@ def read_all(wheels: Sequence[ChosenWheel], context: Context) -> dict[str, Wheel
         IntegrityError: ``identity``, when a wheel is another package than its index says.
     """
     folder = context.engine_cache("metadata")
+    without: set[str] = set()
     with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
-        found = list(pool.map(lambda wheel: _read_one(wheel, folder, context), wheels))
+        found = list(pool.map(lambda wheel: _read_one(wheel, folder, without, context), wheels))
     return {wheel.name: metadata for wheel, metadata in zip(wheels, found, strict=True)}
 
 
@@ -79,11 +81,11 @@ def kept_metadata(sha256: Digest, context: Context) -> WheelMetadata | None:
     return _kept(context.engine_cache("metadata") / sha256)
 
 
-def _read_one(wheel: ChosenWheel, folder: Path, context: Context) -> WheelMetadata:
+def _read_one(wheel: ChosenWheel, folder: Path, without: set[str], context: Context) -> WheelMetadata:
     kept = folder / wheel.sha256 if wheel.sha256 else None
     if kept is not None and (metadata := _kept(kept)) is not None:
         return metadata
-    metadata = parse_metadata(_metadata_bytes(wheel, context))
+    metadata = parse_metadata(_metadata_bytes(wheel, without, context))
     if normalize_pypi_name(metadata.name) != wheel.name or not _same_version(metadata.version, wheel.version):
         raise IntegrityError(f"{wheel.file} says that it is {metadata.name} {metadata.version}", reference="identity")
     if kept is not None:
@@ -110,15 +112,18 @@ def _keep(path: Path, metadata: WheelMetadata) -> None:
         part.unlink(missing_ok=True)  # a cache that cannot be written only costs time
 
 
-def _metadata_bytes(wheel: ChosenWheel, context: Context) -> bytes:
+def _metadata_bytes(wheel: ChosenWheel, without: set[str], context: Context) -> bytes:
     if wheel.url.startswith("file:"):
         return _from_file(wheel)
-    try:
-        data = context.read(f"{wheel.url}.metadata", limit=METADATA_LIMIT)
-    except UnreachableError:
-        data = None  # some servers refuse rather than say 404; the wheel itself decides
-    if data:
-        return data
+    server = urlsplit(wheel.url).netloc
+    if server not in without:
+        try:
+            data = context.read(f"{wheel.url}.metadata", limit=METADATA_LIMIT)
+        except UnreachableError:
+            data = None  # some servers refuse rather than say 404; the wheel itself decides
+        if data:
+            return data
+        without.add(server)
     try:
         return _from_zip(_Ranges(wheel, context), wheel)
     except (zipfile.BadZipFile, InvalidInput, UnreachableError, OSError):

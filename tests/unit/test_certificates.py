@@ -66,8 +66,15 @@ def test_a_bundle_of_the_user_is_trusted_and_read_once(
 ) -> None:
     read: list[str] = []
     really = certificates._context
-    monkeypatch.setattr(certificates, "_context", lambda place: (read.append(place), really(place))[1])
+
+    def counted(place: str) -> ssl.SSLContext:
+        read.append(place)
+        return really(place)
+
+    monkeypatch.setattr(certificates, "_context", counted)
     pool = connections({name: str(authority / "certificate.pem")})
+    pool.expect(address(secure, ""))
+    assert secure.requests == []
     with ThreadPoolExecutor(5) as threads:
         found = list(threads.map(lambda number: text(pool, address(secure, f"{number}.txt")), range(10)))
     pool.close()
@@ -118,6 +125,23 @@ def test_a_bundle_that_is_not_there_is_said(secure: Server, tmp_path: Path) -> N
         with pytest.raises(InvalidInput, match="cannot be read"):
             pool.open(address(secure, "1.txt"), {})
         pool.close()
+
+
+@pytest.mark.parametrize("status", [404, 403])
+def test_a_refusal_leaves_the_connection_open(status: int, serving: Serving, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    server = serving(tmp_path)
+    pool = connections({})
+    server.fault("*.metadata", status=status)
+    accepted: list[object] = []
+    really = server.process_request
+    server.process_request = lambda request, client: (accepted.append(client), really(request, client))[1]  # type: ignore[method-assign,assignment,func-returns-value]
+    for number in range(3):
+        with pytest.raises(UnreachableError):
+            pool.open(f"{server.url}/{number}.metadata", {})
+        assert text(pool, f"{server.url}/a.txt") == "a"
+    pool.close()
+    assert len(accepted) == 1
 
 
 def test_plain_addresses_read_no_bundle(secure: Server, serving: Serving, tmp_path: Path) -> None:
