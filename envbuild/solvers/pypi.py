@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envbuild.errors import IntegrityError, UnsatisfiableError
+from envbuild.errors import EnvbuildError, IntegrityError, UnsatisfiableError
 from envbuild.package import UrlOrigin, Wheel
 from envbuild.recipe import PypiRequirement, UrlSource
 from envbuild.request import PlatformRequest
@@ -31,6 +32,9 @@ from envbuild.solvers.wheel_metadata import WheelMetadata, check_python, edges, 
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
+
+_WARM = 0.15
+"""Seconds that uv takes at most when it need not ask anybody."""
 
 _UNDATED = re.compile(r"warning: `([^`]+)` is missing an upload date")
 _NO_EXTRA = re.compile(r"warning: The package `([^`= ]+)(?:==| @ )[^`]*` does not have an extra named `([^`]+)`")
@@ -49,7 +53,7 @@ def solve_pypi(question: PypiQuestion, context: Context) -> tuple[Wheel, ...]:
     places = places_of(question.request, context.addresses)
     loading = threading.Thread(target=load_engines, daemon=True)
     loading.start()
-    with context.scratch() as folder:
+    with _expecting(places, context), context.scratch() as folder:
         pinned = _pinned(question, context)
         stubs = make_stubs(question.conda, folder / "stubs", {}, pinned)
         answer = resolve(question, places, stubs, folder, context)
@@ -64,6 +68,25 @@ def solve_pypi(question: PypiQuestion, context: Context) -> tuple[Wheel, ...]:
     where = {item.name: item.where for item in question.request.pypi}
     chosen = choose([item for item in answer.packages if item not in stubs], wheel_ranks(question.target), where)
     return _wheels(chosen, question, stubs, answer.origins, places, context)
+
+
+@contextmanager
+def _expecting(places: Places, context: Context) -> Iterator[None]:
+    """While uv works longer than it does with a warm cache, ready what asking its index for METADATA takes."""
+    done = threading.Event()
+    asked = [] if places.no_index else [address or "https://" for _, address in places.indices]
+    remote = next((address for address in asked if address.startswith(("http://", "https://"))), None)
+
+    def expect() -> None:
+        if remote is not None and not done.wait(_WARM):
+            with suppress(EnvbuildError):  # who asks will meet it
+                context.expect(remote)
+
+    threading.Thread(target=expect, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def _pinned(question: PypiQuestion, context: Context) -> dict[str, WheelMetadata]:
