@@ -33,7 +33,7 @@ from envbuild.solvers.wheel_metadata import WheelMetadata, check_python, edges, 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
 
-_WARM = 0.15
+_WARM = 0.4
 """Seconds that uv takes at most when it need not ask anybody."""
 
 _UNDATED = re.compile(r"warning: `([^`]+)` is missing an upload date")
@@ -72,13 +72,19 @@ def solve_pypi(question: PypiQuestion, context: Context) -> tuple[Wheel, ...]:
 
 @contextmanager
 def _expecting(places: Places, context: Context) -> Iterator[None]:
-    """While uv works longer than it does with a warm cache, ready what asking its index for METADATA takes."""
+    """While uv works, ready what asking its index for METADATA takes.
+
+    Where none is kept yet this begins at once, else when uv works longer than it does with a warm cache.
+    """
     done = threading.Event()
     asked = [] if places.no_index else [address or "https://" for _, address in places.indices]
     remote = next((address for address in asked if address.startswith(("http://", "https://"))), None)
 
+    kept = context.engine_cache("metadata")
+    patience = _WARM if next(kept.iterdir(), None) is not None else 0.0
+
     def expect() -> None:
-        if remote is not None and not done.wait(_WARM):
+        if remote is not None and not done.wait(patience):
             with suppress(EnvbuildError):  # who asks will meet it
                 context.expect(remote)
 
