@@ -9,8 +9,6 @@ Rules of the file: effects through ``context``; markers are evaluated for the ta
 
 from __future__ import annotations
 
-import email.parser
-import email.policy
 import io
 import json
 import os
@@ -21,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from envbuild.digest import Digest
 from envbuild.errors import IntegrityError, InvalidInput, UnreachableError
@@ -138,6 +135,8 @@ def _metadata_bytes(wheel: ChosenWheel, without: set[str], context: Context) -> 
 
 def _from_file(wheel: ChosenWheel) -> bytes:
     """METADATA of a wheel in a folder: the engine has just read it from there, and it may be too large to be copied."""
+    from urllib.request import url2pathname  # brings http.client and more
+
     try:
         return _from_zip(Path(url2pathname(urlsplit(wheel.url).path)), wheel)
     except zipfile.BadZipFile as error:
@@ -209,7 +208,9 @@ def parse_metadata(data: bytes) -> WheelMetadata:
     Raises:
         InvalidInput: ``bad-metadata`` without a name or version.
     """
-    message = email.parser.BytesHeaderParser(policy=email.policy.compat32).parsebytes(data)
+    from email.parser import BytesHeaderParser
+
+    message = BytesHeaderParser().parsebytes(data)
     name, version = message.get("Name"), message.get("Version")
     if not name or not version:
         raise InvalidInput("a wheel's METADATA has no name or version", reference="bad-metadata")
