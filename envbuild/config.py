@@ -178,6 +178,7 @@ def load_config(start: Path, environ: Map[str, str], flags: Map[str, str] | None
     warnings = _variables(environ, reader, values)
     for key, value in (flags or {}).items():
         reader.words(key, value, f"--{key}", values)
+    warnings += _without_effect(values, reader.origins)
     config = Config(origins=tuple(sorted(reader.origins.items())), files=tuple(files), read=tuple(read))
     return replace(config, warnings=tuple(warnings), **values)  # type: ignore[arg-type]
 
@@ -276,6 +277,23 @@ def _check_trust(document: Mapping, before: str, after: str, user: Path | None) 
             where=key.where if key else None,
             hint=f"remove `trust` here, or change it in {user or SYSTEM_FILE}",
         )
+
+
+def _without_effect(values: Map[str, object], origins: Map[str, str]) -> list[str]:
+    """Settings that this version reads and does not act upon, unless they say what is done anyway."""
+    done_anyway: Map[str, tuple[object, ...]] = {
+        "stores": ((),),
+        "reuse-latest": (("none",),),
+        "trust": ("hash",),
+        "trusted": ((),),
+        "conda-format": ("keep",),
+        "link": ("auto",),
+    }
+    return [
+        f"`{key}` ({origins[key]}) has no effect in this version of envbuild"
+        for key, harmless in done_anyway.items()
+        if key in origins and values.get(_attribute(key)) not in harmless
+    ]
 
 
 def _variables(environ: Map[str, str], reader: SettingReader, values: dict[str, object]) -> list[str]:
