@@ -68,6 +68,12 @@ def put_elsewhere(
             root.prefix == str(final) and root.environment == environment
             for _, root in read_roots(workspace.home.roots)
         ):
+            if writable and any(final.glob("lib/python3*/EXTERNALLY-MANAGED")):
+                raise NameConflictError(
+                    f"{final} holds this environment, and is not a private copy",
+                    reference="prefix-taken",
+                    hint="remove it, or choose another folder",
+                )
             return False
         raise NameConflictError(
             f"{final} is there and is not this environment",

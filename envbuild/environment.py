@@ -1,7 +1,8 @@
 """What a process sees inside a prefix: the variables of ``run`` and ``shell``, and the scripts that packages bring.
 
 What is set, in this order (the later wins): ``PATH`` with the prefix's ``bin`` first; ``CONDA_PREFIX`` and
-``CONDA_DEFAULT_ENV`` for a prefix with conda packages, ``VIRTUAL_ENV`` for a virtual environment; ``ENVBUILD_ACTIVE_PREFIX``;
+``CONDA_DEFAULT_ENV`` for a prefix with conda packages, ``VIRTUAL_ENV`` for a virtual environment;
+``ENVBUILD_ACTIVE_PREFIX``;
 ``PYTHONNOUSERSITE=1``, for an environment that a lock describes must not change with what lies in somebody's home
 (virtual environments behave so anyway); variables of packages (``etc/conda/env_vars.d``); variables of the recipe.
 ``PYTHONHOME`` goes, for it would send the prefix's Python to another library; so does ``VIRTUAL_ENV`` where the prefix

@@ -331,3 +331,11 @@ def test_keep_going_realizes_what_it_can(
     case.run("realize", "bad.yaml", "good.yaml", "--keep-going", code=case.code).mentions("brief")
     assert (case.project / ".envs" / "good").is_dir()
     assert not (case.project / ".envs" / "bad").exists()
+
+
+def test_a_shared_prefix_does_not_become_writable_by_asking(case: Case, wheel_index: Server) -> None:
+    case.recipe(host(wheel_index, "    toy:\n")).run("realize", "x.yaml", "--prefix", "p")
+    case.run("realize", "x.yaml", "--prefix", "p").mentions("already there")
+    case.run("realize", "x.yaml", "--prefix", "p", "--writable", code=6).mentions("is not a private copy")
+    case.run("realize", "x.yaml", "--prefix", "q", "--writable")
+    case.run("realize", "x.yaml", "--prefix", "q", "--writable").mentions("already there")
