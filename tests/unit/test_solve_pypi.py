@@ -18,6 +18,7 @@ from envbuild.package import PLATFORMS, CondaPackage, Platform, Wheel
 from envbuild.recipe import CondaRequirement, GitSource, Index, PathSource, PypiRequirement, UrlSource
 from envbuild.request import PlatformRequest
 from envbuild.solvers.sources import places_of
+from envbuild.solvers.wheel_metadata import PARALLEL
 from envbuild.virtual import default_system
 from envbuild.workspace import Workspace
 from tests.support.managed_python import ManagedPython
@@ -161,6 +162,20 @@ def test_metadata_comes_from_the_wheel_where_the_index_has_none(
     bare.ranges = ranges
     fragment = by_name(run(ask(need("toy-extras", extras=("colour",))), index=f"{bare.url}/simple"))
     assert fragment["toy-extras"].requires == ("toy-paint",)
+
+
+def test_a_server_without_copies_of_metadata_is_not_asked_for_each(
+    run: Run, tmp_path: Path, serving: Callable[..., Server]
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    names = [f"one-of-{number}" for number in range(3 * PARALLEL)]
+    for name in names:
+        make_wheel(folder, name, "1.0")
+    bare = serving(WheelIndex(folder=folder, metadata=False))
+    found = by_name(run(ask(*(need(name) for name in names)), index=f"{bare.url}/simple"))
+    assert sorted(found) == sorted(names)
+    assert bare.count("*.metadata") <= PARALLEL
 
 
 def test_an_index_without_hashes_gives_one_all_the_same(
