@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 METADATA_LIMIT = 8 * 1024 * 1024
 WHEEL_LIMIT = 4 * 1024**3
 TAIL = 64 * 1024
-PARALLEL = 6
-"""Wheels asked about at a time: more connections cost more in certificates than they gain."""
+PARALLEL = 12
+"""Wheels asked about at a time: more wait less for far servers, and shake more hands with near ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
