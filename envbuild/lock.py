@@ -1,7 +1,7 @@
 """A lock as a value: for each platform every package, pinned. The phase boundary between solving and building.
 
-Text and back is ``envbuild.lockfile``. The environment id is computed here, from the lock alone, so that it is the same
-on every machine.
+Text and back is ``envbuild.locks.lockfile``. The environment id is computed here, from the lock alone, so that it is
+the same on every machine.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A recipe as a value: exactly what one YAML file says, before bases, defaults and platforms are applied.
 
-Made by ``envbuild.project`` from a document that the schema has accepted, so nothing here validates again.
+Made by ``envbuild.projects.project`` from a document that the schema has accepted, so nothing here validates again.
 Every requirement remembers its place in the file; places never count in comparisons or keys.
 """
 

@@ -19,10 +19,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from envbuild.checkout import edited
+from envbuild.environments.realized import Planned, Realized, RealizeOptions, Wanted, environment_for
+from envbuild.environments.realizing import Realizer, by_project
 from envbuild.errors import EnvbuildError, UsageError, several
-from envbuild.home import find_home, open_home
-from envbuild.locking import (
+from envbuild.locks.locking import (
     Locked,
     LockOptions,
     check_lock,
@@ -32,19 +32,19 @@ from envbuild.locking import (
     lock_path,
     make_lock,
 )
-from envbuild.project import Project, cut_off, find_project, make_request, project_files, shown_path
-from envbuild.realized import Planned, Realized, RealizeOptions, Wanted, environment_for
-from envbuild.realizing import Realizer, by_project
-from envbuild.recipe_files import link_name, recipes_below
+from envbuild.machine.home import find_home, open_home
+from envbuild.machine.virtual import check_system, current_platform
+from envbuild.projects.checkout import edited
+from envbuild.projects.project import Project, cut_off, find_project, make_request, project_files, shown_path
+from envbuild.projects.recipe_files import link_name, recipes_below
 from envbuild.reporter import Reporter
-from envbuild.virtual import check_system, current_platform
 
 if TYPE_CHECKING:
-    from envbuild.dependencies import Branch, Node
-    from envbuild.inspection import Shown
-    from envbuild.inventory import Present
+    from envbuild.environments.inspection import Shown
+    from envbuild.environments.inventory import Present
+    from envbuild.environments.upkeep import Verified
+    from envbuild.locks.dependencies import Branch, Node
     from envbuild.store.collect import Garbage
-    from envbuild.upkeep import Verified
 
 Mode = Literal["auto", "locked", "frozen"]
 """``auto``: lock when the lock does not fit. ``locked``: fail then. ``frozen``: use the lock, do not look."""
@@ -126,7 +126,7 @@ class Session:
     # Locks
 
     def lock(self, *recipes: Path | str, options: LockOptions | None = None) -> tuple[Locked, ...]:
-        """Make locks that fit; see ``envbuild.locking``.
+        """Make locks that fit; see ``envbuild.locks.locking``.
 
         Raises:
             UnsatisfiableError: When a recipe has no solution.
@@ -184,7 +184,7 @@ class Session:
     def realize(
         self, *recipes: Path | str, mode: Mode = "auto", options: RealizeOptions | None = None
     ) -> tuple[Realized, ...]:
-        """Make environments exist on this machine; see ``envbuild.realizing``.
+        """Make environments exist on this machine; see ``envbuild.environments.realizing``.
 
         Raises:
             StaleError: With mode ``locked``, when a lock does not fit.
@@ -250,7 +250,7 @@ class Session:
         lock: bool = True,
     ) -> Locked | None:
         """Add requirements to a recipe's text and lock it; see ``envbuild.editing``. None when nothing was locked."""
-        from envbuild.edit import add_requirements
+        from envbuild.reading.edit import add_requirements
 
         path = _absolute(recipe)
         chosen = section or ("conda" if make_request(self.project(path), path)[0].interpreter == "conda" else "pypi")
@@ -270,7 +270,7 @@ class Session:
         lock: bool = True,
     ) -> Locked | None:
         """Remove requirements from a recipe's text and lock it. None when nothing was locked."""
-        from envbuild.edit import remove_requirements
+        from envbuild.reading.edit import remove_requirements
 
         path = _absolute(recipe)
         return self._edit(
@@ -288,14 +288,14 @@ class Session:
 
     def show(self, recipe: Path | str, *, platform: str | None = None) -> Shown:
         """A locked environment as it is, and where it is present."""
-        from envbuild.inspection import show
+        from envbuild.environments.inspection import show
 
         path = _absolute(recipe)
         return show(path, make_request(self.project(path), path)[0], platform, find_home(self._environ))
 
     def environments(self) -> tuple[Present, ...]:
         """The environments on this machine, by name."""
-        from envbuild.inventory import present
+        from envbuild.environments.inventory import present
 
         return present(find_home(self._environ))
 
@@ -308,14 +308,14 @@ class Session:
         invert: bool = False,
         depth: int | None = None,
     ) -> list[Branch]:
-        """The lines of a dependency tree; see ``envbuild.inspection``."""
-        from envbuild.inspection import tree
+        """The lines of a dependency tree; see ``envbuild.environments.inspection``."""
+        from envbuild.environments.inspection import tree
 
         return tree(_absolute(recipe), packages, platform, invert=invert, depth=depth)
 
     def why(self, recipe: Path | str, package: str, *, platform: str | None = None) -> tuple[tuple[Node, ...], ...]:
         """The chains from what the recipe asked for to a package."""
-        from envbuild.inspection import why
+        from envbuild.environments.inspection import why
 
         return why(_absolute(recipe), package, platform)
 
@@ -323,7 +323,7 @@ class Session:
 
     def verify(self, *, repair: bool = False) -> Verified:
         """Check every blob and every prefix; with ``repair``, make them whole again."""
-        from envbuild.upkeep import verify
+        from envbuild.environments.upkeep import verify
 
         return verify(self._realizer(self.project()).workspace, repair=repair)
 

@@ -60,7 +60,7 @@ class Done:
 
 
 class Workspace(Protocol):
-    """What the worker needs of ``envbuild.workspace.Workspace``."""
+    """What the worker needs of ``envbuild.machine.workspace.Workspace``."""
 
     def for_job(
         self, derivation: Derivation, inputs: Mapping[Digest, Outputs], derivations: Mapping[Digest, Derivation]

@@ -14,7 +14,7 @@ from envbuild.cli.options import as_json, locking_mode, offline, option, platfor
 from envbuild.errors import EnvbuildError, UsageError
 
 if TYPE_CHECKING:
-    from envbuild.locking import Locked, LockOptions
+    from envbuild.locks.locking import Locked, LockOptions
     from envbuild.session import Session
 
 
@@ -49,7 +49,7 @@ def lock_command(
     """
     from envbuild.cli.errors import say_error
     from envbuild.cli.screen import Screen
-    from envbuild.locking import LockOptions
+    from envbuild.locks.locking import LockOptions
     from envbuild.package import Platform, normalize_pypi_name
     from envbuild.session import Session
 

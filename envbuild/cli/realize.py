@@ -59,7 +59,7 @@ def realize_command(
         return
 
     from envbuild.cli.screen import Screen
-    from envbuild.realized import RealizeOptions
+    from envbuild.environments.realized import RealizeOptions
     from envbuild.session import Session, mode
 
     if writable and prefix is None:
@@ -95,8 +95,8 @@ def stamp_options(*, locked: bool, frozen: bool, out_link: Path | None, no_out_l
 
 def answer_from_stamp(recipe: Path, options: tuple[str, ...], *, quiet: bool) -> bool:
     """Print what an earlier realize made, when nothing has changed since."""
-    from envbuild.home import find_home
-    from envbuild.stamp import read_stamp, stamp_path
+    from envbuild.environments.stamp import read_stamp, stamp_path
+    from envbuild.machine.home import find_home
 
     stamp = read_stamp(stamp_path(find_home(os.environ), Path(os.path.abspath(recipe)), options))
     if stamp is None:

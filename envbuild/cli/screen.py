@@ -23,15 +23,15 @@ from envbuild.digest import short
 from envbuild.reporter import Reporter
 
 if TYPE_CHECKING:
-    from envbuild.dependencies import Branch, Node
+    from envbuild.environments.inspection import Shown
+    from envbuild.environments.inventory import Present
+    from envbuild.environments.realized import Planned, Realized
+    from envbuild.environments.upkeep import Verified
     from envbuild.errors import EnvbuildError
-    from envbuild.inspection import Shown
-    from envbuild.inventory import Present
-    from envbuild.locking import Locked
+    from envbuild.locks.dependencies import Branch, Node
+    from envbuild.locks.locking import Locked
     from envbuild.package import CondaPackage, Wheel
-    from envbuild.realized import Planned, Realized
     from envbuild.store.collect import Garbage
-    from envbuild.upkeep import Verified
 
 JSON_VERSION = 1
 

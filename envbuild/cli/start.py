@@ -16,7 +16,7 @@ SHELLS = ("bash", "zsh", "fish")
 @option("--conda", is_flag=True, help="A recipe whose Python is a conda package (default: this machine's Python).")
 def init_command(folder: Path, conda: bool) -> None:
     """Write a commented first recipe and envbuild.yaml; files that are there stay as they are."""
-    from envbuild.starter import write_starter
+    from envbuild.projects.starter import write_starter
 
     for path, written in write_starter(folder, conda=conda):
         click.echo(f"{'wrote' if written else 'kept '} {path}", err=True)

@@ -60,7 +60,7 @@ def shell_command(recipe: Path, locked: bool, frozen: bool, offline: bool, quiet
 @recipe_argument
 def shell_hook_command(recipe: Path, shell: str | None, locked: bool, frozen: bool, offline: bool, quiet: bool) -> None:
     """Print code that activates an environment in this shell: eval "$(envbuild shell-hook RECIPE)"."""
-    from envbuild.activation import shell_hook
+    from envbuild.environments.activation import shell_hook
 
     prefix, variables = _realized(recipe, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
     name = shell or Path(os.environ.get("SHELL", "bash")).name
@@ -71,9 +71,9 @@ def _execute(
     recipe: Path, words: tuple[str, ...], *, locked: bool, frozen: bool, offline: bool, quiet: bool
 ) -> NoReturn:
     """Become the command, so that signals and exit codes are its own."""
-    from envbuild.environment import command_in, environment_variables
-    from envbuild.home import find_home
-    from envbuild.in_use import hold
+    from envbuild.environments.environment import command_in, environment_variables
+    from envbuild.machine.home import find_home
+    from envbuild.machine.in_use import hold
 
     prefix, variables = _realized(recipe, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
     if not hold(find_home(os.environ), prefix):
@@ -97,8 +97,8 @@ def _realized(
 ) -> tuple[Path, tuple[tuple[str, str], ...]]:
     """The prefix and the recipe's variables: from a stamp when there is one, else realized now."""
     from envbuild.cli.realize import stamp_options
-    from envbuild.home import find_home
-    from envbuild.stamp import read_stamp, stamp_path
+    from envbuild.environments.stamp import read_stamp, stamp_path
+    from envbuild.machine.home import find_home
 
     options = stamp_options(locked=locked, frozen=frozen, out_link=None, no_out_link=False)
     stamp = read_stamp(stamp_path(find_home(os.environ), Path(os.path.abspath(recipe)), options))
@@ -106,7 +106,7 @@ def _realized(
         return Path(stamp.prefix), tuple(sorted(stamp.summary["variables"].items()))
 
     from envbuild.cli.screen import Screen
-    from envbuild.realized import RealizeOptions
+    from envbuild.environments.realized import RealizeOptions
     from envbuild.session import Session, mode
 
     screen = Screen(quiet=quiet, as_json=False)

@@ -116,7 +116,7 @@ class Completed:
 
 
 class Context(Protocol):
-    """All that ``realise`` may touch. The real one is ``envbuild.workspace.Workspace``."""
+    """All that ``realise`` may touch. The real one is ``envbuild.machine.workspace.Workspace``."""
 
     @property
     def platform(self) -> Platform:

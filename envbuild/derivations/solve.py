@@ -269,7 +269,7 @@ def _python(solve: Solve, before: Fragment, context: Context) -> tuple[str, Inte
             raise UnsatisfiableError("the conda packages bring no Python for the wheels", reference="no-python")
         return before.python, None
     if solve.interpreter == "managed":
-        from envbuild.interpreters import managed_archive
+        from envbuild.machine.interpreters import managed_archive
 
         archive = managed_archive(constraint, solve.request.platform, context)
         return archive.version, archive

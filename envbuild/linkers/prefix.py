@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from envbuild import faults
 from envbuild.digest import Digest
-from envbuild.disk import writing
 from envbuild.errors import BuildError
 from envbuild.linkers.system_floor import check_conda_platform, check_wheel_platform
+from envbuild.machine.disk import writing
 from envbuild.package import CondaPackage, InterpreterArchive, Wheel
 
 if TYPE_CHECKING:

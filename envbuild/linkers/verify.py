@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from envbuild.disk import writing
 from envbuild.linkers.prefix import assemble
 from envbuild.linkers.wheels import forget_wheels
+from envbuild.machine.disk import writing
 from envbuild.package import normalize_pypi_name
 
 if TYPE_CHECKING:

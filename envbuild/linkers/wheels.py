@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 from envbuild.errors import BuildError, IntegrityError, NoSpaceError
 from envbuild.linkers.record import edit_record
+from envbuild.machine.uv_program import uv_program
 from envbuild.package import Wheel, normalize_pypi_name
-from envbuild.uv_program import uv_program
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context

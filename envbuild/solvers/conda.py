@@ -61,7 +61,7 @@ def channel_words(request: PlatformRequest) -> tuple[str, ...]:
 
 def channel_addresses(words: Iterable[str], addresses: Addresses) -> dict[str, str]:
     """Canonical address of each channel, by the recipe's word for it."""
-    from envbuild.locations import engine_channel_alias
+    from envbuild.machine.locations import engine_channel_alias
 
     answer = {}
     for word in words:

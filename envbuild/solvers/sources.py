@@ -109,7 +109,7 @@ def places_of(request: PlatformRequest, addresses: Addresses) -> Places:
     else:
         default = addresses.index
         if addresses.extra_indices and not request.no_index and default is None:
-            from envbuild.locations import engine_index
+            from envbuild.machine.locations import engine_index
 
             default = engine_index()
         if default is not None:

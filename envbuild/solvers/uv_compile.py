@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envbuild.errors import InvalidInput, UnreachableError, Where
+from envbuild.machine.uv_program import uv_program
 from envbuild.package import CondaPackage, Wheel
 from envbuild.recipe import PypiRequirement, UrlSource
 from envbuild.request import PlatformRequest
@@ -31,7 +32,6 @@ from envbuild.solvers.pylock import read_pylock
 from envbuild.solvers.sources import Places
 from envbuild.solvers.target import Target, uv_environment, uv_platform
 from envbuild.solvers.uv_words import retold
-from envbuild.uv_program import uv_program
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context

@@ -27,11 +27,11 @@ from pathlib import Path
 from envbuild import faults
 from envbuild.derivations import KINDS
 from envbuild.digest import Digest
-from envbuild.disk import writing
-from envbuild.home import Home
-from envbuild.kernel_lock import DEFAULT_TIMEOUT, KernelLock
-from envbuild.publish import scratch_folder, stale
-from envbuild.roots import read_roots
+from envbuild.environments.roots import read_roots
+from envbuild.machine.disk import writing
+from envbuild.machine.home import Home
+from envbuild.machine.kernel_lock import DEFAULT_TIMEOUT, KernelLock
+from envbuild.machine.publish import scratch_folder, stale
 from envbuild.store import Result
 from envbuild.store.folder import FolderStore, open_store
 from envbuild.store.in_use import prefixes_in_use

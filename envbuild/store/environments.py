@@ -12,8 +12,8 @@ from pathlib import Path
 
 from envbuild.errors import EnvbuildError
 from envbuild.lock import Lock, LockedEnvironment
-from envbuild.lockfile import closure_bytes, parse_closure
-from envbuild.publish import Durability, publish_bytes
+from envbuild.locks.lockfile import closure_bytes, parse_closure
+from envbuild.machine.publish import Durability, publish_bytes
 
 
 def record(store: Path, lock: Lock, environment: LockedEnvironment, durability: Durability) -> Path:

@@ -1,9 +1,9 @@
 """A store in a folder: the local store of every user, and shared ones on a disk.
 
 The layout is that of ``envbuild.store``; ``tmp/`` beside it holds files on their way in. Blobs are 0444, published by
-``envbuild.publish``. A blob's *name* is all that ``known`` and ``path`` look at: who uses the bytes reads them through
-``envbuild.store.verified``. Records are strict JSON: one with an unknown shape, duplicate keys or a foreign key inside
-is no record (None), is said once, and its work is done anew.
+``envbuild.machine.publish``. A blob's *name* is all that ``known`` and ``path`` look at: who uses the bytes reads them
+through ``envbuild.store.verified``. Records are strict JSON: one with an unknown shape, duplicate keys or a foreign key
+inside is no record (None), is said once, and its work is done anew.
 
 Rules of the file: nothing is overwritten; nothing but names made from digests and kinds becomes a path.
 """
@@ -21,8 +21,8 @@ from typing import Any
 from envbuild.derivations import KINDS, Output
 from envbuild.digest import Digest
 from envbuild.errors import IntegrityError, StaleError
+from envbuild.machine.publish import Durability, Incoming, copy_into, make_folder, publish_bytes
 from envbuild.package import Platform
-from envbuild.publish import Durability, Incoming, copy_into, make_folder, publish_bytes
 from envbuild.store import STORE_FORMAT, Put, Result
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")

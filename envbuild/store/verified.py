@@ -21,7 +21,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from envbuild.digest import Digest, digest_file, short
-from envbuild.publish import Incoming
+from envbuild.machine.publish import Incoming
 from envbuild.store import Put
 from envbuild.store.folder import FolderBlobs
 

@@ -13,11 +13,11 @@ import pytest
 
 from envbuild import errors
 from envbuild.cli.main import COMMANDS, LazyGroup, cli
-from envbuild.config import FLAG_VARIABLES, KEYS, Config, load_config, shown
 from envbuild.errors import EnvbuildError, InvalidInput
-from envbuild.home import Home
-from envbuild.project import find_project, make_request
-from envbuild.virtual import DEFAULTS
+from envbuild.machine.home import Home
+from envbuild.machine.virtual import DEFAULTS
+from envbuild.projects.config import FLAG_VARIABLES, KEYS, Config, load_config, shown
+from envbuild.projects.project import find_project, make_request
 from tests.docs.pages import CHECKOUT, DOCS, PAGES, Block, blocks, code, command_lines, read, sections, table
 from tests.support.channel import TestChannel
 from tests.support.servers import Server

@@ -35,7 +35,7 @@ def test_a_home_that_everybody_may_write(world: World, part: str) -> None:
 @pytest.mark.parametrize("part", ["envbuild", "envbuild/config.yaml"])
 def test_settings_that_everybody_may_write(world: World, part: str) -> None:
     settings = Path(world.environ["XDG_CONFIG_HOME"]) / "envbuild"
-    settings.mkdir()
+    settings.mkdir(exist_ok=True)
     (settings / "config.yaml").write_text("jobs: 2\n")
     unsafe = settings.parent / part
     unsafe.chmod(0o777)
@@ -47,7 +47,6 @@ def test_settings_that_everybody_may_write(world: World, part: str) -> None:
         world.run("realize", "small.yaml")
     finally:
         (settings / "config.yaml").unlink()
-        settings.rmdir()
 
 
 def hostile(folder: Path) -> dict[str, str]:

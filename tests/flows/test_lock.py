@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from envbuild.lock import Lock
-from envbuild.lockfile import parse_lock
+from envbuild.locks.lockfile import parse_lock
 from envbuild.package import Platform
 from tests.case import Case
 from tests.support.channel import TestChannel

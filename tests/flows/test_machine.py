@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from envbuild.lockfile import parse_lock
+from envbuild.locks.lockfile import parse_lock
 from tests.case import Case
 from tests.support.channel import TestChannel
 from tests.support.managed_python import ManagedPython

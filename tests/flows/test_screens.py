@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.virtual import current_platform
+from envbuild.machine.virtual import current_platform
 from tests.case import Case
 from tests.support.channel import TestChannel
 from tests.support.servers import Server

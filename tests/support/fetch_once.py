@@ -12,8 +12,8 @@ from envbuild.addresses import Addresses
 from envbuild.derivations.fetch import Fetch, realise
 from envbuild.digest import Digest
 from envbuild.errors import EnvbuildError
+from envbuild.machine.workspace import Workspace
 from envbuild.package import UrlOrigin
-from envbuild.workspace import Workspace
 
 
 def main(home: str, url: str, sha256: str, size: str) -> int:

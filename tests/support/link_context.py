@@ -1,6 +1,7 @@
 """A context for links alone: the real publishing, locks and processes over a folder, and blobs given by their files.
 
-The whole of ``envbuild.workspace`` is tested with the commands; here a link gets its declared inputs and nothing else.
+The whole of ``envbuild.machine.workspace`` is tested with the commands; here a link gets its declared inputs and
+nothing else.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from typing import Any, cast
 from envbuild.derivations import Completed, Context, HostPython, Output
 from envbuild.derivations.link import Link, LinkInput, prefix_name
 from envbuild.digest import Digest, digest_bytes, digest_file, key
-from envbuild.kernel_lock import KernelLock
+from envbuild.machine.kernel_lock import KernelLock
+from envbuild.machine.process import clean_environment, run
+from envbuild.machine.publish import publish_bytes, publish_tree, scratch_folder
 from envbuild.package import CondaPackage, Platform, Wheel, normalize_pypi_name
-from envbuild.process import clean_environment, run
-from envbuild.publish import publish_bytes, publish_tree, scratch_folder
 from tests.support.channel import TestChannel, this_platform
 
 SERIES = f"{sys.version_info[0]}.{sys.version_info[1]}"

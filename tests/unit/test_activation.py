@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.activation import SHELLS, shell_hook
+from envbuild.environments.activation import SHELLS, shell_hook
 from envbuild.errors import InvalidInput, UsageError
 
 HOSTILE = {

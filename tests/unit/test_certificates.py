@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from envbuild import certificates
-from envbuild.credentials import Credentials
 from envbuild.errors import InvalidInput, UnreachableError
-from envbuild.http import Connections, Patience
+from envbuild.machine import certificates
+from envbuild.machine.credentials import Credentials
+from envbuild.machine.http import Connections, Patience
 from tests.support.servers import Server
 
 Serving = Callable[..., Server]
@@ -149,6 +149,7 @@ def test_plain_addresses_read_no_bundle(secure: Server, serving: Serving, tmp_pa
     pool = connections({"SSL_CERT_FILE": str(tmp_path / "nowhere.pem")})
     assert text(pool, f"{serving(tmp_path).url}/a.txt") == "a"
     pool.close()
-    said = "import sys, envbuild.http, envbuild.download; print('requests' in sys.modules, 'ssl' in sys.modules)"
+    imports = "import sys, envbuild.machine.http, envbuild.machine.download"
+    said = f"{imports}; print('requests' in sys.modules, 'ssl' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -18,17 +18,17 @@ from envbuild.addresses import Addresses
 from envbuild.derivations import Output
 from envbuild.derivations.fetch import Fetch, realise
 from envbuild.digest import Digest
+from envbuild.environments.roots import Root, point, register
 from envbuild.errors import LockTimeoutError
-from envbuild.home import Home, open_home
-from envbuild.kernel_lock import KernelLock
+from envbuild.machine.home import Home, open_home
+from envbuild.machine.kernel_lock import KernelLock
+from envbuild.machine.publish import Incoming
+from envbuild.machine.workspace import Workspace
 from envbuild.package import Platform, UrlOrigin
-from envbuild.publish import Incoming
-from envbuild.roots import Root, point, register
 from envbuild.store import Result
 from envbuild.store.collect import Garbage, collect
 from envbuild.store.folder import FolderStore, open_store
 from envbuild.store.verify import verify_store
-from envbuild.workspace import Workspace
 from tests.support.cache import CHECKOUT
 from tests.support.servers import Body, Server
 
@@ -37,7 +37,7 @@ OLD = time.time() - 100 * 86400
 COLLECT = """
 import sys
 from pathlib import Path
-from envbuild.home import Home
+from envbuild.machine.home import Home
 from envbuild.store.collect import collect
 collect(Home(path=Path(sys.argv[1])), keep_days=0)
 """

@@ -21,6 +21,7 @@ from envbuild.errors import EnvbuildError
 from envbuild.executors import open_executor
 from envbuild.graph import Graph
 from envbuild.lock import Lock, LockedEnvironment
+from envbuild.machine.workspace import Workspace
 from envbuild.package import (
     ChannelOrigin,
     CondaPackage,
@@ -37,7 +38,6 @@ from envbuild.recipe import Index
 from envbuild.reporter import Recorder
 from envbuild.scheduler import Outcome, Scheduler
 from envbuild.worker import run
-from envbuild.workspace import Workspace
 from tests.support.channel import TestChannel, this_platform
 from tests.support.link_context import SERIES, conda_inputs, wheel_inputs
 from tests.support.servers import Server, folder_content

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 import pytest
 
-from envbuild import config as configuration
-from envbuild.config import KEYS, Config, StoreAddress, find_root, load_config
 from envbuild.errors import InvalidInput, UsageError
-from envbuild.schema import load_schema
-from envbuild.settings import READERS
+from envbuild.projects import config as configuration
+from envbuild.projects.config import KEYS, Config, StoreAddress, find_root, load_config
+from envbuild.projects.settings import READERS
+from envbuild.reading.schema import load_schema
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from envbuild.credentials import Credentials, redact, redact_text, without_user_info
+from envbuild.machine.credentials import Credentials, redact, redact_text, without_user_info
 
 
 def basic(text: str) -> str:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envbuild.document import (
+from envbuild.errors import InvalidInput, Issue
+from envbuild.reading.document import (
     LARGEST_COUNT,
     LARGEST_DEPTH,
     LARGEST_FILE,
@@ -21,7 +22,6 @@ from envbuild.document import (
     parse,
     plain,
 )
-from envbuild.errors import InvalidInput, Issue
 
 
 def issues(data: bytes | str) -> tuple[Issue, ...]:

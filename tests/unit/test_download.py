@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.credentials import Credentials
 from envbuild.digest import Digest
-from envbuild.download import Downloader
 from envbuild.errors import IntegrityError, InvalidInput, UnreachableError
-from envbuild.http import Patience
-from envbuild.publish import Incoming
+from envbuild.machine.credentials import Credentials
+from envbuild.machine.download import Downloader
+from envbuild.machine.http import Patience
+from envbuild.machine.publish import Incoming
 from tests.support.servers import Body, Server
 
 Serving = Callable[..., Server]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envbuild.document import parse, plain
-from envbuild.edit import add_requirements, remove_requirements
 from envbuild.errors import EnvbuildError, InvalidInput, UsageError
+from envbuild.reading.document import parse, plain
+from envbuild.reading.edit import add_requirements, remove_requirements
 
 ROOT = Path(__file__).parents[2]
 

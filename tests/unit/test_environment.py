@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.environment import command_in, environment_variables
+from envbuild.environments.environment import command_in, environment_variables
 from envbuild.errors import InvalidInput
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from envbuild.errors import InvalidInput, UnsatisfiableError
-from envbuild.interpreters import find_host_python, list_host_pythons
+from envbuild.machine.interpreters import find_host_python, list_host_pythons
 from envbuild.solvers.python_choice import fits, lowest_patch, series_of
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"

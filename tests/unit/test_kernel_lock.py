@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from envbuild import kernel_lock
 from envbuild.errors import LockTimeoutError
-from envbuild.kernel_lock import KernelLock, hold
+from envbuild.machine import kernel_lock
+from envbuild.machine.kernel_lock import KernelLock, hold
 from tests.support.cache import CHECKOUT
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from envbuild.kernel_lock import KernelLock
+from envbuild.machine.kernel_lock import KernelLock
 with KernelLock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -30,7 +30,7 @@ with KernelLock(Path(sys.argv[1])):
 COUNT = """
 import sys
 from pathlib import Path
-from envbuild.kernel_lock import KernelLock
+from envbuild.machine.kernel_lock import KernelLock
 folder = Path(sys.argv[1])
 for _ in range(100):
     with KernelLock(folder / "lock"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from envbuild.errors import InvalidInput, UnreachableError
-from envbuild.local_files import part_of, pieces_of
+from envbuild.machine.local_files import part_of, pieces_of
 
 CONTENT = bytes(range(100))
 

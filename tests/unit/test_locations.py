@@ -11,7 +11,7 @@ import pytest
 from envbuild.addresses import Addresses
 from envbuild.digest import Digest
 from envbuild.errors import UnreachableError
-from envbuild.locations import engine_channel_alias, engine_index, locate, page_links
+from envbuild.machine.locations import engine_channel_alias, engine_index, locate, page_links
 from envbuild.package import ChannelOrigin, IndexOrigin, InterpreterOrigin, LinksOrigin, UrlOrigin
 
 ONE, TWO = Digest("1" * 64), Digest("2" * 64)
@@ -138,9 +138,9 @@ def test_an_interpreter_that_uv_does_not_know() -> None:
 
 
 def test_a_wheel_through_a_served_index(serving: Callable[..., object], tmp_path: Path) -> None:
-    from envbuild.credentials import Credentials
-    from envbuild.download import Downloader
-    from envbuild.http import Patience
+    from envbuild.machine.credentials import Credentials
+    from envbuild.machine.download import Downloader
+    from envbuild.machine.http import Patience
     from tests.support.servers import Body
 
     pages = {"/simple/demo/": Body(data=HTML, type="text/html")}

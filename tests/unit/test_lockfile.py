@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envbuild import lockfile
 from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput
 from envbuild.lock import Lock, LockedBase, LockedEnvironment
-from envbuild.lockfile import lock_text, parse_lock
+from envbuild.locks import lockfile
+from envbuild.locks.lockfile import lock_text, parse_lock
 from envbuild.package import CondaPackage, InterpreterArchive, Platform, Wheel
 from envbuild.recipe import Index
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from envbuild.addresses import Addresses
-from envbuild.config import Config
 from envbuild.errors import InvalidInput
-from envbuild.machine_addresses import machine_addresses
+from envbuild.projects.config import Config
+from envbuild.projects.machine_addresses import machine_addresses
 
 
 def found(tmp_path: Path, config: Config | None = None, **environ: str) -> Addresses:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from envbuild.errors import BuildError
-from envbuild.process import TAIL, clean_environment, end_all, run
+from envbuild.machine.process import TAIL, clean_environment, end_all, run
 from tests.support.cache import CHECKOUT
 
 ENVIRON = {"PATH": os.environ["PATH"]}
@@ -21,7 +21,7 @@ ENVIRON = {"PATH": os.environ["PATH"]}
 # Runs a program that starts a child of its own and ignores SIGTERM; tells both process ids.
 PARENT = """
 import os, sys, threading
-from envbuild.process import run
+from envbuild.machine.process import run
 script = 'trap "" TERM; sleep 300 & echo $$ $! > "$1"; wait; sleep 300'
 def work():
     run(["sh", "-c", script, "sh", sys.argv[1]], environ={"PATH": os.environ["PATH"]})

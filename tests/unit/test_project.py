@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envbuild.errors import EnvbuildError, InvalidInput
-from envbuild.project import Project, find_project, load_recipe, make_request
+from envbuild.projects.project import Project, find_project, load_recipe, make_request
 from envbuild.recipe import GitSource, PathSource, UrlSource
 from envbuild.request import Request
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.recipe_files import first_recipe, instead_of, link_name, recipes_below
+from envbuild.projects.recipe_files import first_recipe, instead_of, link_name, recipes_below
 
 
 @pytest.fixture

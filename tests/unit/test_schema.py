@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envbuild import schema
-from envbuild.document import parse
 from envbuild.errors import InvalidInput
+from envbuild.reading import schema
+from envbuild.reading.document import parse
 
 NAMES = ("recipe", "project", "config")
 ROOT = Path(__file__).parents[2]
@@ -109,7 +109,7 @@ def test_what_is_left_without_the_findings_is_accepted(tree: Any) -> None:
 
 def test_a_good_document_needs_no_jsonschema() -> None:
     code = (
-        "import sys; from envbuild.schema import check; from envbuild.document import parse\n"
+        "import sys; from envbuild.reading.schema import check; from envbuild.reading.document import parse\n"
         "check(parse(b'pypi: {packages: {a: 1}}', 'r'), 'recipe'); sys.exit('jsonschema' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
@@ -141,7 +141,7 @@ def test_schemas_are_found_in_an_installation_and_in_a_checkout(
 ) -> None:
     (tmp_path / folder).mkdir(parents=True)
     (tmp_path / folder / "mine.json").write_text('{"type": "object"}')
-    monkeypatch.setattr(schema, "__file__", str(tmp_path / "envbuild" / "schema.py"))
+    monkeypatch.setattr(schema, "__file__", str(tmp_path / "envbuild" / "reading" / "schema.py"))
     monkeypatch.setattr(schema, "load_schema", schema.load_schema.__wrapped__)
     assert schema.load_schema("mine") == {"type": "object"}
     with pytest.raises(FileNotFoundError):

@@ -16,11 +16,11 @@ from envbuild.addresses import Addresses
 from envbuild.derivations.solve import Fragment, Solve, fragment_from_bytes, realise
 from envbuild.digest import Digest
 from envbuild.errors import IntegrityError, InvalidInput, UnreachableError, UnsatisfiableError, Where
+from envbuild.machine.virtual import default_system
+from envbuild.machine.workspace import Workspace
 from envbuild.package import PLATFORMS, CondaPackage, Platform
 from envbuild.recipe import CondaRequirement
 from envbuild.request import PlatformRequest
-from envbuild.virtual import default_system
-from envbuild.workspace import Workspace
 from tests.support.channel import TestChannel
 from tests.support.servers import Server
 

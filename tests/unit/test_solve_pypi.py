@@ -14,13 +14,13 @@ from envbuild.addresses import Addresses
 from envbuild.derivations.solve import Fragment, Solve, fragment_bytes, fragment_from_bytes, realise
 from envbuild.digest import Digest
 from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, UnreachableError, UnsatisfiableError, Where
+from envbuild.machine.virtual import default_system
+from envbuild.machine.workspace import Workspace
 from envbuild.package import PLATFORMS, CondaPackage, Platform, Wheel
 from envbuild.recipe import CondaRequirement, GitSource, Index, PathSource, PypiRequirement, UrlSource
 from envbuild.request import PlatformRequest
 from envbuild.solvers.sources import places_of
 from envbuild.solvers.wheel_metadata import PARALLEL
-from envbuild.virtual import default_system
-from envbuild.workspace import Workspace
 from tests.support.managed_python import ManagedPython
 from tests.support.servers import Server
 from tests.support.wheel_index import WheelIndex

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
-from envbuild import places, spelling
-from envbuild.cutoff import cut_off, cut_off_text
 from envbuild.errors import InvalidInput
-from envbuild.version_range import both, contradict, intervals, within
+from envbuild.reading import places, spelling
+from envbuild.reading.cutoff import cut_off, cut_off_text
+from envbuild.reading.version_range import both, contradict, intervals, within
 
 NOW = datetime(2026, 11, 21, 12, 30, 15, 123456, tzinfo=timezone.utc)
 

@@ -12,8 +12,8 @@ import pytest
 from envbuild.derivations import Output
 from envbuild.digest import Digest
 from envbuild.errors import IntegrityError, NoSpaceError
+from envbuild.machine.publish import Incoming, publish_tree, remove_tree, scratch_folder, stale
 from envbuild.package import Platform
-from envbuild.publish import Incoming, publish_tree, remove_tree, scratch_folder, stale
 from envbuild.store import Result
 from envbuild.store.folder import FolderStore, open_store, result_from_bytes, result_to_bytes
 from envbuild.store.verify import drop, verify_store

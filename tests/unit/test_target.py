@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from packaging.utils import parse_wheel_filename
 
+from envbuild.machine.virtual import default_system
 from envbuild.package import PLATFORMS, Platform
 from envbuild.solvers.target import Target, marker_environment, uv_environment, uv_platform, wheel_ranks
-from envbuild.virtual import default_system
 
 
 def _target(platform: str, python: str = "3.11", **system: str) -> Target:

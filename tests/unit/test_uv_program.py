@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from envbuild.uv_program import uv_program
+from envbuild.machine.uv_program import uv_program
 
 # Solves of two platforms begin at once; asked by both, sysconfig gave None to one of them, in a fresh process only.
 MANY = """
 import sys, threading
 sys.setswitchinterval(1e-6)
-from envbuild.uv_program import uv_program
+from envbuild.machine.uv_program import uv_program
 start, found = threading.Barrier(8), []
 def ask():
     start.wait()

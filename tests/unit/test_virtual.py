@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from envbuild.errors import UnsatisfiableError
+from envbuild.machine.virtual import check_system, current_platform, default_system, detect_system
 from envbuild.package import PLATFORMS, Platform
-from envbuild.virtual import check_system, current_platform, default_system, detect_system
 
 LINUX = Platform("linux-64")
 HAVE = {"__unix": "0", "__linux": "5.10.2", "__glibc": "2.35", "__archspec": "1 x86_64_v3"}

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from envbuild import kernel_lock
 from envbuild.addresses import Addresses
 from envbuild.derivations.fetch import Fetch, realise
 from envbuild.digest import Digest
@@ -28,13 +27,14 @@ from envbuild.errors import (
     UnreachableError,
     UsageError,
 )
-from envbuild.home import Home, find_home, open_home
-from envbuild.kernel_lock import KernelLock
+from envbuild.machine import kernel_lock
+from envbuild.machine.home import Home, find_home, open_home
+from envbuild.machine.kernel_lock import KernelLock
+from envbuild.machine.publish import Durability
+from envbuild.machine.workspace import Workspace
 from envbuild.package import IndexOrigin, UrlOrigin
-from envbuild.publish import Durability
 from envbuild.store.folder import open_store
 from envbuild.store.verify import verify_store
-from envbuild.workspace import Workspace
 from tests.support.cache import CHECKOUT
 from tests.support.servers import Body, Server
 

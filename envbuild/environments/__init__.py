@@ -1,0 +1,1 @@
+"""Environments on this machine: realized, remembered, found, used, verified."""

@@ -1,0 +1,90 @@
+"""What is on this machine: prefixes, what they are called, where links to them are, and when they were last used.
+
+Everything is read from small records (roots and stamps) and folder names; no prefix is walked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from envbuild.environments.roots import read_roots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """One prefix of this machine.
+
+    Attributes:
+        name: What recipes call it; empty when no record names it any more.
+        links: Out-links that point to it; the first is the one that ``name`` and ``recipe`` belong to.
+        used: When it was last used, seconds since 1970.
+        packages: How many, or None when no record says.
+    """
+
+    prefix: Path
+    name: str
+    platform: str
+    environment: str
+    request: str
+    recipe: str
+    links: tuple[str, ...]
+    used: float
+    packages: int | None
+
+
+def present(home: Path) -> tuple[Present, ...]:
+    """Every prefix under a home, by name and then by last use, newest first."""
+    records: dict[str, dict[str, Any]] = {}
+    for stamp, used in _stamps(home):
+        record = records.setdefault(stamp["prefix"], {"links": {}, "used": 0.0})
+        record.update(stamp["summary"])
+        record["used"] = max(record["used"], used)
+    for root in sorted((root for _, root in read_roots(home / "roots")), key=lambda root: (root.alive, root.created)):
+        record = records.setdefault(root.prefix, {"links": {}, "used": 0.0})
+        record.update(name=root.name, platform=root.platform, environment=root.environment, request=root.request)
+        record["recipe"] = root.recipe
+        if root.alive:  # the newest comes last and gives name and recipe
+            record["links"][root.link] = None
+    found = []
+    for prefix in _prefixes(home, records):
+        record = records.get(str(prefix), {"links": {}, "used": 0.0})
+        found.append(
+            Present(
+                prefix=prefix,
+                name=record.get("name", ""),
+                platform=record.get("platform", ""),
+                environment=record.get("environment", ""),
+                request=record.get("request", ""),
+                recipe=record.get("recipe", ""),
+                links=tuple(reversed(record["links"])),
+                used=record["used"] or prefix.stat().st_mtime,
+                packages=record.get("packages"),
+            )
+        )
+    return tuple(sorted(found, key=lambda item: (item.name, -item.used)))
+
+
+def prefixes_of(home: Path, environment: str) -> tuple[Path, ...]:
+    """The prefixes on this machine that hold an environment."""
+    return tuple(item.prefix for item in present(home) if item.environment == environment)
+
+
+def _stamps(home: Path) -> Iterator[tuple[dict[str, Any], float]]:
+    for path in sorted((home / "stamps").glob("*.json")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            tree = json.loads(path.read_bytes())
+            if isinstance(tree["prefix"], str) and isinstance(tree["summary"], dict):
+                yield tree, path.stat().st_mtime
+
+
+def _prefixes(home: Path, records: dict[str, dict[str, Any]]) -> list[Path]:
+    """The home's own prefixes, and those that records name elsewhere, as far as they are there."""
+    folder = home / "prefixes"
+    own = [path for path in sorted(folder.iterdir()) if path.is_dir()] if folder.is_dir() else []
+    elsewhere = [Path(name) for name in sorted(records) if Path(name).parent != folder and Path(name).is_dir()]
+    return own + elsewhere

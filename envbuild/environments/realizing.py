@@ -1,0 +1,284 @@
+"""Realizing: locked environments become prefixes, links to them, roots and stamps.
+
+The build graphs of all environments asked for are one graph, so that equal packages are one fetch. What a plan over
+that graph says is what is then done: both are the same ``Plan`` over the same answers of the store.
+
+Rules of the file: wires plan, scheduler and workspace; prints nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from envbuild import worker
+from envbuild.compile import build_graph
+from envbuild.derivations import Derivation
+from envbuild.derivations.link import Link, prefix_name
+from envbuild.derivations.solve import fragment_from_bytes
+from envbuild.digest import Digest
+from envbuild.environments.elsewhere import put_elsewhere
+from envbuild.environments.realized import Planned, Realized, RealizeOptions, Row, Wanted
+from envbuild.environments.remembering import remember
+from envbuild.errors import EnvbuildError, IntegrityError, Issue, UnreachableError
+from envbuild.executors import Executor, open_executor
+from envbuild.graph import Graph
+from envbuild.linkers import rattler_process
+from envbuild.machine.home import find_home
+from envbuild.machine.virtual import current_platform
+from envbuild.machine.workspace import Workspace
+from envbuild.plan import Plan
+from envbuild.projects.machine_addresses import machine_addresses
+from envbuild.projects.project import Project
+from envbuild.reporter import Reporter
+from envbuild.scheduler import Outcome, Scheduler
+
+
+class Relay:
+    """Carries what jobs say to the scheduler of the moment, or straight to the reporter between runs.
+
+    Jobs speak from their own threads; the reporter is only ever called from the thread that runs the loop.
+    """
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self.scheduler: Scheduler | None = None
+
+    def note(self, text: str) -> None:
+        """Something that a user must know."""
+        (self.scheduler or self._reporter).note(text)
+
+    def progress(self, key: Digest, done: int, total: int | None) -> None:
+        """How far a job is."""
+        (self.scheduler or self._reporter).progress(key, done, total)
+
+
+class Realizer:
+    """Plans and realizes environments of one project.
+
+    Args:
+        workspace: Where jobs work; made with this relay's ``note`` and ``progress``.
+        relay: Carries what jobs say.
+        executor: Where jobs run.
+        reporter: Told everything.
+        offline: Nothing may be fetched or solved anew.
+        keep_going: After a failure, still do what does not need it.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        relay: Relay,
+        executor: Executor,
+        reporter: Reporter,
+        *,
+        offline: bool,
+        keep_going: bool,
+    ) -> None:
+        self.workspace = workspace
+        self._relay = relay
+        self._executor = executor
+        self._reporter = reporter
+        self._offline = offline
+        self._keep_going = keep_going
+
+    @classmethod
+    def open(
+        cls,
+        project: Project,
+        reporter: Reporter,
+        *,
+        environ: Mapping[str, str],
+        offline: bool,
+        jobs: int | None,
+        keep_going: bool,
+    ) -> Realizer:
+        """A realizer with the home, addresses and executor that a project's configuration says.
+
+        Raises:
+            InvalidInput: ``unsafe-folder`` for a home that others may write. NoSpaceError: when it cannot be made.
+        """
+        config = project.config
+        relay = Relay(reporter)
+        workspace = Workspace(
+            find_home(environ),
+            machine_addresses(config, project.root, environ),
+            durability="fast" if config.durability == "fast" else "safe",
+            lock_timeout=config.lock_timeout,
+            environ=environ,
+            trusted_hosts=config.trusted_hosts,
+            note=relay.note,
+            progress=relay.progress,
+        )
+        executor = open_executor(config.executor, jobs=jobs or config.jobs)
+        return cls(workspace, relay, executor, reporter, offline=offline, keep_going=keep_going)
+
+    def plan(self, wanted: Sequence[Wanted], graph: Graph | None = None) -> Planned:
+        """What ``realize`` would do now."""
+        graph = graph or _graph(wanted)
+        plan = self._plan(graph)
+        hits, needed = set(plan.hits), set(plan.needed)
+        summary = plan.summary()
+        return Planned(
+            names=tuple(item.name for item in wanted),
+            platform=current_platform(),
+            rows=tuple(
+                Row(
+                    kind=derivation.kind,
+                    label=derivation.label,
+                    key=derivation.key,
+                    size=derivation.size,
+                    state="miss" if derivation.key in needed else "hit" if derivation.key in hits else "not needed",
+                )
+                for derivation in (graph[key] for key in graph.order())
+            ),
+            fetch_bytes=summary.fetch_bytes,
+            unknown_sizes=summary.unknown_sizes,
+            milliseconds=summary.milliseconds,
+        )
+
+    def realize(self, wanted: Sequence[Wanted], options: RealizeOptions) -> tuple[Realized, ...]:
+        """Make the environments exist.
+
+        Raises:
+            EnvbuildError: The first failure's class, with an issue for each.
+        """
+        graphs = [_graph([item]) for item in wanted]
+        if options.prefix is None:
+            outcome = self._run(Graph.union(graphs))
+            if error := outcome.error():
+                if isinstance(error, EnvbuildError):
+                    self._keep(wanted, graphs, outcome, options)
+                raise error
+        else:  # linked elsewhere: the packages are all that the store has to have
+            packages = [derivation for graph in graphs for derivation in graph if derivation.kind != "link"]
+            outcome = self.run(Graph(packages, [derivation.key for derivation in packages]))
+        return tuple(self._made(item, graph, outcome, options) for item, graph in zip(wanted, graphs, strict=True))
+
+    def _keep(
+        self, wanted: Sequence[Wanted], graphs: Sequence[Graph], outcome: Outcome, options: RealizeOptions
+    ) -> None:
+        """After a failure: link and record the environments that are there all the same, and say so."""
+        for item, graph in zip(wanted, graphs, strict=True):
+            if graph.targets[0] in outcome.outputs:
+                with suppress(EnvbuildError):  # the failure that is under way says more
+                    made = self._made(item, graph, outcome, options)
+                    self._reporter.note(f"{item.name} is realized all the same: {made.prefix}")
+
+    def run(self, graph: Graph) -> Outcome:
+        """Run a graph to its end.
+
+        Raises:
+            UnreachableError: ``offline``, naming everything that is missing, before anything starts.
+            EnvbuildError: When a job failed.
+        """
+        outcome = self._run(graph)
+        if error := outcome.error():
+            raise error
+        return outcome
+
+    def _run(self, graph: Graph) -> Outcome:
+        plan = self._plan(graph)
+        if self._offline:
+            _refuse_fetches(plan)
+        if any(isinstance(item := plan.graph[key], Link) and item.conda() for key in plan.needed):
+            rattler_process.start()  # its engine loads while the first jobs are handed out
+        self._relay.scheduler = scheduler = Scheduler(self._executor, self._reporter, cancel=self.workspace.cancel)
+        work = partial(worker.run, workspace=self.workspace, results=self.workspace.store.results)
+        try:
+            return scheduler.run(plan, work)
+        finally:
+            self._relay.scheduler = None
+
+    def solve(self, graph: Graph) -> dict[Digest, bytes]:
+        """Run a lock graph; each solve's fragment by key. Notes of solves that were memoized are said again."""
+        outcome = self.run(graph)
+        fragments = {}
+        for solve in graph:
+            sha256 = outcome.outputs[solve.key]["out"].sha256
+            path = self.workspace.blobs.path(sha256)
+            if path is None:
+                raise IntegrityError(
+                    f"the result of {solve.label} was damaged; it is dropped now",
+                    reference="damaged-blob",
+                    retryable=True,
+                    hint="run it again",
+                )
+            fragments[solve.key] = path.read_bytes()
+            for note in fragment_from_bytes(fragments[solve.key]).notes:
+                self._reporter.note(note)
+        return fragments
+
+    def _plan(self, graph: Graph) -> Plan:
+        return Plan(
+            graph,
+            self.workspace.known(tuple(graph)),
+            prepared_kinds={"link"},
+            keep_going=self._keep_going,
+        )
+
+    def _made(self, wanted: Wanted, graph: Graph, outcome: Outcome, options: RealizeOptions) -> Realized:
+        link = graph[graph.targets[0]]
+        assert isinstance(link, Link)
+        host = self.workspace.host_python(link.python) if link.interpreter == "host" and link.python else None
+        made = link.key in outcome.milliseconds
+        if options.prefix is None:
+            prefix = self.workspace.prefix(prefix_name(link, host))
+        else:
+            prefix = Path(os.path.abspath(options.prefix))
+            made = put_elsewhere(
+                graph,
+                outcome.outputs,
+                prefix,
+                host,
+                wanted.environment.id,
+                self.workspace,
+                writable=options.writable,
+            )
+        fetched = [key for key in graph.inputs(link.key) if key in outcome.milliseconds]
+        realized = Realized(
+            recipe=wanted.recipe,
+            name=wanted.name,
+            platform=wanted.environment.platform,
+            environment=wanted.environment.id,
+            request=wanted.lock.request,
+            prefix=prefix,
+            out_link=None,
+            variables=wanted.environment.variables,
+            packages=len(graph) - 1,
+            hits=len(graph) - 1 - len(fetched),
+            fetched=len(fetched),
+            fetched_bytes=sum(outcome.outputs[key]["out"].size for key in fetched),
+            built=outcome.count("build-wheel"),
+            present=not made,
+            milliseconds=outcome.elapsed,
+        )
+        return remember(realized, wanted, host, options, self.workspace, self._reporter.note)
+
+
+def by_project(wanted: Sequence[tuple[Project, Wanted]]) -> list[tuple[Project, list[Wanted]]]:
+    """Environments of one project together, so that they are one graph."""
+    groups: dict[Path, tuple[Project, list[Wanted]]] = {}
+    for project, item in wanted:
+        groups.setdefault(project.root, (project, []))[1].append(item)
+    return list(groups.values())
+
+
+def _graph(wanted: Sequence[Wanted]) -> Graph:
+    graphs = [build_graph(item.lock, item.environment, name=item.name) for item in wanted]
+    return graphs[0] if len(graphs) == 1 else Graph.union(graphs)
+
+
+def _refuse_fetches(plan: Plan) -> None:
+    missing: list[Derivation] = [plan.graph[key] for key in plan.needed if plan.graph[key].kind in {"fetch", "solve"}]
+    if missing:
+        what = "1 thing is" if len(missing) == 1 else f"{len(missing)} things are"
+        raise UnreachableError(
+            f"{what} not in the store, and the network may not be used",
+            reference="offline",
+            hint="run once without --offline",
+            issues=tuple(Issue(message=f"{item.label} is not here", reference="offline") for item in missing),
+        )

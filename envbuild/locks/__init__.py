@@ -1,0 +1,1 @@
+"""Locks: as text, made, compared, held against their recipes."""

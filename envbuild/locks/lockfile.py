@@ -1,0 +1,322 @@
+"""Locks as text: written byte for byte the same, read fast, and checked as they are read.
+
+The text is YAML, but of one shape: every value is JSON on its own line, every package one line. So the reader takes
+lines, and gives a file that somebody wrote differently to the YAML parser, with the same result::
+
+    version: 1
+    request: "…64 digits…"
+    platforms:
+      linux-64:
+        environment: "…64 digits…"
+        conda:
+          - {"name": "openssl", "version": "3.1.4", …}
+
+What is checked while reading: known keys, each package as in ``envbuild.pinned``, and each environment id against what
+it is the digest of.
+
+Rules of the file: text to value and back; no file is opened here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from envbuild.digest import Digest, parse_digest
+from envbuild.errors import IntegrityError, InvalidInput, Where
+from envbuild.lock import LOCK_VERSION, Lock, LockedBase, LockedEnvironment
+from envbuild.package import PLATFORMS, CondaPackage, InterpreterArchive, Platform, Wheel
+from envbuild.pinned import Pinned, package_from_tree, package_tree, refuse_secret
+from envbuild.recipe import Index
+
+HEADER = "# Written by `envbuild lock` from the recipe beside it: edit that one, then lock again.\n"
+
+LIMIT = 64 << 20
+"""Bytes of the largest lock that is read."""
+
+NODES = 500_000
+"""Nodes that a lock may have which another tool has written anew: 16,000 packages."""
+LINES = 500_000
+"""Lines that a lock may have."""
+
+
+def lock_text(lock: Lock) -> str:
+    """The text of a lock: the same value, the same bytes."""
+    lines = [HEADER.rstrip("\n"), f"version: {LOCK_VERSION}", f"request: {_json(lock.request)}"]
+    if lock.exclude_newer is not None:
+        lines.append(f"exclude-newer: {_json(lock.exclude_newer)}")
+    if lock.bases:
+        lines.append("bases:")
+        for base in lock.bases:
+            tree = {
+                "path": base.path,
+                "pin": base.pin,
+                "request": base.request,
+                "environments": dict(sorted(base.environments)),
+            }
+            lines.append(f"  - {_json(tree)}")
+    if lock.indices:
+        lines.append("indices:")
+        for index in lock.indices:
+            tree = {"name": index.name, "url": index.url}
+            refuse_secret(tree, None)
+            lines.append(f"  - {_json(tree)}")
+    lines.append("platforms:")
+    for environment in sorted(lock.platforms, key=lambda item: PLATFORMS.index(item.platform)):
+        lines.append(f"  {environment.platform}:")
+        lines.extend(_environment_lines(environment))
+    return "\n".join(lines) + "\n"
+
+
+def closure_bytes(lock: Lock, environment: LockedEnvironment) -> bytes:
+    """One environment of a lock as one JSON document: all that a machine needs to link it, without the lock."""
+    tree: dict[str, Any] = {"version": LOCK_VERSION, "request": lock.request}
+    if lock.indices:
+        tree["indices"] = [{"name": index.name, "url": index.url} for index in lock.indices]
+    item: dict[str, Any] = {
+        "environment": environment.id,
+        "interpreter": environment.interpreter,
+        "system": dict(environment.system),
+        "variables": dict(environment.variables),
+        "conda": [package_tree(package) for package in environment.conda],
+        "wheels": [package_tree(wheel) for wheel in environment.wheels],
+    }
+    if environment.python is not None:
+        item["python"] = environment.python
+    if environment.archive is not None:
+        item["archive"] = package_tree(environment.archive)
+    tree["platforms"] = {environment.platform: item}
+    return json.dumps(tree, ensure_ascii=False, sort_keys=True).encode()
+
+
+def parse_closure(data: bytes, file: str) -> Lock:
+    """A lock of one environment from ``closure_bytes``.
+
+    Raises:
+        InvalidInput: When it is malformed. IntegrityError: when it was edited.
+    """
+    try:
+        return _lock(_DECODE(data.decode()), file, {})
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InvalidInput(
+            f"this is no environment's record ({error})", reference="bad-closure", where=Where(file=file)
+        ) from None
+
+
+def _environment_lines(environment: LockedEnvironment) -> Iterator[str]:
+    yield f"    environment: {_json(environment.id)}"
+    if environment.python is not None:
+        yield f"    python: {_json(environment.python)}"
+    yield f"    interpreter: {_json(environment.interpreter)}"
+    yield f"    system: {_json(dict(environment.system))}"
+    if environment.variables:
+        yield f"    variables: {_json(dict(environment.variables))}"
+    if environment.archive is not None:
+        yield f"    archive: {_json(package_tree(environment.archive))}"
+    for title, packages in (("conda", environment.conda), ("wheels", environment.wheels)):
+        if packages:
+            yield f"    {title}:"
+            for package in packages:
+                yield f"      - {_json(package_tree(package))}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def parse_lock(data: bytes, file: str) -> Lock:
+    """A lock from the bytes of its file.
+
+    Args:
+        data: The whole file.
+        file: How messages call it.
+
+    Raises:
+        InvalidInput: When it is malformed: see ``package_from_tree``; also ``lock-version`` and ``merge-conflict``.
+        IntegrityError: When an environment id is not the digest of what stands under it.
+    """
+    if len(data) > LIMIT:
+        raise InvalidInput(
+            f"a lock has at most {LIMIT:,} bytes, this has more",
+            reference="too-large",
+            where=Where(file=file),
+            hint="restore it from Git, or lock again",
+        )
+    if data.count(b"\n") > LINES:
+        raise InvalidInput(
+            f"a lock has at most {LINES:,} lines, this has more",
+            reference="too-large",
+            where=Where(file=file),
+            hint="restore it from Git, or lock again",
+        )
+    _refuse_conflict(data, file)
+    marks: dict[int, int] = {}
+    tree = _read_lines(data, marks)
+    if tree is None:
+        tree = _read_yaml(data, file, marks)
+    try:
+        return _lock(tree, file, marks)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InvalidInput(
+            f"this is not the lock that `envbuild lock` writes ({str(error)[:200]})",
+            reference="bad-lock",
+            where=Where(file=file),
+            hint="restore it from Git, or lock again",
+        ) from None
+
+
+def _refuse_conflict(data: bytes, file: str) -> None:
+    position = data.find(b"<<<<<<< ")
+    if position >= 0 and (position == 0 or data[position - 1 : position] == b"\n"):
+        raise InvalidInput(
+            "Git left conflict markers in this lock",
+            reference="merge-conflict",
+            where=Where(file=file, line=data.count(b"\n", 0, position) + 1),
+            hint="take either side (`git checkout --theirs`), then run `envbuild lock`",
+        )
+
+
+_NUMBER = re.compile(r"[0-9]{1,15}")
+_DECODE = json.JSONDecoder(object_pairs_hook=lambda pairs: _no_twins(pairs)).decode
+_LINE = re.compile(r"( *)(?:- (\{.*\})|([A-Za-z0-9-]+):(?: (.+))?)")
+
+
+def _read_lines(data: bytes, marks: dict[int, int]) -> dict[str, Any] | None:
+    """The tree of a lock in exactly the shape that ``lock_text`` writes, or None for any other."""
+    try:
+        lines = data.decode("utf-8").split("\n")
+        tree: dict[str, Any] = {}
+        levels: list[Any] = [tree]
+        for number, line in enumerate(lines, 1):
+            if line == "" or line.startswith("#"):
+                continue
+            match = _LINE.fullmatch(line)
+            if match is None:
+                return None
+            indent, item, name, value = match.groups()
+            depth, odd = divmod(len(indent), 2)
+            if odd or depth >= len(levels):
+                return None
+            del levels[depth + 1 :]
+            parent = levels[depth]
+            if item is not None:
+                if not isinstance(parent, list):
+                    return None
+                entry = _DECODE(item)
+                parent.append(entry)
+                marks[id(entry)] = number
+                continue
+            if not isinstance(parent, dict) or name in parent:
+                return None
+            if value is not None:
+                parent[name] = _DECODE(value)
+            else:
+                child: Any = [] if name in {"bases", "indices", "conda", "wheels"} else {}
+                parent[name] = child
+                levels.append(child)
+    except (ValueError, AttributeError, RecursionError):  # the YAML reader says where brackets are too deep
+        return None
+    return tree
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
+        raise ValueError("a key stands twice")
+    return tree
+
+
+def _read_yaml(data: bytes, file: str, marks: dict[int, int]) -> dict[str, Any]:
+    """The same tree through the YAML reader, for a lock that another tool has re-written."""
+    from envbuild.reading import document
+
+    def value(node: document.Node) -> Any:
+        if isinstance(node, document.Mapping):
+            tree = {key.text: value(item) for key, item in node.entries}
+            marks[id(tree)] = node.where.line or 0
+            return tree
+        if isinstance(node, document.Sequence):
+            return [value(item) for item in node.items]
+        plain = node.value()
+        is_number = node.plain and isinstance(plain, str) and _NUMBER.fullmatch(plain)
+        return int(node.text) if is_number else plain
+
+    tree = value(document.parse(data, file, largest=LIMIT, most=NODES))
+    if not isinstance(tree, dict):
+        raise InvalidInput("a lock is a mapping", reference="bad-lock", where=Where(file=file))
+    return tree
+
+
+def _lock(tree: dict[str, Any], file: str, marks: dict[int, int]) -> Lock:
+    place = Where(file=file)
+    if tree.get("version") != LOCK_VERSION:
+        raise InvalidInput(
+            f"lock version {str(tree.get('version'))[:40]!r} is not known here, only {LOCK_VERSION}",
+            reference="lock-version",
+            where=place,
+            hint="use the envbuild that wrote it, or lock again",
+        )
+    unknown = set(tree) - {"version", "request", "exclude-newer", "bases", "indices", "platforms"}
+    if unknown:
+        raise InvalidInput(f"unknown key {sorted(unknown)[0][:60]!r}", reference="unknown-key", where=place)
+    return Lock(
+        request=_digest(tree["request"], place),
+        exclude_newer=tree.get("exclude-newer"),
+        bases=tuple(
+            LockedBase(
+                path=base["path"],
+                request=_digest(base["request"], place),
+                environments=tuple(
+                    (Platform(name), _digest(digest, place)) for name, digest in base["environments"].items()
+                ),
+                pin=base["pin"],
+            )
+            for base in tree.get("bases", ())
+        ),
+        indices=tuple(Index(name=index["name"], url=index["url"]) for index in tree.get("indices", ())),
+        platforms=tuple(
+            _environment(Platform(name), item, file, marks) for name, item in tree.get("platforms", {}).items()
+        ),
+    )
+
+
+def _digest(text: str, place: Where) -> Digest:
+    try:
+        return parse_digest(text)
+    except InvalidInput as error:
+        raise InvalidInput(error.message, reference=error.reference, where=place, hint=error.hint) from None
+
+
+def _environment(platform: Platform, tree: dict[str, Any], file: str, marks: dict[int, int]) -> LockedEnvironment:
+    if platform not in PLATFORMS:
+        raise InvalidInput(f"unknown platform {platform[:40]!r}", reference="bad-platform", where=Where(file=file))
+    known = {"environment", "python", "interpreter", "system", "variables", "archive", "conda", "wheels"}
+    unknown = set(tree) - known
+    if unknown:
+        raise InvalidInput(f"unknown key {sorted(unknown)[0][:60]!r}", reference="unknown-key", where=Where(file=file))
+
+    def packages(kind: type[Pinned], title: str) -> tuple[Pinned, ...]:
+        return tuple(
+            package_from_tree(kind, item, Where(file=file, line=marks.get(id(item)))) for item in tree.get(title, ())
+        )
+
+    environment = LockedEnvironment(
+        platform=platform,
+        python=tree.get("python"),
+        interpreter=tree["interpreter"],
+        system=tuple(sorted(tree["system"].items())),
+        conda=packages(CondaPackage, "conda"),
+        wheels=packages(Wheel, "wheels"),
+        archive=package_from_tree(InterpreterArchive, tree["archive"], Where(file=file)) if "archive" in tree else None,
+        variables=tuple(sorted(tree.get("variables", {}).items())),
+    )
+    if environment.id != Digest(tree["environment"]):
+        raise IntegrityError(
+            f"the packages of {platform} are not those that its environment id stands for: the lock was edited",
+            reference="lock-edited",
+            where=Where(file=file),
+            hint="restore it from Git, or lock again",
+        )
+    return environment

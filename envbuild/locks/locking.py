@@ -1,0 +1,320 @@
+"""Locking: a recipe's request, its bases' locks and the lock there is become the lock there should be.
+
+A lock that fits is left alone, byte for byte. One that does not is solved again with the versions that it held as
+preferences, so that a changed line of a recipe changes only what it must. Bases are locked first, and what they hold is
+pinned. The file appears in one step, after everything is solved.
+
+Rules of the file: decides and assembles; solving is the scheduler's, the text ``envbuild.locks.lockfile``'s.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from envbuild.addresses import Addresses
+from envbuild.digest import Digest
+from envbuild.errors import InvalidInput, StaleError, UsageError, Where
+from envbuild.graph import Graph
+from envbuild.lock import Lock, LockedBase, LockedEnvironment
+from envbuild.locks.lock_graph import lock_graph, named_indices
+from envbuild.locks.lockdiff import Change, changes
+from envbuild.locks.lockfile import LIMIT as LARGEST_LOCK
+from envbuild.locks.lockfile import lock_text, parse_lock
+from envbuild.locks.staleness import stale_reasons
+from envbuild.package import Platform, normalize_pypi_name
+from envbuild.projects.checkout import replace_file
+from envbuild.projects.project import shown_path
+from envbuild.recipe import CondaRequirement, PypiRequirement
+from envbuild.request import BaseRequest, PlatformRequest, Request
+
+Solved = Callable[[Graph], "dict[Digest, bytes]"]
+"""Runs a lock graph and gives each solve's fragment by key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockOptions:
+    """What may change.
+
+    Attributes:
+        platforms: Only these are solved; empty for all. The others stay while their request is unchanged.
+        upgrade: Forget every locked version.
+        upgrade_packages: Forget these: ``NAME``, or ``NAME==VERSION`` to go to that one.
+    """
+
+    platforms: tuple[Platform, ...] = ()
+    upgrade: bool = False
+    upgrade_packages: tuple[str, ...] = ()
+
+    @property
+    def upgrades(self) -> bool:
+        """Whether a lock that fits is solved again all the same."""
+        return self.upgrade or bool(self.upgrade_packages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locked:
+    """A recipe and its lock.
+
+    Attributes:
+        recipe: The recipe's file. ``path``: the lock's.
+        written: False when the lock already fitted, or was not to be written.
+        changes: What differs from the lock before, by platform; empty when nothing does.
+        dropped: Platforms whose old environments answered another request, and were not asked for now.
+        bases: The bases' own locks, which were locked first.
+    """
+
+    recipe: Path
+    path: Path
+    request: Request
+    lock: Lock
+    written: bool
+    changes: tuple[tuple[Platform, tuple[Change, ...]], ...] = ()
+    dropped: tuple[Platform, ...] = ()
+    bases: tuple[Locked, ...] = ()
+
+    def files(self) -> tuple[Path, ...]:
+        """This lock's file and those of all its bases."""
+        return (self.path, *(path for base in self.bases for path in base.files()))
+
+
+def lock_path(recipe: Path) -> Path:
+    """The lock beside a recipe: ``train.yaml`` has ``train.lock.yaml``."""
+    return recipe.with_name(recipe.name.removesuffix(".yaml").removesuffix(".yml") + ".lock.yaml")
+
+
+def read_lock(recipe: Path) -> Lock | None:
+    """The lock beside a recipe, or None when there is none.
+
+    Raises:
+        InvalidInput: When it is malformed, or no file. IntegrityError: when it was edited.
+    """
+    path = lock_path(recipe)
+    shown = shown_path(path)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InvalidInput("this is not a file", reference="bad-path", where=Where(file=shown), hint="move it away")
+        with path.open("rb") as stream:
+            data = stream.read(LARGEST_LOCK + 1)
+    except FileNotFoundError:
+        return None
+    return parse_lock(data, shown)
+
+
+def check_lock(recipe: Path, request: Request, bases: tuple[Locked, ...]) -> Lock:
+    """The lock beside a recipe, when it fits.
+
+    Raises:
+        StaleError: ``no-lock`` or ``stale``, with every reason that can be named.
+    """
+    lock = read_lock(recipe)
+    shown = shown_path(recipe)
+    if lock is None:
+        raise StaleError(
+            f"{shown} has no lock", reference="no-lock", where=Where(file=shown), hint=f"envbuild lock {shown}"
+        )
+    reasons = stale_reasons(lock, request, _locks(bases))
+    if reasons:
+        raise StaleError(
+            f"the lock does not fit its recipe: {'; '.join(reasons)}",
+            where=Where(file=shown_path(lock_path(recipe))),
+            hint=f"envbuild lock {shown}",
+        )
+    return lock
+
+
+def fitting_lock(recipe: Path, request: Request, bases: tuple[Locked, ...]) -> Locked | None:
+    """The lock beside a recipe, when there is one and it fits."""
+    lock = read_lock(recipe)
+    if lock is None or stale_reasons(lock, request, _locks(bases)):
+        return None
+    return Locked(recipe=recipe, path=lock_path(recipe), request=request, lock=lock, written=False, bases=bases)
+
+
+def make_lock(
+    recipe: Path,
+    request: Request,
+    bases: tuple[Locked, ...],
+    options: LockOptions,
+    cut_off: str | None,
+    addresses: Addresses,
+    solve: Solved,
+    *,
+    write: bool = True,
+) -> Locked:
+    """Solve what has to be solved and write the lock.
+
+    Args:
+        recipe: The recipe's file.
+        request: What it asks for.
+        bases: Its bases, locked.
+        options: What may change.
+        cut_off: RFC 3339, the age in the request already turned into a date.
+        addresses: For the canonical addresses in keys.
+        solve: Runs the graph.
+        write: Whether the file is written.
+
+    Raises:
+        UnsatisfiableError: When a platform has no solution; nothing is written then.
+    """
+    _refuse_twin(recipe)
+    old = read_lock(recipe)
+    every = tuple(item.platform for item in request.platforms)
+    chosen = options.platforms or every
+    solves = lock_graph(
+        _upgraded(request, options.upgrade_packages),
+        chosen,
+        bases=_locks(bases),
+        keep=_kept(old, options),
+        cut_off=cut_off,
+        addresses=addresses,
+    )
+    environments = {item.platform: item for item in solves.environments(solve(solves.graph))}
+    others = {item.platform: item for item in old.platforms if item.platform not in chosen} if old else {}
+    if old is not None and old.request == request.id:
+        environments |= {name: item for name, item in others.items() if name in every}
+    ordered = tuple(environments[name] for name in every if name in environments)
+    lock = Lock(
+        request=request.id,
+        platforms=ordered,
+        exclude_newer=cut_off,
+        bases=tuple(_locked_base(base, item.lock, every) for base, item in zip(request.bases, bases, strict=True)),
+        indices=named_indices(request, ordered),
+    )
+    return Locked(
+        recipe=recipe,
+        path=lock_path(recipe),
+        request=request,
+        lock=lock,
+        written=write and write_lock(recipe, lock),
+        changes=_changes(old, lock),
+        dropped=tuple(sorted(set(others) - set(environments))),
+        bases=bases,
+    )
+
+
+def _refuse_twin(recipe: Path) -> None:
+    """``x.yaml`` beside ``x.yml`` would have the same lock."""
+    twin = recipe.with_suffix(".yml" if recipe.suffix == ".yaml" else ".yaml")
+    if twin.is_file() and not twin.samefile(recipe):
+        raise InvalidInput(
+            f"{twin.name} beside it would have the same lock, {lock_path(recipe).name}",
+            reference="two-recipes",
+            where=Where(file=shown_path(recipe)),
+            hint="rename one of the two",
+        )
+
+
+def write_lock(recipe: Path, lock: Lock) -> bool:
+    """Write a lock in one step, unless the file already holds these bytes; whether it was written.
+
+    Raises:
+        NoSpaceError: When it cannot be written; the old file is untouched then.
+    """
+    path = lock_path(recipe)
+    data = lock_text(lock).encode()
+    if path.is_file() and path.read_bytes() == data:
+        return False
+    replace_file(path, data)
+    return True
+
+
+def frozen_lock(recipe: Path) -> Lock:
+    """The lock beside a recipe, whether it fits or not.
+
+    Raises:
+        InvalidInput: ``no-lock`` when there is none.
+    """
+    lock = read_lock(recipe)
+    if lock is None:
+        shown = shown_path(recipe)
+        raise InvalidInput(
+            f"there is no lock {lock_path(recipe).name} beside it",
+            reference="no-lock",
+            where=Where(file=shown),
+            hint=f"envbuild lock {shown}",
+        )
+    return lock
+
+
+def _locks(bases: tuple[Locked, ...]) -> dict[str, Lock]:
+    return {base.request.recipe: base.lock for base in bases}
+
+
+def check_platforms(recipe: Path, chosen: tuple[Platform, ...], request: Request) -> None:
+    """Refuse platforms that a recipe is not for.
+
+    Raises:
+        UsageError: ``unknown-platform``.
+    """
+    every = tuple(item.platform for item in request.platforms)
+    unknown = sorted(set(chosen) - set(every))
+    if unknown:
+        raise UsageError(
+            f"{shown_path(recipe)} is for {', '.join(every)}, not for {', '.join(unknown)}",
+            reference="unknown-platform",
+            hint="add it under `platforms:` in the recipe",
+        )
+
+
+def _kept(old: Lock | None, options: LockOptions) -> Lock | None:
+    """The old lock without the packages that may be upgraded."""
+    if old is None or options.upgrade:
+        return None
+    free = {normalize_pypi_name(text.partition("==")[0].strip()) for text in options.upgrade_packages}
+    if not free:
+        return old
+    return replace(old, platforms=tuple(_without(item, free) for item in old.platforms))
+
+
+def _without(environment: LockedEnvironment, names: set[str]) -> LockedEnvironment:
+    return LockedEnvironment(
+        platform=environment.platform,
+        python=environment.python,
+        interpreter=environment.interpreter,
+        system=environment.system,
+        conda=tuple(item for item in environment.conda if normalize_pypi_name(item.name) not in names),
+        wheels=tuple(item for item in environment.wheels if item.name not in names),
+        archive=environment.archive,
+        variables=environment.variables,
+    )
+
+
+def _upgraded(request: Request, packages: tuple[str, ...]) -> Request:
+    """The request with ``NAME==VERSION`` of ``--upgrade-package`` as constraints for this one solve."""
+    exact = [(name.strip(), version.strip()) for name, sign, version in (p.partition("==") for p in packages) if sign]
+    if not exact:
+        return request
+    return replace(request, platforms=tuple(_constrained(part, exact) for part in request.platforms))
+
+
+def _constrained(part: PlatformRequest, exact: list[tuple[str, str]]) -> PlatformRequest:
+    conda = tuple(CondaRequirement(name=name.lower(), version=f"=={version}") for name, version in exact)
+    pypi = tuple(PypiRequirement(name=normalize_pypi_name(name), version=f"=={version}") for name, version in exact)
+    return replace(
+        part,
+        conda_constraints=(*part.conda_constraints, *conda),
+        pypi_constraints=(*part.pypi_constraints, *pypi),
+    )
+
+
+def _locked_base(base: BaseRequest, lock: Lock, platforms: tuple[Platform, ...]) -> LockedBase:
+    """A base as the lock records it: what it has for other platforms is none of this recipe's business."""
+    return LockedBase(
+        path=base.path,
+        request=base.request,
+        environments=tuple((item.platform, item.id) for item in lock.platforms if item.platform in platforms),
+        pin=base.pin,
+    )
+
+
+def _changes(old: Lock | None, new: Lock) -> tuple[tuple[Platform, tuple[Change, ...]], ...]:
+    found = []
+    for environment in new.platforms:
+        before = old.environment(environment.platform) if old is not None else None
+        differences = changes(before, environment)
+        if differences:
+            found.append((environment.platform, differences))
+    return tuple(found)

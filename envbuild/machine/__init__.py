@@ -1,0 +1,1 @@
+"""This machine: its home, disk, locks, processes, network, Pythons; and the workspace that gives them to jobs."""

@@ -1,0 +1,127 @@
+"""``ENVBUILD_HOME``: where everything of this user is kept, and the checks before it is trusted.
+
+::
+
+    store/       the store: blobs and results, always asked first
+    cache/       engines' caches and address hints; may be deleted at any time
+    prefixes/    realized environments
+    roots/       one file for each registered out-link
+    locks/       kernel locks
+    stamps/      what a no-op realize reads; when a prefix was used last
+    tmp/         scratch, on the same file system as all of the above
+
+Rules of the file: paths and checks; nothing is stored or removed here.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from envbuild.errors import InvalidInput, UsageError
+from envbuild.machine.disk import writing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """The folders of one user. ``path`` is absolute."""
+
+    path: Path
+
+    @property
+    def store(self) -> Path:
+        """Blobs and results."""
+        return self.path / "store"
+
+    @property
+    def cache(self) -> Path:
+        """What may be deleted at any time."""
+        return self.path / "cache"
+
+    @property
+    def prefixes(self) -> Path:
+        """Realized environments."""
+        return self.path / "prefixes"
+
+    @property
+    def roots(self) -> Path:
+        """One file for each registered out-link."""
+        return self.path / "roots"
+
+    @property
+    def locks(self) -> Path:
+        """Kernel locks."""
+        return self.path / "locks"
+
+    @property
+    def stamps(self) -> Path:
+        """What a no-op realize reads, and when prefixes were used."""
+        return self.path / "stamps"
+
+    @property
+    def scratch(self) -> Path:
+        """Folders of running jobs."""
+        return self.path / "tmp"
+
+    @property
+    def lock(self) -> Path:
+        """The lock that users of the home hold shared, and ``gc`` exclusively."""
+        return self.locks / "home"
+
+
+def find_home(environ: Mapping[str, str]) -> Path:
+    """The home's path: ``ENVBUILD_HOME``, else ``envbuild`` under ``XDG_DATA_HOME``, else under ``~/.local/share``.
+
+    Raises:
+        UsageError: ``no-home`` when none of ``ENVBUILD_HOME``, ``XDG_DATA_HOME`` and ``HOME`` is set.
+    """
+    if environ.get("ENVBUILD_HOME"):
+        return Path(os.path.realpath(environ["ENVBUILD_HOME"]))  # prefixes hold their own path: there must be one
+    data = environ.get("XDG_DATA_HOME", "")
+    if data.startswith("/"):  # the XDG specification ignores relative ones
+        return Path(os.path.realpath(data), "envbuild")
+    if environ.get("HOME"):
+        return Path(os.path.realpath(environ["HOME"]), ".local", "share", "envbuild")
+    raise UsageError(
+        "there is no place to keep environments: HOME is not set",
+        reference="no-home",
+        hint="export ENVBUILD_HOME=/path/to/a/folder",
+    )
+
+
+def open_home(path: Path) -> Home:
+    """The home at a path, created (0700) when missing.
+
+    Raises:
+        InvalidInput: ``unsafe-folder`` when it, or its store, is open to everybody or belongs to somebody else.
+        NoSpaceError: When it cannot be made or written.
+    """
+    home = Home(path=path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+        for folder in (home.store, home.cache, home.prefixes, home.roots, home.locks, home.stamps, home.scratch):
+            folder.mkdir(mode=0o700, exist_ok=True)
+    for folder in (path, home.store, home.cache, home.prefixes):
+        check_private(folder)
+    return home
+
+
+def check_private(folder: Path) -> None:
+    """Refuse a folder in which somebody else could put bytes that this user then runs.
+
+    Raises:
+        InvalidInput: ``unsafe-folder`` with the command that mends it.
+    """
+    state = folder.stat()
+    if hasattr(os, "geteuid") and state.st_uid != os.geteuid():
+        raise InvalidInput(
+            f"{folder} belongs to user {state.st_uid}, not to you ({os.geteuid()})",
+            reference="unsafe-folder",
+            hint="set ENVBUILD_HOME to a folder of your own",
+        )
+    if state.st_mode & stat.S_IWOTH:
+        raise InvalidInput(f"everybody may write into {folder}", reference="unsafe-folder", hint=f"chmod go-w {folder}")

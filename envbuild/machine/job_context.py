@@ -1,0 +1,166 @@
+"""What one job may touch: a view of the workspace that knows the job's declared inputs and no others.
+
+Rules of the file: it limits and forwards; the workspace and the rooms behind it do the work.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envbuild.addresses import Addresses
+from envbuild.derivations import Completed, Derivation, HostPython, Output, Outputs
+from envbuild.derivations.fetch import Fetch
+from envbuild.digest import Digest, short
+from envbuild.errors import BuildError, IntegrityError, InvalidInput
+from envbuild.machine import publish
+from envbuild.machine.disk import writing
+from envbuild.package import Origin, Platform
+
+if TYPE_CHECKING:
+    from envbuild.machine.workspace import Workspace
+
+_NETWORKED = frozenset({"solve", "build-wheel"})
+"""Kinds whose programs may use the network, and so see proxies, certificates and credentials."""
+
+_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
+
+
+class JobContext:
+    """What one job may touch; implements ``envbuild.derivations.Context``."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        derivation: Derivation,
+        inputs: Mapping[Digest, Outputs],
+        derivations: Mapping[Digest, Derivation],
+    ) -> None:
+        self._workspace = workspace
+        self._derivation = derivation
+        self._inputs = inputs
+        self._derivations = derivations
+
+    @property
+    def platform(self) -> Platform:
+        """This machine's platform."""
+        from envbuild.machine.virtual import current_platform
+
+        return current_platform()
+
+    @property
+    def addresses(self) -> Addresses:
+        """What the recipe's words mean here."""
+        return self._workspace.addresses
+
+    def blob(self, key: Digest, output: str = "out") -> Path:
+        """The verified file of a declared input; a damaged fetch is fetched again.
+
+        Raises:
+            KeyError: For an input that was not declared.
+            IntegrityError: ``damaged-blob``, retryable, when it is damaged and cannot be brought again here.
+        """
+        sha256 = self._inputs[key][output].sha256
+        path = self._workspace.blobs.path(sha256)
+        if path is None:
+            source = self._derivations.get(key)
+            if isinstance(source, Fetch):
+                self.fetch(source.origin, sha256=source.sha256, size=source.size, urls=source.urls)
+                path = self._workspace.blobs.path(sha256)
+        if path is None:
+            raise IntegrityError(
+                f"blob {short(sha256)} was damaged or is gone",
+                reference="damaged-blob",
+                retryable=True,
+                hint="run it again",
+            )
+        return path
+
+    def put(self, path: Path, *, expected: Digest | None = None) -> Output:
+        """Publish a file as a blob."""
+        return self._workspace.put(path, expected)
+
+    def put_bytes(self, data: bytes) -> Output:
+        """Publish a small document as a blob."""
+        return self._workspace.put_bytes(data)
+
+    def fetch(self, origin: Origin, *, sha256: Digest | None, size: int | None, urls: Sequence[str] = ()) -> Output:
+        """Bring a file from its origin into the store."""
+        return self._workspace.fetch(origin, sha256, size, urls, self._derivation.key)
+
+    def read(self, url: str, *, limit: int, span: tuple[int, int] | None = None) -> bytes | None:
+        """A small document from an address or its mirrors; None when it is not there."""
+        return self._workspace.downloads.read(self.addresses.candidates(url), limit=limit, span=span)
+
+    def expect(self, url: str) -> None:
+        """Ready what asking servers takes."""
+        self._workspace.downloads.expect(url)
+
+    def remember(self, sha256: Digest, url: str) -> None:
+        """Keep an address as a hint for the fetch."""
+        self._workspace.hints.add(sha256, url)
+
+    def host_python(self, series: str) -> HostPython:
+        """The Python of this machine that serves ``interpreter: host``."""
+        return self._workspace.host_python(series)
+
+    def scratch(self) -> AbstractContextManager[Path]:
+        """An empty folder on the file system of the prefixes."""
+        return publish.scratch_folder(self._workspace.home.scratch)
+
+    def engine_cache(self, engine: str) -> Path:
+        """An engine's own cache."""
+        folder = self._workspace.home.cache / safe_name(engine)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def run(
+        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, stdin: bytes = b""
+    ) -> Completed:
+        """Run a program; its temporary files go to a scratch folder of its own."""
+        from envbuild.machine.process import clean_environment, run  # subprocess costs what a small link costs
+
+        if self._workspace.cancelled.is_set():
+            raise BuildError(f"{self._derivation.label} was interrupted", reference="interrupted")
+        network = self._derivation.kind in _NETWORKED
+        with self.scratch() as temporary:
+            environ = clean_environment(self._workspace.environ, network=network)
+            environ |= {"TMPDIR": str(temporary), **(env or {})}
+            return run(argv, environ=environ, cwd=cwd, stdin=stdin)
+
+    def prefix(self, name: str) -> Path:
+        """The final folder of a prefix."""
+        return self._workspace.prefix(name)
+
+    def publish_tree(self, folder: Path, final: Path) -> bool:
+        """Give a finished scratch folder its final name; False when somebody was faster."""
+        return publish.publish_tree(folder, final, self._workspace.durability)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """An exclusive kernel lock on this machine."""
+        with self._workspace.lock(name):
+            yield
+
+    def note(self, text: str) -> None:
+        """Say something that a user must know."""
+        self._workspace.note(text)
+
+    def progress(self, done: int, total: int | None) -> None:
+        """How far this job is, in bytes."""
+        self._workspace.progress(self._derivation.key, done, total)
+
+
+def safe_name(name: str) -> str:
+    """A name that is one path component.
+
+    Raises:
+        InvalidInput: ``bad-name`` for separators, leading dots or dashes, and anything but ASCII letters and ``._-``.
+    """
+    if not _SAFE.fullmatch(name):
+        raise InvalidInput(f"{name!r} cannot be the name of a file", reference="bad-name")
+    return name

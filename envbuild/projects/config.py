@@ -1,0 +1,310 @@
+"""Configuration: one frozen value, merged from five places, that remembers where each setting came from.
+
+::
+
+    flags  >  ENVBUILD_ variables  >  envbuild.yaml of the project  >  the user's file  >  the system's file
+
+Theory: a project's file comes with a clone, so it may choose defaults, and never loosen what protects its reader: keys
+that say whom to believe, where names lead or which paths may be left are refused there. The files of the user and of
+the system must belong to them. Nothing here is a secret: credentials live in netrc and keyrings.
+
+Rules of the file: reads the three files and the given environment; everything is checked here and nowhere again.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping as Map
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from envbuild.errors import InvalidInput, Issue, Where
+from envbuild.package import Platform
+from envbuild.projects.settings import SettingReader, StoreAddress
+from envbuild.reading.document import LARGEST_FILE, Mapping, parse
+from envbuild.reading.schema import check, closest, load_schema
+
+PROJECT_FILE = "envbuild.yaml"
+SYSTEM_FILE = Path("/etc/envbuild/config.yaml")
+
+FLAG_VARIABLES = frozenset(
+    f"ENVBUILD_{name}"
+    for names in (
+        "ACTIVE_PREFIX CACHES CHECK CONDA DEPTH DRY_RUN FROZEN INVERT JSON KEEP_DAYS KEEP_GOING LOCKED NO_LOCK",
+        "NO_OUT_LINK OFFLINE OUT_LINK PLATFORM PREFIX PYPI QUIET REPAIR SHELL SHOW_ORIGIN TARGET UPGRADE",
+        "UPGRADE_PACKAGE WRITABLE DEADLINE FAULT HOME STALL_TIMEOUT VERBOSE",
+    )
+    for name in names.split()
+)
+"""Variables that belong to no setting: flags of commands, and what the home and tests use."""
+
+_TRUST_ORDER = ("hash", "signed", "strict")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All settings, defaults filled in.
+
+    Attributes:
+        platforms: None when nobody says; so are ``channels``, ``python`` and ``exclude_newer``.
+        reuse_latest: ``none``, ``mine``, ``any``, or names of users.
+        mirrors: Address prefixes and what is asked instead, in order.
+        lock_timeout: Seconds to wait for another process.
+        jobs: Jobs at once; None for as many as the machine suggests.
+        link: ``auto``, ``reflink``, ``hardlink`` or ``copy``.
+        origins: Where each setting that somebody said came from, by key.
+        files: Every file that was read or looked for; when none of them changes, neither does this value.
+        read: Those of them that are there.
+        warnings: What is odd and does not stop anything.
+    """
+
+    recipes: str = "recipes/"
+    platforms: tuple[Platform, ...] | None = None
+    channels: tuple[str, ...] | None = None
+    conda_format: str = ".conda"
+    stores: tuple[StoreAddress, ...] = ()
+    interpreter: str = "conda"
+    python: str | None = None
+    exclude_newer: str | None = None
+    system: tuple[tuple[str, str], ...] = ()
+    reuse_latest: tuple[str, ...] = ("none",)
+    executor: str = "local"
+    trust: str = "hash"
+    trusted: tuple[str, ...] = ()
+    channel_alias: str | None = None
+    mirrors: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    index_url: str | None = None
+    trusted_hosts: tuple[str, ...] = ()
+    allow_outside_paths: bool = False
+    lock_timeout: int = 300
+    jobs: int | None = None
+    durability: str = "safe"
+    link: str = "auto"
+    origins: tuple[tuple[str, str], ...] = ()
+    files: tuple[Path, ...] = field(default=(), compare=False)
+    read: tuple[Path, ...] = field(default=(), compare=False)
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+
+    def origin(self, key: str) -> str:
+        """Where a setting came from: a flag, a variable, ``file:line``, or ``default``.
+
+        Args:
+            key: As in the files, such as ``lock-timeout``.
+        """
+        return dict(self.origins).get(key, "default")
+
+    def entries(self) -> tuple[tuple[str, str, str], ...]:
+        """Every setting as (key, value, origin) in words, for ``config list``; user data of addresses is masked."""
+        return tuple((key, shown(getattr(self, _attribute(key))), self.origin(key)) for key in KEYS)
+
+
+def _attribute(key: str) -> str:
+    return key.replace("-", "_")
+
+
+KEYS: tuple[str, ...] = tuple(
+    name.replace("_", "-")
+    for name in Config.__dataclass_fields__
+    if name not in {"origins", "files", "read", "warnings"}
+)
+"""Every setting, as files spell it."""
+
+
+def shown(value: object) -> str:
+    """A setting's value in words, with passwords in addresses masked."""
+    import re
+
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, StoreAddress):
+        return f"{value.name}={shown(value.url)} ({value.mode})"
+    if isinstance(value, tuple):
+        return ", ".join(shown(item) for item in value)
+    return re.sub(r"//[^/@\s]+@", "//***@", str(value))
+
+
+def find_root(start: Path) -> Path:
+    """The project's root: the nearest folder from ``start`` upwards that holds ``envbuild.yaml``, else ``start``."""
+    folder = Path(os.path.abspath(start))
+    for candidate in (folder, *folder.parents):
+        if os.path.lexists(candidate / PROJECT_FILE):
+            return candidate
+    return folder
+
+
+def user_file(environ: Map[str, str]) -> Path | None:
+    """The user's configuration file; None when neither ``XDG_CONFIG_HOME`` nor ``HOME`` is set."""
+    folder = environ.get("XDG_CONFIG_HOME", "")
+    if folder.startswith("/"):
+        return Path(folder, "envbuild", "config.yaml")
+    home = environ.get("HOME")
+    return Path(home, ".config", "envbuild", "config.yaml") if home else None
+
+
+def load_config(start: Path, environ: Map[str, str], flags: Map[str, str] | None = None) -> Config:
+    """The configuration that holds in a folder.
+
+    Args:
+        start: The folder from which ``envbuild.yaml`` is looked for upwards.
+        environ: Environment variables.
+        flags: Settings of the command line, by key (``lock-timeout``).
+
+    Raises:
+        InvalidInput: When a file is wrong, unsafe, or says what it may not.
+        UsageError: When a variable or flag is wrong.
+    """
+    root = find_root(start)
+    user = user_file(environ)
+    files = [SYSTEM_FILE, *([user] if user else []), root / PROJECT_FILE]
+    reader = SettingReader()
+    read: list[Path] = []
+    values: dict[str, object] = {}
+    for file in files:
+        is_project = file is files[-1]
+        document = _load(file, start if is_project else None)
+        if document is None:
+            continue
+        read.append(file)
+        check_document(document, file, is_project=is_project, user=user)
+        before = values.get("trust", "hash")
+        reader.document(document, values)
+        if is_project:
+            _check_trust(document, str(before), str(values.get("trust", "hash")), user)
+    if reader.issues:
+        raise InvalidInput.of(tuple(reader.issues))
+    warnings = _variables(environ, reader, values)
+    for key, value in (flags or {}).items():
+        reader.words(key, value, f"--{key}", values)
+    warnings += _without_effect(values, reader.origins)
+    config = Config(origins=tuple(sorted(reader.origins.items())), files=tuple(files), read=tuple(read))
+    return replace(config, warnings=tuple(warnings), **values)  # type: ignore[arg-type]
+
+
+def _load(file: Path, start: Path | None) -> Mapping | None:
+    """A configuration file's tree; None when there is no file, or nothing in it.
+
+    Args:
+        file: The file.
+        start: For a project's file: the folder that the search began in, whose owner is trusted too.
+    """
+    try:
+        state = file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}", reference="unsafe-file") from error
+    _check_owner(file, state, start)
+    try:
+        with file.open("rb") as stream:
+            document = parse(stream.read(LARGEST_FILE + 1), str(file))
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}", reference="unsafe-file") from error
+    except InvalidInput as error:
+        if error.reference == "empty-file":
+            return None
+        raise
+    if not isinstance(document, Mapping):
+        raise InvalidInput(
+            "a configuration file is a mapping", reference="bad-type", where=document.where, hint="write `key: value`"
+        )
+    return document
+
+
+def _check_owner(file: Path, state: os.stat_result, start: Path | None) -> None:
+    """Refuse a file that somebody else could have written, for it decides which code runs."""
+    if not stat.S_ISREG(state.st_mode):
+        raise InvalidInput(f"{file} is not a file", reference="unsafe-file", hint="remove it")
+    if not hasattr(os, "geteuid"):
+        return
+    owners = {0, os.geteuid()} | ({start.stat().st_uid} if start is not None and start.exists() else set())
+    if state.st_uid not in owners:
+        raise InvalidInput(
+            f"{file} belongs to user {state.st_uid}, not to you",
+            reference="unsafe-file",
+            where=Where(file=str(file)),
+            hint="copy it into a file of your own" if start is None else "work in a checkout of your own",
+        )
+    if state.st_mode & stat.S_IWOTH:
+        raise InvalidInput(
+            f"everybody may write into {file}",
+            reference="unsafe-file",
+            where=Where(file=str(file)),
+            hint=f"chmod o-w {file}",
+        )
+    if start is None and file.parent.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+        raise InvalidInput(
+            f"everybody may write into {file.parent}",
+            reference="unsafe-file",
+            where=Where(file=str(file)),
+            hint=f"chmod o-w {file.parent}",
+        )
+
+
+def check_document(document: Mapping, file: Path, *, is_project: bool, user: Path | None) -> None:
+    """Hold a configuration file against its schema; a project's file may not say what only users may.
+
+    Raises:
+        InvalidInput: As ``envbuild.reading.schema.check``; ``not-for-projects``.
+    """
+    if not is_project:
+        check(document, "config")
+        return
+    only_user = load_schema("config")["properties"].keys() - load_schema("project")["properties"].keys()
+    issues = tuple(
+        Issue(
+            message=f"`{key.text}` is configuration of a machine or user, never of a project",
+            reference="not-for-projects",
+            where=key.where,
+            hint=f"move it to {user or SYSTEM_FILE}",
+        )
+        for key, _ in document.entries
+        if key.text in only_user
+    )
+    if issues:
+        raise InvalidInput.of(issues)
+    check(document, "project")
+
+
+def _check_trust(document: Mapping, before: str, after: str, user: Path | None) -> None:
+    if _TRUST_ORDER.index(after) < _TRUST_ORDER.index(before):
+        key = document.key("trust")
+        raise InvalidInput(
+            f"a project may not loosen trust from {before} to {after}",
+            reference="not-for-projects",
+            where=key.where if key else None,
+            hint=f"remove `trust` here, or change it in {user or SYSTEM_FILE}",
+        )
+
+
+def _without_effect(values: Map[str, object], origins: Map[str, str]) -> list[str]:
+    """Settings that this version reads and does not act upon, unless they say what is done anyway."""
+    done_anyway: Map[str, tuple[object, ...]] = {
+        "stores": ((),),
+        "reuse-latest": (("none",),),
+        "trust": ("hash",),
+        "trusted": ((),),
+        "conda-format": ("keep",),
+        "link": ("auto",),
+    }
+    return [
+        f"`{key}` ({origins[key]}) has no effect in this version of envbuild"
+        for key, harmless in done_anyway.items()
+        if key in origins and values.get(_attribute(key)) not in harmless
+    ]
+
+
+def _variables(environ: Map[str, str], reader: SettingReader, values: dict[str, object]) -> list[str]:
+    """Take the settings out of ``ENVBUILD_`` variables; warn of those that nothing reads."""
+    known = {f"ENVBUILD_{key.upper().replace('-', '_')}": key for key in KEYS if key not in {"trust", "trusted"}}
+    known |= {"ENVBUILD_TRUST": "trusted", "ENVBUILD_TRUST_MODE": "trust"}
+    warnings = []
+    for name in sorted(environ):
+        if name in known and environ[name]:
+            reader.words(known[name], environ[name], name, values)
+        elif name.startswith("ENVBUILD_") and name not in known and name not in FLAG_VARIABLES:
+            hint = closest(name, sorted({*known, *FLAG_VARIABLES}))
+            warnings.append(f"the variable {name} is not known to envbuild" + (f"; {hint}" if hint else ""))
+    return warnings

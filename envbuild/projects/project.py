@@ -1,0 +1,350 @@
+"""A project: the folder of ``envbuild.yaml``, its recipes, and what each of them requests once all is applied.
+
+Theory: a recipe's request is a pure function of the recipe's file, its bases' files and the configuration; it is the
+same wherever the checkout lies. The order of saying is: recipe, its bases, the configuration, the platform's
+defaults. A request never depends on the machine, but for a recipe that says nowhere which platforms it is for.
+
+Rules of the file: reads recipe files, and nothing else; each file once for a ``Project``.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from envbuild.errors import InvalidInput, Issue, Where
+from envbuild.machine.virtual import current_platform, default_system
+from envbuild.package import Platform
+from envbuild.projects.config import PROJECT_FILE, Config, find_root, load_config
+from envbuild.projects.merge import Merger, fold_target, over
+from envbuild.projects.recipe_files import SUFFIXES, first_recipe, instead_of
+from envbuild.reading.cutoff import cut_off
+from envbuild.reading.document import LARGEST_FILE, parse
+from envbuild.reading.places import check_path
+from envbuild.reading.recipe_reader import read_recipe
+from envbuild.reading.schema import closest, findings, without
+from envbuild.recipe import Recipe
+from envbuild.request import BaseRequest, PlatformRequest, Request
+
+__all__ = ["Project", "cut_off", "find_project", "load_recipe", "make_request", "project_files", "shown_path"]
+
+LARGEST_FAMILY = 64
+"""How deep bases may extend bases."""
+
+_FAMILY = {"__glibc": "linux", "__musl": "linux", "__linux": "linux", "__osx": "osx", "__win": "win"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A project's root (absolute) and its configuration. Recipes that were read stay in ``_recipes``."""
+
+    root: Path
+    config: Config
+    _recipes: dict[str, Recipe] = field(default_factory=dict, compare=False, repr=False)
+    _requests: dict[str, tuple[Request, tuple[Path, ...]]] = field(default_factory=dict, compare=False, repr=False)
+
+
+def find_project(
+    start: Path, environ: Mapping[str, str] | None = None, flags: Mapping[str, str] | None = None
+) -> Project:
+    """The project of a recipe or folder: the nearest folder above with ``envbuild.yaml``, else the folder itself.
+
+    Args:
+        start: A recipe's file, or a folder.
+        environ: Environment variables; those of this process when not given.
+        flags: Settings of the command line.
+
+    Raises:
+        InvalidInput: When a configuration file is wrong.
+        UsageError: When a variable or flag is.
+    """
+    folder = start if start.is_dir() else start.parent
+    config = load_config(folder, os.environ if environ is None else environ, flags or {})
+    return Project(root=find_root(folder), config=config)
+
+
+def project_files(folder: Path) -> tuple[Path, ...]:
+    """Every file that would make a folder part of a project: an ``envbuild.yaml`` that appears nearer changes it."""
+    root = find_root(folder)
+    above = (folder, *folder.parents)
+    reach = above[: above.index(root) + 1] if (root / PROJECT_FILE).exists() else above
+    return tuple(place / PROJECT_FILE for place in reach)
+
+
+def load_recipe(project: Project, path: Path) -> Recipe:
+    """The recipe of one file, as it stands: no bases, no defaults.
+
+    Args:
+        project: The project that it belongs to.
+        path: The file; a relative one is relative to the working folder.
+
+    Raises:
+        InvalidInput: With every finding of the file.
+    """
+    file = Path(os.path.abspath(path))
+    label = os.path.relpath(file, project.root).replace(os.sep, "/")
+    if label not in project._recipes:
+        project._recipes[label] = _read(project, file, label)
+    return project._recipes[label]
+
+
+def _read(project: Project, file: Path, label: str) -> Recipe:
+    shown = shown_path(file)
+    here = Where(file=shown)
+    if file.name.endswith(".lock.yaml"):
+        raise InvalidInput(
+            f"{shown} is a lock, not a recipe", reference="bad-path", where=here, hint=f"name {recipe_of(shown)}"
+        )
+    outside = project.config.allow_outside_paths
+    check_path(label if label.startswith("..") else "./" + label, project.root / PROJECT_FILE, project.root, outside)
+    try:
+        state = file.stat()
+        if stat.S_ISDIR(state.st_mode):
+            hint = f"name a recipe in it, such as {shown_path(first_recipe(file))}"
+            raise InvalidInput(f"{shown} is a folder", reference="bad-path", where=here, hint=hint)
+        if not stat.S_ISREG(state.st_mode):
+            raise InvalidInput(f"{shown} is not a file", reference="bad-path", where=here)
+        with file.open("rb") as stream:
+            data = stream.read(LARGEST_FILE + 1)
+    except FileNotFoundError:
+        raise InvalidInput(
+            f"there is no recipe {shown}",
+            reference="missing-file",
+            where=here,
+            hint=_instead(file, project),
+        ) from None
+    except OSError as error:
+        raise InvalidInput(f"{shown} cannot be read: {error.strerror}", reference="bad-path", where=here) from error
+    root = parse(data, shown)
+    issues = findings(root, "recipe")
+    rest = without(root, issues) if issues else root
+    if rest is None:
+        raise InvalidInput.of(issues)
+    return read_recipe(rest, issues, path=label, file=file, project=project.root, outside=outside)
+
+
+def _instead(file: Path, project: Project) -> str:
+    """What to type instead of the name of a file that is not there."""
+    meant = instead_of(file, project.root, project.config.recipes)
+    if meant is not None:
+        return f"did you mean {shown_path(meant)}?"
+    if file.suffix not in SUFFIXES:
+        return "name a recipe's file; names and ids of environments come with a later version of envbuild"
+    return "check the path, or `envbuild init`"
+
+
+def shown_path(file: Path) -> str:
+    """A file as a message names it: from the working folder when it lies below, else whole."""
+    try:
+        relative = os.path.relpath(file)
+    except (OSError, ValueError):  # the working folder is gone, or on another drive
+        return str(file)
+    return str(file) if relative.startswith("..") else relative
+
+
+def recipe_of(lock: str) -> str:
+    """The recipe's name for a lock's name."""
+    return lock.removesuffix(".lock.yaml") + ".yaml"
+
+
+def make_request(project: Project, recipe_path: Path) -> tuple[Request, tuple[Path, ...]]:
+    """What a recipe requests, with bases, defaults and platforms applied.
+
+    Args:
+        project: The recipe's project.
+        recipe_path: The recipe's file; a relative one is relative to the working folder.
+
+    Returns:
+        The request, and every file that it was made of: the recipe, its bases, the project's file.
+
+    Raises:
+        InvalidInput: When a file is wrong, bases make a circle or disagree, or the whole cannot be locked.
+    """
+    recipe = load_recipe(project, recipe_path)
+    request, files = _request(project, recipe)
+    issues = _impossible(request, recipe, recipe_path)
+    if issues:
+        raise InvalidInput.of(issues)
+    root_file = project.root / PROJECT_FILE
+    return request, (*files, *((root_file,) if root_file in project.config.read else ()))
+
+
+def _request(project: Project, recipe: Recipe) -> tuple[Request, tuple[Path, ...]]:
+    """The request of a recipe that is locked, or of a base, which may be too little to be locked alone."""
+    if recipe.path in project._requests:
+        return project._requests[recipe.path]
+    family = _family(project, recipe)
+    merger = Merger()
+    whole = _flat(family, recipe.path, None, merger)
+    platforms = whole.platforms or project.config.platforms or (current_platform(),)
+    parts = {platform: _flat(family, recipe.path, platform, merger) for platform in platforms}
+    _check_platforms(recipe, family, platforms, merger)
+    for part in parts.values():
+        _check_indices(part, merger)
+    if merger.issues:
+        raise InvalidInput.of(tuple(merger.issues))
+    interpreter = whole.interpreter or project.config.interpreter
+    request = Request(
+        recipe=recipe.path,
+        interpreter=interpreter,
+        exclude_newer=whole.exclude_newer or project.config.exclude_newer,
+        platforms=tuple(
+            _platform_request(project.config, platform, parts[platform], interpreter) for platform in sorted(platforms)
+        ),
+        bases=tuple(
+            BaseRequest(path=base.path, request=_request(project, family[base.path])[0].id, pin=base.pin)
+            for base in recipe.extends
+        ),
+        build=whole.build,
+        variables=whole.variables,
+    )
+    files = tuple(project.root / path for path in family)
+    project._requests[recipe.path] = (request, files)
+    return request, files
+
+
+def _family(project: Project, recipe: Recipe) -> dict[str, Recipe]:
+    """The recipe and all that it extends, by path: itself first, then in the order of saying.
+
+    Raises:
+        InvalidInput: ``extends-cycle`` with the whole circle.
+    """
+    family: dict[str, Recipe] = {}
+
+    def visit(member: Recipe, trail: tuple[str, ...]) -> None:
+        family.setdefault(member.path, member)
+        for base in member.extends:
+            if base.path in (*trail, member.path):
+                circle = (*trail, member.path, base.path)
+                shown = " -> ".join(circle[circle.index(base.path) :])
+                raise InvalidInput(
+                    f"recipes extend each other in a circle: {shown}",
+                    reference="extends-cycle",
+                    where=base.where,
+                    hint="remove one of these `extends`",
+                )
+            if len(trail) >= LARGEST_FAMILY:
+                raise InvalidInput("bases extend bases too often", reference="too-large", where=base.where)
+            if base.path not in family:
+                visit(_load_base(project, base.path, base.where), (*trail, member.path))
+
+    visit(recipe, ())
+    return family
+
+
+def _load_base(project: Project, path: str, where: Where | None) -> Recipe:
+    file = Path(os.path.normpath(project.root / path))
+    try:
+        return load_recipe(project, file)
+    except InvalidInput as error:
+        if error.reference in {"missing-file", "bad-path"} and not error.issues:
+            raise InvalidInput(
+                f"the base {path}: {error.message}", reference=error.reference, where=where, hint=error.hint
+            ) from None
+        raise
+
+
+def _flat(family: Mapping[str, Recipe], path: str, platform: Platform | None, merger: Merger) -> Recipe:
+    """A recipe merged with its bases, theirs first; with its ``targets`` entry when a platform is given."""
+    done: dict[str, Recipe] = {}
+
+    def flat(member: Recipe) -> Recipe:
+        if member.path not in done:
+            bases = [flat(family[base.path]) for base in member.extends]
+            mine = replace(member, targets=()) if platform is None else fold_target(member, platform)
+            done[member.path] = merger.merge(mine, bases)
+        return done[member.path]
+
+    return flat(family[path])
+
+
+def _check_platforms(
+    recipe: Recipe, family: Mapping[str, Recipe], platforms: tuple[Platform, ...], merger: Merger
+) -> None:
+    """Note each platform of a recipe that a pinned base has not: there is nothing there to pin."""
+    for base in recipe.extends:
+        have = family[base.path].platforms
+        missing = [platform for platform in platforms if have is not None and platform not in have]
+        if base.pin and missing:
+            merger.note(
+                "bases-disagree",
+                f"{recipe.path} is for {', '.join(missing)}, which its base {base.path} is not",
+                base.where,
+                f"add it to `platforms` in {base.path}, or extend with `pin: false`",
+            )
+
+
+def _check_indices(recipe: Recipe, merger: Merger) -> None:
+    """Note each requirement that names an index which nobody defines."""
+    pypi = recipe.pypi
+    indices = (*pypi.extra_indices, *((pypi.index,) if pypi.index else ()))
+    known = ["default", *(index.name for index in indices)]
+    for requirement in (*pypi.packages, *pypi.constraints, *pypi.overrides):
+        index = requirement.index
+        if index is not None and index not in known and index not in {item.url for item in indices}:
+            hint = closest(index, known) or "add `{name: " + index + ", url: ...}` to `pypi: extra-indices`"
+            merger.note("unknown-index", f"{requirement.name} names the index {index!r}", requirement.where, hint)
+
+
+def _platform_request(config: Config, platform: Platform, recipe: Recipe, interpreter: str) -> PlatformRequest:
+    conda, pypi = recipe.conda, recipe.pypi
+    channels = conda.channels or config.channels or ()
+    return PlatformRequest(
+        platform=platform,
+        python=recipe.python or config.python,
+        python_where=recipe.python_where,
+        system=default_system(platform, _system(platform, over(config.system, recipe.system))),
+        channels=channels if interpreter == "conda" else (),
+        conda=conda.packages,
+        conda_constraints=conda.constraints if interpreter == "conda" else (),
+        index=pypi.index,
+        extra_indices=pypi.extra_indices,
+        no_index=bool(pypi.no_index),
+        find_links=pypi.find_links,
+        prereleases=pypi.prereleases or False,
+        no_build=pypi.no_build or False,
+        pypi=pypi.packages,
+        pypi_constraints=pypi.constraints,
+        pypi_overrides=pypi.overrides,
+    )
+
+
+def _system(platform: Platform, given: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """The virtual packages that can be there on a platform; ``__archspec`` as (version, build)."""
+    found = {name: version for name, version in given if platform.startswith(_FAMILY.get(name, ""))}
+    if "__cuda" in found and platform.startswith("osx"):
+        del found["__cuda"]
+    if (architecture := found.get("__archspec")) and " " not in architecture:
+        found["__archspec"] = f"1 {architecture}"
+    return found
+
+
+def _impossible(request: Request, recipe: Recipe, path: Path) -> tuple[Issue, ...]:
+    """What keeps a request from being locked, whatever the channels and indices have."""
+    here = Where(file=shown_path(Path(os.path.abspath(path))))
+    conda = {item.name: item for part in request.platforms for item in part.conda}
+    if request.interpreter != "conda":
+        return tuple(
+            Issue(
+                message=f"{item.name} is a conda package, and `interpreter: {request.interpreter}` has none",
+                reference="bad-interpreter",
+                where=item.where or here,
+                hint="move it to `pypi: packages:`, or say `interpreter: conda`",
+            )
+            for item in conda.values()
+        )
+    if any(not part.channels for part in request.platforms) and not any(
+        item.name == "python" and item.url for item in conda.values()
+    ):
+        return (
+            Issue(
+                message=f"{recipe.path} takes Python from conda, but no channel is named",
+                reference="no-channels",
+                where=here,
+                hint="add `conda: {channels: [conda-forge]}`, or `interpreter: host` for wheels alone",
+            ),
+        )
+    return ()

@@ -1,0 +1,59 @@
+"""Recipes as files: which files are recipes, what their out-links are called, what a wrong name may have meant.
+
+Rules of the file: looks at names and at what is there; opens nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from envbuild.projects.config import PROJECT_FILE
+
+SUFFIXES = (".yaml", ".yml")
+
+
+def is_recipe_name(path: Path) -> bool:
+    """Whether a path may lead to a recipe: a YAML file; no lock, no project file; nothing on the way is hidden.
+
+    Args:
+        path: Relative to the folder of recipes.
+    """
+    lock_or_project = path.name.endswith(".lock.yaml") or path.name == PROJECT_FILE
+    return path.suffix in SUFFIXES and not lock_or_project and not any(part.startswith(".") for part in path.parts)
+
+
+def recipes_below(folder: Path) -> tuple[Path, ...]:
+    """Every recipe of a folder, sorted."""
+    return tuple(path for path in sorted(folder.rglob("*.y*ml")) if is_recipe_name(path.relative_to(folder)))
+
+
+def link_name(recipe: Path, root: Path, recipes: str) -> str:
+    """What the out-link of a recipe is called: ``train``, or ``bases.science`` for one in a folder of recipes.
+
+    Two recipes of one name in different folders have different links.
+
+    Args:
+        recipe: The recipe's file.
+        root: The project's root.
+        recipes: The folder of recipes, relative to the root.
+    """
+    inside = Path(os.path.relpath(recipe, root))
+    folder = Path(os.path.normpath(recipes))
+    if inside.is_relative_to(folder):
+        inside = inside.relative_to(folder)
+    parts = [part for part in (*inside.parent.parts, inside.stem) if part != os.pardir]
+    return ".".join(parts)
+
+
+def first_recipe(folder: Path) -> Path:
+    """A recipe of a folder, for a hint."""
+    found = [path for path in sorted(folder.glob("*.y*ml")) if is_recipe_name(path.relative_to(folder))]
+    return found[0] if found else folder / "train.yaml"
+
+
+def instead_of(file: Path, root: Path, recipes: str) -> Path | None:
+    """The recipe that somebody may have meant who named a file that is not there."""
+    close = [file.with_name(file.name + suffix) for suffix in SUFFIXES]
+    close += [root / recipes / path.name for path in (file, *close)]
+    return next((path for path in close if path.suffix in SUFFIXES and path.is_file()), None)

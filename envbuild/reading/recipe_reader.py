@@ -1,0 +1,154 @@
+"""A recipe's marked tree to a ``Recipe``: every name, version, address and path checked, all findings at once.
+
+Theory: the schema has said which keys stand where and of what type; what remains is the grammar of each text, and
+what excludes what. Packages are read by ``section_reader``; both note their findings through ``node_reader``.
+
+Rules of the file: no file is opened; bases, defaults and platforms are the business of ``envbuild.projects.merge``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from envbuild.errors import InvalidInput, Issue
+from envbuild.package import Platform
+from envbuild.reading import spelling
+from envbuild.reading.cutoff import cut_off_text
+from envbuild.reading.document import (
+    Mapping,
+    Node,
+    Scalar,
+    entries,
+    items,
+    optional_boolean,
+    optional_text,
+    text,
+)
+from envbuild.reading.section_reader import SectionReader
+from envbuild.recipe import (
+    Base,
+    BuildOptions,
+    Recipe,
+    Target,
+)
+
+
+def read_recipe(
+    root: Node, found: tuple[Issue, ...] = (), *, path: str, file: Path, project: Path, outside: bool
+) -> Recipe:
+    """The recipe that a tree says, when its schema has accepted it.
+
+    Args:
+        root: The document, without what its schema did not accept.
+        found: What that was; the error, if any, holds it too.
+        path: The file's path from the project's root, with ``/``.
+        file: The file; paths in it are relative to its folder.
+        project: The project's root.
+        outside: Whether paths may leave the project.
+
+    Raises:
+        InvalidInput: With every finding of the file.
+    """
+    assert isinstance(root, Mapping)
+    reader = RecipeReader(file=file, project=project, outside=outside)
+    reader.issues.extend(found)
+    recipe = reader.recipe(root, path)
+    if reader.issues:
+        raise InvalidInput.of(tuple(sorted(reader.issues, key=_order)))
+    return recipe
+
+
+def _order(issue: Issue) -> tuple[int, int]:
+    where = issue.where
+    return (where.line or 0, where.column or 0) if where else (0, 0)
+
+
+class RecipeReader(SectionReader):
+    """Reads one recipe."""
+
+    def recipe(self, root: Mapping, path: str) -> Recipe:
+        """The whole document."""
+        python = root.get("python")
+        platforms = root.get("platforms")
+        include = root.key("include")
+        if include is not None and root.get("include") is not None:
+            self.note(
+                include.where,
+                "not-available",
+                "`include` is not available in this version of envbuild",
+                "write the requirements under `conda: packages:` and `pypi: packages:`",
+            )
+        return Recipe(
+            path=path,
+            name=optional_text(root.get("name")),
+            extends=self.bases(root.get("extends")),
+            platforms=None if platforms is None else self.platforms(platforms),
+            python=self.take_optional(python, spelling.python_constraint),
+            python_where=None if python is None else python.where,
+            interpreter=optional_text(root.get("interpreter")),
+            exclude_newer=self.take_optional(root.get("exclude-newer"), cut_off_text),
+            system=self.pairs(root.get("system"), spelling.system_name, spelling.system_version),
+            conda=self.conda(root.get("conda")),
+            pypi=self.pypi(root.get("pypi")),
+            build=tuple(self.build(key, node) for key, node in entries(root.get("build"))),
+            targets=tuple(self.target(key, node) for key, node in entries(root.get("targets"))),
+            variables=self.pairs(root.get("variables"), spelling.variable_name, spelling.variable_value),
+        )
+
+    def platforms(self, node: Node) -> tuple[Platform, ...] | None:
+        """Each platform once, in the order written; None for an empty list."""
+        return tuple(dict.fromkeys(Platform(text(item)) for item in items(node))) or None
+
+    def bases(self, node: Node | None) -> tuple[Base, ...]:
+        """``extends``: one base or several."""
+        found: dict[str, Base] = {}
+        for item in items(node):
+            base = self.base(item)
+            if base is not None and base.path in found:
+                self.note(item.where, "duplicate-key", f"the base {base.path} stands twice", "keep one of the two")
+            elif base is not None:
+                found[base.path] = base
+        return tuple(found.values())
+
+    def base(self, node: Node) -> Base | None:
+        """One entry of ``extends``; None after a finding."""
+        if isinstance(node, Scalar):
+            return Base(path=self.relative(node), where=node.where)
+        assert isinstance(node, Mapping)
+        for word in ("name", "id", "pathspec"):
+            if key := node.key(word):
+                self.note(
+                    key.where,
+                    "not-available",
+                    f"extending an environment by its {word} is not available in this version of envbuild",
+                    "extend a recipe file: `extends: bases/base.yaml`",
+                )
+                return None
+        path = node.get("path")
+        if path is None:
+            self.note(node.where, "missing-key", "this base has no `path`", "write `{path: bases/base.yaml}`")
+            return None
+        pin = optional_boolean(node.get("pin"))
+        return Base(path=self.relative(path), pin=pin is not False, where=node.where)
+
+    def target(self, key: Scalar, node: Node) -> Target:
+        """``targets.<platform>``."""
+        section = node if isinstance(node, Mapping) else Mapping(where=node.where, entries=())
+        return Target(
+            platform=Platform(key.text),
+            system=self.pairs(section.get("system"), spelling.system_name, spelling.system_version),
+            conda=self.conda(section.get("conda")),
+            pypi=self.pypi(section.get("pypi")),
+        )
+
+    def build(self, key: Scalar, node: Node) -> BuildOptions:
+        """``build.<name>``."""
+        section = node if isinstance(node, Mapping) else Mapping(where=node.where, entries=())
+        return BuildOptions(
+            name=self.take(key, spelling.pypi_name),
+            env=self.pairs(section.get("env"), spelling.variable_name, spelling.variable_value),
+            config_settings=self.pairs(section.get("config-settings"), str, spelling.variable_value),
+            host=tuple(self.take(item, spelling.requirement_words) for item in items(section.get("host"))),
+            requires=tuple(self.take(item, spelling.requirement_words) for item in items(section.get("requires"))),
+            toolchain=self.take_optional(section.get("toolchain"), spelling.requirement_words),
+        )
