@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import shutil
 import sys
 import tempfile
 import time
@@ -19,19 +18,16 @@ from tests.support.cache import cache_folder
 NAMES = ("noop", "conda_warm", "conda_cold", "pypi_realize", "pypi_lock", "derived", "many_recipes")
 
 
-def _run(name: str, quick: bool) -> list[Result]:
+def _run(name: str, quick: bool, folder: Path) -> list[Result]:
     module = importlib.import_module(f"benchmarks.{name}")
 
     def say(text: str) -> None:
         print(f"  {name}: {text}", file=sys.stderr, flush=True)
 
-    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=cache_folder()))
+    folder.mkdir()
     started = time.monotonic()
-    try:
-        with ExitStack() as closing:
-            results: list[Result] = module.run(Bench(folder=folder, quick=quick, closing=closing, say=say))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as closing:
+        results: list[Result] = module.run(Bench(folder=folder, quick=quick, closing=closing, say=say))
     say(f"done in {time.monotonic() - started:.0f} s")
     return results
 
@@ -48,12 +44,14 @@ def main() -> int:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     results: list[Result] = []
     failed = False
-    for name in arguments.names or NAMES:
-        try:
-            results += _run(name, arguments.quick)
-        except (CommandError, LookupError, AssertionError) as error:
-            failed = True
-            print(f"{name} could not be measured: {error}\n", file=sys.stderr)
+    # All folders go at the end, together: see ``benchmarks.bench.remove``.
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=cache_folder(), ignore_cleanup_errors=True) as folder:
+        for name in arguments.names or NAMES:
+            try:
+                results += _run(name, arguments.quick, Path(folder, name))
+            except (CommandError, LookupError, AssertionError) as error:
+                failed = True
+                print(f"{name} could not be measured: {error}\n", file=sys.stderr)
     print(table(results))
     if not (arguments.quick or arguments.no_write or arguments.names or failed):
         PAGE.write_text(page(results, "full rounds"))

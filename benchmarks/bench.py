@@ -6,7 +6,7 @@ for one as for the other.
 
 from __future__ import annotations
 
-import shutil
+import secrets
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -80,11 +80,15 @@ def forget_environments(home: Path, project: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a folder or file, if it is there."""
+    """Have a folder or file gone from its name.
+
+    A folder is put aside, not removed: ext4 does not use the inodes of removed files again for minutes, and looking
+    past thousands of them makes the next run's links up to six times slower, whichever side's turn it is.
+    """
     if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.is_dir():
-        shutil.rmtree(path)
+        path.rename(path.with_name(f".aside-{secrets.token_hex(6)}"))
 
 
 def pypi_wheels() -> Path:

@@ -9,7 +9,6 @@ memory.
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -75,7 +74,6 @@ def run(bench: Bench) -> list[Result]:
         ),
     ]
     samples = interleave(sides, bench.rounds(12, 4), warm_up=2)
-    shutil.rmtree(direct)
     name = "conda, ~60 packages and 12,000 files, warm"
     return [
         Result(name=name, target="<= 1.3x", limit=1.3, samples=samples, what_limits=WHAT_LIMITS),
