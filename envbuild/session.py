@@ -29,9 +29,9 @@ from envbuild.locks.locking import (
     check_platforms,
     fitting_lock,
     frozen_lock,
-    lock_path,
     make_lock,
 )
+from envbuild.locks.place import lock_path
 from envbuild.machine.home import find_home, open_home
 from envbuild.machine.virtual import check_system, current_platform
 from envbuild.projects.checkout import edited

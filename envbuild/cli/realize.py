@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -58,6 +59,7 @@ def realize_command(
     if plain and len(recipes) == 1 and answer_from_stamp(recipes[0], options, quiet=quiet):
         return
 
+    ready_engine(recipes)
     from envbuild.cli.screen import Screen
     from envbuild.environments.realized import RealizeOptions
     from envbuild.session import Session, mode
@@ -91,6 +93,21 @@ def stamp_options(*, locked: bool, frozen: bool, out_link: Path | None, no_out_l
     """The options that a stamp belongs to, as text."""
     link = "none" if no_out_link else str(out_link and Path(os.path.abspath(out_link)))
     return (f"locked={locked}", f"frozen={frozen}", f"out-link={link}")
+
+
+def ready_engine(recipes: tuple[Path, ...]) -> None:
+    """Let the linking engine load in its own process while our modules load in this one, when a lock holds conda.
+
+    Loading it takes as long as the rest of the start; a lock that cannot be read is somebody else's to complain of.
+    """
+    from envbuild.linkers import rattler_process
+    from envbuild.locks.place import lock_path
+
+    for recipe in recipes:
+        with contextlib.suppress(OSError):
+            if b"\n    conda:\n" in lock_path(recipe).read_bytes():
+                rattler_process.start()
+                return
 
 
 def answer_from_stamp(recipe: Path, options: tuple[str, ...], *, quiet: bool) -> bool:

@@ -18,9 +18,7 @@ from envbuild import worker
 from envbuild.compile import build_graph
 from envbuild.derivations import Derivation
 from envbuild.derivations.link import Link, prefix_name
-from envbuild.derivations.solve import fragment_from_bytes
 from envbuild.digest import Digest
-from envbuild.environments.elsewhere import put_elsewhere
 from envbuild.environments.realized import Planned, Realized, RealizeOptions, Row, Wanted
 from envbuild.environments.remembering import remember
 from envbuild.errors import EnvbuildError, IntegrityError, Issue, UnreachableError
@@ -195,6 +193,8 @@ class Realizer:
 
     def solve(self, graph: Graph) -> dict[Digest, bytes]:
         """Run a lock graph; each solve's fragment by key. Notes of solves that were memoized are said again."""
+        from envbuild.derivations.solve import fragment_from_bytes
+
         outcome = self.run(graph)
         fragments = {}
         for solve in graph:
@@ -228,6 +228,8 @@ class Realizer:
         if options.prefix is None:
             prefix = self.workspace.prefix(prefix_name(link, host))
         else:
+            from envbuild.environments.elsewhere import put_elsewhere
+
             prefix = Path(os.path.abspath(options.prefix))
             made = put_elsewhere(
                 graph,

@@ -19,10 +19,10 @@ from envbuild.digest import Digest
 from envbuild.errors import InvalidInput, StaleError, UsageError, Where
 from envbuild.graph import Graph
 from envbuild.lock import Lock, LockedBase, LockedEnvironment
-from envbuild.locks.lock_graph import lock_graph, named_indices
 from envbuild.locks.lockdiff import Change, changes
 from envbuild.locks.lockfile import LIMIT as LARGEST_LOCK
 from envbuild.locks.lockfile import lock_text, parse_lock
+from envbuild.locks.place import lock_path
 from envbuild.locks.staleness import stale_reasons
 from envbuild.package import Platform, normalize_pypi_name
 from envbuild.projects.checkout import replace_file
@@ -78,11 +78,6 @@ class Locked:
     def files(self) -> tuple[Path, ...]:
         """This lock's file and those of all its bases."""
         return (self.path, *(path for base in self.bases for path in base.files()))
-
-
-def lock_path(recipe: Path) -> Path:
-    """The lock beside a recipe: ``train.yaml`` has ``train.lock.yaml``."""
-    return recipe.with_name(recipe.name.removesuffix(".yaml").removesuffix(".yml") + ".lock.yaml")
 
 
 def read_lock(recipe: Path) -> Lock | None:
@@ -160,6 +155,8 @@ def make_lock(
         UnsatisfiableError: When a platform has no solution; nothing is written then.
     """
     _refuse_twin(recipe)
+    from envbuild.locks.lock_graph import lock_graph, named_indices  # solving is not on the way of a lock that fits
+
     old = read_lock(recipe)
     every = tuple(item.platform for item in request.platforms)
     chosen = options.platforms or every
