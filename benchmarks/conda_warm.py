@@ -17,7 +17,10 @@ from benchmarks.bench import Bench, envbuild, forget_environments, remove
 from benchmarks.measure import Result, Side, interleave
 from tests.support.channel import TestChannel, made_channel
 
-WHAT_LIMITS = "Linking by py-rattler itself, then starting two Pythons (envbuild and its linking child)."
+WHAT_LIMITS = (
+    "Linking by py-rattler itself; on top, starting envbuild (0.15 s, while the engine loads beside it), finishing 60 "
+    "records in conda-meta (0.06 s) and one sync of the file system (0.03 s)."
+)
 
 
 def recipe(folder: Path, url: str, channel: TestChannel) -> str:
