@@ -128,6 +128,7 @@ def _check_identity(package: CondaPackage | Wheel | InterpreterArchive, where: W
             f"the file {package.file!r} is another package than the lock says: {_title(package)}",
             reference="identity",
             where=where,
+            hint="restore it from Git, or remove it and lock again",
         )
 
 

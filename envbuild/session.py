@@ -17,9 +17,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from envbuild.environments.realized import Planned, Realized, RealizeOptions, Wanted, environment_for
+from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.environments.realizing import Realizer, by_project
 from envbuild.errors import EnvbuildError, UsageError, several
 from envbuild.locks.locking import (
@@ -45,20 +45,6 @@ if TYPE_CHECKING:
     from envbuild.environments.upkeep import Verified
     from envbuild.locks.dependencies import Branch, Node
     from envbuild.store.collect import Garbage
-
-Mode = Literal["auto", "locked", "frozen"]
-"""``auto``: lock when the lock does not fit. ``locked``: fail then. ``frozen``: use the lock, do not look."""
-
-
-def mode(*, locked: bool, frozen: bool) -> Mode:
-    """The mode that two flags mean.
-
-    Raises:
-        UsageError: For both.
-    """
-    if locked and frozen:
-        raise UsageError("--locked looks whether the lock fits, --frozen does not: choose one")
-    return "locked" if locked else "frozen" if frozen else "auto"
 
 
 class Session:
@@ -257,6 +243,7 @@ class Session:
         return self._edit(
             path,
             lambda text: add_requirements(text, requirements, ecosystem=chosen, platform=target, file=shown_path(path)),
+            target,
             lock=lock,
         )
 
@@ -276,15 +263,29 @@ class Session:
         return self._edit(
             path,
             lambda text: remove_requirements(text, names, ecosystem=section, platform=target, file=shown_path(path)),
+            None,
             lock=lock,
         )
 
-    def _edit(self, recipe: Path, change: Callable[[str], str], *, lock: bool) -> Locked | None:
+    def _edit(self, recipe: Path, change: Callable[[str], str], target: str | None, *, lock: bool) -> Locked | None:
         """Change a recipe's text and lock it. When that fails, the recipe is what it was."""
         with edited(recipe, change):
             self._projects.clear()
             self._locked.clear()
-            return self._lock(recipe, LockOptions()) if lock else None
+            try:
+                locked = self._lock(recipe, LockOptions()) if lock else None
+            except EnvbuildError:
+                self._reporter.note(
+                    f"{shown_path(recipe)} is as it was before; the lines named below are what was tried"
+                )
+                raise
+        if (
+            target is not None
+            and locked is not None
+            and target not in {part.platform for part in locked.lock.platforms}
+        ):
+            self._reporter.note(f"{shown_path(recipe)} is not for {target}: what was added there has no effect")
+        return locked
 
     def show(self, recipe: Path | str, *, platform: str | None = None) -> Shown:
         """A locked environment as it is, and where it is present."""

@@ -119,7 +119,8 @@ def plan_command(
     A recipe without a fitting lock is solved to say so, and its lock is not written.
     """
     from envbuild.cli.screen import Screen
-    from envbuild.session import Session, mode
+    from envbuild.environments.realized import mode
+    from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
     session = Session(reporter=screen.reporter, offline=offline)

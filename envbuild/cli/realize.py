@@ -61,8 +61,8 @@ def realize_command(
 
     ready_engine(recipes)
     from envbuild.cli.screen import Screen
-    from envbuild.environments.realized import RealizeOptions
-    from envbuild.session import Session, mode
+    from envbuild.environments.realized import RealizeOptions, mode
+    from envbuild.session import Session
 
     if writable and prefix is None:
         raise click.UsageError("--writable makes a private copy, so it needs --prefix DIR")

@@ -106,8 +106,8 @@ def _realized(
         return Path(stamp.prefix), tuple(sorted(stamp.summary["variables"].items()))
 
     from envbuild.cli.screen import Screen
-    from envbuild.environments.realized import RealizeOptions
-    from envbuild.session import Session, mode
+    from envbuild.environments.realized import RealizeOptions, mode
+    from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=False)
     session = Session(reporter=screen.reporter, offline=offline)

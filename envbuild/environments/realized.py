@@ -7,11 +7,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from envbuild.digest import Digest
-from envbuild.errors import UnsatisfiableError
+from envbuild.errors import UnsatisfiableError, UsageError
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.package import Platform
+
+Mode = Literal["auto", "locked", "frozen"]
+"""``auto``: lock when the lock does not fit. ``locked``: fail then. ``frozen``: use the lock, do not look."""
+
+
+def mode(*, locked: bool, frozen: bool) -> Mode:
+    """The mode that two flags mean.
+
+    Raises:
+        UsageError: For both.
+    """
+    if locked and frozen:
+        raise UsageError("--locked looks whether the lock fits, --frozen does not: choose one")
+    return "locked" if locked else "frozen" if frozen else "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,14 +142,14 @@ def parse_lock(data: bytes, file: str) -> Lock:
             f"a lock has at most {LIMIT:,} bytes, this has more",
             reference="too-large",
             where=Where(file=file),
-            hint="restore it from Git, or lock again",
+            hint="restore it from Git, or remove it and lock again",
         )
     if data.count(b"\n") > LINES:
         raise InvalidInput(
             f"a lock has at most {LINES:,} lines, this has more",
             reference="too-large",
             where=Where(file=file),
-            hint="restore it from Git, or lock again",
+            hint="restore it from Git, or remove it and lock again",
         )
     _refuse_conflict(data, file)
     marks: dict[int, int] = {}
@@ -163,7 +163,7 @@ def parse_lock(data: bytes, file: str) -> Lock:
             f"this is not the lock that `envbuild lock` writes ({str(error)[:200]})",
             reference="bad-lock",
             where=Where(file=file),
-            hint="restore it from Git, or lock again",
+            hint="restore it from Git, or remove it and lock again",
         ) from None
 
 
@@ -256,7 +256,7 @@ def _lock(tree: dict[str, Any], file: str, marks: dict[int, int]) -> Lock:
             f"lock version {str(tree.get('version'))[:40]!r} is not known here, only {LOCK_VERSION}",
             reference="lock-version",
             where=place,
-            hint="use the envbuild that wrote it, or lock again",
+            hint="use the envbuild that wrote it, or remove it and lock again",
         )
     unknown = set(tree) - {"version", "request", "exclude-newer", "bases", "indices", "platforms"}
     if unknown:
@@ -317,6 +317,6 @@ def _environment(platform: Platform, tree: dict[str, Any], file: str, marks: dic
             f"the packages of {platform} are not those that its environment id stands for: the lock was edited",
             reference="lock-edited",
             where=Where(file=file),
-            hint="restore it from Git, or lock again",
+            hint="restore it from Git, or remove it and lock again",
         )
     return environment

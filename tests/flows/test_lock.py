@@ -328,3 +328,24 @@ def test_pip_s_own_indices_are_one_pool_and_uv_s_are_asked_in_order(
     assert {item.index for item in read(case).platforms[0].wheels} == {"default"}
     case.variable("UV_DEFAULT_INDEX", addresses[0]).variable("UV_INDEX", addresses[1])
     case.run("lock", "x.yaml", "--upgrade", code=11).mentions("apple")
+
+
+def test_an_addition_that_cannot_be_locked_leaves_the_recipe_as_it_was(
+    case: Case, growing: tuple[Path, Server]
+) -> None:
+    _, server = growing
+    case.recipe(host(f"{server.url}/simple", "    apple:\n")).run("lock", "x.yaml")
+    before = [(case.project / name).read_bytes() for name in ("x.yaml", "x.lock.yaml")]
+    case.run("add", "x.yaml", "pear>=9", code=11).mentions("x.yaml is as it was before", "pear")
+    assert [(case.project / name).read_bytes() for name in ("x.yaml", "x.lock.yaml")] == before
+    case.run("add", "x.yaml", "pear", "--target", "win-64").mentions("x.yaml is not for win-64")
+
+
+def test_a_damaged_lock_says_how_to_get_a_whole_one(case: Case, growing: tuple[Path, Server]) -> None:
+    _, server = growing
+    case.recipe(host(f"{server.url}/simple", "    apple:\n")).run("lock", "x.yaml")
+    path = case.project / "x.lock.yaml"
+    path.write_text(path.read_text().replace('"version": "1.0"', '"version": "1.1"', 1))
+    case.run("lock", "x.yaml", code=4).mentions("restore it from Git, or remove it and lock again")
+    path.unlink()
+    case.run("lock", "x.yaml").run("lock", "x.yaml", "--check")
