@@ -104,7 +104,7 @@ def ready_engine(recipes: tuple[Path, ...]) -> None:
     from envbuild.locks.place import lock_path
 
     for recipe in recipes:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # a path without a name, such as ``.``
             if b"\n    conda:\n" in lock_path(recipe).read_bytes():
                 rattler_process.start()
                 return
