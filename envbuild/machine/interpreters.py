@@ -17,13 +17,14 @@ import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from envbuild.derivations import HostPython
-from envbuild.digest import parse_digest
+from envbuild.digest import digest_bytes, parse_digest
 from envbuild.errors import InvalidInput, UnreachableError, UnsatisfiableError
 from envbuild.machine.uv_program import uv_program
 from envbuild.package import InterpreterArchive, Platform
@@ -52,12 +53,13 @@ _UV_PLATFORMS = {
 _LIST_LIMIT = 4 * 1024 * 1024
 
 
-def find_host_python(series: str, environ: Mapping[str, str] = os.environ) -> HostPython:
+def find_host_python(series: str, environ: Mapping[str, str] = os.environ, memory: Path | None = None) -> HostPython:
     """The Python of this machine for a series.
 
     Args:
         series: ``X.Y``, or a full version.
         environ: Of this process: ``PATH``, ``PYENV_ROOT`` and ``HOME`` are looked at.
+        memory: A folder of this user's that remembers what executables said, as long as they are the same files.
 
     Raises:
         UnsatisfiableError: ``no-python``, with every Python that was found instead.
@@ -65,7 +67,7 @@ def find_host_python(series: str, environ: Mapping[str, str] = os.environ) -> Ho
     wanted = ".".join(series.split(".")[:2])
     full = series.count(".") >= 2
     for path in _candidates(wanted, environ):
-        found = _ask(str(path), _stamp(path))
+        found = _remembered(path, memory) if memory is not None else _ask(str(path), _stamp(path))
         if found is None or not found.version.startswith(f"{wanted}."):
             continue
         if not full or found.version == series:
@@ -131,16 +133,38 @@ def _uv_roots(home: Path, environ: Mapping[str, str]) -> tuple[Path, ...]:
     return (Path(data) / "uv" / "python" if data else home / ".local" / "share" / "uv" / "python",)
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes when an executable, or what its link leads to, is another file."""
     try:
         status = path.stat()
     except OSError:
         return (0, 0)
-    return (status.st_mtime_ns, status.st_size)
+    return (status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns)
+
+
+def _remembered(path: Path, memory: Path) -> HostPython | None:
+    """What an executable says of itself, asked once for as long as its file stays the same: asking starts a Python."""
+    stamp = _stamp(path)
+    note = memory / f"{digest_bytes(str(path).encode())[:32]}.json"
+    try:
+        told = json.loads(note.read_bytes())
+        if told["stamp"] == list(stamp):
+            return HostPython(path=told["path"], version=told["version"], abi=told["abi"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    found = _ask(str(path), stamp)
+    if found is not None:
+        tree = {"stamp": stamp, "path": found.path, "version": found.version, "abi": found.abi}
+        with suppress(OSError):  # what cannot be remembered is asked again
+            memory.mkdir(parents=True, exist_ok=True)
+            fresh = note.with_suffix(f".{os.getpid()}.tmp")
+            fresh.write_text(json.dumps(tree), encoding="utf-8")
+            fresh.replace(note)
+    return found
 
 
 @cache
-def _ask(path: str, stamp: tuple[int, int]) -> HostPython | None:
+def _ask(path: str, stamp: tuple[int, ...]) -> HostPython | None:
     """What an executable says of itself, or None for no CPython 3; ``stamp`` makes a changed one be asked again."""
     try:
         environ = {"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", "/")}

@@ -275,7 +275,7 @@ class Workspace:
         """
         from envbuild.machine.interpreters import find_host_python
 
-        return find_host_python(series, self.environ)
+        return find_host_python(series, self.environ, self.home.cache / "host-pythons")
 
     def put(self, path: Path, expected: Digest | None = None) -> Output:
         """Publish a file as a blob; see ``Context.put``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from envbuild.errors import InvalidInput, UnsatisfiableError
+from envbuild.machine import interpreters
 from envbuild.machine.interpreters import find_host_python, list_host_pythons
 from envbuild.solvers.python_choice import fits, lowest_patch, series_of
 
@@ -110,3 +112,31 @@ def test_constraints_that_mean_no_python() -> None:
     for text in ("<3", "banana", ">=4"):
         with pytest.raises(InvalidInput):
             series_of(text)
+
+
+def test_what_an_executable_said_is_remembered_while_it_is_the_same_file(tmp_path: Path) -> None:
+    folder, memory = tmp_path / "bin", tmp_path / "memory"
+    folder.mkdir()
+    asked = tmp_path / "asked"
+    name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+
+    def install(version: str) -> None:
+        program = folder / name
+        said = json.dumps([str(program), version, "cpython-x", "cpython"])
+        program.write_text(f"#!/bin/sh\necho x >> '{asked}'\necho '{said}'\n")
+        program.chmod(0o755)
+
+    series = name.removeprefix("python")
+    environ = {"PATH": str(folder), "HOME": str(tmp_path)}
+    install(f"{series}.1")
+    for _ in range(3):
+        interpreters._ask.cache_clear()  # as another process would
+        assert find_host_python(series, environ, memory).version == f"{series}.1"
+    assert asked.read_text().count("x") == 1
+    install(f"{series}.22")
+    interpreters._ask.cache_clear()
+    assert find_host_python(series, environ, memory).version == f"{series}.22"
+    for note in memory.iterdir():
+        note.write_text("damaged")
+    interpreters._ask.cache_clear()
+    assert find_host_python(series, environ, memory).version == f"{series}.22"
