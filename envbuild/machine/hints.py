@@ -6,7 +6,7 @@ never holds user info, tokens or queries. Writing one is best effort: a hint tha
 
 from __future__ import annotations
 
-import secrets
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class Hints:
             return
         lines = (bare, *(line for line in known if line != bare))[:_MOST]
         path = self._name(sha256)
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:

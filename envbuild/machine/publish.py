@@ -17,7 +17,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -122,7 +121,7 @@ class Incoming:
 
 def _create(folder: Path) -> tuple[Path, int]:
     while True:
-        path = folder / secrets.token_hex(8)
+        path = folder / os.urandom(8).hex()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
@@ -265,7 +264,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 def _create_folder(parent: Path) -> tuple[Path, int]:
     while True:
-        path = parent / secrets.token_hex(6)
+        path = parent / os.urandom(6).hex()
         path.mkdir(mode=0o700)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -17,7 +17,6 @@ a file of uv or pip that cannot be read is an error of its owner, told with its 
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
 import sys
@@ -163,12 +162,18 @@ def _pip_files(environ: Mapping[str, str]) -> Iterable[Path]:
 
 def _ini(file: Path) -> dict[str, str]:
     """The options of ``[install]`` over those of ``[global]``."""
-    parser = configparser.RawConfigParser()
     try:
-        parser.read_string(file.read_bytes().decode())
+        content = file.read_bytes().decode()
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(file, "pip") from error
+    import configparser  # only few machines have such a file
+
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read_string(content)
+    except configparser.Error as error:
         raise _unreadable(file, "pip") from error
     options = {
         name.replace("_", "-"): value
