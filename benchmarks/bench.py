@@ -10,16 +10,20 @@ import secrets
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.measure import Result, once
+from benchmarks.measure import Result, Side, once
 from tests.case import CHECKOUT, clean_environment
 from tests.support.servers import Content, Server, serve
 from tests.support.wheels import real_wheels, uv
 
 PYPI_SET = ("numpy", "pandas", "scikit-learn", "matplotlib", "requests", "pyarrow")
 SERIES = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+UNSYNCED = " (information: `durability: fast`, which promises what the peer does: nothing is synced)"
+"""What is added to the name of a row that was measured ``without_syncs``."""
 
 
 @dataclass(kw_only=True)
@@ -70,6 +74,12 @@ def envbuild(*arguments: str) -> list[str]:
     """The command line as users have it: the installed script, else ``python -m envbuild``."""
     script = Path(sys.executable).with_name("envbuild")
     return [str(script), *arguments] if script.is_file() else [sys.executable, "-m", "envbuild", *arguments]
+
+
+def without_syncs(sides: list[Side]) -> list[Side]:
+    """The same commands, ours with ``durability: fast``."""
+    ours, *others = sides
+    return [replace(ours, environ={**ours.environ, "ENVBUILD_DURABILITY": "fast"}), *others]
 
 
 def forget_environments(home: Path, project: Path) -> None:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import synthetic_channel
-from benchmarks.bench import Bench, envbuild, forget_environments, remove
+from benchmarks.bench import UNSYNCED, Bench, envbuild, forget_environments, remove, without_syncs
 from benchmarks.measure import Result, Side, interleave
 from tests.support.channel import TestChannel, made_channel
 
@@ -77,8 +77,10 @@ def run(bench: Bench) -> list[Result]:
         ),
     ]
     samples = interleave(sides, bench.rounds(12, 4), warm_up=2)
+    unsynced = interleave(without_syncs(sides), bench.rounds(12, 4), warm_up=1)
     name = "conda, ~60 packages and 12,000 files, warm"
     return [
         Result(name=name, target="<= 1.3x", limit=1.3, samples=samples, what_limits=WHAT_LIMITS),
         Result(name=f"{name}: peak memory", target="<= 1.3x", limit=1.3, samples=samples, of="peak"),
+        Result(name=f"{name}{UNSYNCED}", target="none", limit=None, samples=unsynced, what_limits=WHAT_LIMITS),
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.bench import (
     PYPI_SET,
+    UNSYNCED,
     Bench,
     base_python,
     envbuild,
@@ -19,6 +20,7 @@ from benchmarks.bench import (
     pypi_wheels,
     remove,
     uv,
+    without_syncs,
 )
 from benchmarks.measure import Result, Side, interleave
 from tests.support.wheel_index import WheelIndex
@@ -26,7 +28,10 @@ from tests.support.wheel_index import WheelIndex
 COLD = (
     "Every wheel is hashed and written once to the store (fsync) before uv unpacks it; uv unpacks while it downloads."
 )
-WARM = "Importing what plans and links, and uv's two calls; linking itself is uv's own time."
+WARM = (
+    "Importing what plans and links (0.09 s, most of it building dataclasses), uv's two calls, and one sync of the "
+    "file system, which no peer makes."
+)
 
 
 def _uv(index: str, environment: Path, python: str) -> list[str]:
@@ -79,9 +84,16 @@ def run(bench: Bench) -> list[Result]:
         bench.rounds(20, 6),
         warm_up=2,
     )
+    bench.say("warm, nothing synced")
+    unsynced = interleave(
+        without_syncs(sides(lambda _: forget_environments(home, project), lambda _: remove(environment))),
+        bench.rounds(20, 6),
+        warm_up=1,
+    )
     return [
         Result(
             name="PyPI set, cold from a loopback index", target="<= 1.5x", limit=1.5, samples=cold, what_limits=COLD
         ),
         Result(name="PyPI set, warm", target="<= 2.5x", limit=2.5, samples=warm, what_limits=WARM),
+        Result(name=f"PyPI set, warm{UNSYNCED}", target="none", limit=None, samples=unsynced, what_limits=WARM),
     ]
