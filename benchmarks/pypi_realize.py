@@ -29,7 +29,7 @@ COLD = (
     "Every wheel is hashed and written once to the store (fsync) before uv unpacks it; uv unpacks while it downloads."
 )
 WARM = (
-    "Importing what plans and links (0.09 s, most of it building dataclasses), uv's two calls, and one sync of the "
+    "Importing what plans and links (0.09 s, half of it building dataclasses), uv's two calls, and one sync of the "
     "file system, which no peer makes."
 )
 
