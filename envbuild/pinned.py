@@ -43,6 +43,33 @@ def package_tree(package: CondaPackage | Wheel | InterpreterArchive) -> dict[str
     return tree
 
 
+def engine_record(package: CondaPackage, url: str, channel: str) -> dict[str, Any]:
+    """A conda package as rattler's child processes are told of it, in solving and in linking alike.
+
+    Args:
+        package: What the lock says.
+        url: Where the engine finds the file.
+        channel: The address of the channel that the engine is to think of.
+    """
+    return {
+        "name": package.name,
+        "version": package.version,
+        "build": package.build,
+        "build_number": package.build_number,
+        "subdir": package.subdir,
+        "noarch": package.noarch,
+        "depends": list(package.depends),
+        "constrains": list(package.constrains),
+        "sha256": package.sha256,
+        "size": package.size,
+        "timestamp": package.timestamp,
+        "python_site_packages_path": package.python_site_packages_path,
+        "file": package.file,
+        "url": url,
+        "channel": channel,
+    }
+
+
 def package_from_tree(kind: type[Pinned], tree: dict[str, Any], where: Where | None = None) -> Pinned:
     """A pinned package from its JSON object.
 

@@ -23,6 +23,7 @@ from envbuild.linkers import rattler_process
 from envbuild.linkers.conda_archive import check_archive, check_said
 from envbuild.linkers.conda_meta import finish_record, write_history
 from envbuild.package import CondaPackage, Platform
+from envbuild.pinned import engine_record
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
@@ -66,22 +67,7 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
 def record_document(blob: Path, package: CondaPackage, context: Context) -> dict[str, Any]:
     """What rattler's child must know of a package, the blob reachable under a name with the right suffix."""
     link = _named(blob, package, context.engine_cache("rattler") / "by-digest")
-    return {
-        "name": package.name,
-        "version": package.version,
-        "build": package.build,
-        "build_number": package.build_number,
-        "subdir": package.subdir,
-        "noarch": package.noarch,
-        "depends": list(package.depends),
-        "constrains": list(package.constrains),
-        "sha256": package.sha256,
-        "size": package.size,
-        "python_site_packages_path": package.python_site_packages_path,
-        "file": package.file,
-        "url": link.as_uri(),
-        "channel": link.parent.as_uri(),
-    }
+    return engine_record(package, link.as_uri(), link.parent.as_uri())
 
 
 def _named(blob: Path, package: CondaPackage, folder: Path) -> Path:

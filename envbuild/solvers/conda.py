@@ -24,6 +24,7 @@ from envbuild.addresses import Addresses
 from envbuild.digest import parse_digest
 from envbuild.errors import InvalidInput, UnreachableError, Where
 from envbuild.package import CondaPackage, Origin, UrlOrigin, check_file_name
+from envbuild.pinned import engine_record
 from envbuild.recipe import CondaRequirement
 from envbuild.request import PlatformRequest
 from envbuild.solvers.conda_spec import match_spec, spoken
@@ -155,23 +156,7 @@ def _record(package: CondaPackage, words: dict[str, str], served: dict[str, str]
         assert package.url is not None
         url = package.url
         channel = url.rsplit("/", 2)[0] + "/"
-    return {
-        "name": package.name,
-        "version": package.version,
-        "build": package.build,
-        "build_number": package.build_number,
-        "subdir": package.subdir,
-        "noarch": package.noarch,
-        "depends": list(package.depends),
-        "constrains": list(package.constrains),
-        "sha256": package.sha256,
-        "size": package.size,
-        "timestamp": package.timestamp,
-        "python_site_packages_path": package.python_site_packages_path,
-        "file": package.file,
-        "url": url,
-        "channel": channel,
-    }
+    return engine_record(package, url, channel)
 
 
 def _run(document: dict[str, Any], context: Context) -> dict[str, Any]:
