@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from envbuild.errors import InvalidInput
-
 DEFAULT_INDEX = "default"
 
 
@@ -62,14 +60,3 @@ class Addresses:
             if url.startswith(prefix):
                 return tuple(item.rstrip("/") + "/" + url[len(prefix) :].lstrip("/") for item in replacements)
         return (url,)
-
-
-def check_scheme(url: str) -> str:
-    """An address with a scheme that may be fetched: https, http or file.
-
-    Raises:
-        InvalidInput: ``bad-url`` for any other scheme.
-    """
-    if url.split("://", 1)[0] not in {"https", "http", "file"}:
-        raise InvalidInput(f"{url!r} is not an https, http or file address", reference="bad-url")
-    return url
