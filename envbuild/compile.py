@@ -8,8 +8,9 @@ Rules of the file: pure; no store, no file, no address of this machine. Kinds ar
 
 from __future__ import annotations
 
+from envbuild.derivations import PackageInput
 from envbuild.derivations.fetch import Fetch
-from envbuild.derivations.link import Link, LinkInput
+from envbuild.derivations.link import Link
 from envbuild.graph import Graph
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.package import CondaPackage, InterpreterArchive, Wheel
@@ -30,7 +31,7 @@ def build_graph(lock: Lock, environment: LockedEnvironment, *, name: str = "envi
         python=environment.python,
         interpreter=environment.interpreter,
         packages=tuple(
-            LinkInput(key=fetch.key, package=package) for fetch, package in zip(fetches, packages, strict=True)
+            PackageInput(key=fetch.key, package=package) for fetch, package in zip(fetches, packages, strict=True)
         ),
         variables=environment.variables,
         system=environment.system,

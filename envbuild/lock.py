@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from envbuild.digest import Digest, Json, key
 from envbuild.package import (
     CondaPackage,
+    FolderOrigin,
+    GitOrigin,
     IndexOrigin,
     InterpreterArchive,
     LinksOrigin,
     Origin,
     Platform,
+    SourcePackage,
     UrlOrigin,
     Wheel,
 )
@@ -43,7 +46,8 @@ class LockedEnvironment:
         python: The series, ``X.Y``; None when the environment holds no Python.
         interpreter: ``conda``, ``host`` or ``managed``.
         system: Virtual packages that the solve assumed; checked against this machine only when it is realized.
-        conda: Sorted by name. ``wheels`` likewise. A package stands in one of them only.
+        conda: Sorted by name. ``wheels`` and ``sources`` likewise. A package stands in one of them only.
+        build: Wheels that only the builds of ``sources`` see, sorted by file name. Not part of the environment.
         archive: The interpreter's archive when ``interpreter`` is ``managed``.
         variables: Set on activation and by ``run``.
     """
@@ -54,6 +58,8 @@ class LockedEnvironment:
     system: tuple[tuple[str, str], ...]
     conda: tuple[CondaPackage, ...] = ()
     wheels: tuple[Wheel, ...] = ()
+    sources: tuple[SourcePackage, ...] = ()
+    build: tuple[Wheel, ...] = ()
     archive: InterpreterArchive | None = None
     variables: tuple[tuple[str, str], ...] = ()
     id: Digest = field(init=False, compare=False)
@@ -67,12 +73,36 @@ class LockedEnvironment:
             "archive": list(self.archive.identity) if self.archive else None,
             "conda": [list(package.identity) for package in self.conda],
             "wheels": [list(wheel.identity) for wheel in self.wheels],
+            "sources": [self._source_identity(source) for source in self.sources],
         }
         object.__setattr__(self, "id", key("environment", ENVIRONMENT_VERSION, document))
 
     def names(self) -> frozenset[str]:
         """The names of all packages, conda and PyPI."""
-        return frozenset([package.name for package in self.conda] + [wheel.name for wheel in self.wheels])
+        names = [package.name for package in self.conda] + [wheel.name for wheel in self.wheels]
+        return frozenset(names + [source.name for source in self.sources])
+
+    def build_wheels(self, source: SourcePackage) -> tuple[Wheel, ...]:
+        """The wheels that a source's build may import."""
+        return tuple(wheel for wheel in self.build if wheel.file in source.build_requires)
+
+    def host_packages(self, source: SourcePackage) -> tuple[CondaPackage, ...]:
+        """The conda packages that a source's build may see."""
+        return tuple(package for package in self.conda if package.name in source.host)
+
+    def _source_identity(self, source: SourcePackage) -> Json:
+        """What the environment id holds of a source: everything that its build sees, by digest."""
+        return {
+            "name": source.name,
+            "version": source.version,
+            "sha256": source.sha256,
+            "subdirectory": source.subdirectory,
+            "requires": [wheel.sha256 for wheel in self.build_wheels(source)],
+            "host": [package.sha256 for package in self.host_packages(source)],
+            "settings": list(source.settings),
+            "variables": list(source.variables),
+            "toolchain": source.toolchain,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +125,17 @@ class Lock:
         """The environment of one platform, or None when the lock has none for it."""
         return next((item for item in self.platforms if item.platform == platform), None)
 
-    def wheel_origin(self, wheel: Wheel) -> Origin:
-        """Where a wheel's bytes can be got, index names turned into the addresses that the recipe wrote."""
-        if wheel.url is not None:
-            return UrlOrigin(url=wheel.url, file=wheel.file)
-        if wheel.find_links is not None:
-            return LinksOrigin(location=wheel.find_links, file=wheel.file)
-        assert wheel.index is not None
-        address = next((index.url for index in self.indices if index.name == wheel.index), wheel.index)
-        return IndexOrigin(index=address, project=wheel.name, file=wheel.file)
+    def wheel_origin(self, package: Wheel | SourcePackage) -> Origin:
+        """Where a wheel's or source's bytes can be got, index names turned into the addresses that the recipe wrote."""
+        if isinstance(package, SourcePackage) and package.git is not None:
+            assert package.commit is not None
+            return GitOrigin(url=package.git, commit=package.commit, file=package.file)
+        if isinstance(package, SourcePackage) and package.path is not None:
+            return FolderOrigin(path=package.path, file=package.file)
+        if package.url is not None:
+            return UrlOrigin(url=package.url, file=package.file)
+        if package.find_links is not None:
+            return LinksOrigin(location=package.find_links, file=package.file)
+        assert package.index is not None
+        address = next((index.url for index in self.indices if index.name == package.index), package.index)
+        return IndexOrigin(index=address, project=package.name, file=package.file)

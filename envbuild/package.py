@@ -92,7 +92,33 @@ class InterpreterOrigin:
     file: str
 
 
-Origin = ChannelOrigin | IndexOrigin | LinksOrigin | UrlOrigin | InterpreterOrigin
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitOrigin:
+    """The tree of one commit of a git repository; its bytes are the canonical tar of that tree.
+
+    Attributes:
+        url: As the recipe wrote it, without credentials.
+        commit: The whole hexadecimal name of the commit.
+    """
+
+    url: str
+    commit: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderOrigin:
+    """A folder of the project; its bytes are the canonical tar of what version control does not ignore.
+
+    Attributes:
+        path: From the project's root, with ``/``.
+    """
+
+    path: str
+    file: str
+
+
+Origin = ChannelOrigin | IndexOrigin | LinksOrigin | UrlOrigin | InterpreterOrigin | GitOrigin | FolderOrigin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +199,52 @@ class Wheel:
     def identity(self) -> tuple[str, ...]:
         """What the environment id holds of it."""
         return (self.name, self.version, self.sha256)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePackage:
+    """A package of a lock whose wheel is built from source. Exactly one of the five places is set.
+
+    Attributes:
+        name: Normalized (PEP 503).
+        file: The sdist's or archive's file name; ``<name>-<version>.tar`` for a tree.
+        sha256: Of the archive; of the canonical tar for a tree, which is the tree's content digest.
+        index: As in ``Wheel``; so are ``url`` and ``find_links``.
+        git: The repository's address, with ``commit``.
+        path: The folder, from the project's root.
+        subdirectory: The project's folder inside the archive or tree, with ``/``.
+        requires: As in ``Wheel``; so are ``extras``, ``size``, ``upload_time`` and ``asked``.
+        build_requires: File names of ``LockedEnvironment.build`` that its build may import, sorted.
+        host: Names of the conda packages of the environment that its build may see, with what those need, sorted.
+        settings: Config settings for the backend, ``KEY=VALUE``, sorted.
+        variables: Variables declared for its build, ``NAME=VALUE``, sorted.
+        toolchain: As the recipe declares it.
+        found_on: ``linux-64 3.11``: where the backend's hook told name, version or requirements; None when static.
+    """
+
+    name: str
+    version: str
+    file: str
+    sha256: Digest
+    index: str | None = None
+    url: str | None = None
+    find_links: str | None = None
+    git: str | None = None
+    commit: str | None = None
+    path: str | None = None
+    subdirectory: str | None = None
+    size: int | None = None
+    upload_time: str | None = None
+    license: str | None = None
+    requires: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    asked: bool = False
+    build_requires: tuple[str, ...] = ()
+    host: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    toolchain: str | None = None
+    found_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

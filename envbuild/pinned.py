@@ -13,9 +13,17 @@ from typing import Any, TypeVar
 
 from envbuild.digest import parse_digest
 from envbuild.errors import IntegrityError, InvalidInput, Where
-from envbuild.package import CondaPackage, InterpreterArchive, Wheel, check_file_name, normalize_pypi_name
+from envbuild.package import (
+    CondaPackage,
+    InterpreterArchive,
+    SourcePackage,
+    Wheel,
+    check_file_name,
+    normalize_pypi_name,
+)
 
-Pinned = TypeVar("Pinned", CondaPackage, Wheel, InterpreterArchive)
+Pinned = TypeVar("Pinned", CondaPackage, Wheel, SourcePackage, InterpreterArchive)
+AnyPinned = CondaPackage | Wheel | SourcePackage | InterpreterArchive
 
 _SECRET_URL = re.compile(r"://[^/?#]*@|[?&](X-Amz-|sig=|token=|access_token=|password=|se=)", re.IGNORECASE)
 _SPECS: dict[type, dict[str, tuple[str, str, Any]]] = {}
@@ -28,7 +36,7 @@ def _spec(kind: type) -> dict[str, tuple[str, str, Any]]:
     return _SPECS[kind]
 
 
-def package_tree(package: CondaPackage | Wheel | InterpreterArchive) -> dict[str, Any]:
+def package_tree(package: AnyPinned) -> dict[str, Any]:
     """A pinned package as a JSON object in the fixed order of its fields, without those that say nothing.
 
     Raises:
@@ -121,7 +129,7 @@ def refuse_secret(tree: dict[str, Any], where: Where | None) -> None:
     Raises:
         InvalidInput: ``secret-in-lock``.
     """
-    for name in ("url", "index", "channel", "find-links"):
+    for name in ("url", "index", "channel", "find-links", "git"):
         address = tree.get(name)
         if isinstance(address, str) and _SECRET_URL.search(address):
             raise InvalidInput(
@@ -132,7 +140,7 @@ def refuse_secret(tree: dict[str, Any], where: Where | None) -> None:
             )
 
 
-def _check_identity(package: CondaPackage | Wheel | InterpreterArchive, where: Where | None) -> None:
+def _check_identity(package: AnyPinned, where: Where | None) -> None:
     try:
         check_file_name(package.file)
     except InvalidInput as error:
@@ -159,7 +167,7 @@ def _check_identity(package: CondaPackage | Wheel | InterpreterArchive, where: W
         )
 
 
-def _title(package: CondaPackage | Wheel | InterpreterArchive) -> str:
+def _title(package: AnyPinned) -> str:
     name = package.implementation if isinstance(package, InterpreterArchive) else package.name
     return f"{name} {package.version}"
 

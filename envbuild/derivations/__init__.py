@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Literal, Protocol, cast
 
 from envbuild.addresses import Addresses
 from envbuild.digest import Digest, Json
-from envbuild.package import Origin, Platform
+from envbuild.package import CondaPackage, InterpreterArchive, Origin, Platform, SourcePackage, Wheel
 
 Purity = Literal["fixed", "pure", "impure"]
 """``fixed``: the key is the result's own digest. ``pure``: the same key, the same result. ``impure``: not shared."""
@@ -78,6 +78,26 @@ class Derivation(Protocol):
     def document(self) -> Json:
         """Everything that decides the result, and nothing else."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageInput:
+    """One package that a derivation reads, and the derivation that gives its bytes.
+
+    Attributes:
+        key: Key of the fetch, transmute or build-wheel whose output ``out`` is the package file.
+        package: What the lock says about it; the file must agree.
+        file: The name under which the bytes are read: ``package.file``, or the transmuted package's name. What is
+            built from source has its wheel's name in the output ``record``.
+    """
+
+    key: Digest
+    package: CondaPackage | Wheel | InterpreterArchive | SourcePackage
+    file: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.file:
+            object.__setattr__(self, "file", self.package.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,9 +223,32 @@ class Context(Protocol):
         ...
 
     def run(
-        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, stdin: bytes = b""
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        log: Path | None = None,
+        log_limit: int = 64 << 20,
+        network: bool | None = None,
     ) -> Completed:
-        """Run a program in its own process group, ended with this process, in a clean environment plus ``env``."""
+        """Run a program in its own process group, ended with this process, in a clean environment plus ``env``.
+
+        Args:
+            argv: The program and its arguments.
+            env: Variables besides the allowed ones of this process.
+            cwd: Its working folder.
+            stdin: All that it can read.
+            timeout: Seconds after which it and its children are ended.
+            log: Gets all that it prints, as it is printed.
+            log_limit: Bytes of output after which it is ended.
+            network: Whether it sees proxies, certificates and credentials; the kind decides when None.
+
+        Raises:
+            BuildError: ``no-program``, ``too-slow``, ``too-much-output``.
+        """
         ...
 
     def prefix(self, name: str) -> Path:

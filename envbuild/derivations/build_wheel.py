@@ -6,8 +6,10 @@ build requirements and conda host packages, by the keys of what gives them; conf
 variables; the *declared* toolchain. **Not in the key**: log level, number of jobs, paths, and the compiler that
 happened to be there, which the result records. **Outputs**: ``out``, the wheel, and ``log``.
 
-Builds are pure by intent: the first result for a key stands. Keys are settled here; building is not part of this
-version: a requirement that has only a source is refused when it is locked, and ``compile`` makes no such derivation.
+Builds are pure by intent: the first result for a key stands. The outputs are ``out``, the wheel; ``record``, canonical
+JSON with the wheel's file name, its tags, the compiler that was there and what else somebody may ask later; ``log``.
+
+Rules of the file: ``envbuild.builders`` does the work; no engine is imported here.
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from envbuild.derivations import Context, Outputs, Purity
+from envbuild.derivations import Context, Outputs, PackageInput, Purity
 from envbuild.digest import Digest, Json, key
 from envbuild.errors import BuildError
-from envbuild.package import Platform
+from envbuild.package import Platform, SourcePackage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,17 +29,17 @@ class BuildWheel:
 
     Attributes:
         source: Key of the fetch whose output is the source's archive.
-        subdirectory: The project's folder in it; None for its root.
+        package: What the lock says about it: the wheel must agree. Its subdirectory, settings, variables and toolchain
+            are in the key, the rest is not.
         python: The series, ``X.Y``.
         abi: The interpreter's ABI tag, such as ``cp311``.
         platform: What the wheel is for.
         floor: Oldest system that it may need: glibc's or macOS's version; None where there is no such thing.
-        requires: Keys of the fetches and builds of its build requirements, in link order.
-        host: Keys of the fetches and transmutes of its conda host packages, in link order.
-        config_settings: For the build backend, sorted pairs.
-        environment: Declared variables, sorted pairs.
-        toolchain: As the recipe declares it; None for pure Python.
-        title: What people see.
+        requires: Its build requirements' wheels, in link order.
+        host: Its conda host packages, in link order.
+        interpreter: ``conda``, ``host`` or ``managed``: where the Python that runs the backend comes from. Any of this
+            series and ABI gives the same wheel, so it is not in the key, nor are ``runs_on``.
+        runs_on: The conda packages or the archive that this Python is made of; empty for the host's.
         key: Computed.
     """
 
@@ -45,20 +47,21 @@ class BuildWheel:
     version: ClassVar[int] = 1
 
     source: Digest
-    subdirectory: str | None = None
+    package: SourcePackage = field(compare=False)
     python: str
     abi: str
     platform: Platform
     floor: str | None = None
-    requires: tuple[Digest, ...] = ()
-    host: tuple[Digest, ...] = ()
-    config_settings: tuple[tuple[str, str], ...] = ()
-    environment: tuple[tuple[str, str], ...] = ()
-    toolchain: str | None = None
-    title: str = field(default="wheel", compare=False)
+    requires: tuple[PackageInput, ...] = field(default=(), compare=False)
+    host: tuple[PackageInput, ...] = field(default=(), compare=False)
+    interpreter: str = field(default="host", compare=False)
+    runs_on: tuple[PackageInput, ...] = field(default=(), compare=False)
+    inputs: tuple[Digest, ...] = field(init=False)
     key: Digest = field(init=False)
 
     def __post_init__(self) -> None:
+        several = (self.source, *(item.key for item in (*self.requires, *self.host, *self.runs_on)))
+        object.__setattr__(self, "inputs", tuple(dict.fromkeys(several)))
         object.__setattr__(self, "key", key(self.kind, self.version, self.document()))
 
     @property
@@ -67,14 +70,9 @@ class BuildWheel:
         return "pure"
 
     @property
-    def inputs(self) -> tuple[Digest, ...]:
-        """The source, then build requirements, then host packages."""
-        return (self.source, *self.requires, *self.host)
-
-    @property
     def label(self) -> str:
-        """The title."""
-        return self.title
+        """What people see."""
+        return f"{self.package.name} {self.package.version}"
 
     @property
     def size(self) -> int | None:
@@ -85,16 +83,16 @@ class BuildWheel:
         """Everything that may decide the wheel."""
         return {
             "source": self.source,
-            "subdirectory": self.subdirectory,
+            "subdirectory": self.package.subdirectory,
             "python": self.python,
             "abi": self.abi,
             "platform": self.platform,
             "floor": self.floor,
-            "requires": list(self.requires),
-            "host": list(self.host),
-            "config-settings": dict(self.config_settings),
-            "environment": dict(self.environment),
-            "toolchain": self.toolchain,
+            "requires": [item.key for item in self.requires],
+            "host": [item.key for item in self.host],
+            "config-settings": list(self.package.settings),
+            "environment": list(self.package.variables),
+            "toolchain": self.package.toolchain,
         }
 
 

@@ -22,25 +22,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from envbuild.derivations import Context, HostPython, Outputs, Purity
+from envbuild.derivations import Context, HostPython, Outputs, PackageInput, Purity
 from envbuild.digest import Digest, Json, canonical_json, digest_bytes, key
-from envbuild.package import CondaPackage, InterpreterArchive, Platform, Wheel
+from envbuild.package import CondaPackage, InterpreterArchive, Platform, SourcePackage, Wheel
 from envbuild.pinned import package_tree
 
 MANIFEST_FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkInput:
-    """One package of a prefix and the derivation that gives its bytes.
-
-    Attributes:
-        key: Key of the fetch, transmute or build-wheel whose output ``out`` is the package file.
-        package: What the lock says about it; the file must agree.
-    """
-
-    key: Digest
-    package: CondaPackage | Wheel | InterpreterArchive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +50,7 @@ class Link:
     platform: Platform
     python: str | None
     interpreter: str
-    packages: tuple[LinkInput, ...] = field(compare=False)
+    packages: tuple[PackageInput, ...] = field(compare=False)
     variables: tuple[tuple[str, str], ...] = ()
     options: tuple[tuple[str, str], ...] = ()
     system: tuple[tuple[str, str], ...] = field(default=(), compare=False)
@@ -152,7 +139,7 @@ def manifest(link: Link, blobs: Sequence[Digest]) -> bytes:
         link: The derivation.
         blobs: The sha256 of each input's bytes, in the order of ``link.packages``.
     """
-    kinds = {CondaPackage: "conda", Wheel: "wheel", InterpreterArchive: "interpreter"}
+    kinds = {CondaPackage: "conda", Wheel: "wheel", SourcePackage: "built", InterpreterArchive: "interpreter"}
     packages: list[Json] = []
     for item, blob in zip(link.packages, blobs, strict=True):
         package = item.package

@@ -21,7 +21,7 @@ from envbuild.derivations import Context, Outputs, Purity
 from envbuild.digest import Digest, Json, canonical_json, key
 from envbuild.errors import InvalidInput, UnsatisfiableError
 from envbuild.faults import reach
-from envbuild.package import CondaPackage, InterpreterArchive, Wheel
+from envbuild.package import CondaPackage, InterpreterArchive, SourcePackage, Wheel
 from envbuild.pinned import package_from_tree, package_tree
 from envbuild.request import PlatformRequest, to_document
 
@@ -148,6 +148,8 @@ class Fragment:
     python: str | None
     conda: tuple[CondaPackage, ...] = ()
     wheels: tuple[Wheel, ...] = ()
+    sources: tuple[SourcePackage, ...] = ()
+    build: tuple[Wheel, ...] = ()
     archive: InterpreterArchive | None = None
     notes: tuple[str, ...] = ()
 
@@ -165,6 +167,8 @@ def fragment_bytes(fragment: Fragment) -> bytes:
             "python": fragment.python,
             "conda": [package_tree(item) for item in fragment.conda],
             "wheels": [package_tree(item) for item in fragment.wheels],
+            "sources": [package_tree(item) for item in fragment.sources],
+            "build": [package_tree(item) for item in fragment.build],
             "archive": package_tree(fragment.archive) if fragment.archive else None,
             "notes": list(fragment.notes),
         }
@@ -185,6 +189,8 @@ def fragment_from_bytes(data: bytes) -> Fragment:
             python=tree["python"],
             conda=tuple(package_from_tree(CondaPackage, item) for item in tree["conda"]),
             wheels=tuple(package_from_tree(Wheel, item) for item in tree["wheels"]),
+            sources=tuple(package_from_tree(SourcePackage, item) for item in tree["sources"]),
+            build=tuple(package_from_tree(Wheel, item) for item in tree["build"]),
             archive=package_from_tree(InterpreterArchive, tree["archive"]) if tree["archive"] else None,
             notes=tuple(tree["notes"]),
         )

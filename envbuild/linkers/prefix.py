@@ -20,6 +20,7 @@ from envbuild.errors import BuildError
 from envbuild.linkers.system_floor import check_conda_platform, check_wheel_platform
 from envbuild.machine.disk import writing
 from envbuild.package import CondaPackage, InterpreterArchive, Wheel
+from envbuild.pinned import AnyPinned
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context, HostPython
@@ -138,7 +139,7 @@ def _tell_replaced(prefix: Path, wheels: Sequence[tuple[Path, Wheel, tuple[str, 
                 context.note(f"{wheel.name} {wheel.version} replaces bin/{name} of another package")
 
 
-def _check_platform(package: CondaPackage | Wheel | InterpreterArchive, link: Link, system: dict[str, str]) -> None:
+def _check_platform(package: AnyPinned, link: Link, system: dict[str, str]) -> None:
     if isinstance(package, CondaPackage):
         check_conda_platform(package, link.platform, system)
     elif isinstance(package, Wheel):
@@ -155,9 +156,7 @@ def mark_managed(prefix: Path) -> None:
             mark.chmod(0o644)
 
 
-def prepare_input(
-    link: Link, key: Digest, package: CondaPackage | Wheel | InterpreterArchive, context: Context
-) -> None:
+def prepare_input(link: Link, key: Digest, package: AnyPinned, context: Context) -> None:
     """Check one finished input and let its engine unpack it, while others are still on their way.
 
     Raises:
@@ -172,7 +171,7 @@ def prepare_input(
         _unpack(link, blob, package, context)
 
 
-def _unpack(link: Link, blob: Path, package: CondaPackage | Wheel | InterpreterArchive, context: Context) -> None:
+def _unpack(link: Link, blob: Path, package: AnyPinned, context: Context) -> None:
     if isinstance(package, CondaPackage):
         from envbuild.linkers.conda import prepare_conda
 
@@ -184,7 +183,7 @@ def _unpack(link: Link, blob: Path, package: CondaPackage | Wheel | InterpreterA
         check_wheel(blob, package, context.engine_cache("checked-wheels"))
         if link.python and blob.stat().st_size >= SMALL_WHEEL:
             unzip_ahead(blob, package, link.python, context)
-    else:
+    elif isinstance(package, InterpreterArchive):
         from envbuild.linkers.archive import unpack_once
 
         unpack_once(blob, package, context)

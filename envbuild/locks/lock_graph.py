@@ -191,6 +191,10 @@ def _environment(request: Request, platform: Platform, fragments: tuple[Fragment
         system=part.system,
         conda=tuple(sorted((item for fragment in fragments for item in fragment.conda), key=lambda item: item.name)),
         wheels=tuple(sorted((item for fragment in fragments for item in fragment.wheels), key=lambda item: item.name)),
+        sources=tuple(
+            sorted((item for fragment in fragments for item in fragment.sources), key=lambda item: item.name)
+        ),
+        build=tuple(sorted((item for fragment in fragments for item in fragment.build), key=lambda item: item.file)),
         archive=next((fragment.archive for fragment in fragments if fragment.archive is not None), None),
         variables=request.variables,
     )

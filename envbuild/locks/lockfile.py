@@ -27,7 +27,7 @@ from typing import Any
 from envbuild.digest import Digest, parse_digest
 from envbuild.errors import IntegrityError, InvalidInput, Where
 from envbuild.lock import LOCK_VERSION, Lock, LockedBase, LockedEnvironment
-from envbuild.package import PLATFORMS, CondaPackage, InterpreterArchive, Platform, Wheel
+from envbuild.package import PLATFORMS, CondaPackage, InterpreterArchive, Platform, SourcePackage, Wheel
 from envbuild.pinned import Pinned, package_from_tree, package_tree, refuse_secret
 from envbuild.recipe import Index
 
@@ -82,6 +82,8 @@ def closure_bytes(lock: Lock, environment: LockedEnvironment) -> bytes:
         "variables": dict(environment.variables),
         "conda": [package_tree(package) for package in environment.conda],
         "wheels": [package_tree(wheel) for wheel in environment.wheels],
+        "sources": [package_tree(source) for source in environment.sources],
+        "build": [package_tree(wheel) for wheel in environment.build],
     }
     if environment.python is not None:
         item["python"] = environment.python
@@ -115,7 +117,12 @@ def _environment_lines(environment: LockedEnvironment) -> Iterator[str]:
         yield f"    variables: {_json(dict(environment.variables))}"
     if environment.archive is not None:
         yield f"    archive: {_json(package_tree(environment.archive))}"
-    for title, packages in (("conda", environment.conda), ("wheels", environment.wheels)):
+    for title, packages in (
+        ("conda", environment.conda),
+        ("wheels", environment.wheels),
+        ("sources", environment.sources),
+        ("build", environment.build),
+    ):
         if packages:
             yield f"    {title}:"
             for package in packages:
@@ -213,7 +220,7 @@ def _read_lines(data: bytes, marks: dict[int, int]) -> dict[str, Any] | None:
             if value is not None:
                 parent[name] = _DECODE(value)
             else:
-                child: Any = [] if name in {"bases", "indices", "conda", "wheels"} else {}
+                child: Any = [] if name in {"bases", "indices", "conda", "wheels", "sources", "build"} else {}
                 parent[name] = child
                 levels.append(child)
     except (ValueError, AttributeError, RecursionError):  # the YAML reader says where brackets are too deep
@@ -292,7 +299,8 @@ def _digest(text: str, place: Where) -> Digest:
 def _environment(platform: Platform, tree: dict[str, Any], file: str, marks: dict[int, int]) -> LockedEnvironment:
     if platform not in PLATFORMS:
         raise InvalidInput(f"unknown platform {platform[:40]!r}", reference="bad-platform", where=Where(file=file))
-    known = {"environment", "python", "interpreter", "system", "variables", "archive", "conda", "wheels"}
+    known = {"environment", "python", "interpreter", "system", "variables", "archive"}
+    known |= {"conda", "wheels", "sources", "build"}
     unknown = set(tree) - known
     if unknown:
         raise InvalidInput(f"unknown key {sorted(unknown)[0][:60]!r}", reference="unknown-key", where=Where(file=file))
@@ -309,6 +317,8 @@ def _environment(platform: Platform, tree: dict[str, Any], file: str, marks: dic
         system=tuple(sorted(tree["system"].items())),
         conda=packages(CondaPackage, "conda"),
         wheels=packages(Wheel, "wheels"),
+        sources=packages(SourcePackage, "sources"),
+        build=packages(Wheel, "build"),
         archive=package_from_tree(InterpreterArchive, tree["archive"], Where(file=file)) if "archive" in tree else None,
         variables=tuple(sorted(tree.get("variables", {}).items())),
     )

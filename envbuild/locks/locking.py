@@ -274,6 +274,8 @@ def _without(environment: LockedEnvironment, names: set[str]) -> LockedEnvironme
         system=environment.system,
         conda=tuple(item for item in environment.conda if normalize_pypi_name(item.name) not in names),
         wheels=tuple(item for item in environment.wheels if item.name not in names),
+        sources=tuple(item for item in environment.sources if item.name not in names),
+        build=environment.build,
         archive=environment.archive,
         variables=environment.variables,
     )

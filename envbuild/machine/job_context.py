@@ -23,7 +23,10 @@ from envbuild.package import Origin, Platform
 if TYPE_CHECKING:
     from envbuild.machine.workspace import Workspace
 
-_NETWORKED = frozenset({"solve", "build-wheel"})
+LOG_LIMIT = 64 << 20
+"""Bytes that a program whose output is kept may print."""
+
+_NETWORKED = frozenset({"solve"})
 """Kinds whose programs may use the network, and so see proxies, certificates and credentials."""
 
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
@@ -119,18 +122,28 @@ class JobContext:
         return folder
 
     def run(
-        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, stdin: bytes = b""
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        log: Path | None = None,
+        log_limit: int = LOG_LIMIT,
+        network: bool | None = None,
     ) -> Completed:
         """Run a program; its temporary files go to a scratch folder of its own."""
         from envbuild.machine.process import clean_environment, run  # subprocess costs what a small link costs
 
         if self._workspace.cancelled.is_set():
             raise BuildError(f"{self._derivation.label} was interrupted", reference="interrupted")
-        network = self._derivation.kind in _NETWORKED
+        if network is None:
+            network = self._derivation.kind in _NETWORKED
         with self.scratch() as temporary:
             environ = clean_environment(self._workspace.environ, network=network)
             environ |= {"TMPDIR": str(temporary), **(env or {})}
-            return run(argv, environ=environ, cwd=cwd, stdin=stdin)
+            return run(argv, environ=environ, cwd=cwd, stdin=stdin, timeout=timeout, log=log, log_limit=log_limit)
 
     def prefix(self, name: str) -> Path:
         """The final folder of a prefix."""

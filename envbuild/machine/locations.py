@@ -30,6 +30,8 @@ from envbuild.machine.process import clean_environment, run
 from envbuild.machine.uv_program import uv_program
 from envbuild.package import (
     ChannelOrigin,
+    FolderOrigin,
+    GitOrigin,
     IndexOrigin,
     InterpreterOrigin,
     LinksOrigin,
@@ -73,6 +75,8 @@ def locate(origin: Origin, addresses: Addresses, read: ReadPage, sha256: Digest 
             yield from _on_links(addresses.absolute(location), file, addresses, read, sha256)
         case InterpreterOrigin(file=file):
             yield from addresses.candidates(engine_interpreter(file))
+        case GitOrigin() | FolderOrigin():
+            return  # a tree is packed, not downloaded
         case IndexOrigin():
             yield from _on_indices(origin, addresses, read, sha256)
 

@@ -27,6 +27,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from envbuild.derivations import Completed
 from envbuild.errors import BuildError
@@ -126,6 +127,8 @@ def run(
     stdin: bytes = b"",
     timeout: float | None = None,
     limit: int = TAIL,
+    log: Path | None = None,
+    log_limit: int = 64 << 20,
 ) -> Completed:
     """Run a program to its end.
 
@@ -136,12 +139,15 @@ def run(
         stdin: All that it can read.
         timeout: Seconds after which it and its children are ended.
         limit: Bytes of output kept, the last ones.
+        log: Gets all of the output, as it is printed.
+        log_limit: Bytes of output, when it is kept in a log, after which it and its children are ended.
 
     Returns:
         Its exit code (negative: ended by that signal) and the end of what it printed on both streams.
 
     Raises:
-        BuildError: ``no-program`` when there is no such program, ``too-slow`` after the timeout.
+        BuildError: ``no-program`` when there is no such program, ``too-slow`` after the timeout,
+            ``too-much-output`` beyond the log's limit.
     """
     program = shutil.which(argv[0], path=environ.get("PATH"))
     if program is None:
@@ -159,7 +165,7 @@ def run(
     with _running_lock:
         _running.add(process.pid)
     try:
-        return _converse(process, argv, stdin, timeout, limit)
+        return _converse(process, argv, stdin, timeout, _Listener(process, limit, log, log_limit))
     finally:
         with _running_lock:
             _running.discard(process.pid)
@@ -167,7 +173,7 @@ def run(
 
 
 def _converse(
-    process: subprocess.Popen[bytes], argv: Sequence[str], stdin: bytes, timeout: float | None, limit: int
+    process: subprocess.Popen[bytes], argv: Sequence[str], stdin: bytes, timeout: float | None, listener: _Listener
 ) -> Completed:
     expired = threading.Event()
 
@@ -175,11 +181,10 @@ def _converse(
         expired.set()
         _end_group(process.pid)
 
-    tail: list[bytes] = []
     timer = threading.Timer(timeout, expire) if timeout is not None else None
     threads = [
         threading.Thread(target=_feed, args=(process, stdin), daemon=True),
-        threading.Thread(target=_keep_tail, args=(process, tail, limit), daemon=True),
+        threading.Thread(target=listener.listen, daemon=True),
     ]
     try:
         if timer is not None:
@@ -199,7 +204,12 @@ def _converse(
             thread.join(GRACE)
     if expired.is_set():
         raise BuildError(f"{Path(argv[0]).name} took longer than {timeout:g} s and was ended", reference="too-slow")
-    return Completed(returncode=process.returncode, tail=b"".join(tail)[-limit:].decode("utf-8", "replace"))
+    if listener.overflown:
+        raise BuildError(
+            f"{Path(argv[0]).name} printed more than {listener.log_limit:,} bytes and was ended",
+            reference="too-much-output",
+        )
+    return Completed(returncode=process.returncode, tail=listener.tail)
 
 
 def _wait(process: subprocess.Popen[bytes]) -> None:
@@ -218,17 +228,47 @@ def _feed(process: subprocess.Popen[bytes], data: bytes) -> None:
         process.stdin.close()
 
 
-def _keep_tail(process: subprocess.Popen[bytes], tail: list[bytes], limit: int) -> None:
-    assert process.stdout is not None
-    pieces: deque[bytes] = deque()
-    size = 0
-    with process.stdout as stream:
-        while piece := os.read(stream.fileno(), 1 << 16):
-            pieces.append(piece)
-            size += len(piece)
-            while size - len(pieces[0]) >= limit:
-                size -= len(pieces.popleft())
-    tail.extend(pieces)
+class _Listener:
+    """Keeps the end of what a program prints, and all of it in a log when there is one."""
+
+    def __init__(self, process: subprocess.Popen[bytes], limit: int, log: Path | None, log_limit: int) -> None:
+        self._process = process
+        self._limit = limit
+        self._log = log
+        self.log_limit = log_limit
+        self.overflown = False
+        self._pieces: deque[bytes] = deque()
+
+    def listen(self) -> None:
+        """Until there is no more output."""
+        if self._log is None:
+            self._listen(None)
+        else:
+            with self._log.open("wb") as log:
+                self._listen(log)
+
+    def _listen(self, log: BinaryIO | None) -> None:
+        assert self._process.stdout is not None
+        size = written = 0
+        with self._process.stdout as stream:
+            while piece := os.read(stream.fileno(), 1 << 16):
+                self._pieces.append(piece)
+                size += len(piece)
+                while size - len(self._pieces[0]) >= self._limit:
+                    size -= len(self._pieces.popleft())
+                if log is None or self.overflown:
+                    continue
+                written += len(piece)
+                if written > self.log_limit:
+                    self.overflown = True
+                    _kill_group(self._process.pid, signal.SIGKILL)
+                else:
+                    log.write(piece)
+
+    @property
+    def tail(self) -> str:
+        """The end of the output."""
+        return b"".join(self._pieces)[-self._limit :].decode("utf-8", "replace")
 
 
 def end_all(grace: float = GRACE) -> None:

@@ -116,6 +116,9 @@ def _build_union(hints: tuple[Any, ...], tree: Any, place: str) -> Any:
             built.append(build(hint, tree, place))
         except (TypeError, ValueError):
             continue
+    if len(built) > 1 and isinstance(tree, dict):
+        # A wheel and what a wheel is built from say the same of themselves; their files tell them apart.
+        built = [item for item in built if str(item.file).endswith(".whl") == (type(item).__name__ == "Wheel")]
     if len(built) != 1:
         raise TypeError(f"{place}: {tree!r} fits {len(built)} of {hints}")
     return built[0]

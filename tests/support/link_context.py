@@ -17,8 +17,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from envbuild.derivations import Completed, Context, HostPython, Output
-from envbuild.derivations.link import Link, LinkInput, prefix_name
+from envbuild.derivations import Completed, Context, HostPython, Output, PackageInput
+from envbuild.derivations.link import Link, prefix_name
 from envbuild.digest import Digest, digest_bytes, digest_file, key
 from envbuild.machine.kernel_lock import KernelLock
 from envbuild.machine.process import clean_environment, run
@@ -161,7 +161,7 @@ def make_link(
         platform=Platform(this_platform()),
         python=python,
         interpreter=interpreter,
-        packages=tuple(LinkInput(key=fetch_key(package.sha256), package=package) for package, _ in everything),
+        packages=tuple(PackageInput(key=fetch_key(package.sha256), package=package) for package, _ in everything),
         variables=variables,
         system=system,
     )

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from envbuild.derivations.link import Link, LinkInput, manifest
+from envbuild.derivations import PackageInput
+from envbuild.derivations.link import Link, manifest
 from envbuild.digest import digest_bytes
 from envbuild.package import CondaPackage, InterpreterArchive, Platform, Wheel
 
@@ -23,7 +24,7 @@ LINK = Link(
     platform=Platform("linux-64"),
     python="3.11",
     interpreter="conda",
-    packages=(LinkInput(key=ONE, package=CONDA), LinkInput(key=TWO, package=WHEEL)),
+    packages=(PackageInput(key=ONE, package=CONDA), PackageInput(key=TWO, package=WHEEL)),
     variables=(("A", "1"),),
     system=(("__glibc", "2.28"),),
 )
@@ -41,10 +42,10 @@ LINK = Link(
         {"options": (("x", "y"),)},
         {"packages": LINK.packages[:1]},
         {"packages": LINK.packages[::-1]},
-        {"packages": (LinkInput(key=THREE, package=CONDA), LINK.packages[1])},
-        {"packages": (LinkInput(key=ONE, package=replace(CONDA, channel="another")), LINK.packages[1])},
-        {"packages": (LINK.packages[0], LinkInput(key=TWO, package=replace(WHEEL, asked=True)))},
-        {"packages": (LINK.packages[0], LinkInput(key=TWO, package=replace(WHEEL, index=None, url="file:///w")))},
+        {"packages": (PackageInput(key=THREE, package=CONDA), LINK.packages[1])},
+        {"packages": (PackageInput(key=ONE, package=replace(CONDA, channel="another")), LINK.packages[1])},
+        {"packages": (LINK.packages[0], PackageInput(key=TWO, package=replace(WHEEL, asked=True)))},
+        {"packages": (LINK.packages[0], PackageInput(key=TWO, package=replace(WHEEL, index=None, url="file:///w")))},
     ],
 )
 def test_what_decides_the_content_is_in_the_key(change: dict[str, Any]) -> None:
@@ -56,7 +57,7 @@ def test_what_decides_the_content_is_in_the_key(change: dict[str, Any]) -> None:
     [
         {"name": "other"},
         {"system": ()},
-        {"packages": (LINK.packages[0], LinkInput(key=TWO, package=replace(WHEEL, index="mirror")))},
+        {"packages": (LINK.packages[0], PackageInput(key=TWO, package=replace(WHEEL, index="mirror")))},
     ],
 )
 def test_what_does_not_is_not(change: dict[str, Any]) -> None:
@@ -72,7 +73,7 @@ def test_a_link_crosses_processes() -> None:
 
 
 def test_packages_are_told_by_kind() -> None:
-    link = replace(LINK, packages=(*LINK.packages, LinkInput(key=THREE, package=ARCHIVE)))
+    link = replace(LINK, packages=(*LINK.packages, PackageInput(key=THREE, package=ARCHIVE)))
     assert link.conda() == ((ONE, CONDA),)
     assert link.wheels() == ((TWO, WHEEL),)
     assert link.archive() == (THREE, ARCHIVE)

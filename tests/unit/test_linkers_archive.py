@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.derivations.link import Link, LinkInput, prepare, realise
+from envbuild.derivations import PackageInput
+from envbuild.derivations.link import Link, prepare, realise
 from envbuild.digest import digest_file
 from envbuild.errors import IntegrityError
 from envbuild.linkers import archive as archives
@@ -47,7 +48,7 @@ def test_an_archive_and_wheels_become_a_prefix_twice_the_same(managed: ManagedPy
         platform=Platform(this_platform()),
         python=series,
         interpreter="managed",
-        packages=tuple(LinkInput(key=fetch_key(item.sha256), package=item) for item, _ in inputs),
+        packages=tuple(PackageInput(key=fetch_key(item.sha256), package=item) for item, _ in inputs),
     )
     files = {fetch_key(item.sha256): path for item, path in inputs}
     context = FolderContext(tmp_path / "home", store_blobs(files, tmp_path / "home/store"))

@@ -128,25 +128,3 @@ def test_task_and_done_can_be_pickled():
     done = run(again, bench, None)
     assert pickle.loads(pickle.dumps(done)) == done
     assert isinstance(done, Done)
-
-
-@pytest.mark.parametrize("kind", ["transmute", "build-wheel"])
-def test_kinds_that_do_not_work_yet_say_so(kind):
-    from envbuild.derivations.build_wheel import BuildWheel
-    from envbuild.derivations.transmute import Transmute
-    from envbuild.digest import Digest
-    from envbuild.errors import BuildError
-    from envbuild.package import Platform
-
-    source = Digest("ab" * 32)
-    made = (
-        Transmute(input=source, title="python 3.11.7")
-        if kind == "transmute"
-        else BuildWheel(source=source, python="3.11", abi="cp311", platform=Platform("linux-64"), title="clip 1.0")
-    )
-    job = Job(key=made.key, derivation=made)
-    with pytest.raises(BuildError) as caught:
-        run(Task(job=job, inputs={}, derivations={}), Bench(), None)
-    assert (caught.value.reference, caught.value.exit_code) == ("not-available", 9)
-    assert made.label in caught.value.message
-    assert caught.value.hint
