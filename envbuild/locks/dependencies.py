@@ -1,18 +1,18 @@
 """Who needs whom inside one locked environment: the data behind `tree` and `why`.
 
-Edges come from the lock alone: a conda package's ``depends`` by name, a wheel's ``requires``, which may be met by a
-conda package of the same PyPI project. Virtual packages are no nodes.
+Edges come from the lock alone: a conda package's ``depends`` by name, a wheel's or source's ``requires``, which may be
+met by a conda package of the same PyPI project. Virtual packages are no nodes, nor are the tools of builds.
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from envbuild.lock import LockedEnvironment
-from envbuild.package import CondaPackage, normalize_pypi_name
+from envbuild.package import CondaPackage, SourcePackage, Wheel, normalize_pypi_name
 
 _NAME = re.compile(r"(?:.*::)?([A-Za-z0-9_.-]+)")
 
@@ -23,7 +23,8 @@ class Node:
 
     Attributes:
         kind: ``conda`` or ``pypi``.
-        origin: The channel or index as the lock writes it, or the address that the recipe wrote.
+        origin: The channel or index as the lock writes it, or the address that the recipe wrote; for a source also what
+            it is: ``git … @ 1a2b3c4d``, ``folder …``, ``sdist of …``.
         asked: Whether the recipe asked for it.
         requires: Names of nodes, sorted; a package never requires itself.
         size: Bytes of the package file, when known.
@@ -40,7 +41,8 @@ class Node:
 
 def dependency_table(environment: LockedEnvironment) -> Mapping[str, Node]:
     """Every package of an environment by name, with its edges."""
-    providers = {wheel.name: wheel.name for wheel in environment.wheels}
+    installed: tuple[Wheel | SourcePackage, ...] = (*environment.wheels, *environment.sources)
+    providers = {item.name: item.name for item in installed}
     for package in environment.conda:
         for project in pypi_projects(package):
             providers.setdefault(project, package.name)
@@ -57,18 +59,50 @@ def dependency_table(environment: LockedEnvironment) -> Mapping[str, Node]:
             requires=tuple(sorted(needed - {package.name})),
             size=package.size,
         )
-    for wheel in environment.wheels:
-        needed = {providers[name] for name in wheel.requires if name in providers}
-        table[wheel.name] = Node(
-            name=wheel.name,
-            version=wheel.version,
+    for item in installed:
+        needed = {providers[name] for name in item.requires if name in providers}
+        table[item.name] = Node(
+            name=item.name,
+            version=item.version,
             kind="pypi",
-            origin=wheel.url or wheel.find_links or wheel.index or "",
-            asked=wheel.asked,
-            requires=tuple(sorted(needed - {wheel.name})),
-            size=wheel.size,
+            origin=origin_words(item),
+            asked=item.asked,
+            requires=tuple(sorted(needed - {item.name})),
+            size=item.size,
         )
     return table
+
+
+def origin_words(package: CondaPackage | Wheel | SourcePackage) -> str:
+    """Where a package comes from, in a few words; of a source also in which form."""
+    if isinstance(package, CondaPackage):
+        return package.url or package.channel or ""
+    if isinstance(package, SourcePackage):
+        below = f", {package.subdirectory}" if package.subdirectory else ""
+        if package.git is not None:
+            return f"git {package.git} @ {(package.commit or '')[:8]}{below}"
+        if package.path is not None:
+            return f"folder {package.path}{below}"
+        return f"sdist of {package.url or package.find_links or package.index}{below}"
+    return package.url or package.find_links or package.index or ""
+
+
+def conda_closure(packages: Iterable[CondaPackage], names: Iterable[str]) -> frozenset[str]:
+    """Some conda packages and everything that they need, directly or not, as far as it is there.
+
+    Args:
+        packages: Among which to look, such as those of an environment.
+        names: Where to begin; a name that is not there is passed over.
+    """
+    table = {package.name: package for package in packages}
+    found: set[str] = set()
+    todo = [name for name in names if name in table]
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo += [needed for spec in table[name].depends if (needed := _conda_name(spec)) in table]
+    return frozenset(found)
 
 
 def pypi_projects(package: CondaPackage) -> tuple[str, ...]:
