@@ -1,15 +1,16 @@
-"""``transmute``: a ``.tar.bz2`` conda package becomes a ``.conda`` with the same members.
+"""``transmute``: a conda package of one format becomes the same package in the other.
 
-**In the key**: the key of the input (a fetch), the zstd level, and the format version of our own writer. **Not in the
-key**: scratch paths, and the versions of the libraries that decode and encode; those are recorded in the result, for
-another version may give other bytes of the same members. **Output**: ``out``, the ``.conda`` blob.
+**In the key**: the key of the input (a fetch), the new file's name, the compression level, and the format version of
+our own writer. **Not in the key**: scratch paths, and the versions of the libraries that decode and encode; those are
+recorded in the result, for another version may give other bytes of the same members. **Output**: ``out``, the package.
 
-bz2 decodes at 32 MB/s and zstd at more than 700, so transmuting pays from the second use on. Keys are settled here; the
-writer is not part of this version: ``compile`` links a ``.tar.bz2`` as it is and makes no such derivation.
+The name is in the key because it is in the bytes: its suffix says which format is made, and the parts of a ``.conda``
+are called after it. bz2 decodes at 32 MB/s and zstd at more than 700, so transmuting pays from the second use on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -18,7 +19,10 @@ from envbuild.digest import Digest, Json, key
 from envbuild.errors import BuildError
 
 DEFAULT_LEVEL = 3
-"""Beyond it the time is no longer bound by decoding bz2: level 22 takes ten times as long."""
+"""Of zstd. Beyond it the time is no longer bound by decoding bz2: level 22 takes ten times as long."""
+
+FORMATS: Mapping[str, int] = {".conda": DEFAULT_LEVEL, ".tar.bz2": 9}
+"""Suffixes of conda packages, each with the level at which it is written: of zstd, of bz2."""
 
 WRITER_FORMAT = 1
 """Raised when our writer gives other bytes for the same members and level."""
@@ -29,11 +33,12 @@ class Transmute:
     """One package to write anew.
 
     Attributes:
-        input: Key of the fetch whose output is the ``.tar.bz2``.
-        level: zstd compression level, 1 to 22.
+        input: Key of the fetch whose output is the package.
+        file: The new file's name; its suffix, one of ``FORMATS``, is the format to make.
+        level: Compression level: 1 to 22 for ``.conda``, 1 to 9 for ``.tar.bz2``.
         writer: Format version of our writer.
         title: What people see.
-        input_size: Bytes of the ``.tar.bz2``, when known.
+        input_size: Bytes of the input, when known.
         key: Computed.
     """
 
@@ -41,6 +46,7 @@ class Transmute:
     version: ClassVar[int] = 1
 
     input: Digest
+    file: str
     level: int = DEFAULT_LEVEL
     writer: int = WRITER_FORMAT
     title: str = field(default="package", compare=False)
@@ -71,8 +77,26 @@ class Transmute:
         return self.input_size
 
     def document(self) -> Json:
-        """Input, level and writer."""
-        return {"input": self.input, "level": self.level, "writer": self.writer}
+        """Input, name, level and writer."""
+        return {"input": self.input, "file": self.file, "level": self.level, "writer": self.writer}
+
+
+def name_in(file: str, conda_format: str) -> str | None:
+    """What a package's file is called in another format.
+
+    Args:
+        file: Its name.
+        conda_format: A suffix of ``FORMATS``, or ``keep``.
+
+    Returns:
+        None when nothing has to be done: it has this format, or keeps its own.
+    """
+    if conda_format not in FORMATS or file.endswith(conda_format):
+        return None
+    for suffix in FORMATS:
+        if file.endswith(suffix):
+            return file.removesuffix(suffix) + conda_format
+    return None
 
 
 def realise(derivation: Transmute, context: Context) -> Outputs:

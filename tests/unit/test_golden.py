@@ -70,9 +70,9 @@ def test_a_case_with_an_unknown_field_or_a_wrong_type_is_refused(tmp_path: Path)
     folder = tmp_path / "transmute"
     folder.mkdir()
     case = folder / "x.yaml"
-    case.write_text("{input: abc, levle: 3}", encoding="utf-8")
+    case.write_text("{input: abc, file: x.conda, levle: 3}", encoding="utf-8")
     with pytest.raises(TypeError, match="levle"):
         golden.read_case(case)
-    case.write_text("{input: abc, level: '3'}", encoding="utf-8")
+    case.write_text("{input: abc, file: x.conda, level: '3'}", encoding="utf-8")
     with pytest.raises(TypeError, match="level"):
         golden.read_case(case)

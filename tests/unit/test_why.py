@@ -83,7 +83,7 @@ def test_true_and_one_differ():
 
 def test_real_key_documents():
     input_key = Digest("ab" * 32)
-    old, new = Transmute(input=input_key), Transmute(input=input_key, level=19)
+    old, new = Transmute(input=input_key, file="a-1-0.conda"), Transmute(input=input_key, file="a-1-0.conda", level=19)
     assert told(old.document(), new.document()) == ["level changed from 3 to 19"]
 
 
