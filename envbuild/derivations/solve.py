@@ -237,6 +237,10 @@ def _conda(solve: Solve, context: Context) -> Fragment:
         pins=solve.pins_conda,
         keep=solve.keep_conda,
     )
+    if solve.interpreter != "conda":
+        from envbuild.solvers.no_python import solve_beside
+
+        return Fragment(python=None, conda=solve_beside(question, solve.interpreter, context))
     packages = solve_conda(question, context)
     python = next((item.version for item in packages if item.name == "python"), None)
     return Fragment(python=python, conda=packages)
@@ -259,7 +263,7 @@ def _pypi(solve: Solve, context: Context) -> Fragment:
             cut_off=solve.cut_off,
             pins=solve.pins_wheels,
             keep=solve.keep_wheels,
-            conda=before.conda,
+            conda=before.conda if solve.interpreter == "conda" else (),  # another Python imports none of conda's
         )
         wheels = solve_pypi(question, context)
     return Fragment(python=python, wheels=wheels, archive=archive)

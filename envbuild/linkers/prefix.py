@@ -1,8 +1,9 @@
 """A prefix: assembled in scratch, moved to its place by one rename.
 
-The order is: the Python (conda packages, an unpacked archive, or a virtual environment on the host's Python), wheels,
-final paths in scripts, the mark that tells pip to keep off (PEP 668), rename. All of it under one lock per prefix, so
-that two processes do the work once; a prefix that is there is never touched.
+The order is: the Python (conda packages, an unpacked archive, or a virtual environment on the host's Python), conda
+packages beside a Python that is not theirs, wheels, final paths in scripts, the mark that tells pip to keep off
+(PEP 668), rename. All of it under one lock per prefix, so that two processes do the work once; a prefix that is there
+is never touched.
 
 Rules of the file: engines stand behind their modules; every file system step that can fail becomes an
 ``EnvbuildError``.
@@ -100,22 +101,27 @@ def assemble(link: Link, prefix: Path, final: Path, host: HostPython | None, con
 
 def _make_python(link: Link, prefix: Path, final: Path, host: HostPython | None, context: Context) -> None:
     archive = link.archive()
-    if link.conda():
-        from envbuild.linkers.conda import link_conda
-
-        packages = [(context.blob(key), package) for key, package in link.conda()]
-        link_conda(packages, prefix, final, link.platform, context)
-    elif archive is not None:
+    packages = [(context.blob(key), package) for key, package in link.conda()]
+    if archive is not None:
         from envbuild.linkers.archive import link_archive
 
-        key, package = archive
-        link_archive(context.blob(key), package, prefix, final, context)
+        key, interpreter = archive
+        link_archive(context.blob(key), interpreter, prefix, final, context)
     elif host is not None:
         from envbuild.linkers.wheels import make_venv
 
         make_venv(prefix, host.path, context)
+    elif packages:
+        from envbuild.linkers.conda import link_conda
+
+        link_conda(packages, prefix, final, link.platform, context)
+        return
     else:
         prefix.mkdir()
+    if packages:
+        from envbuild.linkers.beside import link_beside
+
+        link_beside(packages, prefix, final, link.platform, context)
 
 
 def _checked_wheels(link: Link, context: Context) -> list[tuple[Path, Wheel, tuple[str, ...]]]:

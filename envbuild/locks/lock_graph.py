@@ -1,8 +1,8 @@
 """The lock graph: a request becomes solves, and their fragments become locked environments.
 
-For each platform there is a conda solve (with ``interpreter: conda``), and a PyPI solve when wheels or a Python are
-wanted; in a mixed environment the second reads the first. The solves of different platforms have no edge between
-them, so they run side by side.
+For each platform there is a conda solve (with ``interpreter: conda``, or where conda packages are asked for), and a
+PyPI solve when wheels or a Python are wanted; where there are both the second reads the first. The solves of different
+platforms have no edge between them, so they run side by side.
 
 Rules of the file: makes values; asks no channel and no index.
 """
@@ -90,7 +90,7 @@ def _platform_solves(
 ) -> list[Solve]:
     found = []
     after = None
-    if request.interpreter == "conda":
+    if request.interpreter == "conda" or part.conda or (pins and pins.conda):
         conda = Solve(
             ecosystem="conda",
             request=part,

@@ -15,10 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from envbuild.errors import InvalidInput, Issue, Where
+from envbuild.errors import InvalidInput, Where
 from envbuild.machine.virtual import current_platform, default_system
 from envbuild.package import Platform
 from envbuild.projects.config import PROJECT_FILE, Config, find_root, load_config
+from envbuild.projects.impossible import impossible
 from envbuild.projects.merge import Merger, fold_target, over
 from envbuild.projects.recipe_files import SUFFIXES, first_recipe, instead_of
 from envbuild.reading.cutoff import cut_off
@@ -165,7 +166,7 @@ def make_request(project: Project, recipe_path: Path) -> tuple[Request, tuple[Pa
     """
     recipe = load_recipe(project, recipe_path)
     request, files = _request(project, recipe)
-    issues = _impossible(request, recipe, recipe_path)
+    issues = impossible(request, recipe.path, Where(file=shown_path(Path(os.path.abspath(recipe_path)))))
     if issues:
         raise InvalidInput.of(issues)
     root_file = project.root / PROJECT_FILE
@@ -297,9 +298,9 @@ def _platform_request(config: Config, platform: Platform, recipe: Recipe, interp
         python=recipe.python or config.python,
         python_where=recipe.python_where,
         system=default_system(platform, _system(platform, over(config.system, recipe.system))),
-        channels=channels if interpreter == "conda" else (),
+        channels=channels if interpreter == "conda" or conda.packages else (),
         conda=conda.packages,
-        conda_constraints=conda.constraints if interpreter == "conda" else (),
+        conda_constraints=conda.constraints if interpreter == "conda" or conda.packages else (),
         index=pypi.index,
         extra_indices=pypi.extra_indices,
         no_index=bool(pypi.no_index),
@@ -320,31 +321,3 @@ def _system(platform: Platform, given: tuple[tuple[str, str], ...]) -> dict[str,
     if (architecture := found.get("__archspec")) and " " not in architecture:
         found["__archspec"] = f"1 {architecture}"
     return found
-
-
-def _impossible(request: Request, recipe: Recipe, path: Path) -> tuple[Issue, ...]:
-    """What keeps a request from being locked, whatever the channels and indices have."""
-    here = Where(file=shown_path(Path(os.path.abspath(path))))
-    conda = {item.name: item for part in request.platforms for item in part.conda}
-    if request.interpreter != "conda":
-        return tuple(
-            Issue(
-                message=f"{item.name} is a conda package, and `interpreter: {request.interpreter}` has none",
-                reference="bad-interpreter",
-                where=item.where or here,
-                hint="move it to `pypi: packages:`, or say `interpreter: conda`",
-            )
-            for item in conda.values()
-        )
-    if any(not part.channels for part in request.platforms) and not any(
-        item.name == "python" and item.url for item in conda.values()
-    ):
-        return (
-            Issue(
-                message=f"{recipe.path} takes Python from conda, but no channel is named",
-                reference="no-channels",
-                where=here,
-                hint="add `conda: {channels: [conda-forge]}`, or `interpreter: host` for wheels alone",
-            ),
-        )
-    return ()

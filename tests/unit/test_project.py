@@ -426,18 +426,19 @@ def test_project_defaults_fill_in_what_nobody_says(root: Path) -> None:
     assert asked(root, "interpreter: managed\npython: 3.11").interpreter == "managed"
 
 
-def test_conda_packages_need_condas_python(root: Path) -> None:
-    write(root, "base.yaml", "conda: {packages: {x: }}")
-    assert told(root, "interpreter: host\nextends: base.yaml\nconda:\n  packages:\n    y:\n") == [
+def test_conda_packages_beside_another_python(root: Path) -> None:
+    write(root, "envbuild.yaml", "platforms: [linux-64]\nchannels: [c]")
+    made = asked(root, "interpreter: host\nconda: {packages: {x: }, constraints: {y: <2}}").platforms[0]
+    assert (made.channels, [item.name for item in made.conda_constraints]) == (("c",), ["y"])
+    assert told(root, "interpreter: host\nconda:\n  packages:\n    python: 3.12\n") == [
         (
-            "base.yaml:1:20: bad-interpreter: x is a conda package, and `interpreter: host` has none "
-            "(move it to `pypi: packages:`, or say `interpreter: conda`)"
-        ),
-        (
-            "r.yaml:5:5: bad-interpreter: y is a conda package, and `interpreter: host` has none "
-            "(move it to `pypi: packages:`, or say `interpreter: conda`)"
+            "r.yaml:4:5: bad-interpreter: python is asked for as a conda package, and `interpreter: host` takes another "
+            "(say which versions will do under `python:`, or say `interpreter: conda`)"
         ),
     ]
+    write(root, "envbuild.yaml", "platforms: [linux-64]")
+    assert references(root, "interpreter: host\nconda: {packages: {x: }}") == ["no-channels"]
+    assert asked(root, "interpreter: host\nconda: {packages: {c::x: }}").platforms[0].conda[0].channel == "c"
 
 
 def test_no_channel_anywhere_is_said(root: Path) -> None:
