@@ -16,6 +16,7 @@ import hashlib
 import html
 import json
 import re
+import tarfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -69,8 +70,8 @@ class WheelIndex:
         for path in sorted(self.folder.iterdir()):
             if path.suffix == ".whl":
                 name = path.name.split("-")[0]
-            elif path.name.endswith(".tar.gz"):
-                name = path.name.removesuffix(".tar.gz").rpartition("-")[0]
+            elif path.name.endswith((".tar.gz", ".zip")):
+                name = path.name.removesuffix(".tar.gz").removesuffix(".zip").rpartition("-")[0]
             else:
                 continue
             name = _normalize(name)
@@ -121,6 +122,8 @@ class WheelIndex:
                 entry["requires-python"] = match[1]
             if self.metadata:
                 entry["core-metadata"] = {"sha256": hashlib.sha256(inside).hexdigest()}
+        elif match := re.search(r"^Requires-Python: (.+)$", _package_information(path), re.MULTILINE):
+            entry["requires-python"] = match[1]
         if self.dates is not None:
             entry["upload-time"] = self.dates.get(path.name, self.default_date)
         return entry
@@ -152,7 +155,9 @@ def _normalize(name: str) -> str:
 
 
 def _version(file: str) -> str:
-    return file.split("-")[1] if file.endswith(".whl") else file.removesuffix(".tar.gz").rpartition("-")[2]
+    if file.endswith(".whl"):
+        return file.split("-")[1]
+    return file.removesuffix(".tar.gz").removesuffix(".zip").rpartition("-")[2]
 
 
 def _sha256(path: Path) -> str:
@@ -177,3 +182,19 @@ def _inside(wheel: Path, size: int, modified: int) -> bytes:
             name for name in archive.namelist() if name.endswith(".dist-info/METADATA") and name.count("/") == 1
         )
         return archive.read(inside)
+
+
+def _package_information(sdist: Path) -> str:
+    """The text of an sdist's PKG-INFO; empty when it has none, or is no archive."""
+    try:
+        if sdist.suffix == ".zip":
+            with zipfile.ZipFile(sdist) as zipped:
+                return zipped.read(
+                    next(name for name in zipped.namelist() if name.count("/") == 1 and name.endswith("/PKG-INFO"))
+                ).decode()
+        with tarfile.open(sdist) as archive:
+            name = next(name for name in archive.getnames() if name.count("/") == 1 and name.endswith("/PKG-INFO"))
+            stream = archive.extractfile(name)
+            return stream.read().decode() if stream else ""
+    except (StopIteration, OSError, tarfile.TarError, zipfile.BadZipFile):
+        return ""
