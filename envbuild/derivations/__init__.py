@@ -157,6 +157,14 @@ class Context(Protocol):
         """
         ...
 
+    def digest(self, key: Digest, output: str = "out") -> Digest:
+        """The sha256 of an output of a declared input; what a derivation made is known by no lock.
+
+        Raises:
+            KeyError: When ``key`` is not a declared input.
+        """
+        ...
+
     def put(self, path: Path, *, expected: Digest | None = None) -> Output:
         """Publish a file as a blob of the local store; it may be moved away.
 
@@ -182,6 +190,14 @@ class Context(Protocol):
         Raises:
             IntegrityError: When every place that answers gives other bytes.
             UnreachableError: When no place answers.
+        """
+        ...
+
+    def fetched(self, sha256: Digest) -> Path:
+        """The verified file of what this job has fetched.
+
+        Raises:
+            IntegrityError: ``damaged-blob`` when the store lost it again.
         """
         ...
 

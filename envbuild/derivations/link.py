@@ -3,7 +3,7 @@
 **In the key**: the ordered keys of the inputs (fetch, transmute, build-wheel), the platform, the Python series, the
 interpreter mode, the variables, the link options, and what the prefix's own records tell beyond the packages' bytes: a
 conda package's channel, dependencies and so on (``conda-meta``), which wheels were asked for (``REQUESTED``), and the
-address of a wheel that was asked for by one (``direct_url.json``).
+address of a wheel or source that was asked for by one (``direct_url.json``).
 **Not in the key**: where the prefix lies, how files get there (hard link, copy), and the environment's name.
 **Output**: ``out``, the manifest (canonical JSON); the prefix is a view of it, at
 ``context.prefix(prefix_name(link, host))``.
@@ -35,7 +35,8 @@ class Link:
     """The derivation that makes a prefix.
 
     Attributes:
-        packages: Conda packages first, then the interpreter's archive, then wheels; the lock's order within each.
+        packages: Conda packages first, then the interpreter's archive, then wheels, then what is built from sources;
+            the lock's order within each.
         python: The series ``X.Y``; None for a prefix without Python.
         interpreter: ``conda``, ``host`` or ``managed``.
         options: How to link where that decides content, as sorted pairs; empty by default.
@@ -87,8 +88,11 @@ class Link:
             "variables": dict(self.variables),
             "options": dict(self.options),
             "records": {package.name: _record_digest(package) for _, package in self.conda()},
-            "asked": [name for name, package in self.wheels() if package.asked],
-            "addresses": {name: package.url for name, package in self.wheels() if package.url is not None},
+            "asked": [key for key, package in (*self.wheels(), *self.sources()) if package.asked],
+            "addresses": {
+                **{key: package.url for key, package in self.wheels() if package.url is not None},
+                **{key: address for key, package in self.sources() if (address := _address(package))},
+            },
         }
 
     def conda(self) -> tuple[tuple[Digest, CondaPackage], ...]:
@@ -98,6 +102,10 @@ class Link:
     def wheels(self) -> tuple[tuple[Digest, Wheel], ...]:
         """The wheels with their input keys."""
         return tuple((item.key, item.package) for item in self.packages if isinstance(item.package, Wheel))
+
+    def sources(self) -> tuple[tuple[Digest, SourcePackage], ...]:
+        """The sources whose wheels it links, with the keys of their builds."""
+        return tuple((item.key, item.package) for item in self.packages if isinstance(item.package, SourcePackage))
 
     def archive(self) -> tuple[Digest, InterpreterArchive] | None:
         """The managed interpreter's archive with its input key, if there is one."""
@@ -112,6 +120,18 @@ def _record_digest(package: CondaPackage) -> Digest:
     which the standard library writes in one way only.
     """
     return digest_bytes(json.dumps(package_tree(package), sort_keys=True).encode())
+
+
+def _address(source: SourcePackage) -> dict[str, Json]:
+    """Where a source came from, as ``direct_url.json`` tells it; empty for what an index served."""
+    told = {
+        "url": source.url,
+        "git": source.git,
+        "commit": source.commit,
+        "path": source.path,
+        "subdirectory": source.subdirectory,
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def prefix_name(link: Link, host: HostPython | None = None) -> str:

@@ -20,7 +20,7 @@ from envbuild.digest import Digest
 from envbuild.errors import BuildError
 from envbuild.linkers.system_floor import check_conda_platform, check_wheel_platform
 from envbuild.machine.disk import writing
-from envbuild.package import CondaPackage, InterpreterArchive, Wheel
+from envbuild.package import CondaPackage, InterpreterArchive, SourcePackage, Wheel
 from envbuild.pinned import AnyPinned
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def make_prefix(link: Link, final: Path, host: HostPython | None, context: Conte
                 faults.reach("pre-prefix-rename")
                 context.publish_tree(prefix, final)
                 faults.reach("post-prefix-rename-pre-root")
-    return tuple(item.package.sha256 for item in link.packages)
+    return tuple(context.digest(item.key) for item in link.packages)
 
 
 def assemble(link: Link, prefix: Path, final: Path, host: HostPython | None, context: Context) -> None:
@@ -90,7 +90,7 @@ def assemble(link: Link, prefix: Path, final: Path, host: HostPython | None, con
         faults.reach("pre-wheels")
         _tell_replaced(prefix, wheels, context)
         files = [(path, wheel) for path, wheel, _ in wheels]
-        link_wheels(files, prefix, host.path if host else None, context)
+        link_wheels(files, prefix, host.path if host else None, context, _addresses(link))
     if wheels or host is not None:
         from envbuild.linkers.scripts import finish_scripts
 
@@ -129,11 +129,33 @@ def _checked_wheels(link: Link, context: Context) -> list[tuple[Path, Wheel, tup
     from envbuild.linkers.wheel_check import check_wheel
 
     checked = []
-    for key, wheel in link.wheels():
+    for key, wheel in _wheels(link, context):
         path = context.blob(key)
         programs = check_wheel(path, wheel, context.engine_cache("checked-wheels"))
         checked.append((path, wheel, programs))
     return checked
+
+
+def _wheels(link: Link, context: Context) -> list[tuple[Digest, Wheel]]:
+    """The wheels of the lock and those that sources have become, with their input keys."""
+    wheels = list(link.wheels())
+    if sources := link.sources():
+        from envbuild.linkers.provenance import built_wheel
+
+        for key, source in sources:
+            wheel = built_wheel(key, source, context)
+            check_wheel_platform(wheel, link.platform, dict(link.system))
+            wheels.append((key, wheel))
+    return wheels
+
+
+def _addresses(link: Link) -> dict[str, bytes]:
+    """What the packages say of the addresses that they were asked for by, by name."""
+    from envbuild.linkers.provenance import direct_url
+
+    several = [item.package for item in link.packages if isinstance(item.package, (Wheel, SourcePackage))]
+    told = ((package.name, direct_url(package)) for package in several)
+    return {name: address for name, address in told if address is not None}
 
 
 def _tell_replaced(prefix: Path, wheels: Sequence[tuple[Path, Wheel, tuple[str, ...]]], context: Context) -> None:
@@ -170,6 +192,10 @@ def prepare_input(link: Link, key: Digest, package: AnyPinned, context: Context)
         UnsatisfiableError: It needs a newer system than the lock assumes.
         NoSpaceError: The disk is full or not writable.
     """
+    if isinstance(package, SourcePackage):
+        from envbuild.linkers.provenance import built_wheel
+
+        package = built_wheel(key, package, context)
     _check_platform(package, link, dict(link.system))
     blob = context.blob(key)
     with writing(context.engine_cache("uv").parent):

@@ -50,7 +50,9 @@ def make_venv(prefix: Path, python: str, context: Context) -> None:
     _uv(["venv", "--python", python, "--prompt", PROMPT, str(prefix)], context, prefix.parent)
 
 
-def link_wheels(wheels: WheelInputs, prefix: Path, host: str | None, context: Context) -> None:
+def link_wheels(
+    wheels: WheelInputs, prefix: Path, host: str | None, context: Context, addresses: Mapping[str, bytes]
+) -> None:
     """Install wheels into a prefix that has a Python, whatever kind it is.
 
     uv has to ask a Python for its tags and paths, which takes longer than linking; it remembers the answer by the
@@ -62,6 +64,7 @@ def link_wheels(wheels: WheelInputs, prefix: Path, host: str | None, context: Co
         prefix: Has ``bin/python``.
         host: The Python that a virtual environment stands on, by its real path; None for a Python in the prefix.
         context: For uv's cache and processes.
+        addresses: By name, the ``direct_url.json`` of the wheels that have one.
 
     Raises:
         IntegrityError: ``wrong-package`` when uv finds that a file is not what its name says.
@@ -76,10 +79,11 @@ def link_wheels(wheels: WheelInputs, prefix: Path, host: str | None, context: Co
     (prefix / ".lock").unlink(missing_ok=True)  # uv's own, of no use in a prefix that does not change
     by_name = {wheel.name: wheel for _, wheel in wheels}
     for note in prefix.glob("lib/python*/site-packages/*.dist-info/uv_cache.json"):
-        _finish_distribution(note, by_name[normalize_pypi_name(note.parent.name.split("-", 1)[0])])
+        wheel = by_name[normalize_pypi_name(note.parent.name.split("-", 1)[0])]
+        _finish_distribution(note, wheel, addresses.get(wheel.name))
 
 
-def _finish_distribution(note: Path, wheel: Wheel) -> None:
+def _finish_distribution(note: Path, wheel: Wheel, address: bytes | None) -> None:
     folder = note.parent
     note.unlink()
     gone = [f"{folder.name}/uv_cache.json"]
@@ -88,17 +92,11 @@ def _finish_distribution(note: Path, wheel: Wheel) -> None:
         requested.unlink()
         gone.append(f"{folder.name}/REQUESTED")
     added = {}
-    if wheel.url is not None:
-        added[f"{folder.name}/direct_url.json"] = direct_url(wheel.url, wheel)
-        (folder / "direct_url.json").write_bytes(direct_url(wheel.url, wheel))
+    if address is not None:
+        added[f"{folder.name}/direct_url.json"] = address
+        (folder / "direct_url.json").write_bytes(address)
         (folder / "direct_url.json").chmod(0o644)
     edit_record(folder / "RECORD", gone=gone, added=added)
-
-
-def direct_url(url: str, wheel: Wheel) -> bytes:
-    """What a package says of the address that the recipe asked for it by (PEP 610); wheels of an index say nothing."""
-    archive = {"hash": f"sha256={wheel.sha256}", "hashes": {"sha256": wheel.sha256}}
-    return json.dumps({"url": url, "archive_info": archive}, sort_keys=True).encode()
 
 
 def pylock(wheels: WheelInputs) -> str:

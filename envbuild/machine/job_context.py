@@ -74,13 +74,16 @@ class JobContext:
                 self.fetch(source.origin, sha256=source.sha256, size=source.size, urls=source.urls)
                 path = self._workspace.blobs.path(sha256)
         if path is None:
-            raise IntegrityError(
-                f"blob {short(sha256)} was damaged or is gone",
-                reference="damaged-blob",
-                retryable=True,
-                hint="run it again",
-            )
+            raise _damaged(sha256)
         return path
+
+    def digest(self, key: Digest, output: str = "out") -> Digest:
+        """The sha256 of an output of a declared input.
+
+        Raises:
+            KeyError: For an input that was not declared.
+        """
+        return self._inputs[key][output].sha256
 
     def put(self, path: Path, *, expected: Digest | None = None) -> Output:
         """Publish a file as a blob."""
@@ -93,6 +96,17 @@ class JobContext:
     def fetch(self, origin: Origin, *, sha256: Digest | None, size: int | None, urls: Sequence[str] = ()) -> Output:
         """Bring a file from its origin into the store."""
         return self._workspace.fetch(origin, sha256, size, urls, self._derivation.key)
+
+    def fetched(self, sha256: Digest) -> Path:
+        """The verified file of what this job has fetched.
+
+        Raises:
+            IntegrityError: ``damaged-blob``.
+        """
+        path = self._workspace.blobs.path(sha256)
+        if path is None:
+            raise _damaged(sha256)
+        return path
 
     def read(self, url: str, *, limit: int, span: tuple[int, int] | None = None) -> bytes | None:
         """A small document from an address or its mirrors; None when it is not there."""
@@ -166,6 +180,12 @@ class JobContext:
     def progress(self, done: int, total: int | None) -> None:
         """How far this job is, in bytes."""
         self._workspace.progress(self._derivation.key, done, total)
+
+
+def _damaged(sha256: Digest) -> IntegrityError:
+    return IntegrityError(
+        f"blob {short(sha256)} was damaged or is gone", reference="damaged-blob", retryable=True, hint="run it again"
+    )
 
 
 def safe_name(name: str) -> str:

@@ -23,18 +23,23 @@ from envbuild.digest import Digest, digest_bytes, digest_file, key
 from envbuild.machine.kernel_lock import KernelLock
 from envbuild.machine.process import clean_environment, run
 from envbuild.machine.publish import publish_bytes, publish_tree, scratch_folder
-from envbuild.package import CondaPackage, Platform, Wheel, normalize_pypi_name
+from envbuild.package import CondaPackage, Platform, SourcePackage, Wheel, normalize_pypi_name
 from tests.support.channel import TestChannel, this_platform
 
 SERIES = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 class FolderContext:
-    """What a link may touch, below one folder."""
+    """What a link may touch, below one folder.
+
+    Attributes:
+        blobs: File of each input's ``out``; ``others`` of its other outputs, by key and name.
+    """
 
     def __init__(self, home: Path, blobs: Mapping[Digest, Path]) -> None:
         self.home = home
         self.blobs = dict(blobs)
+        self.others: dict[tuple[Digest, str], Path] = {}
         self.notes: list[str] = []
         self.read: list[Digest] = []
 
@@ -44,7 +49,10 @@ class FolderContext:
 
     def blob(self, key: Digest, output: str = "out") -> Path:
         self.read.append(key)
-        return self.blobs[key]
+        return self.blobs[key] if output == "out" else self.others[key, output]
+
+    def digest(self, key: Digest, output: str = "out") -> Digest:
+        return digest_file(self.blobs[key] if output == "out" else self.others[key, output])
 
     def put_bytes(self, data: bytes) -> Output:
         digest = digest_bytes(data)
@@ -148,7 +156,7 @@ def wheel_inputs(paths: Sequence[Path]) -> list[tuple[Wheel, Path]]:
 
 def make_link(
     packages: Sequence[tuple[CondaPackage, Path]] = (),
-    wheels: Sequence[tuple[Wheel, Path]] = (),
+    wheels: Sequence[tuple[Wheel | SourcePackage, Path]] = (),
     *,
     interpreter: str = "conda",
     python: str | None = SERIES,
@@ -156,7 +164,7 @@ def make_link(
     system: tuple[tuple[str, str], ...] = (("__glibc", "2.39"),),
 ) -> tuple[Link, dict[Digest, Path]]:
     """A link and the files of its inputs, by key."""
-    everything: list[tuple[CondaPackage | Wheel, Path]] = [*packages, *wheels]
+    everything: list[tuple[CondaPackage | Wheel | SourcePackage, Path]] = [*packages, *wheels]
     link = Link(
         platform=Platform(this_platform()),
         python=python,

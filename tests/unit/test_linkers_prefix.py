@@ -16,6 +16,8 @@ from envbuild import faults
 from envbuild.derivations.link import Link, prefix_name, prepare, realise
 from envbuild.digest import Digest
 from envbuild.errors import BuildError, IntegrityError, NoSpaceError
+from envbuild.linkers.verify import verify_prefix
+from envbuild.package import SourcePackage
 from tests.support.channel import TestChannel
 from tests.support.conda_package import PackageRecipe, write_package
 from tests.support.link_context import (
@@ -337,6 +339,103 @@ def test_a_wheel_asked_for_by_address_says_so_and_one_of_an_index_does_not(tmp_p
     site = next(prefix_of(link, context).glob("lib/python*/site-packages"))
     assert (site / "tool_box-1.0.dist-info/REQUESTED").exists()
     assert "tool_box-1.0.dist-info/direct_url.json,sha256=" in (site / "tool_box-1.0.dist-info/RECORD").read_text()
+
+
+SOURCE = Digest("5" * 64)
+ORIGINS = {
+    "git": (
+        {"git": "https://git.example/r.git", "commit": "1" * 40, "subdirectory": "py"},
+        {"url": "https://git.example/r.git", "vcs_info": {"vcs": "git", "commit_id": "1" * 40}, "subdirectory": "py"},
+        f"tool-box @ git+https://git.example/r.git@{'1' * 40}#subdirectory=py",
+    ),
+    "folder": (
+        {"path": "libs/tool box"},
+        {"url": "file:///project/libs/tool%20box", "dir_info": {}},
+        "tool-box @ file:///project/libs/tool%20box",
+    ),
+    "url": (
+        {"url": "https://files.example/t.tar.gz"},
+        {
+            "url": "https://files.example/t.tar.gz",
+            "archive_info": {"hash": f"sha256={SOURCE}", "hashes": {"sha256": SOURCE}},
+        },
+        f"tool-box @ https://files.example/t.tar.gz#sha256={SOURCE}",
+    ),
+    "index": ({"index": "default"}, None, "tool-box==1.0"),
+}
+
+
+def built(folder: Path, home: Path, **origin: str) -> tuple[Link, FolderContext]:
+    """A link of a wheel of the lock and one that was built, and the context that has both."""
+    index, (_, wheel) = wheel_inputs(toy(folder))
+    source = SourcePackage(name="tool-box", version="1.0", file="t.tar.gz", sha256=SOURCE, asked=True, **origin)
+    link, files = make_link((), [index, (source, wheel)], interpreter="host")
+    context = context_for(home, files)
+    record = home / "record"
+    record.write_text(json.dumps({"file": wheel.name, "tags": ["py3-none-any"]}))
+    context.others[link.inputs[1], "record"] = record
+    return link, context
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_a_built_wheel_is_linked_under_its_own_name_and_tells_where_its_source_came_from(
+    origin: str, tmp_path: Path
+) -> None:
+    fields, told, frozen = ORIGINS[origin]
+    link, context = built(tmp_path, tmp_path / "home", **fields)
+    prepare(link, link.inputs[1], context.typed())
+    outputs = realise(link, context.typed())
+    prefix = prefix_of(link, context)
+    python = prefix / "bin/python"
+    assert said(uv(), "pip", "freeze", "--python", python).splitlines() == ["idle-hands==2.1", frozen]
+    assert said(prefix / "bin/tool-box").strip() == "tool-box 1.0"
+    information = next(prefix.glob("lib/python*/site-packages/tool_box-1.0.dist-info"))
+    address = information / "direct_url.json"
+    assert (json.loads(address.read_bytes()) if address.exists() else None) == told
+    assert (information / "REQUESTED").exists()
+    assert (information / "INSTALLER").read_text() == "uv"
+    manifest = json.loads((context.home / "blobs" / outputs["out"].sha256).read_bytes())
+    assert [item["kind"] for item in manifest["packages"]] == ["wheel", "built"]
+    assert SOURCE not in manifest["blobs"]
+    assert set(manifest["blobs"]) == {context.digest(key) for key in link.inputs}
+
+
+def test_two_links_with_a_built_wheel_are_equal_and_verify_finds_a_changed_file(tmp_path: Path) -> None:
+    link, context = built(tmp_path, tmp_path / "home", path="libs/tool-box")
+    realise(link, context.typed())
+    prefix = prefix_of(link, context)
+    before = tree(prefix)
+    shutil.rmtree(prefix)
+    shutil.rmtree(tmp_path / "home/cache")
+    realise(link, context.typed())
+    assert tree(prefix) == before
+    host = context.host_python(SERIES)
+    assert verify_prefix(link, prefix, host, context.typed()) == ()
+    module = next(prefix.glob("lib/python*/site-packages/tool_box/__init__.py"))
+    module.write_text("gone = True")  # also in uv's cache, which shares the file
+    found = verify_prefix(link, prefix, host, context.typed(), repair=True)
+    assert [(item.path.rpartition("/")[2], item.problem) for item in found] == [("__init__.py", "different content")]
+    assert verify_prefix(link, prefix, host, context.typed()) == ()
+    shutil.rmtree(prefix)
+    realise(link, context.typed())
+    assert tree(prefix) == before
+
+
+def test_a_built_wheel_that_is_another_package_is_refused(tmp_path: Path) -> None:
+    link, context = built(tmp_path, tmp_path / "home", index="default")
+    context.blobs[link.inputs[1]] = context.blobs[link.inputs[0]]
+    with pytest.raises(IntegrityError) as caught:
+        realise(link, context.typed())
+    assert caught.value.reference == "wrong-package"
+    (tmp_path / "home/record").write_text("[]")
+    with pytest.raises(IntegrityError) as caught:
+        realise(link, context.typed())
+    assert caught.value.reference == "bad-record"
+    (tmp_path / "home/record").write_text('{"file": "tool_box-1.0-py3-none-win_amd64.whl"}')
+    with pytest.raises(IntegrityError) as caught:
+        realise(link, context.typed())
+    assert caught.value.reference == "wrong-platform"
+    assert not prefix_of(link, context).exists()
 
 
 def test_a_wheel_that_replaces_a_program_leaves_the_caches_as_they_were(channel: TestChannel, tmp_path: Path) -> None:
