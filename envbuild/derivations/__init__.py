@@ -201,13 +201,14 @@ class Context(Protocol):
         """
         ...
 
-    def read(self, url: str, *, limit: int, span: tuple[int, int] | None = None) -> bytes | None:
+    def read(self, url: str, *, limit: int, span: tuple[int, int] | None = None, accept: str = "*/*") -> bytes | None:
         """A small document from an address, with the machine's credentials; None when it is not there (404).
 
         Args:
             url: https, http or file.
             limit: Bytes at most; more raises InvalidInput.
             span: First and last byte, for a range request; a negative first byte counts from the end.
+            accept: Media types wanted.
 
         Raises:
             UnreachableError: When the server does not answer or refuses.

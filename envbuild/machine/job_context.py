@@ -108,9 +108,9 @@ class JobContext:
             raise _damaged(sha256)
         return path
 
-    def read(self, url: str, *, limit: int, span: tuple[int, int] | None = None) -> bytes | None:
+    def read(self, url: str, *, limit: int, span: tuple[int, int] | None = None, accept: str = "*/*") -> bytes | None:
         """A small document from an address or its mirrors; None when it is not there."""
-        return self._workspace.downloads.read(self.addresses.candidates(url), limit=limit, span=span)
+        return self._workspace.downloads.read(self.addresses.candidates(url), limit=limit, span=span, accept=accept)
 
     def expect(self, url: str) -> None:
         """Ready what asking servers takes."""

@@ -15,11 +15,12 @@ import os
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from envbuild.builders.core_metadata import WheelMetadata as WheelMetadata
+from envbuild.builders.core_metadata import parse_metadata as parse_metadata
 from envbuild.digest import Digest
 from envbuild.errors import IntegrityError, InvalidInput, UnreachableError
 from envbuild.package import normalize_pypi_name
@@ -33,23 +34,6 @@ WHEEL_LIMIT = 4 * 1024**3
 TAIL = 64 * 1024
 PARALLEL = 12
 """Wheels asked about at a time: more wait less for far servers, and shake more hands with near ones."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WheelMetadata:
-    """The parts of METADATA that locks need.
-
-    Attributes:
-        requires: ``Requires-Dist``, as written.
-        extras: ``Provides-Extra``, normalized.
-    """
-
-    name: str
-    version: str
-    requires: tuple[str, ...] = ()
-    extras: tuple[str, ...] = ()
-    requires_python: str | None = None
-    license: str | None = None
 
 
 def load_engines() -> None:
@@ -200,30 +184,6 @@ class _Ranges(io.RawIOBase):
             raise zipfile.BadZipFile("the server does not serve ranges")
         self._pieces[self._position] = data
         return self.read(stop - self._position)
-
-
-def parse_metadata(data: bytes) -> WheelMetadata:
-    """METADATA (core metadata, RFC 822 headers) as a value.
-
-    Raises:
-        InvalidInput: ``bad-metadata`` without a name or version.
-    """
-    from email.parser import BytesHeaderParser
-
-    message = BytesHeaderParser().parsebytes(data)
-    name, version = message.get("Name"), message.get("Version")
-    if not name or not version:
-        raise InvalidInput("a wheel's METADATA has no name or version", reference="bad-metadata")
-    text = message.get("License-Expression") or message.get("License")
-    licence = str(text).strip() if text else None
-    return WheelMetadata(
-        name=str(name).strip(),
-        version=str(version).strip(),
-        requires=tuple(" ".join(str(item).split()) for item in message.get_all("Requires-Dist", ())),
-        extras=tuple(normalize_pypi_name(str(item).strip()) for item in message.get_all("Provides-Extra", ())),
-        requires_python=str(message["Requires-Python"]).strip() if message["Requires-Python"] else None,
-        license=licence if licence and "\n" not in licence and len(licence) <= 100 else None,
-    )
 
 
 def edges(
