@@ -73,6 +73,7 @@ class PypiRequirement:
         markers: PEP 508 marker text, or None.
         index: Name of one of the recipe's indices that it must come from, or None.
         source: Where else than an index it comes from, or None.
+        hashes: sha256 of the files that will do, sorted; empty for any. A key document leaves it out when it is empty.
     """
 
     name: str
@@ -81,6 +82,7 @@ class PypiRequirement:
     markers: str | None = None
     index: str | None = None
     source: Source | None = None
+    hashes: tuple[Digest, ...] = field(default=(), metadata={"sparse": True})
     where: Where | None = field(default=None, compare=False)
 
 

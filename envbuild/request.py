@@ -102,9 +102,17 @@ class Request:
 
 
 def to_document(value: Any) -> Json:
-    """A frozen value as JSON for a key document: field by field, leaving out the fields that do not compare."""
+    """A frozen value as JSON for a key document: field by field.
+
+    Left out are fields that do not compare, and ``sparse`` ones that are empty: added to a value after its keys were
+    settled, they move the key of nothing that does not use them.
+    """
     if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: to_document(getattr(value, item.name)) for item in fields(value) if item.compare}
+        return {
+            item.name: to_document(found)
+            for item in fields(value)
+            if item.compare and ((found := getattr(value, item.name)) or "sparse" not in item.metadata)
+        }
     if isinstance(value, tuple):
         return [to_document(item) for item in value]
     assert value is None or isinstance(value, (bool, int, str))

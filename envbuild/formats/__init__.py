@@ -16,9 +16,10 @@ name in ``FORMATS`` and imported when it is needed.
 from __future__ import annotations
 
 import importlib
+import posixpath
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from envbuild.errors import InvalidInput, Issue, Where
@@ -107,6 +108,36 @@ class Document:
     def where(self, line: int | None = None, column: int | None = None) -> Where:
         """A place in this file."""
         return Where(file=self.shown(self.file), line=line, column=column)
+
+    def beside(self, text: str) -> str:
+        """A path that this file names, as a path from the project's root; whether it stays inside is for who asked.
+
+        Raises:
+            InvalidInput: ``bad-path`` for a path that only one machine has, or that is none.
+        """
+        if (
+            not text
+            or text.startswith(("/", "~", "-"))
+            or re.match(r"[A-Za-z]:", text)
+            or re.search(r"[\x00-\x1f\x7f\\]", text)
+            or len(text) > 1000
+            or "://" in text
+        ):
+            raise InvalidInput(
+                f"{text[:80]!r} is not a path relative to this file",
+                reference="bad-path",
+                hint="write it with `/`, such as ../libs/name",
+            )
+        return posixpath.normpath(posixpath.join(posixpath.dirname(self.file), text))
+
+    def open(self, text: str) -> Document:
+        """A file that this one names.
+
+        Raises:
+            InvalidInput: Whatever ``opened`` refuses.
+        """
+        path = self.beside(text)
+        return replace(self, data=self.opened(path), file=path, chosen=())
 
 
 def nothing_opened(path: str) -> bytes:
