@@ -153,9 +153,11 @@ def make_lock(
 
     Raises:
         UnsatisfiableError: When a platform has no solution; nothing is written then.
+        IntegrityError: ``index-moved`` or ``channel-moved`` when a name would silently come from elsewhere.
     """
     _refuse_twin(recipe)
     from envbuild.locks.lock_graph import lock_graph, named_indices  # solving is not on the way of a lock that fits
+    from envbuild.locks.moved import check_moves
 
     old = read_lock(recipe)
     every = tuple(item.platform for item in request.platforms)
@@ -169,6 +171,7 @@ def make_lock(
         addresses=addresses,
     )
     environments = {item.platform: item for item in solves.environments(solve(solves.graph))}
+    check_moves(old, environments, request, _free(options), _locks(bases))
     others = {item.platform: item for item in old.platforms if item.platform not in chosen} if old else {}
     if old is not None and old.request == request.id:
         environments |= {name: item for name, item in others.items() if name in every}
@@ -260,10 +263,15 @@ def _kept(old: Lock | None, options: LockOptions) -> Lock | None:
     """The old lock without the packages that may be upgraded."""
     if old is None or options.upgrade:
         return None
-    free = {normalize_pypi_name(text.partition("==")[0].strip()) for text in options.upgrade_packages}
+    free = _free(options)
     if not free:
         return old
     return replace(old, platforms=tuple(_without(item, free) for item in old.platforms))
+
+
+def _free(options: LockOptions) -> set[str]:
+    """The packages that may be upgraded one by one, normalized."""
+    return {normalize_pypi_name(text.partition("==")[0].strip()) for text in options.upgrade_packages}
 
 
 def _without(environment: LockedEnvironment, names: set[str]) -> LockedEnvironment:

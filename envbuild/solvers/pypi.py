@@ -164,7 +164,6 @@ def _wheels(
     known = {item.file: item for item in (*question.keep, *question.pins)}
     for item in chosen:
         _check_promised(item, question.request)
-        _check_place(item, question, places.word(item, origins))
     chosen = tuple(_digested(item, known, places.word(item, origins), context) for item in chosen)
     metadata = read_all(chosen, context)
     for ask in question.request.pypi:
@@ -205,25 +204,6 @@ def _check_promised(item: ChosenWheel, request: PlatformRequest) -> None:
     if promised is not None and item.sha256 is not None and item.sha256 != promised:
         where = next((ask.where for ask in request.pypi if ask.name == item.name), None)
         raise IntegrityError(f"{item.file} has the sha256 {item.sha256}", reference="wrong-hash", where=where)
-
-
-def _check_place(item: ChosenWheel, question: PypiQuestion, place: tuple[str, str]) -> None:
-    """Refuse a package that comes from another index than the lock before says, unless the recipe itself says so.
-
-    A name that appears on an index which is asked earlier is how dependency confusion begins.
-    """
-    before = next((wheel for wheel in question.keep if wheel.name == item.name), None)
-    asked = next((ask for ask in question.request.pypi if ask.name == item.name), None)
-    if before is None or before.url is not None or place[0] == "url" or (asked is not None and asked.index is not None):
-        return
-    old, new = before.index or before.find_links, place[1]
-    if old != new:
-        raise IntegrityError(
-            f"{item.name} was locked from {old}, and {new} offers it now",
-            reference="index-moved",
-            where=asked.where if asked else None,
-            hint=f"if that is meant: envbuild lock --upgrade-package {item.name}",
-        )
 
 
 def _wheel(

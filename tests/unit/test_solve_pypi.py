@@ -288,24 +288,6 @@ def test_the_machine_s_additional_index_comes_before_its_default(
     assert places.variables() == {"UV_INDEX": team, "UV_DEFAULT_INDEX": default}
 
 
-def test_a_name_that_moves_to_another_index_is_refused(
-    run: Run, tmp_path: Path, serving: Callable[..., Server]
-) -> None:
-    before = run(ask(need("toy"))).wheels
-    own = tmp_path / "own"
-    own.mkdir()
-    make_wheel(own, "toy-core", "9.0")
-    named = Index(name="team", url=f"{serving(WheelIndex(folder=own)).url}/simple")
-    request = ask(need("toy"), extra_indices=(named,))
-    error = refused(run, request, IntegrityError, keep_wheels=before)
-    assert (error.exit_code, error.reference) == (4, "index-moved")
-    assert "--upgrade-package toy-core" in (error.hint or "")
-    others = tuple(wheel for wheel in before if wheel.name != "toy-core")
-    assert by_name(run(request, keep_wheels=others))["toy-core"].index == "team"
-    said = ask(need("toy"), need("toy-core", index="team"), extra_indices=(named,))
-    assert by_name(run(said, keep_wheels=before))["toy-core"].index == "team"
-
-
 def test_a_requirement_may_name_its_index(run: Run, tmp_path: Path, serving: Callable[..., Server]) -> None:
     own = tmp_path / "own"
     own.mkdir()
