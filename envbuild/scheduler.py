@@ -46,7 +46,7 @@ class Outcome:
 
     Attributes:
         outputs: By key: hits and what was done.
-        milliseconds: How long each ``realise`` took, by key; hits are not there.
+        milliseconds: How long each ``realise`` took, by key; hits are not there, nor what another process did.
         hits: Derivations that did not have to be done.
         done: Kind and how many of it were done, sorted.
         fetched_bytes: Bytes of all fetches done.
@@ -209,7 +209,7 @@ class _Run:
     def _succeeded(self, job: Job, done: Done) -> None:
         outputs = dict(done.outputs)
         size = sum(output.size for output in outputs.values())
-        if job.phase == "realise":
+        if job.phase == "realise" and not done.found:
             kind = job.derivation.kind
             self._done[kind] += 1
             self._milliseconds[job.key] = done.milliseconds

@@ -3,6 +3,10 @@
 A ``Task`` is a job with all that it needs to know about its inputs; ``run`` gives it a context limited to those inputs,
 lets the kind do the work, records the result where the kind is pure, and returns a small ``Done``: never bytes.
 
+**Long work is done once.** Builds and transmutes hold a lock of their key, also among processes, and look again once
+they have it: what another process has recorded meanwhile is the result. So the first result for a key stands, also for
+builds that do not give the same bytes twice. A record whose outputs are lost makes way for the new one.
+
 What leaves a job is an error of ``envbuild.errors``: a full disk becomes one here, and whatever nobody foresaw becomes
 a defect that names the derivation.
 
@@ -13,7 +17,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -26,6 +30,9 @@ from envbuild.version import __version__
 
 _ENGINES: Mapping[str, tuple[str, ...]] = {"solve": ("py-rattler", "uv")}
 """Distributions whose versions a result tells, by kind. Not for ``link``: looking them up costs as much as linking."""
+
+_ONCE = frozenset({"transmute", "build-wheel"})
+"""Kinds whose work is long enough that a second process rather waits for the first."""
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -52,11 +59,13 @@ class Done:
     Attributes:
         outputs: By name; empty for a preparation.
         notes: What had to be said, each once.
+        found: Another process did it while this one waited.
     """
 
     outputs: tuple[tuple[str, Output], ...]
     milliseconds: int
     notes: tuple[str, ...] = ()
+    found: bool = False
 
 
 class Workspace(Protocol):
@@ -66,6 +75,10 @@ class Workspace(Protocol):
         self, derivation: Derivation, inputs: Mapping[Digest, Outputs], derivations: Mapping[Digest, Derivation]
     ) -> Context:
         """A context that gives the blobs of these inputs, and of no others."""
+        ...
+
+    def known(self, derivations: Iterable[Derivation]) -> Mapping[Digest, Outputs]:
+        """Which of these need not be done, and what they gave."""
         ...
 
 
@@ -83,24 +96,37 @@ def run(task: Task, workspace: Workspace, results: Results | None) -> Done:
     """
     job = task.job
     context = workspace.for_job(job.derivation, task.inputs, task.derivations)
-    listening = _Listening(context)
-    began = time.monotonic()
     try:
-        outputs = _work(job, cast(Context, listening))
-        milliseconds = round((time.monotonic() - began) * 1000)
-        done = Done(
-            outputs=tuple(sorted(outputs.items())),
-            milliseconds=milliseconds,
-            notes=tuple(dict.fromkeys(listening.notes)),
-        )
-        if results is not None and job.phase == "realise" and job.derivation.purity == "pure":
-            results.put(_record(job.derivation, done, context))
+        if results is None or job.phase == "prepare" or job.derivation.kind not in _ONCE:
+            return _done(job, context, results)
+        with context.lock(f"{job.derivation.kind}-{job.key}", patient=True):
+            outputs = workspace.known((job.derivation,)).get(job.key)
+            if outputs is not None:
+                return Done(outputs=tuple(sorted(outputs.items())), milliseconds=0, found=True)
+            return _done(job, context, results)
     except EnvbuildError:
         raise
     except OSError as error:
         raise _from_os(job, error) from error
     except Exception as error:
         raise EnvbuildError(f"{_described(job)} met what it does not know: {type(error).__name__}: {error}") from error
+
+
+def _done(job: Job, context: Context, results: Results | None) -> Done:
+    """Do it and record it."""
+    listening = _Listening(context)
+    began = time.monotonic()
+    outputs = _work(job, cast(Context, listening))
+    done = Done(
+        outputs=tuple(sorted(outputs.items())),
+        milliseconds=round((time.monotonic() - began) * 1000),
+        notes=tuple(dict.fromkeys(listening.notes)),
+    )
+    if results is not None and job.phase == "realise" and job.derivation.purity == "pure":
+        record = _record(job.derivation, done, context)
+        if results.put(record) == "exists" and record.kind in _ONCE:  # its outputs are lost: it was not known
+            results.delete(record.kind, record.key)
+            results.put(record)
     return done
 
 

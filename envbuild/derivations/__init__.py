@@ -283,8 +283,12 @@ class Context(Protocol):
         """
         ...
 
-    def lock(self, name: str) -> AbstractContextManager[None]:
+    def lock(self, name: str, *, patient: bool = False) -> AbstractContextManager[None]:
         """An exclusive kernel lock on this machine.
+
+        Args:
+            name: Of the lock.
+            patient: Wait for as long as the process that has it lives, as one does for a build.
 
         Raises:
             LockTimeoutError: When another process keeps it too long.

@@ -158,7 +158,7 @@ def _evict(link: Link, good: Path, findings: Iterable[Finding], context: Context
             files = {os.path.normpath(site / row[0]) for row in csv.reader(stream) if row}
         if damaged & files or "." in damaged:
             names.add(normalize_pypi_name(record_file.parent.name.split("-", 1)[0]))
-    linked = {package.name for _, package in (*link.wheels(), *link.sources())}
+    linked = {wheel.name for _, wheel in link.wheels()} | {source.name for _, source in link.sources()}
     if wheels := sorted(names & linked):
         forget_wheels(wheels, context)
     archive = link.archive()

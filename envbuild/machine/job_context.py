@@ -168,9 +168,9 @@ class JobContext:
         return publish.publish_tree(folder, final, self._workspace.durability)
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
+    def lock(self, name: str, *, patient: bool = False) -> Iterator[None]:
         """An exclusive kernel lock on this machine."""
-        with self._workspace.lock(name):
+        with self._workspace.lock(name, patient=patient):
             yield
 
     def note(self, text: str) -> None:

@@ -38,7 +38,7 @@ class KernelLock:
     Args:
         path: The lock file; its folder is created.
         shared: Many may hold it shared, one exclusively.
-        timeout: Seconds to wait; 0 asks once.
+        timeout: Seconds to wait; 0 asks once, infinity waits for as long as the holder lives.
         notice: Called once with a sentence after ``NOTICE_AFTER`` seconds.
         given_up: Waiting ends, as after the timeout, when this says True.
     """

@@ -17,6 +17,7 @@ Rules of the file: composition; no step of publishing, downloading or locking is
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -160,11 +161,11 @@ class Workspace:
             self._said.add(text)
         self._tell(text)
 
-    def lock(self, name: str) -> AbstractContextManager[object]:
-        """An exclusive lock of this machine by name."""
+    def lock(self, name: str, *, patient: bool = False) -> AbstractContextManager[object]:
+        """An exclusive lock of this machine by name; ``patient`` waits for as long as its holder lives."""
         return KernelLock(
             self.home.locks / safe_name(name),
-            timeout=self._lock_timeout,
+            timeout=math.inf if patient else self._lock_timeout,
             notice=self.note,
             given_up=self.cancelled.is_set,
         )

@@ -87,7 +87,7 @@ class FolderContext:
     def publish_tree(self, folder: Path, final: Path) -> bool:
         return publish_tree(folder, final, "fast")
 
-    def lock(self, name: str) -> AbstractContextManager[None]:
+    def lock(self, name: str, *, patient: bool = False) -> AbstractContextManager[None]:
         return cast(AbstractContextManager[None], KernelLock(self.home / "locks" / name))
 
     def note(self, text: str) -> None:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pickle
 import re
+from contextlib import contextmanager
 
 import pytest
 
-from envbuild.derivations import KINDS
+from envbuild import worker
+from envbuild.derivations import KINDS, Output
 from envbuild.digest import digest_bytes
 from envbuild.errors import EnvbuildError, NoSpaceError, UnreachableError
 from envbuild.plan import Job
@@ -128,3 +130,83 @@ def test_task_and_done_can_be_pickled():
     done = run(again, bench, None)
     assert pickle.loads(pickle.dumps(done)) == done
     assert isinstance(done, Done)
+
+
+class OnceBench(Bench):
+    """A bench whose kind is done once: it has locks, and knows what was recorded."""
+
+    def __init__(self, results: Results) -> None:
+        super().__init__()
+        self.results = results
+        self.taken: list[tuple[str, bool]] = []
+        self.meanwhile: Result | None = None
+
+    def for_job(self, derivation, inputs, derivations):
+        context = super().for_job(derivation, inputs, derivations)
+        context.lock = self.take
+        return context
+
+    @contextmanager
+    def take(self, name: str, *, patient: bool = False):
+        self.taken.append((name, patient))
+        if self.meanwhile is not None:
+            self.results.put(self.meanwhile)
+        yield
+
+    def known(self, derivations):
+        return {
+            each.key: dict(result.outputs)
+            for each in derivations
+            for result in self.results.put_results
+            if result.key == each.key and all(output.sha256 in self.blobs for _, output in result.outputs)
+        }
+
+
+class StoredResults(Results):
+    """The first record for a key stands until it is deleted."""
+
+    def put(self, result: Result) -> str:
+        if any(known.key == result.key for known in self.put_results):
+            return "exists"
+        return super().put(result)
+
+    def delete(self, kind: str, key: str) -> None:
+        self.put_results = [known for known in self.put_results if known.key != key]
+
+
+def recorded(toy: Toy, text: bytes) -> Result:
+    outputs = (("out", Output(sha256=digest_bytes(text), size=len(text))),)
+    return Result(
+        kind="toy", key=toy.key, outputs=outputs, platform="linux-64", created="", milliseconds=9, builder="another"
+    )
+
+
+def test_what_another_process_did_while_this_one_waited_is_the_result(monkeypatch):
+    monkeypatch.setattr(worker, "_ONCE", frozenset({"toy"}))
+    toy, results = Toy(name="long"), StoredResults()
+    bench = OnceBench(results)
+    bench.blobs[digest_bytes(b"theirs")] = b"theirs"
+    bench.meanwhile = recorded(toy, b"theirs")
+    done = run(task(toy, bench=bench), bench, results)
+    assert done == Done(outputs=bench.meanwhile.outputs, milliseconds=0, found=True)
+    assert bench.taken == [(f"toy-{toy.key}", True)]
+    assert results.put_results == [bench.meanwhile]
+
+
+def test_a_record_whose_outputs_are_lost_makes_way_for_the_new_one(monkeypatch):
+    monkeypatch.setattr(worker, "_ONCE", frozenset({"toy"}))
+    toy, results = Toy(name="long"), StoredResults()
+    bench = OnceBench(results)
+    bench.meanwhile = recorded(toy, b"lost")
+    done = run(task(toy, bench=bench), bench, results)
+    assert not done.found
+    assert [result.output() for result in results.put_results] == [dict(done.outputs)["out"]]
+
+
+def test_short_work_and_work_that_nobody_records_take_no_lock(monkeypatch):
+    toy, results = Toy(name="short"), StoredResults()
+    bench = OnceBench(results)
+    run(task(toy, bench=bench), bench, results)
+    monkeypatch.setattr(worker, "_ONCE", frozenset({"toy"}))
+    run(task(toy, bench=bench), bench, None)
+    assert bench.taken == []
