@@ -79,7 +79,9 @@ class Summary:
         needed: Kind and how many of it have to be done, sorted by kind.
         fetch_bytes: Bytes to download, as far as sizes are known.
         unknown_sizes: Fetches of unknown size.
-        milliseconds: Expected length of the longest chain of work: no number of slots makes it faster.
+        milliseconds: Expected length of the longest chain of work: no number of slots makes it faster. A build that
+            nobody has done yet may take any time, and counts nothing.
+        builds: Wheels to build.
     """
 
     hits: int
@@ -87,6 +89,7 @@ class Summary:
     fetch_bytes: int
     unknown_sizes: int
     milliseconds: int
+    builds: int = 0
 
 
 def estimate(derivation: Derivation) -> int:
@@ -131,6 +134,7 @@ class Plan:
         self.blocked: dict[Digest, Digest] = {}
         self.stopped = False
         self._keep_going = keep_going
+        self._costs = costs
         self._outputs: dict[Digest, Outputs] = {}
         self._pending: set[Job] = set()
         self._running: set[Job] = set()
@@ -184,12 +188,15 @@ class Plan:
         """The plan in numbers."""
         needed = [self.graph[key] for key in self.needed]
         sizes = [derivation.size for derivation in needed if derivation.kind == "fetch"]
+        builds = [derivation.key for derivation in needed if derivation.kind == "build-wheel"]
+        lengths = self._longest_chains({**dict.fromkeys(builds, 0), **self._costs}) if builds else self._lengths
         return Summary(
             hits=len(self.hits),
             needed=tuple(sorted(Counter(derivation.kind for derivation in needed).items())),
             fetch_bytes=sum(size for size in sizes if size is not None),
             unknown_sizes=sizes.count(None),
-            milliseconds=max(self._lengths.values(), default=0),
+            milliseconds=max(lengths.values(), default=0),
+            builds=len(builds),
         )
 
     def ready(self, lane: Lane | None = None, limit: int | None = None) -> tuple[Job, ...]:

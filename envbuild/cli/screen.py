@@ -154,13 +154,15 @@ class Screen:
             return
         for plan in plans:
             states = Counter(row.state for row in plan.rows)
+            width = len("needs build") if plan.builds else len("not needed")
             for row in plan.rows:
                 size = f"  {size_text(row.size)}" if row.size is not None and row.state == "miss" else ""
-                self.result(f"{row.state:<10}  {row.kind:<11} {short(row.key)}  {row.label}{size}")
+                self.result(f"{row.state:<{width}}  {row.kind:<11} {short(row.key)}  {row.label}{size}")
+            builds = f" and {count(plan.builds, 'build')} of unknown length" if plan.builds else ""
             self.say(
-                f"Plan for {', '.join(plan.names)} ({plan.platform}): {states['miss']} to do, "
+                f"Plan for {', '.join(plan.names)} ({plan.platform}): {states['miss'] + states['needs build']} to do, "
                 f"{states['hit'] + states['not needed']} already there, {to_fetch(plan)}, "
-                f"about {seconds(plan.milliseconds)}"
+                f"about {seconds(plan.milliseconds)}{builds}"
             )
 
     def realized(self, environments: Sequence[Realized]) -> None:

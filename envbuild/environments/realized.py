@@ -72,8 +72,8 @@ class Realized:
 
     Attributes:
         prefix: Its folder. ``out_link``: the link to it, or None.
-        hits: Packages that were in the store; ``fetched`` those that were not; ``fetched_bytes`` their bytes.
-        built: Wheels built.
+        hits: Packages that were in the store; ``fetched`` those that were not, ``built`` those whose wheels were built.
+        fetched_bytes: Of all that was fetched for it, also sources and what builds needed.
         present: True when the prefix itself was already there.
         milliseconds: From the start of the run that made it.
         notes: What had to be said.
@@ -102,7 +102,8 @@ class Row:
     """One derivation of a plan.
 
     Attributes:
-        state: ``hit``, ``miss``, or ``not needed``: only hits read it.
+        state: ``hit``, ``miss``, ``needs build`` (a miss that takes nobody knows how long), or ``not needed``: only
+            hits read it.
     """
 
     kind: str
@@ -118,7 +119,8 @@ class Planned:
 
     Attributes:
         fetch_bytes: Bytes to download, as far as sizes are known; ``unknown_sizes`` counts the others.
-        milliseconds: Expected, on an idle machine.
+        milliseconds: Expected, on an idle machine, without builds.
+        builds: Wheels to build.
     """
 
     names: tuple[str, ...]
@@ -127,6 +129,7 @@ class Planned:
     fetch_bytes: int
     unknown_sizes: int
     milliseconds: int
+    builds: int = 0
 
 
 def environment_for(lock: Lock, platform: Platform, name: str) -> LockedEnvironment:

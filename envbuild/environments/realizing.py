@@ -118,7 +118,7 @@ class Realizer:
         """What ``realize`` would do now."""
         graph = graph or _graph(wanted)
         plan = self._plan(graph)
-        hits, needed = set(plan.hits), set(plan.needed)
+        states = {key: _missing(graph[key]) for key in plan.needed} | dict.fromkeys(plan.hits, "hit")
         summary = plan.summary()
         return Planned(
             names=tuple(item.name for item in wanted),
@@ -129,13 +129,14 @@ class Realizer:
                     label=derivation.label,
                     key=derivation.key,
                     size=derivation.size,
-                    state="miss" if derivation.key in needed else "hit" if derivation.key in hits else "not needed",
+                    state=states.get(derivation.key, "not needed"),
                 )
                 for derivation in (graph[key] for key in graph.order())
             ),
             fetch_bytes=summary.fetch_bytes,
             unknown_sizes=summary.unknown_sizes,
             milliseconds=summary.milliseconds,
+            builds=summary.builds,
         )
 
     def realize(self, wanted: Sequence[Wanted], options: RealizeOptions) -> tuple[Realized, ...]:
@@ -152,8 +153,8 @@ class Realizer:
                     self._keep(wanted, graphs, outcome, options)
                 raise error
         else:  # linked elsewhere: the packages are all that the store has to have
-            packages = [derivation for graph in graphs for derivation in graph if derivation.kind != "link"]
-            outcome = self.run(Graph(packages, [derivation.key for derivation in packages]))
+            work = [derivation for graph in graphs for derivation in graph if derivation.kind != "link"]
+            outcome = self.run(Graph(work, [key for graph in graphs for key in graph[graph.targets[0]].inputs]))
         return tuple(self._made(item, graph, outcome, options) for item, graph in zip(wanted, graphs, strict=True))
 
     def _keep(
@@ -240,7 +241,10 @@ class Realizer:
                 self.workspace,
                 writable=options.writable,
             )
-        fetched = [key for key in graph.inputs(link.key) if key in outcome.milliseconds]
+        made_of = [_fetch_of(key, graph) for key in link.inputs]
+        fetched = sum(key in outcome.milliseconds and graph[key].kind == "fetch" for key in made_of)
+        built = sum(key in outcome.milliseconds and graph[key].kind == "build-wheel" for key in link.inputs)
+        brought = (item.key for item in graph if item.kind == "fetch" and item.key in outcome.milliseconds)
         realized = Realized(
             recipe=wanted.recipe,
             name=wanted.name,
@@ -250,11 +254,11 @@ class Realizer:
             prefix=prefix,
             out_link=None,
             variables=wanted.environment.variables,
-            packages=len(graph) - 1,
-            hits=len(graph) - 1 - len(fetched),
-            fetched=len(fetched),
-            fetched_bytes=sum(outcome.outputs[key]["out"].size for key in fetched),
-            built=outcome.count("build-wheel"),
+            packages=len(link.packages),
+            hits=len(link.packages) - fetched - built,
+            fetched=fetched,
+            fetched_bytes=sum(outcome.outputs[key]["out"].size for key in brought),
+            built=built,
             present=not made,
             milliseconds=outcome.elapsed,
         )
@@ -272,6 +276,16 @@ def by_project(wanted: Sequence[tuple[Project, Wanted]]) -> list[tuple[Project, 
 def _graph(wanted: Sequence[Wanted]) -> Graph:
     graphs = [build_graph(item.lock, item.environment, name=item.name) for item in wanted]
     return graphs[0] if len(graphs) == 1 else Graph.union(graphs)
+
+
+def _fetch_of(key: Digest, graph: Graph) -> Digest:
+    """The fetch of a package that may have been transmuted; a build's own key."""
+    return graph.inputs(key)[0] if graph[key].kind == "transmute" else key
+
+
+def _missing(derivation: Derivation) -> str:
+    """What a plan calls a derivation that has to be done."""
+    return "needs build" if derivation.kind == "build-wheel" else "miss"
 
 
 def _refuse_fetches(plan: Plan) -> None:
