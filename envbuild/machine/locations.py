@@ -18,14 +18,14 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from envbuild.addresses import DEFAULT_INDEX, Addresses
 from envbuild.digest import Digest
 from envbuild.errors import EnvbuildError, UnreachableError
+from envbuild.machine.index_page import page_files
 from envbuild.machine.process import clean_environment, run
 from envbuild.machine.uv_program import uv_program
 from envbuild.package import (
@@ -135,45 +135,8 @@ def _links(page: str, file: str, addresses: Addresses, read: ReadPage, sha256: D
 
 
 def page_links(data: bytes, page: str) -> list[tuple[str, str, str | None]]:
-    """The files on an index page or find-links page: file name, absolute address without fragment, sha256 or None.
-
-    Links that are not https, http or file, and a ``file`` link on a page that came over the network, are left out.
-    """
-    text = data.decode("utf-8", "replace")
-    if text.lstrip().startswith("{"):
-        raw = _json_links(text)
-    else:
-        parser = _Anchors()
-        parser.feed(text)
-        raw = parser.links
-    found = []
-    for href, digest in raw:
-        parts = urlsplit(urljoin(page, href))
-        if parts.scheme not in {"https", "http"} and parts.scheme != urlsplit(page).scheme:
-            continue
-        stated = re.fullmatch(r"sha256=([0-9a-f]{64})", parts.fragment)
-        digest = digest or (stated.group(1) if stated else None)
-        name = unquote(parts.path.rsplit("/", 1)[-1])
-        found.append((name, parts._replace(fragment="").geturl(), digest))
-    return found
-
-
-def _json_links(text: str) -> list[tuple[str, str | None]]:
-    try:
-        files = json.loads(text)["files"]
-        return [(str(item["url"]), item.get("hashes", {}).get("sha256")) for item in files]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return []
-
-
-class _Anchors(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.links: list[tuple[str, str | None]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "a":
-            self.links.extend((value, None) for name, value in attrs if name == "href" and value)
+    """The files on an index page or find-links page: file name, absolute address without fragment, sha256 or None."""
+    return [(item.name, item.url, item.sha256) for item in page_files(data, page)]
 
 
 def _local(url: str) -> Path:
