@@ -19,12 +19,16 @@ REMOTE = frozenset({"https", "http"})
 """Schemes of everything that a recipe names by address."""
 WITH_FILES = REMOTE | {"file"}
 """Schemes of channels, indices and find-links."""
+GIT = REMOTE | {"ssh", "git"}
+"""Schemes of git repositories; ``file`` too where paths may leave the project."""
 
 _BAD_CHARACTERS = re.compile(r"[\x00-\x20\x7f\\<>\"`{}|^']")
 _SECRET_KEYS = re.compile(
     r"(?i)(?:x-(?:amz|goog)-(?:signature|credential|security-token)|sig|signature|.*token|.*passw(?:or)?d|api_?key"
     r"|secret|awsaccesskeyid|googleaccessid)"
 )
+_SSH = re.compile(r"ssh://(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,63}@)?[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?::[0-9]{1,5})?/[^-].*")
+_SCP = re.compile(r"(?P<at>[A-Za-z0-9_][A-Za-z0-9._-]{0,63}@[A-Za-z0-9][A-Za-z0-9.-]{0,252}):(?P<path>(?![-/])[^:]+)")
 _CHANNEL_TOKEN = re.compile(r"/t/[A-Za-z0-9._-]{8,}(?:/|$)")
 _CHANNEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?:/(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,63}))*")
 _INDEX_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -68,6 +72,45 @@ def check_url(text: str, schemes: frozenset[str] = REMOTE) -> str:
             f"the host {host!r} may not be asked: it is link-local or none", reference="bad-url", hint="name a server"
         )
     return text
+
+
+def check_git_url(text: str, *, files: bool = False) -> str:
+    """The address of a git repository: https, http, git or ssh. ``git+`` before it is dropped.
+
+    ``git@host:path``, as git itself and many pages write it, becomes ``ssh://git@host/path``. A user's name stands only
+    in an ssh address, where it is no secret; names and hosts are such that no ssh takes them for an option.
+
+    Args:
+        text: As written.
+        files: Whether ``file:`` may be, because the user's configuration lets paths leave the project.
+
+    Raises:
+        InvalidInput: ``bad-url``, ``secret-in-url``.
+    """
+    address = text.removeprefix("git+")
+    short = _SCP.fullmatch(address) if "://" not in address else None
+    if short is not None:
+        address = f"ssh://{short['at']}/{short['path']}"
+    scheme, _, rest = address.partition("://")
+    if "#" in address or "?" in address:
+        raise InvalidInput(
+            f"{redacted(address)!r} has more than a repository's address in it",
+            reference="bad-url",
+            hint="write branch, tag or commit as `rev:`, and a folder as `subdirectory:`",
+        )
+    if scheme.lower() != "ssh":
+        return check_url(address, GIT | {"file"} if files else GIT)
+    user, sign, _ = rest.partition("/")[0].rpartition("@")
+    if sign and ":" in user:
+        raise _secret("a password")
+    if not _SSH.fullmatch(address) or _BAD_CHARACTERS.search(address):
+        raise InvalidInput(
+            f"{redacted(address)!r} is not an address of a repository",
+            reference="bad-url",
+            hint="write ssh://git@host/path",
+        )
+    check_url("https://" + rest.rpartition("@")[2] if sign else "https://" + rest)
+    return address
 
 
 def _secret(what: str) -> InvalidInput:

@@ -39,7 +39,19 @@ class SectionReader(NodeReader):
             channels=channels or None,
             packages=self.conda_packages(node.get("packages")),
             constraints=self.conda_packages(node.get("constraints")),
+            provides=self.provides(node.get("provides")),
         )
+
+    def provides(self, node: Node | None) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """What conda packages count as: a PyPI name, a list of them, or nothing."""
+        found = {}
+        for key, item in entries(node):
+            names = (
+                [] if isinstance(item, Scalar) and item.empty else [item] if isinstance(item, Scalar) else items(item)
+            )
+            projects = tuple(sorted({self.take(name, spelling.pypi_name) for name in names}))
+            found[self.take(key, spelling.conda_name)] = projects
+        return tuple(sorted(found.items()))
 
     def conda_packages(self, node: Node | None) -> tuple[CondaRequirement, ...]:
         """A mapping of conda requirements, sorted by name, each name once."""
@@ -195,7 +207,7 @@ class SectionReader(NodeReader):
             return PathSource(path=self.relative(place))
         if word == "git":
             rev = self.take_optional(node.get("rev"), revision)
-            url = self.take(place, lambda it: places.check_url(it.removeprefix("git+")))
+            url = self.take(place, lambda it: places.check_git_url(it, files=self.outside))
             return GitSource(git=url, rev=rev, subdirectory=subdirectory)
         return self.archive(place, self.sha256(node.get("sha256")), subdirectory)
 

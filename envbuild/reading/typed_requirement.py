@@ -14,7 +14,7 @@ from typing import Any
 
 from envbuild.errors import InvalidInput, UsageError
 from envbuild.reading import spelling
-from envbuild.reading.places import check_channel_name, check_url
+from envbuild.reading.places import check_channel_name, check_git_url, check_url
 
 _WORDS = re.compile(
     r"(?P<name>[^\s=<>!~;@\[\]]+)\s*(?P<extras>\[[^\]]*\])?\s*(?P<version>[^;@]*?)\s*(?:@\s*(?P<url>[^;\s]+))?\s*"
@@ -87,5 +87,5 @@ def parse_typed(words: str, ecosystem: str) -> TypedRequirement:
 
 def _source(url: str) -> tuple[str, str]:
     if url.startswith("git+"):
-        return "git", check_url(url.removeprefix("git+"))
+        return "git", check_git_url(url)
     return "url", check_url(url)
