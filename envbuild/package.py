@@ -246,6 +246,15 @@ class SourcePackage:
     toolchain: str | None = None
     found_on: str | None = None
 
+    @property
+    def form(self) -> str:
+        """What it is, in a word or two: ``git 1a2b3c4d``, ``folder libs/foo``, ``archive``, or an index's ``sdist``."""
+        if self.git is not None:
+            return f"git {(self.commit or '')[:8]}"
+        if self.path is not None:
+            return f"folder {self.path}"
+        return "sdist" if self.url is None else "archive"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterpreterArchive:

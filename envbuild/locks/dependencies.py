@@ -24,7 +24,7 @@ class Node:
     Attributes:
         kind: ``conda`` or ``pypi``.
         origin: The channel or index as the lock writes it, or the address that the recipe wrote; for a source also what
-            it is: ``git … @ 1a2b3c4d``, ``folder …``, ``sdist of …``.
+            it is: ``git 1a2b3c4d of …``, ``folder …``, ``sdist of …``.
         asked: Whether the recipe asked for it.
         requires: Names of nodes, sorted; a package never requires itself.
         size: Bytes of the package file, when known.
@@ -79,11 +79,8 @@ def origin_words(package: CondaPackage | Wheel | SourcePackage) -> str:
         return package.url or package.channel or ""
     if isinstance(package, SourcePackage):
         below = f", {package.subdirectory}" if package.subdirectory else ""
-        if package.git is not None:
-            return f"git {package.git} @ {(package.commit or '')[:8]}{below}"
-        if package.path is not None:
-            return f"folder {package.path}{below}"
-        return f"sdist of {package.url or package.find_links or package.index}{below}"
+        place = package.git or package.url or package.find_links or package.index
+        return f"{package.form}{f' of {place}' if place else ''}{below}"
     return package.url or package.find_links or package.index or ""
 
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from envbuild.lock import LockedEnvironment
-from envbuild.package import CondaPackage, Wheel
+from envbuild.package import CondaPackage, SourcePackage, Wheel
 
 How = Literal["added", "removed", "upgraded", "downgraded", "rebuilt", "moved"]
+
+
+Package = CondaPackage | Wheel | SourcePackage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +23,9 @@ class Change:
 
     Attributes:
         before: Version (and build, for conda) in the old environment; None when it was not there. ``after`` likewise.
-        how: ``rebuilt`` is the same version with other bytes, ``moved`` the same bytes from elsewhere.
+        how: ``rebuilt`` is the same version with other bytes, or a source built with other things; ``moved`` the same
+            bytes from elsewhere.
+        form: What the new package is made of, when it is built from source: ``git 1a2b3c4d``, ``folder libs/foo``.
     """
 
     name: str
@@ -28,50 +33,85 @@ class Change:
     how: How
     before: str | None
     after: str | None
+    form: str | None = None
 
     def __str__(self) -> str:
+        form = f" ({self.form})" if self.form else ""
         if self.how in {"added", "removed"}:
-            return f"{self.how} {self.name} {self.after or self.before}"
-        return f"{self.how} {self.name} {self.before} -> {self.after}"
+            return f"{self.how} {self.name} {self.after or self.before}{form}"
+        return f"{self.how} {self.name} {self.before} -> {self.after}{form}"
 
 
 def changes(before: LockedEnvironment | None, after: LockedEnvironment | None) -> tuple[Change, ...]:
     """The differences between two environments of one platform; either may be missing."""
     found: list[Change] = []
-    for kind, old, new in (
-        ("conda", _table(before.conda if before else ()), _table(after.conda if after else ())),
-        ("pypi", _table(before.wheels if before else ()), _table(after.wheels if after else ())),
-    ):
+    kinds: tuple[Literal["conda", "pypi"], ...] = ("conda", "pypi")
+    for kind in kinds:
+        old, new = _table(before, kind), _table(after, kind)
         for name in sorted({*old, *new}):
-            how = _how(old.get(name), new.get(name))
+            was, now = old.get(name), new.get(name)
+            inputs = _other_inputs(before, was, after, now)
+            how = _how(was, now, inputs)
             if how is not None:
                 found.append(
                     Change(
                         name=name,
-                        kind="conda" if kind == "conda" else "pypi",
+                        kind=kind,
                         how=how,
-                        before=_shown(old.get(name), how),
-                        after=_shown(new.get(name), how),
+                        before=_shown(was, how, now),
+                        after=_with(_shown(now, how, was), inputs if how == "rebuilt" else ()),
+                        form=now.form if isinstance(now, SourcePackage) else None,
                     )
                 )
     return tuple(found)
 
 
-def _table(packages: tuple[CondaPackage, ...] | tuple[Wheel, ...]) -> dict[str, CondaPackage | Wheel]:
-    return {package.name: package for package in packages}
+def _table(environment: LockedEnvironment | None, kind: Literal["conda", "pypi"]) -> dict[str, Package]:
+    if environment is None:
+        return {}
+    several: tuple[Package, ...] = environment.conda
+    if kind == "pypi":
+        several = (*environment.wheels, *environment.sources)
+    return {package.name: package for package in several}
 
 
-def _how(old: CondaPackage | Wheel | None, new: CondaPackage | Wheel | None) -> How | None:
+def _how(old: Package | None, new: Package | None, inputs: tuple[str, ...]) -> How | None:
     if old is None or new is None:
         return "added" if old is None else "removed"
     if old.version != new.version:
         return "upgraded" if _newer(old, new) else "downgraded"
-    if old.sha256 != new.sha256:
+    if old.sha256 != new.sha256 or inputs:
         return "rebuilt"
     return None if _source(old) == _source(new) else "moved"
 
 
-def _newer(old: CondaPackage | Wheel, new: CondaPackage | Wheel) -> bool:
+def _other_inputs(
+    before: LockedEnvironment | None, old: Package | None, after: LockedEnvironment | None, new: Package | None
+) -> tuple[str, ...]:
+    """What else differs in the build of a source that stays itself: names of packages, and what a recipe declares."""
+    if not isinstance(old, SourcePackage) or not isinstance(new, SourcePackage):
+        return ()
+    assert before is not None
+    assert after is not None
+    found = sorted({name for name, _ in _seen(before, old) ^ _seen(after, new)})
+    declared = {
+        "config settings": (old.settings, new.settings),
+        "variables": (old.variables, new.variables),
+        "toolchain": (old.toolchain, new.toolchain),
+        "subdirectory": (old.subdirectory, new.subdirectory),
+    }
+    if before.python != after.python:
+        found.append("Python")
+    return (*found, *(word for word, (was, now) in declared.items() if was != now))
+
+
+def _seen(environment: LockedEnvironment, source: SourcePackage) -> set[tuple[str, str]]:
+    """Names and digests of the packages that a build sees."""
+    tools = {(wheel.name, wheel.sha256) for wheel in environment.build_wheels(source)}
+    return tools | {(package.name, package.sha256) for package in environment.host_packages(source)}
+
+
+def _newer(old: Package, new: Package) -> bool:
     """Whether a version went up. Versions that PEP 440 cannot read are compared number by number, as conda does."""
     from packaging.version import InvalidVersion, Version
 
@@ -86,17 +126,28 @@ def _parts(version: str) -> list[tuple[int, int, str]]:
     return [(1, int(piece), "") if piece.isdigit() else (0, 0, piece) for piece in pieces]
 
 
-def _source(package: CondaPackage | Wheel) -> tuple[str | None, ...]:
+def _source(package: Package) -> tuple[str | None, ...]:
     if isinstance(package, CondaPackage):
         return (package.channel, package.url, package.subdir, package.file)
+    if isinstance(package, SourcePackage):
+        return (package.git, package.commit, package.path, package.index, package.url, package.find_links, package.file)
     return (package.index, package.url, package.find_links, package.file)
 
 
-def _shown(package: CondaPackage | Wheel | None, how: How) -> str | None:
+def _shown(package: Package | None, how: How, other: Package | None) -> str | None:
     if package is None:
         return None
     if how == "moved":
-        return next(text for text in _source(package) if text is not None)
+        place = next(text for text in _source(package) if text is not None)
+        return f"{place} {package.form[4:]}" if isinstance(package, SourcePackage) and package.git else place
+    if how != "rebuilt":
+        return package.version
     if isinstance(package, CondaPackage):
-        return f"{package.version} {package.build}" if how == "rebuilt" else package.version
-    return f"{package.version} {package.sha256[:8]}" if how == "rebuilt" else package.version
+        return f"{package.version} {package.build}"
+    same = other is not None and package.sha256 == other.sha256
+    return package.version if same else f"{package.version} {package.sha256[:8]}"
+
+
+def _with(text: str | None, inputs: tuple[str, ...]) -> str | None:
+    """What a build has now, with the other things that it is built with."""
+    return f"{text} for a changed {', '.join(inputs)}" if text and inputs else text

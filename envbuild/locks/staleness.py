@@ -45,6 +45,7 @@ def _asked(environment: LockedEnvironment | None, request: PlatformRequest) -> l
     asked = {item.name for item in request.conda} | {item.name for item in request.pypi}
     was_asked = {item.name for item in environment.conda if item.asked}
     was_asked |= {item.name for item in environment.wheels if item.asked}
+    was_asked |= {item.name for item in environment.sources if item.asked}
     found = [f"{name} is asked for, and not locked" for name in sorted(asked - environment.names())]
     found += [f"{name} is not asked for any more" for name in sorted(was_asked - asked - {"python"})]
     if dict(environment.system) != dict(request.system):
