@@ -1,43 +1,103 @@
 """Compile: a lock becomes the build graph.
 
-One ``fetch`` for each conda package, wheel and interpreter archive, and one ``link`` that reads them all and is the
-target. Every key is computed here, offline, from the lock alone, so the plan knows what is done before anything runs.
+One ``fetch`` for each conda package, wheel, source and interpreter archive; a ``transmute`` behind that of a conda
+package that has another format than the one wanted; one ``build-wheel`` for each source, which reads the source, its
+locked build requirements, the conda libraries that it may see and the Python that runs its backend; and one ``link``
+that reads what the prefix holds and is the target. Every key is computed here, offline, from the lock alone, so the
+plan knows what is done before anything runs.
 
 Rules of the file: pure; no store, no file, no address of this machine. Kinds are used as values only.
 """
 
 from __future__ import annotations
 
-from envbuild.derivations import PackageInput
+import re
+from collections.abc import Iterable
+
+from envbuild.derivations import Derivation, PackageInput
 from envbuild.derivations.fetch import Fetch
 from envbuild.derivations.link import Link
+from envbuild.derivations.transmute import FORMATS, Transmute, name_in
+from envbuild.digest import Digest
+from envbuild.errors import InvalidInput
 from envbuild.graph import Graph
 from envbuild.lock import Lock, LockedEnvironment
-from envbuild.package import CondaPackage, InterpreterArchive, Wheel
+from envbuild.package import CondaPackage, InterpreterArchive, SourcePackage, Wheel
+
+_FREE_THREADED = re.compile(r"(?:^|_)(cp\d+t)(?:$|_)")
 
 
-def build_graph(lock: Lock, environment: LockedEnvironment, *, name: str = "environment") -> Graph:
+def build_graph(
+    lock: Lock, environment: LockedEnvironment, *, name: str = "environment", conda_format: str = "keep"
+) -> Graph:
     """The graph whose one target is the environment's prefix.
 
     Args:
         lock: The whole lock; it knows the addresses of the indices that wheels name.
         environment: One platform of it.
         name: What people call the environment; never part of a key.
+        conda_format: ``.conda`` or ``.tar.bz2``: packages of the other format are transmuted; ``keep`` leaves all.
+
+    Raises:
+        InvalidInput: ``bad-lock`` for sources in an environment without a Python.
     """
-    packages = _packages(environment)
-    fetches = tuple(_fetch(lock, package) for package in packages)
+    nodes = _Nodes(lock, conda_format)
+    packages = [nodes.input(package) for package in _packages(environment)]
+    if environment.sources:
+        packages += _built(nodes, environment)
     link = Link(
         platform=environment.platform,
         python=environment.python,
         interpreter=environment.interpreter,
-        packages=tuple(
-            PackageInput(key=fetch.key, package=package) for fetch, package in zip(fetches, packages, strict=True)
-        ),
+        packages=tuple(packages),
         variables=environment.variables,
         system=environment.system,
         name=name,
     )
-    return Graph((*fetches, link), (link.key,))
+    return Graph((*nodes.made, link), (link.key,))
+
+
+class _Nodes:
+    """The derivations made so far, in link order; equal ones are one node of the graph."""
+
+    def __init__(self, lock: Lock, conda_format: str) -> None:
+        self._lock = lock
+        self._conda_format = conda_format
+        self.made: list[Derivation] = []
+
+    def add(self, derivation: Derivation) -> Digest:
+        self.made.append(derivation)
+        return derivation.key
+
+    def fetch(self, package: CondaPackage | InterpreterArchive | Wheel | SourcePackage) -> Digest:
+        origin = self._lock.wheel_origin(package) if isinstance(package, (Wheel, SourcePackage)) else package.origin
+        name = package.implementation if isinstance(package, InterpreterArchive) else package.name
+        what = " source" if isinstance(package, SourcePackage) else ""
+        return self.add(
+            Fetch(
+                sha256=package.sha256,
+                file=package.file,
+                size=package.size,
+                origin=origin,
+                title=f"{name} {package.version}{what}",
+            )
+        )
+
+    def input(self, package: CondaPackage | InterpreterArchive | Wheel) -> PackageInput:
+        key = self.fetch(package)
+        if not isinstance(package, CondaPackage):
+            return PackageInput(key=key, package=package)
+        file = name_in(package.file, self._conda_format)
+        if file is None:
+            return PackageInput(key=key, package=package)
+        transmute = Transmute(
+            input=key,
+            file=file,
+            level=FORMATS[self._conda_format],
+            title=f"{package.name} {package.version}",
+            input_size=package.size,
+        )
+        return PackageInput(key=self.add(transmute), package=package, file=file)
 
 
 def _packages(environment: LockedEnvironment) -> tuple[CondaPackage | InterpreterArchive | Wheel, ...]:
@@ -46,13 +106,59 @@ def _packages(environment: LockedEnvironment) -> tuple[CondaPackage | Interprete
     return (*environment.conda, *archive, *environment.wheels)
 
 
-def _fetch(lock: Lock, package: CondaPackage | InterpreterArchive | Wheel) -> Fetch:
-    origin = lock.wheel_origin(package) if isinstance(package, Wheel) else package.origin
-    name = package.implementation if isinstance(package, InterpreterArchive) else package.name
-    return Fetch(
-        sha256=package.sha256,
-        file=package.file,
-        size=package.size,
-        origin=origin,
-        title=f"{name} {package.version}",
-    )
+def _built(nodes: _Nodes, environment: LockedEnvironment) -> list[PackageInput]:
+    """What the link reads of each source: the wheel that a build gives."""
+    from envbuild.derivations.build_wheel import BuildWheel
+
+    if environment.python is None:
+        raise InvalidInput(
+            f"{environment.sources[0].name} has to be built, and the environment for {environment.platform} has no "
+            "Python to build it with",
+            reference="bad-lock",
+            hint="envbuild lock",
+        )
+    several = (environment.archive,) if environment.archive is not None else _python_packages(environment)
+    runs_on = tuple(nodes.input(package) for package in several)
+    return [
+        PackageInput(
+            key=nodes.add(
+                BuildWheel(
+                    source=nodes.fetch(source),
+                    package=source,
+                    python=environment.python,
+                    abi=_abi(environment, environment.python),
+                    platform=environment.platform,
+                    floor=_floor(environment),
+                    requires=tuple(nodes.input(wheel) for wheel in environment.build_wheels(source)),
+                    host=tuple(nodes.input(package) for package in environment.host_packages(source)),
+                    interpreter=environment.interpreter,
+                    runs_on=runs_on,
+                )
+            ),
+            package=source,
+        )
+        for source in environment.sources
+    ]
+
+
+def _python_packages(environment: LockedEnvironment) -> tuple[CondaPackage, ...]:
+    """The conda packages that the environment's Python is made of: itself and what it needs; none for a host's."""
+    if environment.interpreter != "conda":
+        return ()
+    from envbuild.locks.dependencies import conda_closure
+
+    names = conda_closure(environment.conda, ("python",))
+    return tuple(package for package in environment.conda if package.name in names)
+
+
+def _abi(environment: LockedEnvironment, series: str) -> str:
+    """The ABI tag of the environment's Python: ``cp313``, or ``cp313t`` where its package is the free-threaded one."""
+    builds: Iterable[str] = (package.build for package in environment.conda if package.name in {"python", "python_abi"})
+    found = [match[1] for build in builds if (match := _FREE_THREADED.search(build))]
+    return found[0] if found else f"cp{series.replace('.', '')}"
+
+
+def _floor(environment: LockedEnvironment) -> str | None:
+    """The oldest glibc or macOS that the lock assumes, which a wheel built for it may not exceed."""
+    system = dict(environment.system)
+    return system.get("__glibc" if environment.platform.startswith("linux") else "__osx")

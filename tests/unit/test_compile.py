@@ -13,7 +13,8 @@ import pytest
 
 from envbuild.addresses import Addresses
 from envbuild.compile import build_graph
-from envbuild.derivations import Derivation
+from envbuild.derivations import Derivation, Output
+from envbuild.derivations.build_wheel import BuildWheel
 from envbuild.derivations.fetch import Fetch
 from envbuild.derivations.link import Link, prefix_name
 from envbuild.digest import Digest
@@ -25,11 +26,14 @@ from envbuild.machine.workspace import Workspace
 from envbuild.package import (
     ChannelOrigin,
     CondaPackage,
+    FolderOrigin,
+    GitOrigin,
     IndexOrigin,
     InterpreterArchive,
     InterpreterOrigin,
     LinksOrigin,
     Platform,
+    SourcePackage,
     UrlOrigin,
     Wheel,
 )
@@ -203,6 +207,149 @@ def test_compiling_sixty_packages_costs_milliseconds():
         return time.perf_counter() - began
 
     assert min(seconds() for _ in range(5)) < 0.05
+
+
+# Sources
+
+PYTHON = replace(
+    ZLIB, name="python", file="python-3.12.7-0.conda", sha256=Digest("1" * 64), depends=("libffi >=3", "__unix")
+)
+LIBFFI = replace(ZLIB, name="libffi", file="libffi-3.4-0.conda", sha256=Digest("2" * 64))
+TOOL = Wheel(
+    name="hatchling", version="1.25", file="hatchling-1.25-py3-none-any.whl", sha256=Digest("3" * 64), index="default"
+)
+OTHER_TOOL = replace(TOOL, name="wheel", file="wheel-0.44-py3-none-any.whl", sha256=Digest("4" * 64))
+GIT = SourcePackage(
+    name="clip",
+    version="1.0",
+    file="clip-1.0.tar",
+    sha256=Digest("5" * 64),
+    git="https://git.example/clip.git",
+    commit="1" * 40,
+    build_requires=(TOOL.file,),
+    host=("zlib",),
+)
+FOLDER = SourcePackage(name="mine", version="0.1", file="mine-0.1.tar", sha256=Digest("6" * 64), path="libs/mine")
+
+
+def with_sources(*sources: SourcePackage, **fields) -> Graph:
+    given = {
+        "conda": (LIBFFI, PYTHON, ZLIB),
+        "wheels": (CLICK,),
+        "build": (TOOL, OTHER_TOOL),
+        "system": (("__glibc", "2.28"),),
+        "sources": sources,
+    }
+    return compiled(**(given | fields))
+
+
+def builds_of(graph: Graph) -> list[BuildWheel]:
+    return [each for each in graph if isinstance(each, BuildWheel)]
+
+
+def labels(graph: Graph, keys) -> list[str]:
+    return [graph[key].label for key in keys]
+
+
+def test_a_source_is_fetched_and_built_and_its_wheel_is_linked():
+    graph = with_sources(GIT)
+    (build,) = builds_of(graph)
+    assert link_of(graph).inputs[-1] == build.key
+    assert link_of(graph).packages[-1].package == GIT
+    source = graph[build.source]
+    assert (source.sha256, source.file) == (GIT.sha256, GIT.file)
+    assert source.origin == GitOrigin(url=GIT.git, commit=GIT.commit, file=GIT.file)
+    assert (build.python, build.abi, build.platform, build.floor) == ("3.12", "cp312", "linux-64", "2.28")
+    assert labels(graph, (item.key for item in build.requires)) == ["hatchling 1.25"]
+    assert labels(graph, (item.key for item in build.host)) == ["zlib 1.3.1"]
+    assert [item.package for item in build.runs_on] == [LIBFFI, PYTHON]
+    assert build.interpreter == "conda"
+
+
+def test_what_a_build_and_the_prefix_both_read_is_one_fetch():
+    graph = with_sources(GIT, replace(FOLDER, build_requires=(TOOL.file, OTHER_TOOL.file)))
+    files = [each.file for each in graph if isinstance(each, Fetch)]
+    assert sorted(files) == sorted(set(files))
+    assert len(builds_of(graph)) == 2
+    assert labels(graph, link_of(graph).inputs)[-2:] == ["clip 1.0", "mine 0.1"]
+    assert graph[builds_of(graph)[1].source].origin == FolderOrigin(path="libs/mine", file="mine-0.1.tar")
+
+
+@pytest.mark.parametrize(
+    ("fields", "runs_on"),
+    [
+        ({"interpreter": "host", "conda": ()}, []),
+        ({"interpreter": "managed", "conda": (), "archive": ARCHIVE}, [ARCHIVE]),
+        ({"interpreter": "host", "conda": (ZLIB,)}, []),
+    ],
+)
+def test_the_backend_runs_on_the_python_of_the_environment(fields, runs_on):
+    (build,) = builds_of(with_sources(replace(GIT, host=()), **fields))
+    assert [item.package for item in build.runs_on] == runs_on
+
+
+def test_a_free_threaded_python_and_another_system_are_told():
+    threaded = replace(PYTHON, build="h1234_0_cp312t", file="python-3.12.7-h1234_0_cp312t.conda")
+    (build,) = builds_of(with_sources(GIT, conda=(LIBFFI, threaded, ZLIB)))
+    assert build.abi == "cp312t"
+    (build,) = builds_of(with_sources(GIT, platform=Platform("osx-arm64"), system=(("__osx", "13.0"),)))
+    assert build.floor == "13.0"
+    (build,) = builds_of(with_sources(GIT, platform=Platform("win-64"), system=()))
+    assert build.floor is None
+
+
+def test_only_what_a_build_sees_moves_its_key():
+    same = builds_of(with_sources(GIT))[0].key
+    newer = replace(ZLIB, version="1.3.2", sha256=Digest("7" * 64))
+    for fields in (
+        {"wheels": (TORCH,)},
+        {"wheels": (), "variables": (("A", "1"),)},
+        {"conda": (LIBFFI, replace(PYTHON, sha256=Digest("8" * 64)), ZLIB)},
+        {"build": (TOOL, replace(OTHER_TOOL, sha256=Digest("9" * 64)))},
+    ):
+        graph = with_sources(GIT, **fields)
+        assert builds_of(graph)[0].key == same, fields
+        assert graph.targets != with_sources(GIT).targets or "build" in fields
+    for fields in (
+        {"conda": (LIBFFI, PYTHON, newer)},
+        {"build": (replace(TOOL, sha256=Digest("9" * 64)), OTHER_TOOL)},
+        {"system": (("__glibc", "2.17"),)},
+        {"python": "3.11"},
+    ):
+        assert builds_of(with_sources(GIT, **fields))[0].key != same, fields
+    assert builds_of(with_sources(replace(GIT, commit="2" * 40)))[0].key == same  # the same tree by another name
+    assert builds_of(with_sources(replace(GIT, sha256=Digest("0" * 64))))[0].key != same
+
+
+def test_a_graph_that_lacks_anything_that_a_build_reads_is_refused():
+    graph = with_sources(GIT)
+    (build,) = builds_of(graph)
+    assert len(build.inputs) == 5
+    for missing in build.inputs:
+        with pytest.raises(EnvbuildError) as caught:
+            Graph((each for each in graph if each.key != missing), graph.targets)
+        assert caught.value.reference == "graph-missing-input"
+
+
+def test_a_plan_counts_builds_and_does_not_guess_how_long_they_take():
+    graph = with_sources(GIT, FOLDER)
+    summary = Plan(graph, {}).summary()
+    assert summary.builds == 2
+    assert dict(summary.needed)["build-wheel"] == 2
+    assert summary.milliseconds < 1000
+    (first, second) = builds_of(graph)
+    known = {each.key: {"out": Output(sha256=A, size=1)} for each in (first, second)}
+    plan = Plan(graph, known)
+    assert plan.summary().builds == 0
+    assert set(plan.hits) == {first.key, second.key}
+    assert not {first.source, second.source} & set(plan.needed)  # a wheel that is there needs nothing of its source
+    assert Plan(graph, {}, {first.key: 4000, second.key: 1}).summary().milliseconds > 4000
+
+
+def test_sources_without_a_python_are_no_environment():
+    with pytest.raises(EnvbuildError) as caught:
+        with_sources(GIT, python=None)
+    assert caught.value.reference == "bad-lock"
 
 
 # Real runs
