@@ -18,7 +18,7 @@ from envbuild.digest import Digest, short
 from envbuild.errors import BuildError, IntegrityError, InvalidInput
 from envbuild.machine import publish
 from envbuild.machine.disk import writing
-from envbuild.package import Origin, Platform
+from envbuild.package import FolderOrigin, GitOrigin, Origin, Platform
 
 if TYPE_CHECKING:
     from envbuild.machine.workspace import Workspace
@@ -94,7 +94,11 @@ class JobContext:
         return self._workspace.put_bytes(data)
 
     def fetch(self, origin: Origin, *, sha256: Digest | None, size: int | None, urls: Sequence[str] = ()) -> Output:
-        """Bring a file from its origin into the store."""
+        """Bring a file from its origin into the store; a commit or a folder is packed."""
+        if isinstance(origin, (GitOrigin, FolderOrigin)):
+            from envbuild.machine.sources import bring_tree
+
+            return bring_tree(origin, sha256, self._workspace, self)
         return self._workspace.fetch(origin, sha256, size, urls, self._derivation.key)
 
     def fetched(self, sha256: Digest) -> Path:
