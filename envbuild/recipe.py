@@ -96,11 +96,16 @@ class Index:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CondaSection:
-    """``conda:``; None means not said, so that a base or the project decides."""
+    """``conda:``; None means not said, so that a base or the project decides.
+
+    Attributes:
+        provides: conda names and the PyPI projects that they count as, none for what is no PyPI project; sorted.
+    """
 
     channels: tuple[str, ...] | None = None
     packages: tuple[CondaRequirement, ...] = ()
     constraints: tuple[CondaRequirement, ...] = ()
+    provides: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ class PlatformRequest:
         system: Virtual packages, given or the platform's defaults, complete, sorted by name.
         channels: In order of priority, as the recipe writes them; folders as ``./…`` from the project's root.
         index: None for the machine's default index.
+        provides: conda names and the PyPI projects that they count as, where recipe or configuration say so; sorted.
     """
 
     platform: Platform
@@ -43,6 +44,7 @@ class PlatformRequest:
     pypi: tuple[PypiRequirement, ...] = ()
     pypi_constraints: tuple[PypiRequirement, ...] = ()
     pypi_overrides: tuple[PypiRequirement, ...] = ()
+    provides: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), metadata={"sparse": True})
     python_where: Where | None = field(default=None, compare=False)
 
 

@@ -40,10 +40,10 @@ from envbuild.projects.recipe_files import link_name, recipes_below
 from envbuild.reporter import Reporter
 
 if TYPE_CHECKING:
-    from envbuild.environments.inspection import Shown
+    from envbuild.environments.inspection import Shown, Why
     from envbuild.environments.inventory import Present
     from envbuild.environments.upkeep import Verified
-    from envbuild.locks.dependencies import Branch, Node
+    from envbuild.locks.dependencies import Branch
     from envbuild.store.collect import Garbage
 
 
@@ -314,11 +314,12 @@ class Session:
 
         return tree(_absolute(recipe), packages, platform, invert=invert, depth=depth)
 
-    def why(self, recipe: Path | str, package: str, *, platform: str | None = None) -> tuple[tuple[Node, ...], ...]:
-        """The chains from what the recipe asked for to a package."""
+    def why(self, recipe: Path | str, package: str, *, platform: str | None = None) -> Why:
+        """The chains from what the recipe asked for to a package, and what it counts as on PyPI."""
         from envbuild.environments.inspection import why
 
-        return why(_absolute(recipe), package, platform)
+        path = _absolute(recipe)
+        return why(path, package, make_request(self.project(path), path)[0], platform)
 
     # Upkeep
 

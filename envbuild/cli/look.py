@@ -56,8 +56,11 @@ def tree_command(
 @platform
 @as_json
 def why_command(recipe: Path, package: str, platform: str | None, as_json: bool) -> None:
-    """Say why a package is in an environment: the chains from what the recipe asked for."""
+    """Say why a package is in an environment: the chains from what the recipe asked for.
+
+    Of a conda package it also says what it counts as on PyPI, and on whose word.
+    """
     from envbuild.cli.screen import Screen
     from envbuild.session import Session
 
-    Screen(as_json=as_json).why(package, Session().why(recipe, package, platform=platform))
+    Screen(as_json=as_json).why(Session().why(recipe, package, platform=platform))

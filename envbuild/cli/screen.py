@@ -23,12 +23,12 @@ from envbuild.digest import short
 from envbuild.reporter import Reporter
 
 if TYPE_CHECKING:
-    from envbuild.environments.inspection import Shown
+    from envbuild.environments.inspection import Shown, Why
     from envbuild.environments.inventory import Present
     from envbuild.environments.realized import Planned, Realized
     from envbuild.environments.upkeep import Verified
     from envbuild.errors import EnvbuildError
-    from envbuild.locks.dependencies import Branch, Node
+    from envbuild.locks.dependencies import Branch
     from envbuild.locks.locking import Locked
     from envbuild.package import CondaPackage, Wheel
     from envbuild.store.collect import Garbage
@@ -264,9 +264,11 @@ class Screen:
             again = " (shown above)" if item.repeated else ""
             self.result(f"{stem}{item.node.name} {item.node.version}{again}")
 
-    def why(self, package: str, chains: Sequence[Sequence[Node]]) -> None:
-        """The chains that lead to a package."""
-        if self.document({"package": package, "chains": [[tree(node) for node in chain] for chain in chains]}):
+    def why(self, answer: Why) -> None:
+        """The chains that lead to a package, and what it counts as on PyPI."""
+        package, chains = answer.package, answer.chains
+        document = {"package": package, "chains": [[tree(node) for node in chain] for chain in chains]}
+        if self.document({**document, "counts-as": [tree(item) for item in answer.counts]}):
             return
         for chain in chains:
             self.result(" -> ".join(f"{node.name} {node.version}" for node in chain))
@@ -276,6 +278,8 @@ class Screen:
         if others:
             reasons.append(f"{count(others, 'asked-for package')} {'needs' if others == 1 else 'need'} it")
         self.say(f"{package}: {' and '.join(reasons) or 'nothing asks for it'}")
+        for item in answer.counts:
+            self.say(str(item))
 
     # Upkeep
 

@@ -124,6 +124,7 @@ class Solve:
             "packages": to_document(request.pypi),
             "constraints": to_document(request.pypi_constraints),
             "overrides": to_document(request.pypi_overrides),
+            **({"provides": to_document(request.provides)} if request.provides else {}),
             "pins": [package_tree(item) for item in self.pins_wheels],
             "keep": [package_tree(item) for item in self.keep_wheels],
         }

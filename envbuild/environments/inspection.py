@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from envbuild.conda_names import Counted, counted_as
 from envbuild.environments.inventory import prefixes_of
 from envbuild.environments.realized import environment_for
 from envbuild.errors import InvalidInput, UnsatisfiableError, UsageError, Where
@@ -17,7 +18,7 @@ from envbuild.lock import Lock, LockedEnvironment
 from envbuild.locks.dependencies import Branch, Node, branches, chains, dependency_table
 from envbuild.locks.locking import frozen_lock
 from envbuild.machine.virtual import current_platform
-from envbuild.package import PLATFORMS, Platform
+from envbuild.package import PLATFORMS, Platform, normalize_pypi_name
 from envbuild.projects.project import shown_path
 from envbuild.request import Request
 
@@ -74,16 +75,50 @@ def tree(
     return branches(table, tuple(packages) or (leaves if invert else asked), inverted=invert, depth=depth)
 
 
-def why(recipe: Path, package: str, platform: str | None) -> tuple[tuple[Node, ...], ...]:
-    """The chains from what the recipe asked for to a package.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """Why a package is there.
+
+    Attributes:
+        package: Its name in the environment: conda's, where a PyPI name was asked about that conda provides.
+        chains: From what the recipe asked for to it, the shortest first.
+        counts: The PyPI projects that it counts as, with on whose word; only for a conda package beside wheels' Python.
+    """
+
+    package: str
+    chains: tuple[tuple[Node, ...], ...]
+    counts: tuple[Counted, ...] = ()
+
+
+def why(recipe: Path, package: str, request: Request, platform: str | None) -> Why:
+    """The chains from what the recipe asked for to a package, and what it counts as on PyPI.
+
+    Args:
+        recipe: The recipe's file.
+        package: A name of the environment, or of a PyPI project that conda provides.
+        request: What the recipe asks for now.
+        platform: Which one; this machine's by default, else the first.
 
     Raises:
         UsageError: ``no-package`` when the environment does not hold it.
     """
     _, environment = _environment(recipe, platform)
     table = dependency_table(environment)
+    counted = _counted(environment, request)
+    if package not in table:
+        project = normalize_pypi_name(package)
+        package = next((item.package for item in counted if item.project == project), package)
     _known(package, table, environment)
-    return tuple(tuple(table[name] for name in chain) for chain in chains(table, package))
+    found = tuple(tuple(table[name] for name in chain) for chain in chains(table, package))
+    return Why(package=package, chains=found, counts=tuple(item for item in counted if item.package == package))
+
+
+def _counted(environment: LockedEnvironment, request: Request) -> tuple[Counted, ...]:
+    """What conda provides of PyPI; nothing where the Python is not conda's and so imports none of it."""
+    if environment.interpreter != "conda":
+        return ()
+    provides = next((part.provides for part in request.platforms if part.platform == environment.platform), ())
+    return tuple(item for package in environment.conda for item in counted_as(package, provides))
 
 
 def _environment(recipe: Path, platform: str | None) -> tuple[Lock, LockedEnvironment]:

@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from envbuild.conda_names import project_names
 from envbuild.lock import LockedEnvironment
-from envbuild.package import CondaPackage, SourcePackage, Wheel, normalize_pypi_name
+from envbuild.package import CondaPackage, SourcePackage, Wheel
 
 _NAME = re.compile(r"(?:.*::)?([A-Za-z0-9_.-]+)")
 
@@ -44,7 +45,7 @@ def dependency_table(environment: LockedEnvironment) -> Mapping[str, Node]:
     installed: tuple[Wheel | SourcePackage, ...] = (*environment.wheels, *environment.sources)
     providers = {item.name: item.name for item in installed}
     for package in environment.conda:
-        for project in pypi_projects(package):
+        for project in project_names(package):
             providers.setdefault(project, package.name)
     conda_names = {package.name for package in environment.conda}
     table: dict[str, Node] = {}
@@ -100,14 +101,6 @@ def conda_closure(packages: Iterable[CondaPackage], names: Iterable[str]) -> fro
             found.add(name)
             todo += [needed for spec in table[name].depends if (needed := _conda_name(spec)) in table]
     return frozenset(found)
-
-
-def pypi_projects(package: CondaPackage) -> tuple[str, ...]:
-    """The PyPI projects that a conda package provides: what its purls say, else its own name."""
-    named = [purl.removeprefix("pkg:pypi/") for purl in package.purls if purl.startswith("pkg:pypi/")]
-    return tuple(normalize_pypi_name(re.split(r"[@?#]", name)[0]) for name in named) or (
-        normalize_pypi_name(package.name),
-    )
 
 
 def _conda_name(spec: str) -> str:

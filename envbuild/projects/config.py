@@ -48,6 +48,7 @@ class Config:
 
     Attributes:
         platforms: None when nobody says; so are ``channels``, ``python`` and ``exclude_newer``.
+        conda_provides: conda names and the PyPI projects that they count as; recipes come first.
         reuse_latest: ``none``, ``mine``, ``any``, or names of users.
         mirrors: Address prefixes and what is asked instead, in order.
         lock_timeout: Seconds to wait for another process.
@@ -62,6 +63,7 @@ class Config:
     recipes: str = "recipes/"
     platforms: tuple[Platform, ...] | None = None
     channels: tuple[str, ...] | None = None
+    conda_provides: tuple[tuple[str, tuple[str, ...]], ...] = ()
     conda_format: str = ".conda"
     stores: tuple[StoreAddress, ...] = ()
     interpreter: str = "conda"

@@ -31,6 +31,7 @@ from envbuild.recipe import (
 Requirement = TypeVar("Requirement", CondaRequirement, PypiRequirement)
 Value = TypeVar("Value")
 Pairs = tuple[tuple[str, str], ...]
+Provided = tuple[tuple[str, tuple[str, ...]], ...]
 Names = bool | tuple[str, ...] | None
 
 
@@ -64,6 +65,7 @@ def _conda(base: CondaSection, near: CondaSection) -> CondaSection:
         channels=near.channels if near.channels is not None else base.channels,
         packages=_by_name(base.packages, near.packages),
         constraints=_by_name(base.constraints, near.constraints),
+        provides=tuple(sorted({**dict(base.provides), **dict(near.provides)}.items())),
     )
 
 
@@ -173,6 +175,12 @@ class Merger:
                 same(f"{word}: {name}", known.get(name), value, names.get(name))
             return over(right, left)
 
+        def provided(left: Provided, right: Provided, said: Provided) -> Provided:
+            names, known = dict(said), dict(left)
+            for name, value in right:
+                same(f"conda: provides: {name}", known.get(name), value, names.get(name))
+            return tuple(sorted({**dict(right), **known}.items()))
+
         python, where = one.python, one.python_where
         if one.python is not None and other.python is not None:
             if contradict(one.python, other.python):
@@ -200,6 +208,7 @@ class Merger:
                 constraints=self.requirements(
                     one.conda.constraints, other.conda.constraints, near.conda.constraints, entry
                 ),
+                provides=provided(one.conda.provides, other.conda.provides, near.conda.provides),
             ),
             pypi=self.pypi_pair(one.pypi, other.pypi, near.pypi, entry, same),
             build=_builds(self.builds(one, other, near, entry)),

@@ -310,6 +310,7 @@ def _platform_request(config: Config, platform: Platform, recipe: Recipe, interp
         pypi=pypi.packages,
         pypi_constraints=pypi.constraints,
         pypi_overrides=pypi.overrides,
+        provides=tuple(sorted({**dict(config.conda_provides), **dict(conda.provides)}.items())),
     )
 
 

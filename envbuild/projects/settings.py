@@ -121,6 +121,15 @@ def _channels(node: Node) -> tuple[str, ...] | None:
     return tuple(found) or None
 
 
+def _provides(node: Node) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What conda packages count as on PyPI: a name, a list of names, or nothing."""
+    found = {}
+    for key, item in entries(node):
+        names = () if isinstance(item, Scalar) and item.empty else (item,) if isinstance(item, Scalar) else items(item)
+        found[spelling.conda_name(key.text)] = tuple(sorted({spelling.pypi_name(text(name)) for name in names}))
+    return tuple(sorted(found.items()))
+
+
 def _system(node: Node) -> tuple[tuple[str, str], ...]:
     return tuple(
         sorted((spelling.system_name(key.text), spelling.system_version(text(item))) for key, item in entries(node))
@@ -205,6 +214,7 @@ READERS: dict[str, Callable[[Node], object]] = {
     "recipes": text,
     "platforms": _platforms,
     "channels": _channels,
+    "conda-provides": _provides,
     "conda-format": text,
     "stores": _stores,
     "interpreter": text,

@@ -4,8 +4,7 @@ A package exists once in an environment, and conda wins: each Python package of 
 holds nothing but METADATA; uv takes exactly that one, or says what contradicts it. The stubs never show in a result.
 Extras of such a package need its real requirements: they are read from the wheel of the same version, when asked for.
 
-The PyPI names of conda packages are, in this order: the record's ``purls``; the table here; the same name, for packages
-that need Python.
+Which PyPI project a conda package is, ``envbuild.conda_names`` knows.
 Rules of the file: writes only into the folder that it is given.
 """
 
@@ -14,41 +13,12 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from envbuild.builders.core_metadata import WheelMetadata, metadata_text
+from envbuild.conda_names import Provides, counted_as
 from envbuild.package import CondaPackage, normalize_pypi_name
-from envbuild.solvers.wheel_metadata import WheelMetadata
-
-PYPI_NAMES: Mapping[str, str] = {
-    "blas": "",
-    "dask-core": "dask",
-    "lightgbm": "lightgbm",
-    "matplotlib-base": "matplotlib",
-    "msgpack-python": "msgpack",
-    "numpy-base": "numpy",
-    "opencv": "opencv-python",
-    "py-opencv": "opencv-python",
-    "py-xgboost": "xgboost",
-    "pyarrow-core": "pyarrow",
-    "pyqt": "pyqt5",
-    "pytables": "tables",
-    "python": "",
-    "python-graphviz": "graphviz",
-    "python_abi": "",
-    "python-gil": "",
-    "python-freethreading": "",
-    "pytorch": "torch",
-    "pytorch-cpu": "torch",
-    "pytorch-gpu": "torch",
-    "seaborn-base": "seaborn",
-    "tensorflow-base": "tensorflow",
-    "uvicorn-standard": "uvicorn",
-}
-"""conda's name to PyPI's where they differ; empty for what is no PyPI project. A record's own purls win."""
-
-_NAME_END = re.compile(r"[\s<>=!~\[]")
-_PURL = re.compile(r"pkg:pypi/([^@?#]+)(?:@([^?#]+))?")
 
 _WHEEL = "Wheel-Version: 1.0\nGenerator: envbuild\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -85,33 +55,9 @@ class Stubs:
         return {**provided, **self.pinned}
 
 
-def pypi_projects(package: CondaPackage) -> dict[str, str]:
+def pypi_projects(package: CondaPackage, provides: Provides = ()) -> dict[str, str]:
     """The PyPI projects that a conda package provides, normalized, with their versions in PEP 440's words."""
-    found = {}
-    for purl in package.purls:
-        if match := _PURL.fullmatch(purl):
-            found[normalize_pypi_name(match[1])] = match[2] or package.version
-    if not found:
-        name = PYPI_NAMES.get(package.name)
-        if name is None:
-            needs_python = any(_NAME_END.split(item)[0] in {"python", "python_abi"} for item in package.depends)
-            name = package.name if needs_python or package.noarch == "python" else ""
-        if name:
-            found[normalize_pypi_name(name)] = package.version
-    return {name: version for name, text in found.items() if (version := pep440(text)) is not None}
-
-
-def pep440(version: str) -> str | None:
-    """A conda version as PEP 440 has it, or None when no part of it is one."""
-    from packaging.version import InvalidVersion, Version
-
-    release = re.match(r"\d+(\.\d+)*", version)
-    for text in (version, version.replace("_", "."), release[0] if release else ""):
-        try:
-            return str(Version(text))
-        except InvalidVersion:
-            continue
-    return None
+    return {item.project: item.version for item in counted_as(package, provides)}
 
 
 def make_stubs(
@@ -119,6 +65,7 @@ def make_stubs(
     folder: Path,
     extras: Mapping[str, WheelMetadata],
     pinned: Mapping[str, WheelMetadata] | None = None,
+    provides: Provides = (),
 ) -> Stubs:
     """Write the stub wheels of a conda solve.
 
@@ -127,11 +74,12 @@ def make_stubs(
         folder: An empty or missing folder; stubs of the same names are replaced.
         extras: Real metadata of packages whose extras are asked for.
         pinned: Metadata of wheels that bases pin: uv need not ask an index about those, which may have forgotten them.
+        provides: What the recipe says that conda packages count as.
     """
     provided: dict[str, CondaPackage] = {}
     versions: dict[str, str] = {}
     for package in packages:
-        for name, version in pypi_projects(package).items():
+        for name, version in pypi_projects(package, provides).items():
             if name not in provided:
                 provided[name], versions[name] = package, version
     wheels = {}
@@ -143,9 +91,9 @@ def make_stubs(
         told = WheelMetadata(
             name=name, version=version, requires=extra_requirements(known), extras=known.extras if known else ()
         )
-        wheels[name] = _write_stub(folder, name, told)
+        wheels[name] = write_stub(folder, name, told)
     for name, metadata in own.items():
-        wheels[name] = _write_stub(folder, name, metadata)
+        wheels[name] = write_stub(folder, name, metadata)
     return Stubs(packages=provided, versions=versions, wheels=wheels, extras=extras, pinned=own)
 
 
@@ -156,17 +104,13 @@ def extra_requirements(metadata: WheelMetadata | None) -> tuple[str, ...]:
     return tuple(item for item in metadata.requires if re.search(r";.*\bextra\b", item))
 
 
-def _write_stub(folder: Path, name: str, metadata: WheelMetadata) -> Path:
+def write_stub(folder: Path, name: str, metadata: WheelMetadata) -> Path:
+    """Write a wheel that holds nothing but METADATA; its file."""
     escaped, version = name.replace("-", "_"), metadata.version
-    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
-    lines += [f"Provides-Extra: {extra}" for extra in metadata.extras]
-    lines += [f"Requires-Dist: {item}" for item in metadata.requires]
-    if metadata.requires_python:
-        lines.append(f"Requires-Python: {metadata.requires_python}")
     path = folder / f"{escaped}-{version}-py3-none-any.whl"
     info = f"{escaped}-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{info}/METADATA", "\n".join(lines) + "\n")
+        archive.writestr(f"{info}/METADATA", metadata_text(replace(metadata, name=name)))
         archive.writestr(f"{info}/WHEEL", _WHEEL)
         archive.writestr(f"{info}/RECORD", "")
     return path

@@ -55,13 +55,13 @@ def solve_pypi(question: PypiQuestion, context: Context) -> tuple[Wheel, ...]:
     loading.start()
     with _expecting(places, context), context.scratch() as folder:
         pinned = _pinned(question, context)
-        stubs = make_stubs(question.conda, folder / "stubs", {}, pinned)
+        stubs = make_stubs(question.conda, folder / "stubs", {}, pinned, question.request.provides)
         answer = resolve(question, places, stubs, folder, context)
         missing = _missing_extras(answer.said, stubs)
         if missing:
             extras = _extra_metadata(question, places, stubs, missing, folder, context)
             if extras:
-                stubs = make_stubs(question.conda, folder / "stubs", extras, pinned)
+                stubs = make_stubs(question.conda, folder / "stubs", extras, pinned, question.request.provides)
                 answer = resolve(question, places, stubs, folder, context)
     loading.join()
     _tell(answer.said, stubs, question, places, context)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from envbuild.conda_names import pep440
 from envbuild.digest import Digest
 from envbuild.errors import InvalidInput, UnsatisfiableError, Where
 from envbuild.package import CondaPackage, Platform
-from envbuild.solvers.mixed import make_stubs, pep440, pypi_projects
+from envbuild.solvers.mixed import make_stubs, pypi_projects
 from envbuild.solvers.pylock import choose, read_pylock
 from envbuild.solvers.target import Target, marker_environment, wheel_ranks
 from envbuild.solvers.wheel_metadata import WheelMetadata, check_python, edges, parse_metadata
