@@ -14,6 +14,7 @@ from pathlib import Path
 
 from envbuild.compile import build_graph
 from envbuild.derivations import HostPython, Output, Outputs
+from envbuild.derivations.fetch import Fetch
 from envbuild.derivations.link import Link, prefix_name
 from envbuild.digest import Digest, short
 from envbuild.errors import EnvbuildError, UnsatisfiableError
@@ -50,7 +51,7 @@ class Verified:
     Attributes:
         blobs: How many were hashed, ``bytes`` in all.
         prefixes: How many were linked again and compared.
-        unchecked: Prefixes that no record explains, or whose packages could not be had; each with the reason.
+        unchecked: Prefixes that no record explains, or whose packages or builds could not be had; each with the reason.
         repaired: Whether everything found was mended.
     """
 
@@ -95,12 +96,16 @@ def verify(workspace: Workspace, *, repair: bool) -> Verified:
             if prefix in explained or not prefix.is_dir():
                 continue
             explained.add(prefix)
-            bad = damaged & {item.package.sha256 for item in link.packages}
+            inputs = _inputs(link, graph, workspace)
+            if isinstance(inputs, str):
+                unchecked.append(f"{prefix}: {inputs}")
+                continue
+            bad = damaged & {outputs["out"].sha256 for outputs in inputs.values()}
             if bad and not repair:
                 unchecked.append(f"{prefix}: its packages are damaged ({', '.join(map(short, sorted(bad)))})")
                 continue
             checked += 1
-            findings += _prefix_findings(link, graph, prefix, host, workspace, repair=repair)
+            findings += _prefix_findings(link, graph, inputs, prefix, host, workspace, repair=repair)
         unchecked += [
             f"{path}: no record says what it should hold"
             for path in sorted(workspace.home.prefixes.iterdir())
@@ -131,12 +136,32 @@ def _host(link: Link, workspace: Workspace) -> HostPython | None:
     return workspace.host_python(link.python) if link.interpreter == "host" and link.python else None
 
 
+def _inputs(link: Link, graph: Graph, workspace: Workspace) -> dict[Digest, Outputs] | str:
+    """What the link's inputs gave: of a fetch the lock tells it, of other work its record; else why it is not known."""
+    found: dict[Digest, Outputs] = {}
+    for item in link.packages:
+        derivation = graph[item.key]
+        if isinstance(derivation, Fetch):
+            found[item.key] = {"out": Output(sha256=derivation.sha256, size=derivation.size or 0)}
+            continue
+        known = workspace.known((derivation,))
+        if item.key not in known:
+            what = "built" if derivation.kind == "build-wheel" else "made"
+            return f"what was {what} for {derivation.label} is not in the store any more"
+        found[item.key] = known[item.key]
+    return found
+
+
 def _prefix_findings(
-    link: Link, graph: Graph, prefix: Path, host: HostPython | None, workspace: Workspace, *, repair: bool
+    link: Link,
+    graph: Graph,
+    inputs: dict[Digest, Outputs],
+    prefix: Path,
+    host: HostPython | None,
+    workspace: Workspace,
+    *,
+    repair: bool,
 ) -> list[Damage]:
-    inputs: dict[Digest, Outputs] = {
-        item.key: {"out": Output(sha256=item.package.sha256, size=item.package.size or 0)} for item in link.packages
-    }
     context = workspace.for_job(link, inputs, {key: graph[key] for key in graph.inputs(link.key)})
     try:
         found = verify_prefix(link, prefix, host, context, repair=repair)

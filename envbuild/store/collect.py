@@ -2,8 +2,10 @@
 
 A prefix is kept when an out-link that was registered still points to it, when it was made or used within the days to
 keep (stamps tell when a realize last met it), or while a process runs in it. A kept prefix keeps its link record, the
-manifest, and every blob that the manifest names. Records and blobs that are younger than the days to keep stay too:
-they belong to work that has just been done. Everything else goes: prefixes, blobs, records, dead roots and stamps, lock
+manifest, and every blob that the manifest names. A blob that stays and was built or transmuted keeps the record of that
+work, with its log; a kept environment keeps the sources that its wheels were built from, for a folder or a repository
+may have changed since. Records and blobs that are younger than the days to keep stay too: they belong to work that has
+just been done. Everything else goes: prefixes, blobs, records, dead roots and stamps, lock
 files that nobody holds, and whatever processes that died left in ``tmp``.
 
 The home's lock is held exclusively while garbage is marked and *renamed* into a trash folder; users hold it shared.
@@ -137,7 +139,12 @@ def mark(home: Home, store: FolderStore, *, keep_days: float, now: float, caches
         if str(path) in wanted or path.name in running or _younger(path, since) or _locked(home, path.name)
     }
     gone = tuple(path for path in prefixes if path.name not in kept)
+    lost = {str(path) for path in gone}
+    named = {root.environment for _, root in roots if root.alive}
+    named |= {environment for _, prefix, environment in _stamps(home) if prefix not in lost and Path(prefix).exists()}
     results, blobs = _references(store, {name[:32] for name in kept}, since)
+    _add_makers(store, results, blobs)
+    blobs.update(_sources(store, named))
     dead_results = tuple(path for path in _all_results(store) if path not in results)
     dead_blobs = []
     kept_blobs = 0
@@ -146,9 +153,6 @@ def mark(home: Home, store: FolderStore, *, keep_days: float, now: float, caches
             kept_blobs += 1
         else:
             dead_blobs.append(store.blobs.name(digest))
-    lost = {str(path) for path in gone}
-    named = {root.environment for _, root in roots if root.alive}
-    named |= {environment for _, prefix, environment in _stamps(home) if prefix not in lost and Path(prefix).exists()}
     garbage = Garbage(
         prefixes=gone,
         blobs=tuple(dead_blobs),
@@ -183,6 +187,25 @@ def _references(store: FolderStore, links: set[str], since: float) -> tuple[set[
                 results.add(path)
                 blobs.update(_blobs_of(store, result))
     return results, blobs
+
+
+def _add_makers(store: FolderStore, results: set[Path], blobs: set[Digest]) -> None:
+    """Records of what made a blob that stays, each with all its outputs: a build's log and what else it tells."""
+    for kind in ("transmute", "build-wheel"):
+        for key in store.results.list(kind):
+            result = store.results.get(kind, key)
+            if result is not None and result.output().sha256 in blobs:
+                results.add(store.results.name(kind, key))
+                blobs.update(output.sha256 for _, output in result.outputs)
+
+
+def _sources(store: FolderStore, environments: set[str]) -> Iterator[Digest]:
+    """What the wheels of these environments were built from."""
+    for path in store.path.glob("environments/*/*/*.json"):
+        if path.stem in environments:
+            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+                for environment in json.loads(path.read_bytes())["platforms"].values():
+                    yield from (Digest(str(source["sha256"])) for source in environment["sources"])
 
 
 def _blobs_of(store: FolderStore, result: Result) -> Iterator[Digest]:

@@ -77,7 +77,26 @@ class Stand:
             os.utime(old, (OLD, OLD))
         return path
 
-    def root(self, prefix: Path, name: str) -> Path:
+    def record(self, kind: str, letter: str, **outputs: Digest) -> Path:
+        """An old record of some work."""
+        several = tuple((name, Output(sha256=digest, size=1)) for name, digest in outputs.items())
+        self.store.results.put(
+            Result(kind=kind, key=Digest(letter * 64), outputs=several, platform=Platform("linux-64"), created="",
+                   milliseconds=0, builder="")
+        )  # fmt: skip
+        path = self.store.results.name(kind, Digest(letter * 64))
+        os.utime(path, (OLD, OLD))
+        return path
+
+    def closure(self, environment: str, *sources: Digest) -> Path:
+        """An old closure of an environment that was built from these sources."""
+        path = self.home.store / "environments" / "linux-64" / "r" / f"{environment}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"platforms": {"linux-64": {"sources": [{"sha256": item} for item in sources]}}}))
+        os.utime(path, (OLD, OLD))
+        return path
+
+    def root(self, prefix: Path, name: str, environment: str = "") -> Path:
         link = self.outside / name
         register(
             self.home.roots,
@@ -87,7 +106,7 @@ class Stand:
                 name=name,
                 recipe="",
                 platform="",
-                environment="",
+                environment=environment,
                 request="",
                 created="",
             ),
@@ -138,6 +157,29 @@ def test_a_root_keeps_its_prefix_and_all_its_blobs(stand: Stand) -> None:
     link.unlink()
     assert stand.collect(keep_days=0).prefixes == (stand.one,)
     assert list(stand.home.roots.iterdir()) == []
+
+
+def test_a_kept_prefix_keeps_its_builds_their_logs_and_their_sources(stand: Stand) -> None:
+    wheel, other = stand.blob(b"only one"), stand.blob(b"only two")
+    log, tells, source = stand.blob(b"log"), stand.blob(b"tells"), stand.blob(b"source")
+    kept = stand.record("build-wheel", "a", out=wheel, log=log, record=tells)
+    transmuted = stand.record("transmute", "c", out=stand.shared)
+    gone = stand.record("build-wheel", "b", out=other, log=stand.blob(b"other log"))
+    closure, lost = stand.closure("e1", source), stand.closure("e2", stand.blob(b"other source"))
+    stand.root(stand.one, "one", "e1")
+    garbage = stand.collect()
+    assert kept.exists()
+    assert transmuted.exists()
+    assert not gone.exists()
+    assert {b"only one", b"log", b"tells", b"source", b"shared"} < stand.blobs()
+    assert not {b"only two", b"other log", b"other source"} & stand.blobs()
+    assert closure.exists()
+    assert lost in garbage.closures
+    assert stand.collect().paths == ()
+    closure.write_text("[]")  # a damaged one keeps nothing and breaks nothing
+    stand.collect()
+    assert b"source" not in stand.blobs()
+    assert b"log" in stand.blobs()
 
 
 def test_a_link_that_points_elsewhere_is_no_root(stand: Stand) -> None:
