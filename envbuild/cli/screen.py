@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from envbuild.errors import EnvbuildError
     from envbuild.locks.dependencies import Branch
     from envbuild.locks.locking import Locked
-    from envbuild.package import CondaPackage, Wheel
     from envbuild.store.collect import Garbage
 
 JSON_VERSION = 1
@@ -186,9 +185,11 @@ class Screen:
 
     def shown(self, item: Shown) -> None:
         """One locked environment."""
+        from envbuild.cli.packages import TITLES, package_rows, package_words, packages_of
+
         environment = item.environment
         present = [str(prefix) for prefix in item.prefixes]
-        packages: list[CondaPackage | Wheel] = [*environment.conda, *environment.wheels]
+        packages = packages_of(environment)
         if self.document(
             {
                 "recipe": str(item.recipe),
@@ -201,11 +202,8 @@ class Screen:
                 "variables": dict(environment.variables),
                 "fits": item.fits,
                 "present": present,
-                "packages": [
-                    {"kind": kind, **tree(package)}
-                    for kind, group in (("conda", environment.conda), ("pypi", environment.wheels))
-                    for package in group
-                ],
+                "packages": [{**package_words(package), **tree(package)} for package in packages],
+                "build": tree(environment.build),
             }
         ):
             return
@@ -218,18 +216,7 @@ class Screen:
         self.result(f"present      {present[0] if present else 'no'}")
         if not item.fits:
             self.result(f"lock         does not fit the recipe: envbuild lock {item.recipe.name}")
-        rows = [
-            (
-                "*" if package.asked else "",
-                package.name,
-                package.version,
-                getattr(package, "build", "") or "",
-                package.url or getattr(package, "channel", None) or getattr(package, "index", None) or "",
-                size_text(package.size) if package.size is not None else "",
-            )
-            for package in packages
-        ]
-        self._table(("", "package", "version", "build", "from", "size"), rows)
+        self._table(TITLES, package_rows(environment))
         self.say(f"{count(len(packages), 'package')}; * asked for by the recipe")
 
     def listed(self, items: Sequence[Present]) -> None:
