@@ -264,7 +264,9 @@ class Screen:
         reasons = ["the recipe asks for it"] if asked else []
         if others:
             reasons.append(f"{count(others, 'asked-for package')} {'needs' if others == 1 else 'need'} it")
-        self.say(f"{package}: {' and '.join(reasons) or 'nothing asks for it'}")
+        if not chains:  # a lock has no edges from conda packages to wheels
+            reasons = ["an extra of a conda package brings it" if answer.behind_extra else "nothing asks for it"]
+        self.say(f"{package}: {' and '.join(reasons)}")
         for item in answer.counts:
             self.say(str(item))
 

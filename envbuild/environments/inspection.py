@@ -82,12 +82,14 @@ class Why:
     Attributes:
         package: Its name in the environment: conda's, where a PyPI name was asked about that conda provides.
         chains: From what the recipe asked for to it, the shortest first.
-        counts: The PyPI projects that it counts as, with on whose word; only for a conda package beside wheels' Python.
+        counts: The PyPI projects that it counts as, with on whose word; only where conda has the Python.
+        behind_extra: Whether it is a wheel that only an extra of one of conda's packages can have brought.
     """
 
     package: str
     chains: tuple[tuple[Node, ...], ...]
     counts: tuple[Counted, ...] = ()
+    behind_extra: bool = False
 
 
 def why(recipe: Path, package: str, request: Request, platform: str | None) -> Why:
@@ -110,7 +112,12 @@ def why(recipe: Path, package: str, request: Request, platform: str | None) -> W
         package = next((item.package for item in counted if item.project == project), package)
     _known(package, table, environment)
     found = tuple(tuple(table[name] for name in chain) for chain in chains(table, package))
-    return Why(package=package, chains=found, counts=tuple(item for item in counted if item.package == package))
+    return Why(
+        package=package,
+        chains=found,
+        counts=tuple(item for item in counted if item.package == package),
+        behind_extra=not found and table[package].kind == "pypi" and bool(counted),
+    )
 
 
 def _counted(environment: LockedEnvironment, request: Request) -> tuple[Counted, ...]:
