@@ -148,6 +148,20 @@ class Context(Protocol):
         """What the recipe's words for channels and indices mean on this machine."""
         ...
 
+    @property
+    def build_timeout(self) -> float:
+        """Seconds that one program of a build may take."""
+        ...
+
+    @property
+    def build_log_limit(self) -> int:
+        """Bytes that one program of a build may print."""
+        ...
+
+    def keep_log(self, log: Path) -> None:
+        """Keep what a build printed that failed, in place of what this derivation's last failure left."""
+        ...
+
     def blob(self, key: Digest, output: str = "out") -> Path:
         """The verified file of an output of a declared input.
 

@@ -106,6 +106,8 @@ class Realizer:
             machine_addresses(config, project.root, environ),
             durability="fast" if config.durability == "fast" else "safe",
             lock_timeout=config.lock_timeout,
+            build_timeout=config.build_timeout,
+            build_log_limit=config.build_log_limit << 20,
             environ=environ,
             trusted_hosts=config.trusted_hosts,
             note=relay.note,

@@ -8,6 +8,7 @@
     roots/       one file for each registered out-link
     locks/       kernel locks
     stamps/      what a no-op realize reads; when a prefix was used last
+    logs/        what builds printed that failed
     tmp/         scratch, on the same file system as all of the above
 
 Rules of the file: paths and checks; nothing is stored or removed here.

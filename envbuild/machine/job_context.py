@@ -59,6 +59,22 @@ class JobContext:
         """What the recipe's words mean here."""
         return self._workspace.addresses
 
+    @property
+    def build_timeout(self) -> float:
+        """Seconds that one program of a build may take."""
+        return self._workspace.build_timeout
+
+    @property
+    def build_log_limit(self) -> int:
+        """Bytes that one program of a build may print."""
+        return self._workspace.build_log_limit
+
+    def keep_log(self, log: Path) -> None:
+        """Keep what a build printed that failed."""
+        from envbuild.machine.build_logs import keep_log
+
+        keep_log(self._workspace.home, self._derivation.key, self._derivation.label, log)
+
     def blob(self, key: Digest, output: str = "out") -> Path:
         """The verified file of a declared input; a damaged fetch is fetched again.
 

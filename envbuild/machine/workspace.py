@@ -54,6 +54,8 @@ class Workspace:
         addresses: What the recipes' words for channels and indices mean here.
         durability: Whether publishing waits for the disk.
         lock_timeout: Seconds to wait for another process.
+        build_timeout: Seconds that one program of a build may take.
+        build_log_limit: Bytes that one program of a build may print.
         environ: This process's environment; ``os.environ`` when None.
         trusted_hosts: Hosts whose certificates are not checked.
         note: Told each thing once that a user must know.
@@ -71,6 +73,8 @@ class Workspace:
         *,
         durability: Durability = "safe",
         lock_timeout: float = DEFAULT_TIMEOUT,
+        build_timeout: float = 3600.0,
+        build_log_limit: int = 64 << 20,
         environ: Mapping[str, str] | None = None,
         trusted_hosts: Sequence[str] = (),
         note: Callable[[str], None] = lambda _: None,
@@ -82,6 +86,8 @@ class Workspace:
         self.environ = os.environ if environ is None else environ
         self.progress = progress
         self._lock_timeout = lock_timeout
+        self.build_timeout = build_timeout
+        self.build_log_limit = build_log_limit
         self._tell = note
         self._said: set[str] = set()
         self._guard = threading.Lock()

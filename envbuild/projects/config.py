@@ -52,6 +52,8 @@ class Config:
         reuse_latest: ``none``, ``mine``, ``any``, or names of users.
         mirrors: Address prefixes and what is asked instead, in order.
         lock_timeout: Seconds to wait for another process.
+        build_timeout: Seconds that one program of a build may take.
+        build_log_limit: MiB that one program of a build may print.
         jobs: Jobs at once; None for as many as the machine suggests.
         link: ``auto``, ``reflink``, ``hardlink`` or ``copy``.
         origins: Where each setting that somebody said came from, by key.
@@ -80,6 +82,8 @@ class Config:
     trusted_hosts: tuple[str, ...] = ()
     allow_outside_paths: bool = False
     lock_timeout: int = 300
+    build_timeout: int = 3600
+    build_log_limit: int = 64
     jobs: int | None = None
     durability: str = "safe"
     link: str = "auto"

@@ -158,9 +158,17 @@ def _number(node: Node) -> int:
 
 
 def _jobs(node: Node) -> int:
+    return _positive(node, "at least one job must run")
+
+
+def _bound(node: Node) -> int:
+    return _positive(node, "a build needs some of it")
+
+
+def _positive(node: Node, reason: str) -> int:
     number = _number(node)
     if number < 1:
-        raise InvalidInput("at least one job must run", reference="bad-value", hint="write 1 or more")
+        raise InvalidInput(reason, reference="bad-value", hint="write 1 or more")
     return number
 
 
@@ -231,6 +239,8 @@ READERS: dict[str, Callable[[Node], object]] = {
     "trusted-hosts": _texts,
     "allow-outside-paths": optional_boolean,
     "lock-timeout": _number,
+    "build-timeout": _bound,
+    "build-log-limit": _bound,
     "jobs": _jobs,
     "durability": text,
     "link": text,

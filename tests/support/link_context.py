@@ -36,11 +36,15 @@ class FolderContext:
         blobs: File of each input's ``out``; ``others`` of its other outputs, by key and name.
     """
 
+    build_timeout = 120.0
+    build_log_limit = 1 << 20
+
     def __init__(self, home: Path, blobs: Mapping[Digest, Path]) -> None:
         self.home = home
         self.blobs = dict(blobs)
         self.others: dict[tuple[Digest, str], Path] = {}
         self.notes: list[str] = []
+        self.logs: list[bytes] = []
         self.read: list[Digest] = []
 
     @property
@@ -76,10 +80,24 @@ class FolderContext:
         return folder
 
     def run(
-        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, stdin: bytes = b""
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        log: Path | None = None,
+        log_limit: int = 64 << 20,
     ) -> Completed:
         environ = clean_environment(os.environ, network=False) | dict(env or {})
-        return run(argv, environ=environ, cwd=cwd, stdin=stdin)
+        return run(argv, environ=environ, cwd=cwd, stdin=stdin, timeout=timeout, log=log, log_limit=log_limit)
+
+    def put(self, path: Path, *, expected: Digest | None = None) -> Output:
+        return self.put_bytes(path.read_bytes())
+
+    def keep_log(self, log: Path) -> None:
+        self.logs.append(log.read_bytes())
 
     def prefix(self, name: str) -> Path:
         return self.home / "prefixes" / name

@@ -1,0 +1,184 @@
+"""How a program of a source is shut off: what it runs under, and what it may use up.
+
+The work is done by ``isolated_child``, a small program between us and the build. What this machine's kernel allows is
+asked once for each process, by trying it with nothing to run; where it allows nothing, the user is told once, and the
+build still has clean variables, folders and limits of its own.
+
+A build is given a *folder* of this machine, and sees it at a *place*. Shut off, the place is ``/tmp``: the
+folder's own path, which is new each time, gets into no debug information and no message, and a second build of the
+same source can be compared byte for byte. Without that, the place is the folder.
+
+Limits: time, output (both by ``context.run``), the size of one file, the number of processes, no core files. There is
+none on memory: address space, which is what the kernel could limit, is not memory, and linkers map much of it; but
+when memory runs out, the build is what the kernel ends first.
+
+Rules of the file: nothing is decided by what a source says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envbuild.errors import BuildError
+
+if TYPE_CHECKING:
+    from envbuild.derivations import Completed, Context
+
+PLACES = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108  there on every machine, and programs expect to write there
+"""Where a build that is shut off sees its folder; what else lies there it does not see."""
+
+KEPT = "environment"
+"""The part of a build's folder that it may not write to: its files are links to those of caches."""
+
+FILE_LIMIT = 16 << 30
+"""Bytes of the largest file that a build may write."""
+
+_FAILED = 125
+_PROCESSES, _PROCESSES_PER_CORE = 1024, 32
+_SECRETS = (
+    *(".ssh", ".gnupg", ".netrc", ".aws", ".azure", ".config", ".docker", ".kube", ".pypirc", ".git-credentials"),
+    *(".condarc", ".mambarc", ".conda", ".continuum", ".rattler", ".password-store", ".vault-token"),
+    *(".local/share/keyrings", ".local/share/uv/credentials", ".cargo/credentials.toml", ".npmrc", ".pgpass"),
+)
+"""Where tools keep credentials, from the home folder: out of sight of a build, which could put them in a wheel."""
+
+_SOCKETS = "/run"
+"""Holds the sockets of this machine's services, which no network namespace shuts off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Isolation:
+    """What this machine's kernel allows.
+
+    Attributes:
+        apart: Whether programs can be shut off from network, other processes and files.
+        own_user: Whether that takes a user namespace.
+        reason: Why they cannot; empty when they can.
+    """
+
+    apart: bool
+    own_user: bool = False
+    reason: str = ""
+
+
+_guard = threading.Lock()
+_found: Isolation | None = None
+
+
+def probe(context: Context) -> Isolation:
+    """What this machine's kernel allows: tried once for each process, and said once when it is nothing."""
+    global _found
+    with _guard:
+        if _found is None:
+            _found = _try(context)
+        if not _found.apart:
+            context.note(
+                "builds are not shut off from the network and from other files here "
+                f"({_found.reason}); they have clean variables and folders of their own"
+            )
+        return _found
+
+
+def _try(context: Context) -> Isolation:
+    if not sys.platform.startswith("linux"):
+        return Isolation(apart=False, reason="only Linux has namespaces")
+    said = ""
+    for own_user in (True, False):
+        wanted = Isolation(apart=True, own_user=own_user)
+        with context.scratch() as folder:
+            (folder / KEPT).mkdir()
+            done = run_apart([], folder, PLACES[0], wanted, variables={}, path=(), cwd=None, context=context)
+        if done.returncode == 0:
+            return wanted
+        said = said or " ".join(done.tail.split())
+    return Isolation(apart=False, reason=said or "the kernel does not say why")
+
+
+def place_of(folder: Path, isolation: Isolation, python: str | None) -> Path:
+    """Where a build sees its folder.
+
+    Args:
+        folder: The build's folder on this machine.
+        isolation: From ``probe``.
+        python: A Python outside of the folder that the build must see.
+    """
+    if not isolation.apart:
+        return folder
+    return PLACES[1] if python is not None and Path(python).is_relative_to(PLACES[0]) else PLACES[0]
+
+
+def run_apart(
+    argv: Sequence[str],
+    folder: Path,
+    place: Path,
+    isolation: Isolation,
+    *,
+    variables: Mapping[str, str],
+    path: Sequence[str],
+    cwd: Path | None,
+    context: Context,
+    log: Path | None = None,
+) -> Completed:
+    """Run a program of a build.
+
+    Args:
+        argv: The program and its arguments, as the build sees paths.
+        folder: The build's folder on this machine; it alone can be written to, but for ``KEPT`` in it.
+        place: Where the build sees it, from ``place_of``.
+        isolation: From ``probe``.
+        variables: All that stands in its environment, besides ``PATH`` and the language.
+        path: Folders that come before those of this machine on ``PATH``, as the build sees them.
+        cwd: Its working folder, as the build sees it.
+        context: For processes, and the limits of time and output.
+        log: Gets all that it prints.
+
+    Raises:
+        BuildError: ``too-slow``, ``too-much-output``; ``no-isolation`` when what worked before does not any more.
+    """
+    cores = os.cpu_count() or 1
+    processes = _PROCESSES + _PROCESSES_PER_CORE * cores
+    limits = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": FILE_LIMIT}
+    if isolation.own_user:  # without a user namespace it would count all that the user runs
+        limits["RLIMIT_NPROC"] = processes
+    plan = {
+        "apart": isolation.apart,
+        "own_user": isolation.own_user,
+        "hidden": _hidden(),
+        "folder": str(folder),
+        "place": str(place),
+        "kept": [KEPT],
+        "limits": limits,
+        "processes": processes,
+        "path": list(path),
+        "cwd": str(cwd) if cwd else None,
+    }
+    child = str(Path(__file__).with_name("isolated_child.py"))
+    command = [sys.executable, "-I", "-S", "-B", child, json.dumps(plan), *argv]
+    done = context.run(
+        command, env=variables, cwd=folder, timeout=context.build_timeout, log=log, log_limit=context.build_log_limit
+    )
+    if argv and done.returncode == _FAILED and isolation.apart:
+        raise BuildError(f"the build could not be shut off: {done.tail.strip()[-500:]}", reference="no-isolation")
+    return done
+
+
+def _hidden() -> list[str]:
+    """Folders and files that a build sees empty."""
+    homes = {Path(os.path.realpath(Path.home()))}
+    if hasattr(os, "getuid"):
+        import pwd
+
+        with suppress(KeyError):  # a container's user may have no name
+            homes.add(Path(os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir)))
+    places = [home / name for home in sorted(homes) for name in _SECRETS]
+    if not Path(_SOCKETS, "current-system").exists():  # NixOS and Guix keep their programs there
+        places.append(Path(_SOCKETS))
+    return [str(place) for place in places if place.exists()]
