@@ -88,10 +88,15 @@ class PypiRequirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """An index that the recipe names: ``name`` is what locks write, the address itself when the recipe gives none."""
+    """An index that the recipe names: ``name`` is what locks write, the address itself when the recipe gives none.
+
+    Attributes:
+        explicit: Asked only for the packages that name it. A key document leaves it out when it is False.
+    """
 
     name: str
     url: str
+    explicit: bool = field(default=False, metadata={"sparse": True})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from envbuild.errors import InvalidInput
 from envbuild.formats import Document
 from envbuild.package import normalize_pypi_name
 from envbuild.reading import spelling
-from envbuild.reading.places import check_url, redacted
+from envbuild.reading.places import check_git_url, check_url, redacted
 from envbuild.reading.section_reader import inner_path, revision
 from envbuild.recipe import GitSource, PathSource, Source, UrlSource
 
@@ -83,7 +83,7 @@ def read_place(text: str, document: Document) -> Place:
             hint="use a git mirror of it, an archive's address, or a release from an index",
         )
     if system == "git":
-        git, rev = _repository(address, scheme, rest)
+        git, rev = _repository(address)
         lost = ", ".join(sorted(fields))
         return Place(source=GitSource(git=git, rev=rev, subdirectory=subdirectory), name=name, extras=extras, lost=lost)
     if scheme == "file":
@@ -113,19 +113,19 @@ def _egg(text: str) -> tuple[str | None, tuple[str, ...]]:
     return spelling.pypi_name(found[1].rstrip("._-")), extras
 
 
-def _repository(address: str, scheme: str, rest: str) -> tuple[str, str | None]:
+def _repository(address: str) -> tuple[str, str | None]:
     """A git repository's address, and the branch, tag or commit after the last ``@`` of its path."""
-    transport = scheme.removeprefix("git+") if "+" in scheme else scheme
-    if transport not in {"http", "https"}:
-        bare = re.sub(r"^//(?:[^/@]*@)?", "", rest).replace(":", "/", 1) if transport == "ssh" else rest.lstrip("/")
-        raise InvalidInput(
-            f"a git repository is named by https, not by {transport or 'a path'}: {redacted(address)!r}",
-            reference="bad-url",
-            hint=f"write git+https://{bare}"[:160] if bare else "write git+https://host/path",
-        )
-    host, slash, path = rest.removeprefix("//").partition("/")
+    bare = re.sub(r"^git\+", "", address, flags=re.IGNORECASE)
+    scheme, separator, rest = bare.partition("://")
+    host, slash, path = rest.partition("/")
     path, at, rev = path.rpartition("@") if "@" in path else (path, "", "")
-    url = check_url(f"{transport}://{host}{slash}{path}")
+    if not separator:
+        raise InvalidInput(
+            f"{redacted(address)!r} is not the address of a git repository",
+            reference="bad-url",
+            hint="write git+https://host/path or git+ssh://user@host/path",
+        )
+    url = check_git_url(f"{scheme}://{host}{slash}{path}")
     return url, revision(unquote(rev)) if at else None
 
 
