@@ -18,6 +18,7 @@ import pytest
 from tests.case import Case, clean_environment
 from tests.support.cache import CHECKOUT
 from tests.support.channel import TestChannel, made_channel
+from tests.support.git_server import GitServer, serve_git
 from tests.support.managed_python import ManagedPython, made_managed_python
 from tests.support.servers import Content, Server, serve
 from tests.support.wheel_index import WheelIndex
@@ -52,6 +53,17 @@ def serving() -> Iterator[Callable[..., Server]]:
             return stack.enter_context(serve(content, **options))
 
         yield start
+
+
+@pytest.fixture
+def git_server(tmp_path: Path) -> Iterator[GitServer]:
+    """A loopback server of git repositories; ``git_server.repository("name")`` makes one."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(serve_git(tmp_path / "git-server"))
+        except LookupError as missing:
+            pytest.skip(f"NO GIT: {missing}")
+        yield server
 
 
 @pytest.fixture(scope="session")

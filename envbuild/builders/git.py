@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from envbuild.builders.git_program import Git, GitFailed, unreachable
+from envbuild.builders.git_program import Git, GitFailed, is_redirect, unreachable
 from envbuild.derivations import Context
 from envbuild.digest import digest_bytes
 from envbuild.errors import InvalidInput, UnreachableError
@@ -29,6 +29,8 @@ from envbuild.recipe import GitSource
 _Answer = TypeVar("_Answer")
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_ADVERTISED = 256 << 20
+"""Bytes of the list of references that a server may send."""
 _ABBREVIATED = re.compile(r"[0-9a-f]{7,63}")
 
 
@@ -76,9 +78,11 @@ def _references(url: str, rev: str, context: Context) -> dict[str, str]:
         names.append(f"refs/{rev}")
     patterns = [pattern for name in names for pattern in (name, name + "^{}")]
 
-    def ask(address: str, variables: Mapping[str, str]) -> bytes:
+    def ask(address: str, variables: Mapping[str, str], redirects: bool) -> bytes:
         arguments = ("ls-remote", "--quiet", "--", address, *patterns)
-        with Git(context).output(*arguments, network=True, schemes=(_scheme(address),), header=variables) as out:
+        with Git(context).output(
+            *arguments, network=True, schemes=_schemes(address), variables=variables, redirects=redirects
+        ) as out:
             return out.read_bytes()
 
     listed: dict[str, str] = {}
@@ -183,31 +187,56 @@ def _make(repository: Path, context: Context, *, sha256: bool) -> None:
 
 
 def _fetch(url: str, repository: Path, context: Context, *how: str, specs: tuple[str, ...]) -> None:
-    def ask(address: str, variables: Mapping[str, str]) -> None:
+    def ask(address: str, variables: Mapping[str, str], redirects: bool) -> None:
         arguments = ("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", *how)
         with Git(context, repository).output(
-            *arguments, "--", address, *specs, network=True, schemes=(_scheme(address),), header=variables
+            *(*arguments, "--", address, *specs),
+            network=True,
+            schemes=_schemes(address),
+            variables=variables,
+            redirects=redirects,
         ):
             pass
 
     _asking(url, context, ask)
 
 
-def _asking(url: str, context: Context, ask: Callable[[str, Mapping[str, str]], _Answer]) -> _Answer:
+def _asking(url: str, context: Context, ask: Callable[[str, Mapping[str, str], bool], _Answer]) -> _Answer:
     """The first answer of the addresses that stand for one.
 
     Raises:
-        UnreachableError: ``git-failed`` when none answers.
+        UnreachableError: ``git-failed`` when none answers; ``bad-host``, ``unsafe-redirect``.
     """
     check_git_url(url, files=True)  # that files are allowed was decided where the recipe was read
     failed: UnreachableError | None = None
     for address, variables in _addresses(url, context):
         try:
-            return ask(address, variables)
+            try:
+                return ask(address, variables, False)
+            except GitFailed as error:
+                if not is_redirect(error):
+                    raise
+                _check_redirect(address, context)
+                return ask(address, variables, True)
         except GitFailed as error:
             failed = failed or unreachable(url, error)
     assert failed is not None
     raise failed
+
+
+def _check_redirect(address: str, context: Context) -> None:
+    """Follow a redirect as git will, by our own rules: never to a link-local address, never from https to http.
+
+    Raises:
+        UnreachableError: ``bad-host``, ``unsafe-redirect``, ``redirects``.
+    """
+    try:
+        context.read(f"{address.rstrip('/')}/info/refs?service=git-upload-pack", limit=_ADVERTISED)
+    except UnreachableError as error:
+        if error.reference in {"bad-host", "unsafe-redirect", "redirects"}:
+            raise
+    except InvalidInput:
+        pass  # more references than are read here: the way there was fine
 
 
 def _addresses(url: str, context: Context) -> Iterator[tuple[str, dict[str, str]]]:
@@ -224,8 +253,13 @@ def _addresses(url: str, context: Context) -> Iterator[tuple[str, dict[str, str]
         yield bare, {**variables, "GIT_CONFIG_VALUE_0": header}
 
 
-def _scheme(address: str) -> str:
-    return urlsplit(address).scheme.lower()
+def _schemes(address: str) -> tuple[str, ...]:
+    """Transports for an address: its own, and https for http, which the user's ``insteadOf`` may make of it.
+
+    A user may also have git speak ssh instead of https, to use a key.
+    """
+    own = urlsplit(address).scheme.lower()
+    return (own,) if own == "file" else tuple(dict.fromkeys((own, "https", "ssh")))
 
 
 def _reference(commit: str) -> str:

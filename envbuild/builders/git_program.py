@@ -89,7 +89,8 @@ class Git:
         stdin: bytes = b"",
         network: bool = False,
         schemes: Sequence[str] = (),
-        header: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        redirects: bool = False,
     ) -> Iterator[Path]:
         """Run git and give the file that holds what it wrote.
 
@@ -98,7 +99,8 @@ class Git:
             stdin: All that it can read.
             network: Whether it may reach servers.
             schemes: Transports that it may speak.
-            header: Further variables, which may hold secrets, for no argument list may.
+            variables: Further variables, which may hold secrets, for no argument list may.
+            redirects: Whether a server may send it elsewhere, as git has it: at its first request.
 
         Raises:
             GitFailed: When it ends with an error.
@@ -106,12 +108,13 @@ class Git:
         """
         place = [f"--git-dir={self._repository}"] if self._repository is not None else []
         settings = [word for setting in _SETTINGS for word in ("-c", setting)]
-        variables = {**_VARIABLES, "GIT_ALLOW_PROTOCOL": ":".join(schemes) or "none", **(header or {})}
+        settings += ["-c", f"http.followRedirects={'initial' if redirects else 'false'}"]
+        environ = {**_VARIABLES, "GIT_ALLOW_PROTOCOL": ":".join(schemes) or "none", **(variables or {})}
         with self._context.scratch() as folder:
             out = folder / "out"
-            variables["GIT_CEILING_DIRECTORIES"] = str(folder.parent)  # no repository that this folder may lie in
+            environ["GIT_CEILING_DIRECTORIES"] = str(folder.parent)  # no repository that this folder may lie in
             argv = ("/bin/sh", "-c", _SCRIPT, "sh", str(out), "git", *settings, *place, *arguments)
-            done = self._context.run(argv, env=variables, cwd=folder, stdin=stdin, timeout=TIMEOUT, network=network)
+            done = self._context.run(argv, env=environ, cwd=folder, stdin=stdin, timeout=TIMEOUT, network=network)
             if done.returncode == 127:
                 raise no_git()
             if done.returncode:
@@ -153,6 +156,11 @@ def unreachable(url: str, said: GitFailed) -> UnreachableError:
     elif "transport" in text and "not allowed" in text:
         hint = "your own git configuration sends this address to a transport that is not spoken here"
     return UnreachableError(f"git cannot read {url}: {text}", reference="git-failed", hint=hint)
+
+
+def is_redirect(said: GitFailed) -> bool:
+    """Whether git failed because the server sent it elsewhere."""
+    return re.search(r"returned error: 30[12378]", str(said)) is not None
 
 
 def _said(tail: str) -> str:

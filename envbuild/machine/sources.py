@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from envbuild.derivations import Context, Output
 from envbuild.digest import Digest, digest_bytes, parse_digest
-from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, StaleError
+from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, StaleError, UnreachableError
 from envbuild.machine.publish import Incoming, copy_into
 from envbuild.package import FolderOrigin, GitOrigin
 
@@ -92,7 +92,13 @@ def _pack(origin: TreeOrigin, incoming: Incoming, workspace: Workspace, context:
     if isinstance(origin, GitOrigin):
         from envbuild.builders.git_tree import stream_commit
 
-        stream_commit(origin.url, origin.commit, incoming.write, context)
+        try:
+            stream_commit(origin.url, origin.commit, incoming.write, context)
+        except UnreachableError as error:
+            if not error.retryable:
+                raise
+            incoming.restart()  # the cache was damaged, and is gone now
+            stream_commit(origin.url, origin.commit, incoming.write, context)
         return
     folder = Path(workspace.addresses.root) / origin.path
     if folder.is_file():
