@@ -17,6 +17,7 @@ from pathlib import Path
 from envbuild import worker
 from envbuild.compile import build_graph
 from envbuild.derivations import Derivation
+from envbuild.derivations.fetch import Fetch
 from envbuild.derivations.link import Link, prefix_name
 from envbuild.digest import Digest
 from envbuild.environments.realized import Planned, Realized, RealizeOptions, Row, Wanted
@@ -28,6 +29,7 @@ from envbuild.linkers import rattler_process
 from envbuild.machine.home import find_home
 from envbuild.machine.virtual import current_platform
 from envbuild.machine.workspace import Workspace
+from envbuild.package import FolderOrigin, GitOrigin
 from envbuild.plan import Plan
 from envbuild.projects.machine_addresses import machine_addresses
 from envbuild.projects.project import Project
@@ -291,12 +293,25 @@ def _missing(derivation: Derivation) -> str:
 
 
 def _refuse_fetches(plan: Plan) -> None:
-    missing: list[Derivation] = [plan.graph[key] for key in plan.needed if plan.graph[key].kind in {"fetch", "solve"}]
+    needed = [plan.graph[key] for key in plan.needed]
+    missing = [item for item in needed if item.kind == "solve" or (isinstance(item, Fetch) and _asks_a_server(item))]
     if missing:
         what = "1 thing is" if len(missing) == 1 else f"{len(missing)} things are"
         raise UnreachableError(
             f"{what} not in the store, and the network may not be used",
             reference="offline",
             hint="run once without --offline",
-            issues=tuple(Issue(message=f"{item.label} is not here", reference="offline") for item in missing),
+            issues=tuple(Issue(message=f"{_full_name(item)} is not here", reference="offline") for item in missing),
         )
+
+
+def _asks_a_server(fetch: Fetch) -> bool:
+    """Whether a fetch needs the network: folders of the project are packed where they lie."""
+    return not isinstance(fetch.origin, FolderOrigin)
+
+
+def _full_name(item: Derivation) -> str:
+    """What is missing, with the commit when it is one: a label shows its first digits only."""
+    if isinstance(item, Fetch) and isinstance(item.origin, GitOrigin):
+        return f"{item.label}, commit {item.origin.commit} of {item.origin.url},"
+    return item.label
