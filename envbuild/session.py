@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING
 
 from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.environments.realizing import Realizer, by_project
+from envbuild.environments.verbs import UpkeepVerbs
 from envbuild.errors import EnvbuildError, UsageError, several
+from envbuild.locks.folders import own_digests, own_states
 from envbuild.locks.locking import (
     Locked,
     LockOptions,
@@ -32,7 +34,7 @@ from envbuild.locks.locking import (
     make_lock,
 )
 from envbuild.locks.place import lock_path
-from envbuild.machine.home import find_home, open_home
+from envbuild.machine.home import find_home
 from envbuild.machine.virtual import check_system, current_platform
 from envbuild.projects.checkout import edited
 from envbuild.projects.project import Project, cut_off, find_project, make_request, project_files, shown_path
@@ -40,15 +42,15 @@ from envbuild.projects.recipe_files import link_name, recipes_below
 from envbuild.reporter import Reporter
 
 if TYPE_CHECKING:
+    from envbuild.digest import Digest
     from envbuild.environments.inspection import Shown, Why
     from envbuild.environments.inventory import Present
-    from envbuild.environments.upkeep import Verified
     from envbuild.locks.dependencies import Branch
-    from envbuild.store.collect import Garbage
+    from envbuild.request import Request
 
 
-class Session:
-    """All verbs.
+class Session(UpkeepVerbs):
+    """All verbs; those of upkeep stand in ``envbuild.environments.verbs``.
 
     Args:
         start: Where projects are looked for when no recipe says; the working folder by default.
@@ -131,7 +133,7 @@ class Session:
         request, _ = make_request(project, recipe)
         check_platforms(recipe, options.platforms, request)
         bases = tuple(self._lock(project.root / base.path, LockOptions(), write=write) for base in request.bases)
-        locked = None if options.upgrades else fitting_lock(recipe, request, bases)
+        locked = None if options.upgrades else fitting_lock(recipe, request, bases, self._own(project, request))
         if locked is None:
             realizer = self._realizer(project)
             age = request.exclude_newer
@@ -154,11 +156,15 @@ class Session:
             project = self.project(recipe)
             request, _ = make_request(project, recipe)
             bases = tuple(self._checked(project.root / base.path) for base in request.bases)
-            lock = check_lock(recipe, request, bases)
+            lock = check_lock(recipe, request, bases, self._own(project, request))
             self._locked[recipe] = Locked(
                 recipe=recipe, path=lock_path(recipe), request=request, lock=lock, written=False, bases=bases
             )
         return self._locked[recipe]
+
+    def _own(self, project: Project, request: Request) -> dict[str, Digest]:
+        """What the folders that a recipe names are now."""
+        return own_digests(project.root, request, self._environ)
 
     # Environments
 
@@ -197,12 +203,17 @@ class Session:
     def _wanted(self, recipe: Path, mode: Mode, *, write: bool = True) -> tuple[Project, Wanted]:
         project = self.project(recipe)
         files: tuple[Path, ...] = (recipe, lock_path(recipe))
+        folders: dict[str, str | None] = {}
         if mode == "frozen":
             lock = frozen_lock(recipe)
         else:
+            request, asked = make_request(project, recipe)
+            folders = own_states(project.root, request)  # before they are looked at: what is edited meanwhile counts
             locked = self._checked(recipe) if mode == "locked" else self._lock(recipe, LockOptions(), write=write)
             lock = locked.lock
-            files = (*make_request(project, recipe)[1], *locked.files())
+            files = (*asked, *locked.files())
+            for base in locked.all_bases():
+                folders |= own_states(project.root, base.request)
         return project, Wanted(
             recipe=recipe,
             name=recipe.stem,
@@ -210,6 +221,7 @@ class Session:
             environment=environment_for(lock, current_platform(), recipe.stem),
             files=(*files, *project.config.files, *project_files(recipe.parent)),
             link=project.root / ".envs" / link_name(recipe, project.root, project.config.recipes),
+            folders=tuple(sorted(folders.items())),
         )
 
     def _realizer(self, project: Project) -> Realizer:
@@ -320,31 +332,6 @@ class Session:
 
         path = _absolute(recipe)
         return why(path, package, make_request(self.project(path), path)[0], platform)
-
-    # Upkeep
-
-    def verify(self, *, repair: bool = False) -> Verified:
-        """Check every blob and every prefix; with ``repair``, make them whole again."""
-        from envbuild.environments.upkeep import verify
-
-        return verify(self._realizer(self.project()).workspace, repair=repair)
-
-    def gc(self, *, dry_run: bool = False, keep_days: int = 14, caches: bool = False) -> Garbage:
-        """Remove what nothing points to; see ``envbuild.store.collect``."""
-        from envbuild.store.collect import collect
-
-        for realizer in self._realizers.values():
-            realizer.workspace.close()  # a user of the home keeps its collector out
-        self._realizers.clear()
-        home = open_home(find_home(self._environ))
-        return collect(
-            home,
-            dry_run=dry_run,
-            keep_days=keep_days,
-            caches=caches,
-            lock_timeout=self.project().config.lock_timeout,
-            note=self._reporter.note,
-        )
 
 
 def _absolute(recipe: Path | str) -> Path:

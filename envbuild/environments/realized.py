@@ -56,6 +56,7 @@ class Wanted:
         recipe: The recipe's file. ``name``: what people call it.
         files: Every file that decided it, also those looked for and not there.
         link: Where its out-link goes when nobody says.
+        folders: Source folders and files of the project that decided it, each with its state (``folder_state``).
     """
 
     recipe: Path
@@ -64,6 +65,7 @@ class Wanted:
     environment: LockedEnvironment
     files: tuple[Path, ...]
     link: Path
+    folders: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

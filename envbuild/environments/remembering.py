@@ -59,7 +59,7 @@ def remember(
     if options.stamp is not None:
         reach("pre-stamp")
         path = stamp_path(home.path, wanted.recipe, options.stamp)
-        write_stamp(path, _stamp(realized, host), wanted.files)
+        write_stamp(path, _stamp(realized, host), wanted.files, dict(wanted.folders))
     return realized
 
 

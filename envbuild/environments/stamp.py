@@ -1,7 +1,8 @@
 """Stamps: what makes a `realize` that has nothing to do cost one small file and a few hashes.
 
 After a realize, a stamp records the digest of every file that decided it (recipe, bases, configuration, lock; also
-those that were looked for and not there), the ENVBUILD_ variables, the machine, and the prefix that came of it. The
+those that were looked for and not there), the state of the source folders that it names, the ENVBUILD_ variables, the
+machine, and the prefix that came of it. The
 next realize of the same recipe with the same options reads the stamp, hashes the same files, and is done when none
 differs.
 A stamp is a cache: deleting one costs time, never correctness; one that cannot be read is no stamp.
@@ -22,7 +23,7 @@ from typing import Any
 
 from envbuild.version import __version__
 
-STAMP_VERSION = 1
+STAMP_VERSION = 2
 
 _IGNORED = frozenset(
     {"ENVBUILD_FAULT", "ENVBUILD_ACTIVE_PREFIX", "ENVBUILD_JSON", "ENVBUILD_QUIET", "ENVBUILD_VERBOSE"}
@@ -63,6 +64,8 @@ def read_stamp(path: Path) -> Stamp | None:
             return None
         if any(_file_digest(name) != digest for name, digest in tree["files"].items()):
             return None
+        if tree["folders"] and not _same_folders(tree["folders"]):
+            return None
         stamp = Stamp(
             prefix=tree["prefix"],
             out_link=tree["out-link"],
@@ -83,13 +86,24 @@ def read_stamp(path: Path) -> Stamp | None:
     return stamp
 
 
-def write_stamp(path: Path, stamp: Stamp, files: Iterable[Path]) -> None:
-    """Record a realize. A home that cannot be written only costs the next one its short cut."""
+def write_stamp(path: Path, stamp: Stamp, files: Iterable[Path], folders: Mapping[str, str | None]) -> None:
+    """Record a realize. A home that cannot be written only costs the next one its short cut.
+
+    Args:
+        path: From ``stamp_path``.
+        stamp: What was made.
+        files: What decided it.
+        folders: The states of source folders and files, read before they were looked at; None for a folder whose state
+            cannot be relied on: there is no stamp then.
+    """
+    if None in folders.values():
+        return
     tree = {
         "version": STAMP_VERSION,
         "envbuild": __version__,
         "machine": _machine(),
         "environment": _environment(host=stamp.host_python is not None),
+        "folders": dict(folders),
         "files": {str(name): _file_digest(str(name)) for name in sorted(set(files))},
         "prefix": stamp.prefix,
         "out-link": stamp.out_link,
@@ -101,6 +115,12 @@ def write_stamp(path: Path, stamp: Stamp, files: Iterable[Path]) -> None:
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(json.dumps(tree), encoding="utf-8")
         temporary.replace(path)
+
+
+def _same_folders(states: Mapping[str, str]) -> bool:
+    from envbuild.environments.folder_state import folder_state
+
+    return all(folder_state(Path(name)) == state for name, state in states.items())
 
 
 def _file_digest(name: str) -> str | None:

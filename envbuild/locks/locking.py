@@ -10,7 +10,7 @@ Rules of the file: decides and assembles; solving is the scheduler's, the text `
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,6 +79,10 @@ class Locked:
         """This lock's file and those of all its bases."""
         return (self.path, *(path for base in self.bases for path in base.files()))
 
+    def all_bases(self) -> tuple[Locked, ...]:
+        """The bases, and theirs."""
+        return (*self.bases, *(item for base in self.bases for item in base.all_bases()))
+
 
 def read_lock(recipe: Path) -> Lock | None:
     """The lock beside a recipe, or None when there is none.
@@ -98,8 +102,8 @@ def read_lock(recipe: Path) -> Lock | None:
     return parse_lock(data, shown)
 
 
-def check_lock(recipe: Path, request: Request, bases: tuple[Locked, ...]) -> Lock:
-    """The lock beside a recipe, when it fits.
+def check_lock(recipe: Path, request: Request, bases: tuple[Locked, ...], own: Mapping[str, Digest]) -> Lock:
+    """The lock beside a recipe, when it fits; ``own`` as in ``stale_reasons``.
 
     Raises:
         StaleError: ``no-lock`` or ``stale``, with every reason that can be named.
@@ -110,7 +114,7 @@ def check_lock(recipe: Path, request: Request, bases: tuple[Locked, ...]) -> Loc
         raise StaleError(
             f"{shown} has no lock", reference="no-lock", where=Where(file=shown), hint=f"envbuild lock {shown}"
         )
-    reasons = stale_reasons(lock, request, _locks(bases))
+    reasons = stale_reasons(lock, request, _locks(bases), own)
     if reasons:
         raise StaleError(
             f"the lock does not fit its recipe: {'; '.join(reasons)}",
@@ -120,10 +124,10 @@ def check_lock(recipe: Path, request: Request, bases: tuple[Locked, ...]) -> Loc
     return lock
 
 
-def fitting_lock(recipe: Path, request: Request, bases: tuple[Locked, ...]) -> Locked | None:
-    """The lock beside a recipe, when there is one and it fits."""
+def fitting_lock(recipe: Path, request: Request, bases: tuple[Locked, ...], own: Mapping[str, Digest]) -> Locked | None:
+    """The lock beside a recipe, when there is one and it fits; ``own`` as in ``stale_reasons``."""
     lock = read_lock(recipe)
-    if lock is None or stale_reasons(lock, request, _locks(bases)):
+    if lock is None or stale_reasons(lock, request, _locks(bases), own):
         return None
     return Locked(recipe=recipe, path=lock_path(recipe), request=request, lock=lock, written=False, bases=bases)
 
@@ -283,7 +287,7 @@ def _without(environment: LockedEnvironment, names: set[str]) -> LockedEnvironme
         conda=tuple(item for item in environment.conda if normalize_pypi_name(item.name) not in names),
         wheels=tuple(item for item in environment.wheels if item.name not in names),
         sources=tuple(item for item in environment.sources if item.name not in names),
-        build=environment.build,
+        build=tuple(item for item in environment.build if item.name not in names),
         archive=environment.archive,
         variables=environment.variables,
     )

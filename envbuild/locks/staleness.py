@@ -9,18 +9,23 @@ Rules of the file: pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
+from envbuild.digest import Digest
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.request import PlatformRequest, Request
 
 
-def stale_reasons(lock: Lock, request: Request, bases: Mapping[str, Lock]) -> tuple[str, ...]:
+def stale_reasons(
+    lock: Lock, request: Request, bases: Mapping[str, Lock], own: Mapping[str, Digest] = MappingProxyType({})
+) -> tuple[str, ...]:
     """Every reason that can be named why a lock does not fit; empty when it fits.
 
     Args:
         lock: The lock as it is.
         request: What the recipe asks for now.
         bases: The bases' locks as they are now, by the path under which the request names them.
+        own: The digests of the project's own folders and files now, by path; those that are not there say nothing.
     """
     reasons = [*_platforms(lock, request)]
     if lock.request != request.id:
@@ -28,6 +33,7 @@ def stale_reasons(lock: Lock, request: Request, bases: Mapping[str, Lock]) -> tu
         details += _whole(lock, request)
         reasons += list(dict.fromkeys(details)) or ([] if reasons else ["what the recipe asks for has changed"])
     reasons += _bases(lock, request, bases)
+    reasons += _edited(lock, own)
     return tuple(reasons)
 
 
@@ -61,6 +67,20 @@ def _whole(lock: Lock, request: Request) -> list[str]:
         if environment.variables != request.variables:
             found.append("the variables changed")
     return found
+
+
+def _edited(lock: Lock, own: Mapping[str, Digest]) -> list[str]:
+    """Folders and files of the project that are not what they were."""
+    found = []
+    for path, digest in own.items():
+        name = path.rpartition("/")[2]
+        for environment in lock.platforms:
+            locked = {item.sha256 for item in environment.sources if item.path == path}
+            locked |= {item.sha256 for item in environment.sources if item.find_links and item.file == name}
+            locked |= {item.sha256 for item in environment.wheels if item.find_links and item.file == name}
+            if locked and digest not in locked:
+                found.append(f"{path} was edited since it was locked")
+    return list(dict.fromkeys(found))
 
 
 def _bases(lock: Lock, request: Request, bases: Mapping[str, Lock]) -> list[str]:
