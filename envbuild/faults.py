@@ -21,6 +21,7 @@ FAULTS: tuple[str, ...] = (
     "pre-rename",
     "post-rename-pre-result",
     "mid-solve",
+    "mid-transmute",
     "mid-prepare",
     "mid-link",
     "pre-wheels",

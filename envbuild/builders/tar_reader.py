@@ -2,14 +2,15 @@
 
 Python's ``tarfile`` stops without a word at a header that it cannot read, lets a negative offset send it in circles
 (CVE-2025-8194), and reads some fields in ways that other readers do not. Here each member is a valid header with a
-right checksum, or the archive is refused. Read are ustar (POSIX.1-1988), pax records ``path``, ``linkpath`` and
-``size`` (POSIX.1-2001), and GNU's long names; everything else that pax can say does not matter to a source.
+right checksum, or the archive is refused. Read are ustar (POSIX.1-1988), pax records ``path``, ``linkpath``, ``size``
+and ``mtime`` (POSIX.1-2001), and GNU's long names; everything else that pax can say does not matter to a package.
 
 Rules of the file: forward only; nothing is held but one header and its records; no path is judged.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -27,6 +28,7 @@ _KINDS: dict[bytes, MemberKind] = {
     b"2": "link",
     b"5": "folder",
 }
+_TIME = re.compile(rb"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _RECORDS_LIMIT = 1 << 20
 _NAME_LIMIT = 64 << 10
 
@@ -45,6 +47,8 @@ class Member:
         size: Bytes of content; 0 but for files.
         executable: Whether anybody may run it.
         target: Of a link or hard link.
+        mode: All twelve bits.
+        modified: Seconds since 1970, as a pax record says them: with a fraction or a sign where they have one.
     """
 
     name: str
@@ -52,6 +56,8 @@ class Member:
     size: int
     executable: bool
     target: str
+    mode: int = 0o644
+    modified: str = "0"
 
 
 class TarReader:
@@ -184,13 +190,24 @@ def _member(block: bytes, kind: bytes, size: int, records: dict[str, bytes]) -> 
     if size and kind_name not in {"file", "other"}:
         raise ArchiveFormatError("has content where none can be")
     target = records.get("linkpath", _text(block[157:257]))
+    mode = _number(block[100:108])
     return Member(
         name=_decoded(name),
         kind=kind_name,
         size=size,
-        executable=bool(_number(block[100:108]) & 0o111),
+        executable=bool(mode & 0o111),
         target=_decoded(target) if kind_name in {"link", "hard link"} else "",
+        mode=mode & 0o7777,
+        modified=_time(block[136:148], records.get("mtime")),
     )
+
+
+def _time(field: bytes, stated: bytes | None) -> str:
+    if stated is None:
+        return str(int.from_bytes(field, "big", signed=True) if field[0] == 0xFF else _number(field))
+    if not _TIME.fullmatch(stated):
+        raise ArchiveFormatError("has a time that is no number")
+    return stated.decode("ascii")
 
 
 def _text(field: bytes) -> bytes:

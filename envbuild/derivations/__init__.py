@@ -314,7 +314,11 @@ class Context(Protocol):
         ...
 
     def progress(self, done: int, total: int | None) -> None:
-        """How far this job is, in bytes."""
+        """Say how far this job is, in bytes.
+
+        Raises:
+            BuildError: ``interrupted``: the work is not wanted any more.
+        """
         ...
 
 

@@ -2,10 +2,13 @@
 
 **In the key**: the key of the input (a fetch), the new file's name, the compression level, and the format version of
 our own writer. **Not in the key**: scratch paths, and the versions of the libraries that decode and encode; those are
-recorded in the result, for another version may give other bytes of the same members. **Output**: ``out``, the package.
+recorded in the result, for another version may give other bytes of the same members. **Outputs**: ``out``, the package,
+and ``record``, canonical JSON: how many members and bytes, which libraries wrote it.
 
 The name is in the key because it is in the bytes: its suffix says which format is made, and the parts of a ``.conda``
 are called after it. bz2 decodes at 32 MB/s and zstd at more than 700, so transmuting pays from the second use on.
+
+Rules of the file: ``envbuild.transmuting`` does the work; no library is imported here.
 """
 
 from __future__ import annotations
@@ -15,8 +18,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from envbuild.derivations import Context, Outputs, Purity
-from envbuild.digest import Digest, Json, key
-from envbuild.errors import BuildError
+from envbuild.digest import Digest, Json, canonical_json, key
 
 DEFAULT_LEVEL = 3
 """Of zstd. Beyond it the time is no longer bound by decoding bz2: level 22 takes ten times as long."""
@@ -26,6 +28,8 @@ FORMATS: Mapping[str, int] = {".conda": DEFAULT_LEVEL, ".tar.bz2": 9}
 
 WRITER_FORMAT = 1
 """Raised when our writer gives other bytes for the same members and level."""
+
+RECORD_FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,13 @@ class Transmute:
         """Input, name, level and writer."""
         return {"input": self.input, "file": self.file, "level": self.level, "writer": self.writer}
 
+    @property
+    def source(self) -> str:
+        """The input's name: the same package in the other format."""
+        suffix = next(suffix for suffix in FORMATS if self.file.endswith(suffix))
+        other = next(other for other in FORMATS if other != suffix)
+        return self.file.removesuffix(suffix) + other
+
 
 def name_in(file: str, conda_format: str) -> str | None:
     """What a package's file is called in another format.
@@ -100,13 +111,28 @@ def name_in(file: str, conda_format: str) -> str | None:
 
 
 def realise(derivation: Transmute, context: Context) -> Outputs:
-    """Say that this version cannot.
+    """Write the package anew.
 
     Raises:
-        BuildError: ``not-available``, always.
+        IntegrityError: ``archive-…``: it is broken, or holds what no package may hold.
+        BuildError: ``interrupted``.
+        NoSpaceError: The disk is full or not writable.
     """
-    raise BuildError(
-        f"{derivation.label} cannot become a .conda: this version of envbuild links .tar.bz2 packages as they are",
-        reference="not-available",
-        hint="conda-format: keep",
-    )
+    from envbuild.machine.disk import writing
+    from envbuild.transmuting.libraries import libraries
+    from envbuild.transmuting.rewrite import Package, rewrite
+
+    package = Package(path=context.blob(derivation.input), file=derivation.source)
+    with context.scratch() as folder, writing(folder):
+        target = folder / derivation.file
+        done = rewrite(package, target, derivation.level, lambda size: context.progress(size, None))
+        if done.special:
+            context.note(f"{package.file}: {len(done.special)} members lose setuid, setgid or sticky bits")
+        record: Json = {
+            "format": RECORD_FORMAT,
+            "members": done.members,
+            "bytes": done.size,
+            "special": list(done.special),
+            "libraries": dict(libraries()),
+        }
+        return {"out": context.put(target), "record": context.put_bytes(canonical_json(record))}

@@ -198,7 +198,13 @@ class JobContext:
         self._workspace.note(text)
 
     def progress(self, done: int, total: int | None) -> None:
-        """How far this job is, in bytes."""
+        """How far this job is, in bytes.
+
+        Raises:
+            BuildError: ``interrupted``, after Ctrl-C: whoever computes hears of it here.
+        """
+        if self._workspace.cancelled.is_set():
+            raise BuildError(f"{self._derivation.label} was interrupted", reference="interrupted")
         self._workspace.progress(self._derivation.key, done, total)
 
 
