@@ -125,14 +125,16 @@ def _make_python(link: Link, prefix: Path, final: Path, host: HostPython | None,
 
 
 def _checked_wheels(link: Link, context: Context) -> list[tuple[Path, Wheel, tuple[str, ...]]]:
-    """Each wheel's file, record and the names of its programs."""
+    """Each wheel's file, record and the names of its programs; what runs code at each start of Python is said."""
     from envbuild.linkers.wheel_check import check_wheel
 
     checked = []
     for key, wheel in _wheels(link, context):
         path = context.blob(key)
-        programs = check_wheel(path, wheel, context.engine_cache("checked-wheels"))
-        checked.append((path, wheel, programs))
+        found = check_wheel(path, wheel, context.engine_cache("checked-wheels"))
+        if found.startup:
+            context.note(f"{wheel.name} {wheel.version} runs code at each start of Python: {', '.join(found.startup)}")
+        checked.append((path, wheel, found.programs))
     return checked
 
 

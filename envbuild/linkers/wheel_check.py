@@ -1,8 +1,9 @@
 """Whether a wheel file is the package that the lock says, and safe to hand to an installer.
 
-Read from the zip's directory and two small members: exactly one ``.dist-info``; its METADATA must give the lock's name
-and version; names of entry points must be plain file names, for an installer makes files of them. A wheel that passed
-is remembered by its digest in a cache folder, so that a warm link opens no zip.
+A wheel passes when its zip can be read in one way only (``zip_structure``); when its one ``.dist-info`` is the lock's
+package; when RECORD and contents agree and stay where they belong (``wheel_contents``); and when the names of its entry
+points are plain file names, for an installer makes files of them. A wheel that passed is remembered by its digest in a
+cache folder, so that a warm link opens no zip.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,15 +19,31 @@ from envbuild.errors import IntegrityError
 from envbuild.package import Wheel, normalize_pypi_name
 
 if TYPE_CHECKING:
-    from zipfile import ZipFile
+    from envbuild.linkers.zip_structure import ZipFileView
 
 _ENTRY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_ENTRY_OBJECT = re.compile(r"[\w.]+(\s*:\s*[\w.]+)?\s*(\[[\w\s,.-]*\])?")
 _RESERVED = re.compile(r"(python|pypy)[0-9.]*w?|activate(\..*)?", re.IGNORECASE)
 _SCRIPT = re.compile(r"[^/\n]+\.data/scripts/([^/\n]+)")
 _LIMIT = 16 << 20
+_CHECKS = "2"
+"""Raised when wheels that passed must be looked at again."""
 
 
-def check_wheel(path: Path, wheel: Wheel, memory: Path) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedWheel:
+    """What a good wheel brings that others must know.
+
+    Attributes:
+        programs: Names of what it puts into ``bin``.
+        startup: Files that run code at each start of Python.
+    """
+
+    programs: tuple[str, ...] = ()
+    startup: tuple[str, ...] = ()
+
+
+def check_wheel(path: Path, wheel: Wheel, memory: Path) -> CheckedWheel:
     """Check a wheel once.
 
     Args:
@@ -33,62 +51,74 @@ def check_wheel(path: Path, wheel: Wheel, memory: Path) -> tuple[str, ...]:
         wheel: What the lock says.
         memory: A cache folder for what passed; may be emptied at any time.
 
-    Returns:
-        The names of the programs that it puts into ``bin``.
-
     Raises:
-        IntegrityError: ``wrong-package`` or ``bad-entry-point``.
+        IntegrityError: ``wrong-package``, ``bad-wheel`` or ``bad-entry-point``.
     """
     mark = memory / wheel.sha256
-    passed = f"{wheel.name}=={wheel.version}"
+    passed = f"{_CHECKS} {wheel.name}=={wheel.version}"
     try:
-        told, *known = mark.read_text(encoding="utf-8").split("\n")
+        told, programs, startup = mark.read_text(encoding="utf-8").split("\n\n")
         if told == passed:
-            return tuple(known)
-    except OSError:
+            return CheckedWheel(programs=tuple(programs.split("\n")[1:]), startup=tuple(startup.split("\n")[1:]))
+    except (OSError, ValueError):
         pass
-    programs = inspect_wheel(path, wheel)
+    checked = inspect_wheel(path, wheel)
     memory.mkdir(parents=True, exist_ok=True)
     fresh = memory / f".{os.getpid()}-{threading.get_ident()}-{mark.name}"
-    fresh.write_text("\n".join([passed, *programs]), encoding="utf-8")
+    lists = ["\n".join(["programs", *checked.programs]), "\n".join(["startup", *checked.startup])]
+    fresh.write_text("\n\n".join([passed, *lists]), encoding="utf-8")
     fresh.replace(mark)
-    return programs
+    return checked
 
 
-def inspect_wheel(path: Path, wheel: Wheel) -> tuple[str, ...]:
-    """Read a wheel's own words and compare.
-
-    Returns:
-        The names of the programs that it puts into ``bin``.
+def inspect_wheel(path: Path, wheel: Wheel) -> CheckedWheel:
+    """Read a wheel's own words and contents, and compare.
 
     Raises:
-        IntegrityError: ``wrong-package`` or ``bad-entry-point``.
+        IntegrityError: ``wrong-package``, ``bad-wheel`` or ``bad-entry-point``.
     """
-    import zipfile  # zipfile and email take 20 ms, and a warm link opens no wheel
-    from email.parser import HeaderParser
+    from envbuild.linkers.wheel_contents import check_contents
+    from envbuild.linkers.zip_structure import BadZipError, ZipFileView
 
     try:
-        with zipfile.ZipFile(path) as archive:
-            folders = {
-                name.split("/", 1)[0] for name in archive.namelist() if ".dist-info/" in name.split("/", 1)[0] + "/"
-            }
-            if len(folders) != 1:
-                raise _wrong(wheel, f"has {len(folders)} .dist-info folders, not one")
-            folder = folders.pop()
-            metadata = _member(archive, f"{folder}/METADATA") or ""
-            entry_points = _member(archive, f"{folder}/entry_points.txt") or ""
-            scripts = [found[1] for name in archive.namelist() if (found := _SCRIPT.fullmatch(name))]
-    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, RuntimeError, OSError) as error:
-        raise _wrong(wheel, f"cannot be read as a wheel: {error}") from error
+        with ZipFileView(path) as view:
+            stem = _stem(view, wheel)
+            _check_identity(stem, _member(view, f"{stem}.dist-info/METADATA"), wheel)
+            names = check_entry_points(_member(view, f"{stem}.dist-info/entry_points.txt"), wheel)
+            startup = check_contents(view, stem)
+            scripts = [found[1] for entry in view.entries if (found := _SCRIPT.fullmatch(entry.name))]
+    except BadZipError as error:
+        raise IntegrityError(
+            f"{wheel.file} {error}",
+            reference="bad-wheel",
+            hint="ask for another version of it, and tell whoever published this file",
+        ) from error
+    return CheckedWheel(programs=tuple(sorted({*scripts, *names})), startup=startup)
+
+
+def _stem(view: ZipFileView, wheel: Wheel) -> str:
+    """The ``name-version`` of the one ``.dist-info`` folder."""
+    tops = {entry.name.split("/", 1)[0] for entry in view.entries}
+    folders = {name for name in tops if name.lower().endswith(".dist-info")}
+    if len(folders) != 1:
+        raise _wrong(wheel, f"has {len(folders)} .dist-info folders, not one")
+    return folders.pop()[: -len(".dist-info")]
+
+
+def _check_identity(stem: str, metadata: str, wheel: Wheel) -> None:
+    from email.parser import HeaderParser  # 20 ms, and a warm link opens no wheel
+
     headers = HeaderParser().parsestr(metadata)
     name, version = headers.get("Name", ""), headers.get("Version", "")
     if normalize_pypi_name(name) != wheel.name or not _same_version(version, wheel.version):
         raise _wrong(wheel, f"says that it is {name} {version}, the lock says {wheel.name} {wheel.version}")
-    return tuple(sorted({*scripts, *check_entry_points(entry_points, wheel)}))
+    name, _, version = stem.rpartition("-")
+    if normalize_pypi_name(name) != wheel.name or not _same_version(version.replace("_", "-"), wheel.version):
+        raise _wrong(wheel, f"holds {stem}.dist-info, the lock says {wheel.name} {wheel.version}")
 
 
 def check_entry_points(text: str, wheel: Wheel) -> tuple[str, ...]:
-    """Names of console and GUI scripts must be plain and may not replace the interpreter.
+    """Names of console and GUI scripts must be plain and may not replace the interpreter; what they call is a name too.
 
     Returns:
         The names.
@@ -108,24 +138,28 @@ def check_entry_points(text: str, wheel: Wheel) -> tuple[str, ...]:
         ) from error
     names = []
     for section in ("console_scripts", "gui_scripts"):
-        for name in parser[section] if parser.has_section(section) else ():
+        for name, called in parser.items(section) if parser.has_section(section) else ():
             if not _ENTRY_NAME.fullmatch(name) or _RESERVED.fullmatch(name):
                 raise IntegrityError(
                     f"{wheel.file} wants to install a script called {name!r}", reference="bad-entry-point"
+                )
+            if not _ENTRY_OBJECT.fullmatch(called):
+                raise IntegrityError(
+                    f"{wheel.file} wants its script {name} to call {called[:60]!r}", reference="bad-entry-point"
                 )
             names.append(name)
     return tuple(names)
 
 
-def _member(archive: ZipFile, name: str) -> str | None:
+def _member(view: ZipFileView, name: str) -> str:
+    """A small member as text; empty when it is not there."""
+    from envbuild.linkers.zip_structure import BadZipError
+
+    entry = next((entry for entry in view.entries if entry.name == name), None)
     try:
-        with archive.open(name) as stream:
-            data = stream.read(_LIMIT + 1)
-    except KeyError:
-        return None
-    if len(data) > _LIMIT:
-        raise OSError(f"{name} is larger than {_LIMIT} bytes")
-    return data.decode()
+        return "" if entry is None else view.read(entry, _LIMIT).decode()
+    except UnicodeDecodeError:
+        raise BadZipError(f"has a {name} that is not UTF-8") from None
 
 
 def _same_version(said: str, locked: str) -> bool:

@@ -1,0 +1,146 @@
+"""What is in a wheel, against what its RECORD says and where it would go: refused before an installer sees it.
+
+An installer believes a wheel's RECORD when it removes or replaces it, and a wheel's ``.data`` folder reaches the whole
+prefix. So RECORD must name every file once, by a path that stays inside, with a strong hash that is right; and no file
+may go where only an environment's own maker writes: its interpreter, its activation, its records of packages.
+
+What runs code at each start of Python (``.pth`` files with imports, ``sitecustomize``) is allowed, for well-known
+packages need it, and told.
+Rules of the file: reads by ``zip_structure``; raises ``BadZipError`` with words that go on from the file's name.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Mapping
+
+from envbuild.linkers.zip_structure import BadZipError, Entry, ZipFileView
+
+SMALL = 16 << 20
+"""Most bytes of a member that is read as a whole."""
+HASHED = 32 << 20
+"""Files beyond this are not hashed again: the wheel's own sha256 has been, and RECORD protects from slips only."""
+
+_SCHEMES = {"purelib", "platlib", "headers", "scripts", "data"}
+_STRONG = {"sha256", "sha384", "sha512"}
+_WITHOUT_HASH = re.compile(r"[^/]+\.dist-info/RECORD(\.jws|\.p7s)?|.*\.pyc")
+_RESERVED = re.compile(
+    r"pyvenv\.cfg|conda-meta(/.*)?|\.envbuild.*|(.*/)?EXTERNALLY-MANAGED"
+    r"|bin/(python|pypy)[0-9.]*w?|bin/activate(\..*)?",
+    re.IGNORECASE,
+)
+_STARTUP = re.compile(r"(sitecustomize|usercustomize)(\.py|/__init__\.py)")
+_IMPORTS = re.compile(rb"^import[ \t]", re.MULTILINE)
+
+
+def check_contents(view: ZipFileView, stem: str) -> tuple[str, ...]:
+    """Hold a wheel's files against its RECORD, and their places against what is an environment's own.
+
+    Args:
+        view: The open wheel.
+        stem: The beginning of its ``.dist-info`` folder's name: ``name-version`` as the wheel spells it.
+
+    Returns:
+        The files that run code at each start of Python.
+
+    Raises:
+        BadZipError: With what is wrong.
+    """
+    files = {entry.name: entry for entry in view.entries if not entry.is_folder}
+    record = files.get(f"{stem}.dist-info/RECORD")
+    if record is None or f"{stem}.dist-info/WHEEL" not in files:
+        raise BadZipError(f"lacks {'RECORD' if record is None else 'WHEEL'}")
+    rows = _rows(view.read(record, SMALL))
+    _check_complete(files, rows, stem)
+    for name, entry in files.items():
+        _check_hash(view, entry, rows.get(name, ""))
+    startup = []
+    for name, entry in files.items():
+        place = installed_place(name, stem)
+        if place is None:
+            raise BadZipError(f"has a file for an unknown place: {name!r}")
+        if _RESERVED.fullmatch(place):
+            raise BadZipError(f"has a file in the place of the environment's own {place}")
+        if _runs_at_start(view, entry, name, stem):
+            startup.append(name)
+    return tuple(sorted(startup))
+
+
+def installed_place(name: str, stem: str) -> str | None:
+    """Where a member goes, from the prefix for programs and data, from ``site-packages`` for the rest.
+
+    Args:
+        name: The member.
+        stem: As in ``check_contents``.
+
+    Returns:
+        The path; None for a ``.data`` folder of another wheel, or a scheme that nobody knows.
+    """
+    first, _, rest = name.partition("/")
+    if not first.endswith(".data") or not rest:
+        return name if not first.endswith(".dist-info") or first == f"{stem}.dist-info" else None
+    scheme, _, inner = rest.partition("/")
+    if first != f"{stem}.data" or scheme not in _SCHEMES or not inner:
+        return None
+    if scheme in {"purelib", "platlib"} and inner.partition("/")[0].endswith(".dist-info"):
+        return None
+    return f"bin/{inner}" if scheme == "scripts" else f"include/{inner}" if scheme == "headers" else inner
+
+
+def _rows(data: bytes) -> dict[str, str]:
+    """RECORD's paths with their hashes."""
+    try:
+        lines = list(csv.reader(io.StringIO(data.decode("utf-8"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadZipError(f"has a RECORD that cannot be read: {error}") from None
+    rows: dict[str, str] = {}
+    for line in lines:
+        if not line:
+            continue
+        path = line[0]
+        parts = path.split("/")
+        if len(line) != 3 or any(part in {"", ".", ".."} for part in parts) or "\\" in path or not path.isprintable():
+            raise BadZipError(f"has a RECORD with a bad line: {','.join(line)[:80]!r}")
+        if path in rows:
+            raise BadZipError(f"has a RECORD that names {path!r} twice")
+        rows[path] = line[1]
+    return rows
+
+
+def _check_complete(files: Mapping[str, Entry], rows: Mapping[str, str], stem: str) -> None:
+    signatures = {f"{stem}.dist-info/RECORD{end}" for end in ("", ".jws", ".p7s")}
+    if missing := sorted(set(rows) - set(files) - signatures):
+        raise BadZipError(f"has a RECORD that names {missing[0]!r}, which is not there")
+    if extra := sorted(set(files) - set(rows) - signatures):
+        raise BadZipError(f"has {extra[0]!r}, which its RECORD does not name")
+    if rows.get(f"{stem}.dist-info/RECORD"):
+        raise BadZipError("has a RECORD with a hash of itself")
+
+
+def _check_hash(view: ZipFileView, entry: Entry, stated: str) -> None:
+    if not stated:
+        if not _WITHOUT_HASH.fullmatch(entry.name):
+            raise BadZipError(f"has a RECORD without a hash of {entry.name!r}")
+        return
+    algorithm, _, value = stated.partition("=")
+    if algorithm not in _STRONG:
+        raise BadZipError(f"has a RECORD with a weak hash of {entry.name!r}: {algorithm[:20]!r}")
+    if entry.size > HASHED:
+        return
+    digest = hashlib.new(algorithm)
+    for piece in view.pieces(entry):
+        digest.update(piece)
+    if base64.urlsafe_b64encode(digest.digest()).rstrip(b"=") != value.rstrip("=").encode():
+        raise BadZipError(f"has a file that is not what its RECORD says: {entry.name!r}")
+
+
+def _runs_at_start(view: ZipFileView, entry: Entry, name: str, stem: str) -> bool:
+    for scheme in ("purelib", "platlib"):
+        name = name.removeprefix(f"{stem}.data/{scheme}/")
+    if _STARTUP.fullmatch(name):
+        return True
+    return "/" not in name and name.endswith(".pth") and bool(_IMPORTS.search(view.read(entry, SMALL)))
