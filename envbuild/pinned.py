@@ -26,6 +26,10 @@ Pinned = TypeVar("Pinned", CondaPackage, Wheel, SourcePackage, InterpreterArchiv
 AnyPinned = CondaPackage | Wheel | SourcePackage | InterpreterArchive
 
 _SECRET_URL = re.compile(r"://[^/?#]*@|[?&](X-Amz-|sig=|token=|access_token=|password=|se=)", re.IGNORECASE)
+_SSH_USER = re.compile(r"^ssh://[A-Za-z0-9_][A-Za-z0-9._-]*@")
+# A whole check follows where git is run; here only what no address has.
+_REPOSITORY = re.compile(r"(https?|ssh|git|file)://[^\s\x00-\x1f-][^\s\x00-\x1f]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SPECS: dict[type, dict[str, tuple[str, str, Any]]] = {}
 
 
@@ -100,6 +104,8 @@ def package_from_tree(kind: type[Pinned], tree: dict[str, Any], where: Where | N
     refuse_secret(tree, where)
     package = kind(**values)
     _check_identity(package, where)
+    if isinstance(package, SourcePackage):
+        _check_source(package, where)
     return package
 
 
@@ -131,6 +137,8 @@ def refuse_secret(tree: dict[str, Any], where: Where | None) -> None:
     """
     for name in ("url", "index", "channel", "find-links", "git"):
         address = tree.get(name)
+        if name == "git" and isinstance(address, str):
+            address = _SSH_USER.sub("ssh://", address)  # whom ssh signs in is no secret
         if isinstance(address, str) and _SECRET_URL.search(address):
             raise InvalidInput(
                 f"the {name} of {tree.get('name', 'a package')} carries credentials",
@@ -165,6 +173,27 @@ def _check_identity(package: AnyPinned, where: Where | None) -> None:
             where=where,
             hint="restore it from Git, or remove it and lock again",
         )
+
+
+def _check_source(package: SourcePackage, where: Where | None) -> None:
+    """A source stands in one place, and the place is one that a recipe could name."""
+    places = (package.index, package.url, package.find_links, package.git, package.path)
+    try:
+        if sum(place is not None for place in places) != 1 or (package.git is None) != (package.commit is None):
+            raise InvalidInput(f"{package.name} does not stand in one place", reference="bad-source")
+        if package.commit is not None and not _COMMIT.fullmatch(package.commit):
+            raise InvalidInput(f"{package.commit[:80]!r} is not the name of a commit", reference="bad-source")
+        if package.git is not None and not _REPOSITORY.fullmatch(
+            package.git
+        ):
+            raise InvalidInput(f"{package.git[:80]!r} is not the address of a repository", reference="bad-url")
+        for path in (package.path, package.subdirectory):
+            if path is not None and (not path or path.startswith(("/", "~")) or re.search(r"[\x00-\x1f\\]", path)):
+                raise InvalidInput(f"{path[:80]!r} is not a path from the project's root", reference="bad-path")
+        if package.subdirectory is not None and {"", ".", ".."} & set(package.subdirectory.split("/")):
+            raise InvalidInput(f"{package.subdirectory[:80]!r} is not a path inside a source", reference="bad-path")
+    except InvalidInput as error:
+        raise InvalidInput(error.message, reference=error.reference, where=where, hint=error.hint) from None
 
 
 def _title(package: AnyPinned) -> str:
