@@ -143,6 +143,7 @@ class BuildOptions:
     host: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     toolchain: str | None = None
+    where: Where | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +157,22 @@ class Base:
 
     path: str
     pin: bool = True
+    where: Where | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Include:
+    """One entry of ``include``: a foreign file that is read in place.
+
+    Attributes:
+        path: The file, relative to the project's root with ``/``.
+        chosen: Words that choose a part of it: groups and extras of a ``pyproject.toml``.
+        format: A name in ``envbuild.formats.FORMATS``; None for what its name and first lines say.
+    """
+
+    path: str
+    chosen: tuple[str, ...] = ()
+    format: str | None = None
     where: Where | None = field(default=None, compare=False)
 
 
@@ -179,6 +196,7 @@ class Recipe:
         interpreter: ``conda``, ``host``, ``managed``, or None when not said.
         exclude_newer: A date (RFC 3339, UTC) or an age such as ``7d``, as written; None when not said.
         system: Virtual packages and their versions.
+        include: Foreign files that are merged with it when it is loaded.
         variables: Set on activation and by ``run``.
     """
 
@@ -194,5 +212,6 @@ class Recipe:
     pypi: PypiSection = PypiSection()
     build: tuple[BuildOptions, ...] = ()
     targets: tuple[Target, ...] = ()
+    include: tuple[Include, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
     python_where: Where | None = field(default=None, compare=False)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from envbuild.errors import Issue, Where
+from envbuild.formats.joining import requirement_key
 from envbuild.package import Platform
 from envbuild.reading.version_range import both, contradict
 from envbuild.recipe import (
@@ -55,9 +56,12 @@ def over(base: Pairs, near: Pairs) -> Pairs:
 
 
 def _by_name(base: tuple[Requirement, ...], near: tuple[Requirement, ...]) -> tuple[Requirement, ...]:
-    found = {item.name: item for item in base}
-    found.update((item.name, item) for item in near)
-    return tuple(found[name] for name in sorted(found))
+    """A nearer requirement replaces all of its name: a name may stand several times, with other markers."""
+    named = {item.name for item in near}
+    found: list[Requirement] = [item for item in base if item.name not in named]
+    found.extend(near)
+    found.sort(key=requirement_key)
+    return tuple(found)
 
 
 def _conda(base: CondaSection, near: CondaSection) -> CondaSection:
@@ -273,14 +277,15 @@ class Merger:
         entry: Base,
     ) -> tuple[Requirement, ...]:
         """The requirements of two bases by name; constraints join when they can hold together."""
-        found = {item.name: item for item in one}
+        found = {requirement_key(item): item for item in one}
         said = {item.name for item in near}
         for item in other:
-            if item.name not in found:
-                found[item.name] = item
+            key = requirement_key(item)
+            if key not in found:
+                found[key] = item
             elif item.name not in said:
-                found[item.name] = self.requirement(found[item.name], item, entry)
-        return tuple(found[name] for name in sorted(found))
+                found[key] = self.requirement(found[key], item, entry)
+        return tuple(found[key] for key in sorted(found))
 
     def requirement(self, one: Requirement, other: Requirement, entry: Base) -> Requirement:
         """One package that two bases ask for."""

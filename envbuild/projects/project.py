@@ -4,7 +4,7 @@ Theory: a recipe's request is a pure function of the recipe's file, its bases' f
 same wherever the checkout lies. The order of saying is: recipe, its bases, the configuration, the platform's
 defaults. A request never depends on the machine, but for a recipe that says nowhere which platforms it is for.
 
-Rules of the file: reads recipe files, and nothing else; each file once for a ``Project``.
+Rules of the file: reads recipe files and what they include, and nothing else; each once for a ``Project``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envbuild.errors import InvalidInput, Where
 from envbuild.machine.virtual import current_platform, default_system
@@ -30,7 +31,19 @@ from envbuild.reading.schema import closest, findings, without
 from envbuild.recipe import Recipe
 from envbuild.request import BaseRequest, PlatformRequest, Request
 
-__all__ = ["Project", "cut_off", "find_project", "load_recipe", "make_request", "project_files", "shown_path"]
+if TYPE_CHECKING:
+    from envbuild.projects.included import WithIncludes
+
+__all__ = [
+    "Project",
+    "cut_off",
+    "find_project",
+    "load_recipe",
+    "make_request",
+    "project_files",
+    "request_notes",
+    "shown_path",
+]
 
 LARGEST_FAMILY = 64
 """How deep bases may extend bases."""
@@ -46,6 +59,7 @@ class Project:
     config: Config
     _recipes: dict[str, Recipe] = field(default_factory=dict, compare=False, repr=False)
     _requests: dict[str, tuple[Request, tuple[Path, ...]]] = field(default_factory=dict, compare=False, repr=False)
+    _included: dict[str, WithIncludes] = field(default_factory=dict, compare=False, repr=False)
 
 
 def find_project(
@@ -76,7 +90,7 @@ def project_files(folder: Path) -> tuple[Path, ...]:
 
 
 def load_recipe(project: Project, path: Path) -> Recipe:
-    """The recipe of one file, as it stands: no bases, no defaults.
+    """The recipe of one file, with the foreign files that it includes: no bases, no defaults.
 
     Args:
         project: The project that it belongs to.
@@ -124,7 +138,13 @@ def _read(project: Project, file: Path, label: str) -> Recipe:
     rest = without(root, issues) if issues else root
     if rest is None:
         raise InvalidInput.of(issues)
-    return read_recipe(rest, issues, path=label, file=file, project=project.root, outside=outside)
+    recipe = read_recipe(rest, issues, path=label, file=file, project=project.root, outside=outside)
+    if recipe.include:
+        from envbuild.projects.included import with_includes
+
+        project._included[label] = with_includes(recipe, project.root, outside, shown_path)
+        return project._included[label].recipe
+    return recipe
 
 
 def _instead(file: Path, project: Project) -> str:
@@ -159,7 +179,7 @@ def make_request(project: Project, recipe_path: Path) -> tuple[Request, tuple[Pa
         recipe_path: The recipe's file; a relative one is relative to the working folder.
 
     Returns:
-        The request, and every file that it was made of: the recipe, its bases, the project's file.
+        The request, and every file that it was made of: the recipe, its bases, what they include, the project's file.
 
     Raises:
         InvalidInput: When a file is wrong, bases make a circle or disagree, or the whole cannot be locked.
@@ -171,6 +191,17 @@ def make_request(project: Project, recipe_path: Path) -> tuple[Request, tuple[Pa
         raise InvalidInput.of(issues)
     root_file = project.root / PROJECT_FILE
     return request, (*files, *((root_file,) if root_file in project.config.read else ()))
+
+
+def request_notes(project: Project, recipe_path: Path) -> tuple[str, ...]:
+    """What a recipe's included files say that has no meaning here, or is lost, one line each."""
+    recipe = load_recipe(project, recipe_path)
+    found = [
+        note for path in _family(project, recipe) if path in project._included for note in project._included[path].notes
+    ]
+    return tuple(
+        f"{note.where}: {note.message}" + (f" ({note.hint})" if note.hint else "") for note in dict.fromkeys(found)
+    )
 
 
 def _request(project: Project, recipe: Recipe) -> tuple[Request, tuple[Path, ...]]:
@@ -202,7 +233,8 @@ def _request(project: Project, recipe: Recipe) -> tuple[Request, tuple[Path, ...
         build=whole.build,
         variables=whole.variables,
     )
-    files = tuple(project.root / path for path in family)
+    included = [file for path in family if path in project._included for file in project._included[path].files]
+    files = (*(project.root / path for path in family), *included)
     project._requests[recipe.path] = (request, files)
     return request, files
 

@@ -28,6 +28,7 @@ from envbuild.reading.section_reader import SectionReader
 from envbuild.recipe import (
     Base,
     BuildOptions,
+    Include,
     Recipe,
     Target,
 )
@@ -70,14 +71,6 @@ class RecipeReader(SectionReader):
         """The whole document."""
         python = root.get("python")
         platforms = root.get("platforms")
-        include = root.key("include")
-        if include is not None and root.get("include") is not None:
-            self.note(
-                include.where,
-                "not-available",
-                "`include` is not available in this version of envbuild",
-                "write the requirements under `conda: packages:` and `pypi: packages:`",
-            )
         return Recipe(
             path=path,
             name=optional_text(root.get("name")),
@@ -92,6 +85,7 @@ class RecipeReader(SectionReader):
             pypi=self.pypi(root.get("pypi")),
             build=tuple(self.build(key, node) for key, node in entries(root.get("build"))),
             targets=tuple(self.target(key, node) for key, node in entries(root.get("targets"))),
+            include=self.includes(root.get("include")),
             variables=self.pairs(root.get("variables"), spelling.variable_name, spelling.variable_value),
         )
 
@@ -131,6 +125,41 @@ class RecipeReader(SectionReader):
         pin = optional_boolean(node.get("pin"))
         return Base(path=self.relative(path), pin=pin is not False, where=node.where)
 
+    def includes(self, node: Node | None) -> tuple[Include, ...]:
+        """``include``: one foreign file or several."""
+        found: dict[tuple[str, tuple[str, ...]], Include] = {}
+        for item in items(node):
+            include = self.include(item)
+            if include is not None and (include.path, include.chosen) in found:
+                self.note(item.where, "duplicate-key", f"the file {include.path} stands twice", "keep one of the two")
+            elif include is not None:
+                found[include.path, include.chosen] = include
+        return tuple(found.values())
+
+    def include(self, node: Node) -> Include | None:
+        """One entry of ``include``: ``FILE``, ``FILE[word, word]`` or a mapping; None after a finding."""
+        if isinstance(node, Scalar):
+            path, bracket, inside = node.text.partition("[")
+            if bracket and not inside.endswith("]"):
+                self.note(
+                    node.where, "bad-path", f"{node.text[:60]!r} has no closing bracket", "write FILE[group,extra]"
+                )
+                return None
+            words = tuple(dict.fromkeys(word.strip() for word in inside[:-1].split(",") if word.strip()))
+            bare = Scalar(where=node.where, text=path.strip(), plain=node.plain)
+            return Include(path=self.relative(bare), chosen=words, where=node.where)
+        assert isinstance(node, Mapping)
+        found = node.get("path")
+        if found is None:
+            self.note(node.where, "missing-key", "this entry has no `path`", "write `{path: requirements.txt}`")
+            return None
+        return Include(
+            path=self.relative(found),
+            chosen=tuple(dict.fromkeys(text(item) for item in items(node.get("choose")))),
+            format=optional_text(node.get("format")),
+            where=node.where,
+        )
+
     def target(self, key: Scalar, node: Node) -> Target:
         """``targets.<platform>``."""
         section = node if isinstance(node, Mapping) else Mapping(where=node.where, entries=())
@@ -151,4 +180,5 @@ class RecipeReader(SectionReader):
             host=tuple(self.take(item, spelling.requirement_words) for item in items(section.get("host"))),
             requires=tuple(self.take(item, spelling.requirement_words) for item in items(section.get("requires"))),
             toolchain=self.take_optional(section.get("toolchain"), spelling.requirement_words),
+            where=key.where,
         )

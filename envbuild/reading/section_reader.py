@@ -141,7 +141,8 @@ class SectionReader(NodeReader):
             self.note(node.where, "missing-key", "this index has no `url`", "add `url: ...`")
             return Index(name="", url="")
         url = self.place(found)
-        return Index(name=self.take_optional(node.get("name"), places.check_index_name) or url, url=url)
+        name = self.take_optional(node.get("name"), places.check_index_name) or url
+        return Index(name=name, url=url, explicit=optional_boolean(node.get("explicit")) is True)
 
     def names_or_all(self, node: Node | None) -> bool | tuple[str, ...] | None:
         """True or false for all, or a sorted list of names."""

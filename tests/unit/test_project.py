@@ -177,7 +177,11 @@ variables: {LD_PRELOAD: x}
 @pytest.mark.parametrize(
     ("text", "reference"),
     [
-        ("include: [requirements.txt]", "not-available"),
+        ("include: [requirements.txt]", "missing-file"),
+        ("include: ['requirements.txt[']", "bad-path"),
+        ("include: [../requirements.txt]", "bad-path"),
+        ("include: [{choose: [dev]}]", "missing-key"),
+        ("include: [a.txt, ./a.txt]", "duplicate-key"),
         ("extends: {name: 'mlp/base:stable'}", "not-available"),
         ("extends: [{id: 'abc:def'}]", "not-available"),
         ("extends: {pathspec: Flow/12/train}", "not-available"),
