@@ -37,7 +37,15 @@ from envbuild.locks.place import lock_path
 from envbuild.machine.home import find_home
 from envbuild.machine.virtual import check_system, current_platform
 from envbuild.projects.checkout import edited
-from envbuild.projects.project import Project, cut_off, find_project, make_request, project_files, shown_path
+from envbuild.projects.project import (
+    Project,
+    cut_off,
+    find_project,
+    make_request,
+    project_files,
+    request_notes,
+    shown_path,
+)
 from envbuild.projects.recipe_files import link_name, recipes_below
 from envbuild.reporter import Reporter
 
@@ -135,6 +143,8 @@ class Session(UpkeepVerbs):
         bases = tuple(self._lock(project.root / base.path, LockOptions(), write=write) for base in request.bases)
         locked = None if options.upgrades else fitting_lock(recipe, request, bases, self._own(project, request))
         if locked is None:
+            for note in request_notes(project, recipe):
+                self._reporter.note(note)
             realizer = self._realizer(project)
             age = request.exclude_newer
             locked = make_lock(

@@ -117,6 +117,7 @@ class Solve:
             **common,
             "indices": list(self.indices),
             "names": [item.name for item in request.extra_indices] + ([request.index.name] if request.index else []),
+            **({"explicit": explicit} if (explicit := [i.name for i in request.extra_indices if i.explicit]) else {}),
             "no-index": request.no_index,
             "find-links": list(request.find_links),
             "prereleases": to_document(request.prereleases),

@@ -27,12 +27,14 @@ class Places:
         no_index: True when only find-links are asked.
         strategy: uv's name for how several indices are asked: in order until one has the name, or, where the machine's
             settings are pip's and the recipe names no index, as the one pool that pip makes of them.
+        explicit: Words of indices that are asked only for the packages that name them.
     """
 
     indices: tuple[tuple[str, str | None], ...]
     links: tuple[tuple[str, str], ...]
     no_index: bool
     strategy: str = "first-index"
+    explicit: frozenset[str] = frozenset()
 
     @property
     def several(self) -> bool:
@@ -45,8 +47,9 @@ class Places:
         variables = {}
         if not self.no_index:
             *first, (_, last) = self.indices
-            if first:
-                variables["UV_INDEX"] = " ".join(address for _, address in first if address)
+            asked = [address for word, address in first if address and word not in self.explicit]
+            if asked:
+                variables["UV_INDEX"] = " ".join(asked)
             if last is not None:
                 variables["UV_DEFAULT_INDEX"] = last
         if self.links:
@@ -124,4 +127,5 @@ def places_of(request: PlatformRequest, addresses: Addresses) -> Places:
         links=tuple(links),
         no_index=request.no_index,
         strategy="unsafe-best-match" if pool else "first-index",
+        explicit=frozenset(item.name for item in request.extra_indices if item.explicit),
     )
