@@ -20,13 +20,11 @@ from envbuild.digest import Digest
 from envbuild.errors import InvalidInput, Where
 from envbuild.formats import Document, Foreign
 from envbuild.formats.asked import Asked
-from envbuild.formats.match_spec import read_match_spec, read_system
 from envbuild.formats.requirement_line import read_line
 from envbuild.formats.requirement_options import Option, options
+from envbuild.formats.requirement_settings import SETTINGS, SettingsReader
 from envbuild.formats.requirement_text import Line, decode, lines, split_options
-from envbuild.reading import spelling
-from envbuild.reading.places import WITH_FILES, check_channel_name, check_url
-from envbuild.recipe import Index, PypiRequirement
+from envbuild.recipe import PypiRequirement
 
 MOST_FILES = 200
 """Files that a requirements file may name, directly or not."""
@@ -68,16 +66,14 @@ def read_into(asked: Asked, document: Document, *, constraint: bool = False) -> 
     reader.finish()
 
 
-class Reader:
+class Reader(SettingsReader):
     """Reads one requirements file, and through itself the files that it names."""
 
     def __init__(self, asked: Asked, document: Document) -> None:
-        self.asked = asked
-        self.document = document
+        super().__init__(asked, document)
         self.stack: list[str] = [document.file]
         self.seen: set[tuple[str, bool]] = {(document.file, False)}
         self.hashes_needed: Where | None = None
-        self.index_where: Where | None = None
         self.read_packages: list[PypiRequirement] = []
 
     def file(self, *, constraint: bool = False) -> None:
@@ -193,7 +189,7 @@ class Reader:
                     "add --hash=sha256:…, or remove --require-hashes: a lock has the sha256 of every file anyway",
                 )
 
-    # Options on a line of their own
+    # Options on a line of their own; those that only set something stand in ``requirement_settings``
 
     def nested(self, option: Option, where: Where, constraint: bool) -> None:
         """``-r`` and ``-c``."""
@@ -240,98 +236,9 @@ class Reader:
             hint = f"write `{value[:60]}`, and work on it with `envbuild realize --prefix DIR --editable NAME`"
         self.asked.issue(where, "editable", f"-e {value[:60]}: what can be edited cannot be locked", hint)
 
-    def index(self, option: Option, where: Where, constraint: bool) -> None:
-        """``--index-url``: the last one counts, as in pip."""
-        url = self.address(option.value, where)
-        if url is None:
-            return
-        if self.asked.index is not None and self.asked.index.url != url:
-            self.asked.note(
-                where, "no-meaning", f"this index replaces {self.asked.index.url} of {self.index_where}, as in pip"
-            )
-        self.asked.index, self.index_where = Index(name=url, url=url), where
-
-    def extra_index(self, option: Option, where: Where, constraint: bool) -> None:
-        """``--extra-index-url``."""
-        url = self.address(option.value, where)
-        if url is not None:
-            self.asked.add_index(Index(name=url, url=url))
-
-    def find_links(self, option: Option, where: Where, constraint: bool) -> None:
-        """``--find-links``."""
-        url = self.address(option.value, where)
-        if url is not None:
-            self.asked.find_links.append(url)
-
-    def address(self, text: str, where: Where) -> str | None:
-        """An address, or a folder beside the file; None after a finding."""
-        if "://" in text or text.lower().startswith("file:"):
-            return self.asked.take(text, lambda it: check_url(it, WITH_FILES), where)
-        return self.asked.take(text, lambda it: "./" + self.document.beside(it), where)
-
-    def no_index(self, option: Option, where: Where, constraint: bool) -> None:
-        """``--no-index``."""
-        self.asked.no_index = True
-
-    def pre(self, option: Option, where: Where, constraint: bool) -> None:
-        """``--pre``."""
-        self.asked.prereleases = True
-
-    def releases(self, option: Option, where: Where, constraint: bool) -> None:
-        """``--all-releases`` and ``--only-final``."""
-        names = self.names(option, where)
-        if option.name == "--all-releases":
-            self.asked.prereleases = self.asked.add_names(self.asked.prereleases, names)
-        elif isinstance(self.asked.prereleases, tuple) and isinstance(names, tuple):
-            self.asked.prereleases = tuple(item for item in self.asked.prereleases if item not in names)
-        elif names is True:
-            self.asked.prereleases = False
-        else:
-            self.asked.note(where, "lost", "pre-releases of single names cannot be ruled out where all are allowed")
-
-    def only_binary(self, option: Option, where: Where, constraint: bool) -> None:
-        """``--only-binary``."""
-        self.asked.no_build = self.asked.add_names(self.asked.no_build, self.names(option, where))
-
-    def no_binary(self, option: Option, where: Where, constraint: bool) -> None:
-        """``--no-binary``."""
-        names = self.names(option, where)
-        if names not in (False, ()):
-            self.asked.note(
-                where,
-                "lost",
-                f"--no-binary {option.value[:60]}: a wheel is taken where there is one",
-                "name the sdist's address to build it: `pypi: packages: {name: {url: …}}`",
-            )
-
-    def names(self, option: Option, where: Where) -> bool | tuple[str, ...]:
-        """``:all:``, ``:none:`` or names."""
-        found: set[str] = set()
-        for item in option.value.split(","):
-            if item.strip() == ":all:":
-                return True
-            if item.strip() == ":none:":
-                found = set()
-            elif item.strip() and (name := self.asked.take(item.strip(), spelling.pypi_name, where)):
-                found.add(name)
-        return tuple(sorted(found)) if found else False
-
-    def trusted_host(self, option: Option, where: Where, constraint: bool) -> None:
-        """``--trusted-host``."""
-        self.asked.note(
-            where,
-            "configuration",
-            f"--trusted-host {option.value[:60]}: whom a machine trusts is its user's to say",
-            "say `trusted-hosts: […]` in your own configuration",
-        )
-
     def require_hashes(self, option: Option, where: Where, constraint: bool) -> None:
         """``--require-hashes`` and its contrary."""
         self.hashes_needed = where if option.name == "--require-hashes" else None
-
-    def meaningless(self, option: Option, where: Where, constraint: bool) -> None:
-        """Options that steer pip itself."""
-        self.asked.note(where, "no-meaning", f"{option.name} steers pip, which does not run here")
 
     def homeless(self, option: Option, where: Where, constraint: bool) -> None:
         """Options that belong to a requirement."""
@@ -342,56 +249,18 @@ class Reader:
             "end the line before it with a \\",
         )
 
-    # What the predecessor added
-
-    def conda_package(self, option: Option, where: Where, constraint: bool) -> None:
-        """``--conda-pkg``: a conda package beside the wheels."""
-        item = read_match_spec(option.value, where, self.asked)
-        if item is not None:
-            self.asked.conda.append(item)
-
-    def conda_channel(self, option: Option, where: Where, constraint: bool) -> None:
-        """``--conda-channel``."""
-        text = option.value
-        if text.startswith(".") or "://" in text:
-            found = self.address(text, where)
-        else:
-            found = self.asked.take(text, check_channel_name, where)
-        if found is not None and found not in (self.asked.channels or []):
-            self.asked.channels = [*(self.asked.channels or []), found.rstrip("/")]
-
-    def system_package(self, option: Option, where: Where, constraint: bool) -> None:
-        """``--sys-pkg``: a virtual package."""
-        read_system(option.value, where, self.asked)
-
 
 Handler = Callable[[Reader, Option, Where, bool], None]
 
 _OPTIONS: dict[str, Handler] = {
+    **SETTINGS,
     "--requirement": Reader.nested,
     "--constraint": Reader.nested,
     "--editable": Reader.editable,
-    "--index-url": Reader.index,
-    "--extra-index-url": Reader.extra_index,
-    "--find-links": Reader.find_links,
-    "--no-index": Reader.no_index,
-    "--pre": Reader.pre,
-    "--all-releases": Reader.releases,
-    "--only-final": Reader.releases,
-    "--only-binary": Reader.only_binary,
-    "--no-binary": Reader.no_binary,
-    "--trusted-host": Reader.trusted_host,
     "--require-hashes": Reader.require_hashes,
     "--no-require-hashes": Reader.require_hashes,
-    "--prefer-binary": Reader.meaningless,
-    "--use-feature": Reader.meaningless,
-    "--use-pep517": Reader.meaningless,
-    "--no-use-pep517": Reader.meaningless,
     "--hash": Reader.homeless,
     "--config-settings": Reader.homeless,
     "--global-option": Reader.homeless,
     "--install-option": Reader.homeless,
-    "--conda-pkg": Reader.conda_package,
-    "--conda-channel": Reader.conda_channel,
-    "--sys-pkg": Reader.system_package,
 }
