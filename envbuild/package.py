@@ -210,7 +210,7 @@ class SourcePackage:
         file: The sdist's or archive's file name; ``<name>-<version>.tar`` for a tree.
         sha256: Of the archive; of the canonical tar for a tree, which is the tree's content digest.
         index: As in ``Wheel``; so are ``url`` and ``find_links``.
-        git: The repository's address, with ``commit``.
+        git: The repository's address, with ``commit``; ``rev`` is the branch or tag that the recipe names, if it does.
         path: The folder, from the project's root.
         subdirectory: The project's folder inside the archive or tree, with ``/``.
         requires: As in ``Wheel``; so are ``extras``, ``size``, ``upload_time`` and ``asked``.
@@ -231,6 +231,7 @@ class SourcePackage:
     find_links: str | None = None
     git: str | None = None
     commit: str | None = None
+    rev: str | None = None
     path: str | None = None
     subdirectory: str | None = None
     size: int | None = None

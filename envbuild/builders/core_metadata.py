@@ -65,10 +65,18 @@ def metadata_of(message: Message) -> WheelMetadata:
 
 
 def metadata_text(metadata: WheelMetadata) -> str:
-    """The value as METADATA again; what it does not hold is left out."""
+    """The value as METADATA again; what it does not hold is left out.
+
+    Raises:
+        InvalidInput: ``bad-metadata`` for a line break in a field, which would be a field of its own.
+    """
     lines = ["Metadata-Version: 2.2", f"Name: {metadata.name}", f"Version: {metadata.version}"]
+    if metadata.license:
+        lines.append(f"License: {metadata.license}")
     lines += [f"Provides-Extra: {extra}" for extra in metadata.extras]
     lines += [f"Requires-Dist: {item}" for item in metadata.requires]
     if metadata.requires_python:
         lines.append(f"Requires-Python: {metadata.requires_python}")
+    if any("\n" in line or "\r" in line for line in lines):
+        raise InvalidInput("a source's metadata has a line break in it", reference="bad-metadata")
     return "\n".join(lines) + "\n"

@@ -28,8 +28,11 @@ _DECIDING = {"version", "dependencies", "optional-dependencies", "requires-pytho
 """Fields of ``[project]`` that a solve depends on; so do the fields below of core metadata."""
 _DECIDING_HEADERS = {"name", "version", "requires-dist", "requires-python", "provides-extra"}
 
-_NEEDS_NOTHING_MORE = {"flit_core.buildapi", "poetry.core.masonry.api"}
-"""Backends whose ``get_requires_for_build_wheel`` always says nothing, so that it need not be asked."""
+_NEVER_ASK = {"flit_core.buildapi", "poetry.core.masonry.api"}
+"""Backends whose ``get_requires_for_build_wheel`` always says nothing, so that nothing has to be run to know it."""
+
+_SETUPTOOLS_WITHOUT_WHEEL = "70.1"
+"""From here on setuptools makes wheels itself; before, it asked for the project ``wheel``."""
 
 
 def static_metadata(source: Path, *, sdist: bool = False) -> WheelMetadata | None:
@@ -48,10 +51,36 @@ def static_metadata(source: Path, *, sdist: bool = False) -> WheelMetadata | Non
     return None if project is None else _declared(project, source)
 
 
-def asks_nothing_more(source: Path) -> bool:
-    """Whether the backend is known to ask for no further build requirements than ``[build-system]`` lists."""
-    build_system = _table(read_project(source), "build-system") or {}
-    return build_system.get("build-backend") in _NEEDS_NOTHING_MORE and "backend-path" not in build_system
+def asks_nothing_more(source: Path) -> tuple[str, ...] | None:
+    """Whether the backend is known to ask for no further build requirements than ``[build-system]`` lists.
+
+    Returns:
+        None when it must be asked; else what must hold for that: backends and the versions from which it is so.
+    """
+    tree = read_project(source)
+    build_system = _table(tree, "build-system") or {}
+    backend = build_system.get("build-backend")
+    if "backend-path" in build_system or not isinstance(backend, str):
+        return None
+    if backend in _NEVER_ASK:
+        return ()
+    if backend == "hatchling.build" and not _has_hatch_hooks(tree) and not (source / "hatch.toml").exists():
+        return ()
+    if backend == "setuptools.build_meta" and not any((source / name).exists() for name in ("setup.py", "setup.cfg")):
+        return (f"setuptools>={_SETUPTOOLS_WITHOUT_WHEEL}",)
+    return None
+
+
+def _has_hatch_hooks(tree: dict[str, Any]) -> bool:
+    """Whether hatchling's configuration names plug-ins, or requirements of a build target."""
+    build = _table(_table(_table(tree, "tool") or {}, "hatch") or {}, "build") or {}
+    targets = _table(build, "targets") or {}
+    tables = [build, *(table for table in targets.values() if isinstance(table, dict))]
+    return any(
+        word in table
+        for table in tables
+        for word in ("hooks", "dependencies", "require-runtime-dependencies", "require-runtime-features")
+    )
 
 
 def read_project(source: Path) -> dict[str, Any]:

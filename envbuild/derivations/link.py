@@ -128,6 +128,7 @@ def _address(source: SourcePackage) -> dict[str, Json]:
         "url": source.url,
         "git": source.git,
         "commit": source.commit,
+        "rev": source.rev,
         "path": source.path,
         "subdirectory": source.subdirectory,
     }

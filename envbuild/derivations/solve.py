@@ -13,20 +13,23 @@ Rules of the file: no engine is imported before ``realise``.
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from envbuild.derivations import Context, Outputs, Purity
-from envbuild.digest import Digest, Json, canonical_json, key
+from envbuild.derivations.fragment import Fragment as Fragment
+from envbuild.derivations.fragment import fragment_bytes as fragment_bytes
+from envbuild.derivations.fragment import fragment_from_bytes as fragment_from_bytes
+from envbuild.digest import Digest, Json, key
 from envbuild.errors import InvalidInput, UnsatisfiableError
 from envbuild.faults import reach
 from envbuild.package import CondaPackage, InterpreterArchive, SourcePackage, Wheel
-from envbuild.pinned import package_from_tree, package_tree
+from envbuild.pinned import package_tree
+from envbuild.recipe import BuildOptions, GitSource, PathSource, PypiRequirement, UrlSource
 from envbuild.request import PlatformRequest, to_document
 
 Ecosystem = Literal["conda", "pypi"]
-FRAGMENT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +41,10 @@ class Solve:
         cut_off: RFC 3339, UTC; None for whatever is there now.
         channels: Canonical addresses of ``request.channels`` and of channels that single packages name, in order.
         indices: Canonical addresses of the places for wheels, in order; an unset machine default is ``default``.
-        pins_conda: Records of bases that stay; ``pins_wheels`` likewise.
-        keep_conda: Records of the lock before, preferred; ``keep_wheels`` likewise.
+        pins_conda: Records of bases that stay; ``pins_wheels``, ``pins_sources`` and what these are built with,
+            ``pins_build``, likewise.
+        keep_conda: Records of the lock before, preferred; ``keep_wheels``, ``keep_sources``, ``keep_build`` likewise.
+        build: How sources are built.
         after: Key of the platform's conda solve, for a PyPI solve.
     """
 
@@ -56,6 +61,11 @@ class Solve:
     pins_wheels: tuple[Wheel, ...] = ()
     keep_conda: tuple[CondaPackage, ...] = ()
     keep_wheels: tuple[Wheel, ...] = ()
+    pins_sources: tuple[SourcePackage, ...] = ()
+    pins_build: tuple[Wheel, ...] = ()
+    keep_sources: tuple[SourcePackage, ...] = ()
+    keep_build: tuple[Wheel, ...] = ()
+    build: tuple[BuildOptions, ...] = ()
     after: Digest | None = None
     key: Digest = field(init=False, compare=False)
 
@@ -64,8 +74,20 @@ class Solve:
 
     @property
     def purity(self) -> Purity:
-        """``pure`` when the answer is the same tomorrow: with a cut-off, and not by a Python that only is here."""
-        return "pure" if self.cut_off is not None and not self._asks_machine() else "impure"
+        """``pure`` when the answer is the same tomorrow.
+
+        That is with a cut-off, not by a Python that only is here, and not of what can be another thing tomorrow under
+        the same name: a folder, a branch, a file at an address.
+        """
+        settled = self.cut_off is not None and not self._asks_machine() and not self._asks_elsewhere()
+        return "pure" if settled else "impure"
+
+    def _asks_elsewhere(self) -> bool:
+        """Whether a source is named by what may change under its name."""
+        if self.ecosystem == "conda":
+            return False
+        pinned = {item.name for item in self.pins_sources} | {item.name for item in self.pins_wheels}
+        return any(_may_change(item) for item in self.request.pypi if item.name not in pinned)
 
     def _asks_machine(self) -> bool:
         """Whether the series of the Python depends on what this machine, or this uv, has."""
@@ -128,76 +150,40 @@ class Solve:
             **({"provides": to_document(request.provides)} if request.provides else {}),
             "pins": [package_tree(item) for item in self.pins_wheels],
             "keep": [package_tree(item) for item in self.keep_wheels],
+            **self._sources_document(),
         }
+
+    def _sources_document(self) -> dict[str, Json]:
+        """What only solves with sources have: the keys of others are what they were before there were any."""
+        several: dict[str, tuple[SourcePackage, ...] | tuple[Wheel, ...]] = {
+            "pins-sources": self.pins_sources,
+            "pins-build": self.pins_build,
+            "keep-sources": self.keep_sources,
+            "keep-build": self.keep_build,
+        }
+        found: dict[str, Json] = {
+            word: [package_tree(item) for item in packages] for word, packages in several.items() if packages
+        }
+        return {**found, "build": to_document(self.build)} if self.build else found
 
     @property
     def needs_python(self) -> bool:
         """Whether a conda solve must bring a Python although no conda package asks for it."""
         request = self.request
-        return request.python is not None or bool(request.pypi) or bool(self.pins_wheels)
+        return request.python is not None or bool(request.pypi) or bool(self.pins_wheels or self.pins_sources)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fragment:
-    """A solve's result: its part of one platform of a lock.
-
-    Attributes:
-        python: Full version where the solve decided it (conda, managed), else the lowest that the lock may rely upon;
-            None when the environment holds no Python.
-        notes: What had to be said, such as what a cut-off could not judge.
-    """
-
-    python: str | None
-    conda: tuple[CondaPackage, ...] = ()
-    wheels: tuple[Wheel, ...] = ()
-    sources: tuple[SourcePackage, ...] = ()
-    build: tuple[Wheel, ...] = ()
-    archive: InterpreterArchive | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def series(self) -> str | None:
-        """``X.Y``, as a lock has it."""
-        return None if self.python is None else ".".join(self.python.split(".")[:2])
-
-
-def fragment_bytes(fragment: Fragment) -> bytes:
-    """The fragment as canonical JSON."""
-    return canonical_json(
-        {
-            "fragment": FRAGMENT_VERSION,
-            "python": fragment.python,
-            "conda": [package_tree(item) for item in fragment.conda],
-            "wheels": [package_tree(item) for item in fragment.wheels],
-            "sources": [package_tree(item) for item in fragment.sources],
-            "build": [package_tree(item) for item in fragment.build],
-            "archive": package_tree(fragment.archive) if fragment.archive else None,
-            "notes": list(fragment.notes),
-        }
-    )
-
-
-def fragment_from_bytes(data: bytes) -> Fragment:
-    """A fragment from its JSON.
-
-    Raises:
-        InvalidInput: ``bad-fragment`` when it is not one; whatever ``package_from_tree`` raises for its packages.
-    """
-    try:
-        tree: dict[str, Any] = json.loads(data)
-        if tree["fragment"] != FRAGMENT_VERSION:
-            raise InvalidInput(f"a lock fragment of version {tree['fragment']}", reference="bad-fragment")
-        return Fragment(
-            python=tree["python"],
-            conda=tuple(package_from_tree(CondaPackage, item) for item in tree["conda"]),
-            wheels=tuple(package_from_tree(Wheel, item) for item in tree["wheels"]),
-            sources=tuple(package_from_tree(SourcePackage, item) for item in tree["sources"]),
-            build=tuple(package_from_tree(Wheel, item) for item in tree["build"]),
-            archive=package_from_tree(InterpreterArchive, tree["archive"]) if tree["archive"] else None,
-            notes=tuple(tree["notes"]),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"a lock fragment cannot be read: {error}", reference="bad-fragment") from error
+def _may_change(item: PypiRequirement) -> bool:
+    """Whether a requirement's source may be another one tomorrow."""
+    match item.source:
+        case GitSource(rev=rev):
+            return rev is None or re.fullmatch("[0-9a-fA-F]{40}|[0-9a-fA-F]{64}", rev) is None
+        case UrlSource(sha256=sha256):
+            return sha256 is None
+        case PathSource():
+            return True
+        case None:
+            return False
 
 
 class _Noting:
@@ -257,18 +243,26 @@ def _pypi(solve: Solve, context: Context) -> Fragment:
         before = fragment_from_bytes(context.blob(solve.after).read_bytes())
     python, archive = _python(solve, before, context)
     target = Target(platform=solve.request.platform, python=python, system=solve.request.system)
-    wheels: tuple[Wheel, ...] = ()
-    if solve.request.pypi or solve.pins_wheels:
-        question = PypiQuestion(
-            request=solve.request,
-            target=target,
-            cut_off=solve.cut_off,
-            pins=solve.pins_wheels,
-            keep=solve.keep_wheels,
-            conda=before.conda if solve.interpreter == "conda" else (),  # another Python imports none of conda's
-        )
-        wheels = solve_pypi(question, context)
-    return Fragment(python=python, wheels=wheels, archive=archive)
+    if not (solve.request.pypi or solve.pins_wheels or solve.pins_sources):
+        return Fragment(python=python, archive=archive)
+    question = PypiQuestion(
+        request=solve.request,
+        target=target,
+        cut_off=solve.cut_off,
+        pins=solve.pins_wheels,
+        keep=solve.keep_wheels,
+        conda=before.conda if solve.interpreter == "conda" else (),  # another Python imports none of conda's
+        pins_sources=solve.pins_sources,
+        pins_build=solve.pins_build,
+        keep_sources=solve.keep_sources,
+        keep_build=solve.keep_build,
+        build=solve.build,
+        host=before.conda,
+        interpreter=solve.interpreter,
+        archive=archive,
+    )
+    answer = solve_pypi(question, context)
+    return Fragment(python=python, wheels=answer.wheels, sources=answer.sources, build=answer.build, archive=archive)
 
 
 def _python(solve: Solve, before: Fragment, context: Context) -> tuple[str, InterpreterArchive | None]:

@@ -18,10 +18,12 @@ from envbuild.digest import Digest
 from envbuild.errors import UnsatisfiableError
 from envbuild.graph import Graph
 from envbuild.lock import Lock, LockedEnvironment
-from envbuild.package import CondaPackage, Platform, Wheel
+from envbuild.package import CondaPackage, Platform, SourcePackage, Wheel
 from envbuild.recipe import Index
 from envbuild.request import PlatformRequest, Request
 from envbuild.solvers.conda import channel_addresses, channel_words
+
+Package = CondaPackage | Wheel | SourcePackage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +101,12 @@ def _platform_solves(
             channels=tuple(channel_addresses(channel_words(part), addresses).values()),
             pins_conda=pins.conda if pins else (),
             pins_wheels=pins.wheels if pins else (),
+            pins_sources=pins.sources if pins else (),
             keep_conda=kept.conda if kept else (),
         )
         found.append(conda)
         after = conda.key
-    if part.pypi or (pins and pins.wheels) or request.interpreter != "conda":
+    if part.pypi or (pins and (pins.wheels or pins.sources)) or request.interpreter != "conda":
         found.append(
             Solve(
                 ecosystem="pypi",
@@ -113,6 +116,11 @@ def _platform_solves(
                 indices=_canonical_indices(part, addresses),
                 pins_wheels=pins.wheels if pins else (),
                 keep_wheels=kept.wheels if kept else (),
+                pins_sources=pins.sources if pins else (),
+                pins_build=pins.build if pins else (),
+                keep_sources=kept.sources if kept else (),
+                keep_build=kept.build if kept else (),
+                build=request.build,
                 after=after,
             )
         )
@@ -137,8 +145,9 @@ def _canonical_indices(part: PlatformRequest, addresses: Addresses) -> tuple[str
 
 def _pins(request: Request, platform: Platform, bases: Mapping[str, Lock]) -> LockedEnvironment | None:
     """What the pinned bases hold on a platform, as one environment."""
-    conda: dict[str, tuple[CondaPackage, str]] = {}
-    wheels: dict[str, tuple[Wheel, str]] = {}
+    conda: dict[str, tuple[Package, str]] = {}
+    pypi: dict[str, tuple[Package, str]] = {}
+    build: dict[str, tuple[Package, str]] = {}
     for base in request.bases:
         if not base.pin:
             continue
@@ -150,35 +159,47 @@ def _pins(request: Request, platform: Platform, bases: Mapping[str, Lock]) -> Lo
                 hint=f"add {platform} under `platforms:` in {base.path}, or extend it with `pin: false`",
             )
         for package in environment.conda:
-            _pin(conda, package, base.path, platform)
-        for wheel in environment.wheels:
-            _pin(wheels, wheel, base.path, platform)
-    if not conda and not wheels:
+            _pin(conda, package.name, package, base.path, platform)
+        for item in environment.wheels:
+            _pin(pypi, item.name, item, base.path, platform)
+        for source in environment.sources:
+            _pin(pypi, source.name, source, base.path, platform)
+        for wheel in environment.build:
+            _pin(build, wheel.file, wheel, base.path, platform)
+    if not conda and not pypi:
         return None
     return LockedEnvironment(
         platform=platform,
         python=None,
         interpreter=request.interpreter,
         system=(),
-        conda=tuple(package for package, _ in conda.values()),
-        wheels=tuple(wheel for wheel, _ in wheels.values()),
+        conda=tuple(package for package, _ in conda.values() if isinstance(package, CondaPackage)),
+        wheels=tuple(package for package, _ in pypi.values() if isinstance(package, Wheel)),
+        sources=tuple(package for package, _ in pypi.values() if isinstance(package, SourcePackage)),
+        build=tuple(package for package, _ in build.values() if isinstance(package, Wheel)),
     )
 
 
-def _pin(
-    pinned: dict[str, tuple[CondaPackage, str]] | dict[str, tuple[Wheel, str]],
-    package: CondaPackage | Wheel,
-    base: str,
-    platform: Platform,
-) -> None:
-    table: dict[str, tuple[CondaPackage | Wheel, str]] = pinned  # type: ignore[assignment]
-    other = table.setdefault(package.name, (package, base))
-    if other[0].sha256 != package.sha256:
+def _pin(table: dict[str, tuple[Package, str]], name: str, package: Package, base: str, platform: Platform) -> None:
+    other, where = table.setdefault(name, (package, base))
+    if _made_of(other) != _made_of(package):
         raise UnsatisfiableError(
-            f"{other[1]} pins {package.name} {other[0].version} for {platform}, {base} pins {package.version}",
+            f"{where} pins {other.name} {other.version} for {platform}, {base} pins {_told(other, package)}",
             reference="bases-disagree",
             hint="extend one of them with `pin: false`, or give both the same version",
         )
+
+
+def _made_of(package: Package) -> tuple[object, ...]:
+    """What must be equal for two bases to hold the same package; of a source also how it is built."""
+    if not isinstance(package, SourcePackage):
+        return (package.sha256,)
+    built = (package.build_requires, package.host, package.settings, package.variables, package.toolchain)
+    return (package.sha256, package.subdirectory, *built)
+
+
+def _told(other: Package, package: Package) -> str:
+    return package.version if other.version != package.version else f"{package.version} made otherwise"
 
 
 def _environment(request: Request, platform: Platform, fragments: tuple[Fragment, ...]) -> LockedEnvironment:
@@ -201,8 +222,9 @@ def _environment(request: Request, platform: Platform, fragments: tuple[Fragment
 
 
 def named_indices(request: Request, environments: tuple[LockedEnvironment, ...]) -> tuple[Index, ...]:
-    """The indices whose names stand in wheels, with the addresses that the recipe wrote; sorted by name."""
-    used = {wheel.index for environment in environments for wheel in environment.wheels}
+    """The indices whose names stand in wheels and sources, with the addresses that the recipe wrote; sorted by name."""
+    used = {wheel.index for environment in environments for wheel in (*environment.wheels, *environment.build)}
+    used |= {source.index for environment in environments for source in environment.sources}
     every = {
         index.name: index
         for part in request.platforms

@@ -32,6 +32,7 @@ _SCP = re.compile(r"(?P<at>[A-Za-z0-9_][A-Za-z0-9._-]{0,63}@[A-Za-z0-9][A-Za-z0-
 _CHANNEL_TOKEN = re.compile(r"/t/[A-Za-z0-9._-]{8,}(?:/|$)")
 _CHANNEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?:/(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,63}))*")
 _INDEX_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SYSTEMS = {"hg": "Mercurial", "bzr": "Bazaar", "svn": "Subversion"}
 _LOCAL_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data"})
 
 
@@ -42,6 +43,7 @@ def check_url(text: str, schemes: frozenset[str] = REMOTE) -> str:
         InvalidInput: ``bad-url`` for other schemes, link-local hosts and text that is no address;
             ``secret-in-url`` for a password or token.
     """
+    refuse_other_systems(text)
     scheme, separator, rest = text.partition("://")
     scheme = scheme.lower()
     allowed = ", ".join(sorted(schemes))
@@ -111,6 +113,21 @@ def check_git_url(text: str, *, files: bool = False) -> str:
         )
     check_url("https://" + rest.rpartition("@")[2] if sign else "https://" + rest)
     return address
+
+
+def refuse_other_systems(text: str) -> None:
+    """Refuse the address of a repository that git does not read.
+
+    Raises:
+        InvalidInput: ``not-available`` for Mercurial, Bazaar and Subversion.
+    """
+    system = _SYSTEMS.get(text.partition(":")[0].partition("+")[0].strip().lower())
+    if system is not None:
+        raise InvalidInput(
+            f"{system} repositories are not read: a lock names a commit by its digest, which only git has",
+            reference="not-available",
+            hint="use a git mirror of it, an archive's address, or a release from an index",
+        )
 
 
 def _secret(what: str) -> InvalidInput:

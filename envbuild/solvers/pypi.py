@@ -1,11 +1,12 @@
 """Wheels for a target platform and Python: uv resolves, the wheels' own metadata gives the edges of the lock.
 
-A solve is: refuse what has no wheel; write stubs of what conda provides; run uv; where an extra of a stub is asked for,
-read the real wheel's metadata and run uv again; choose the best file of each package; read what those wheels say.
+A solve is: write stubs of what conda provides; run uv; where an extra of a stub is asked for, read the real wheel's
+metadata and run uv again; choose the best file of each package; read what those wheels say. Where sources are named, or
+uv finds no wheels, ``envbuild.solvers.source_solve`` joins in, and is not imported before.
 
 Indices: those that the recipe names come first, then the default, then the machine's additional ones; the first that
-has a name wins. A base's wheel keeps the base's own record.
-Rules of the file: effects through ``context``; nothing of the machine gets into a wheel's record.
+has a name wins.
+Rules of the file: effects through ``context``.
 """
 
 from __future__ import annotations
@@ -18,20 +19,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envbuild.errors import EnvbuildError, IntegrityError, UnsatisfiableError
-from envbuild.package import UrlOrigin, Wheel
+from envbuild.errors import EnvbuildError, UnsatisfiableError
+from envbuild.package import Wheel
 from envbuild.recipe import PypiRequirement, UrlSource
-from envbuild.request import PlatformRequest
-from envbuild.solvers.mixed import Stubs, make_stubs
-from envbuild.solvers.pylock import ChosenWheel, choose, needs_build
+from envbuild.solvers.locked_packages import PypiAnswer as PypiAnswer
+from envbuild.solvers.locked_packages import locked_packages
+from envbuild.solvers.mixed import Stubs, make_stubs, pypi_projects
+from envbuild.solvers.offers import NO_OFFERS, pinned_metadata
+from envbuild.solvers.pylock import choose
 from envbuild.solvers.sources import Places, places_of
-from envbuild.solvers.target import marker_environment, wheel_ranks
+from envbuild.solvers.target import wheel_ranks
+from envbuild.solvers.uv_compile import NeedsBuildError, Resolved, resolve
 from envbuild.solvers.uv_compile import PypiQuestion as PypiQuestion
-from envbuild.solvers.uv_compile import resolve
-from envbuild.solvers.wheel_metadata import WheelMetadata, check_python, edges, kept_metadata, load_engines, read_all
+from envbuild.solvers.wheel_metadata import WheelMetadata, kept_metadata, load_engines, read_all
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
+    from envbuild.solvers.source_solve import SourceSupply
 
 _WARM = 0.4
 """Seconds that uv takes at most when it need not ask anybody."""
@@ -40,34 +44,89 @@ _UNDATED = re.compile(r"warning: `([^`]+)` is missing an upload date")
 _NO_EXTRA = re.compile(r"warning: The package `([^`= ]+)(?:==| @ )[^`]*` does not have an extra named `([^`]+)`")
 
 
-def solve_pypi(question: PypiQuestion, context: Context) -> tuple[Wheel, ...]:
-    """The wheels for one platform, sorted by name; what conda provides is not among them.
+def solve_pypi(question: PypiQuestion, context: Context, *, sources: bool = True) -> PypiAnswer:
+    """The wheels and sources for one platform; what conda provides is not among them.
+
+    Args:
+        question: What is asked for.
+        context: For effects.
+        sources: Whether anything may be built.
 
     Raises:
         UnsatisfiableError: With uv's explanation and the recipe's lines; ``needs-build`` for what has no wheel.
         UnreachableError: When an index does not answer.
+        BuildError: When the backend of a source fails.
     """
-    for item in question.request.pypi:
-        if item.source is not None and not _is_wheel(item):
-            raise needs_build(item.name, None, item.where)
     places = places_of(question.request, context.addresses)
     loading = threading.Thread(target=load_engines, daemon=True)
     loading.start()
     with _expecting(places, context), context.scratch() as folder:
         pinned = _pinned(question, context)
         stubs = make_stubs(question.conda, folder / "stubs", {}, pinned, question.request.provides)
-        answer = resolve(question, places, stubs, folder, context)
+        supply = _supply(question, places, folder, context) if sources and _names_sources(question) else None
+        ask = _Asking(question, places, folder, context, supply, sources)
+        answer = ask(stubs)
         missing = _missing_extras(answer.said, stubs)
         if missing:
             extras = _extra_metadata(question, places, stubs, missing, folder, context)
             if extras:
                 stubs = make_stubs(question.conda, folder / "stubs", extras, pinned, question.request.provides)
-                answer = resolve(question, places, stubs, folder, context)
-    loading.join()
-    _tell(answer.said, stubs, question, places, context)
-    where = {item.name: item.where for item in question.request.pypi}
-    chosen = choose([item for item in answer.packages if item not in stubs], wheel_ranks(question.target), where)
-    return _wheels(chosen, question, stubs, answer.origins, places, context)
+                answer = ask(stubs)
+        loading.join()
+        _tell(answer.said, stubs, question, places, context)
+        where = {item.name: item.where for item in question.request.pypi}
+        chosen = choose([item for item in answer.packages if item not in stubs], wheel_ranks(question.target), where)
+        return locked_packages(chosen, question, stubs, answer.origins, places, ask.supply, context)
+
+
+def _names_sources(question: PypiQuestion) -> bool:
+    """Whether sources are asked for, or were locked before."""
+    named = any(item.source is not None and not _is_wheel(item) for item in question.request.pypi)
+    return named or bool(question.pins_sources) or bool(question.keep_sources)
+
+
+def _supply(question: PypiQuestion, places: Places, folder: Path, context: Context) -> SourceSupply:
+    from envbuild.solvers.source_solve import SourceSupply
+
+    def wheels(inner: PypiQuestion) -> tuple[Wheel, ...]:
+        return solve_pypi(inner, context, sources=False).wheels
+
+    return SourceSupply(question, places, wheels, folder, context)
+
+
+class _Asking:
+    """Asks uv until its answer rests on nothing that is not known; brings sources when it cannot do without."""
+
+    def __init__(
+        self,
+        question: PypiQuestion,
+        places: Places,
+        folder: Path,
+        context: Context,
+        supply: SourceSupply | None,
+        sources: bool,
+    ) -> None:
+        self.supply = supply
+        self._question = question
+        self._places = places
+        self._folder = folder
+        self._context = context
+        self._sources = sources
+
+    def __call__(self, stubs: Stubs) -> Resolved:
+        while True:
+            offers = self.supply.offers if self.supply is not None else NO_OFFERS
+            try:
+                answer = resolve(self._question, self._places, stubs, self._folder, self._context, offers)
+            except NeedsBuildError as refused:
+                if not self._sources:
+                    raise
+                if self.supply is None:
+                    self.supply = _supply(self._question, self._places, self._folder, self._context)
+                self.supply.widen(refused)
+                continue
+            if self.supply is None or not self.supply.refine(answer.packages):
+                return answer
 
 
 @contextmanager
@@ -96,9 +155,13 @@ def _expecting(places: Places, context: Context) -> Iterator[None]:
 
 
 def _pinned(question: PypiQuestion, context: Context) -> dict[str, WheelMetadata]:
-    """The bases' wheels that uv need not ask about: their metadata is known, and no index is named for them."""
+    """The bases' wheels that uv need not ask about: their metadata is known, and no index is named for them.
+
+    Of bases' sources the lock knows enough, and nobody else may be asked.
+    """
     bound = {item.name for item in question.request.pypi if item.index is not None or item.source is not None}
-    found = {}
+    projects = {item.name: name for item in question.conda for name in pypi_projects(item, question.request.provides)}
+    found = {source.name: pinned_metadata(source, projects) for source in question.pins_sources}
     for wheel in question.pins:
         metadata = kept_metadata(wheel.sha256, context)
         if metadata is not None and wheel.url is None and wheel.name not in bound:
@@ -131,13 +194,14 @@ def _extra_metadata(
     found: dict[str, WheelMetadata] = {}
     for item in wanted:
         request = replace(question.request, pypi=(item,), pypi_constraints=(), pypi_overrides=())
-        alone = replace(question, request=request, pins=(), keep=(), conda=(), cut_off=None)
+        alone = replace(question, request=request, pins=(), keep=(), conda=(), cut_off=None, alone=True)
         try:
             packages = resolve(alone, places, Stubs(), folder, context).packages
             same = [package for package in packages if package["name"] == item.name]
             found |= read_all(choose(same, wheel_ranks(question.target), {}), context)
         except UnsatisfiableError:
-            context.note(f"{item.name} {item.version} comes from conda; its extras are not known and left out")
+            known = stubs.versions[item.name]
+            context.note(f"{item.name} {known} comes from conda; its extras are not known and left out")
     return found
 
 
@@ -149,98 +213,6 @@ def _tell(said: str, stubs: Stubs, question: PypiQuestion, places: Places, conte
         if places.links:
             context.note(f"files of find-links have no dates: the cut-off {question.cut_off} does not filter them")
     for name, extra in sorted(set(_NO_EXTRA.findall(said))):
+        if name in stubs.packages and name not in stubs.extras:
+            continue  # that its extras are not known was said
         context.note(f"{name} has no extra named {extra}")
-
-
-def _wheels(
-    chosen: tuple[ChosenWheel, ...],
-    question: PypiQuestion,
-    stubs: Stubs,
-    origins: Mapping[str, str],
-    places: Places,
-    context: Context,
-) -> tuple[Wheel, ...]:
-    pinned = {item.name: item for item in question.pins}
-    known = {item.file: item for item in (*question.keep, *question.pins)}
-    for item in chosen:
-        _check_promised(item, question.request)
-    chosen = tuple(_digested(item, known, places.word(item, origins), context) for item in chosen)
-    metadata = read_all(chosen, context)
-    for ask in question.request.pypi:
-        for extra in sorted({*ask.extras} - {*metadata[ask.name].extras} if ask.name in metadata else ()):
-            context.note(f"{ask.name} has no extra named {extra}")
-    requires, extras = edges(
-        {**metadata, **stubs.metadata()},
-        [(item.name, item.extras, item.markers) for item in question.request.pypi],
-        marker_environment(question.target),
-    )
-    asked = {item.name for item in question.request.pypi}
-    named = {
-        **{name: name for name in (*metadata, *stubs.pinned)},
-        **{name: item.name for name, item in stubs.packages.items()},
-    }
-    wheels = []
-    for item in chosen:
-        told = metadata[item.name]
-        if problem := check_python(told, question.target.full):
-            raise UnsatisfiableError(f"{problem}, and the environment has {question.target.python}", reference="python")
-        needs = tuple(sorted({named[name] for name in requires[item.name] if name in named}))
-        base = pinned.get(item.name)
-        if base is not None and base.version == item.version:
-            wheels.append(replace(base, requires=needs, extras=extras[item.name], asked=item.name in asked))
-            continue
-        wheels.append(_wheel(item, told, needs, extras[item.name], places.word(item, origins), item.name in asked))
-        assert item.sha256 is not None
-        context.remember(item.sha256, item.url)
-    for base in question.pins:
-        if base.name in stubs.pinned:
-            needs = tuple(sorted({named[name] for name in requires[base.name] if name in named}))
-            wheels.append(replace(base, requires=needs, extras=extras[base.name], asked=base.name in asked))
-    return tuple(sorted(wheels, key=lambda wheel: wheel.name))
-
-
-def _check_promised(item: ChosenWheel, request: PlatformRequest) -> None:
-    promised = {ask.name: ask.source.sha256 for ask in request.pypi if isinstance(ask.source, UrlSource)}.get(item.name)
-    if promised is not None and item.sha256 is not None and item.sha256 != promised:
-        where = next((ask.where for ask in request.pypi if ask.name == item.name), None)
-        raise IntegrityError(f"{item.file} has the sha256 {item.sha256}", reference="wrong-hash", where=where)
-
-
-def _wheel(
-    item: ChosenWheel,
-    told: WheelMetadata,
-    needs: tuple[str, ...],
-    extras: tuple[str, ...],
-    place: tuple[str, str],
-    asked: bool,
-) -> Wheel:
-    kind, word = place
-    assert item.sha256 is not None
-    return Wheel(
-        name=item.name,
-        version=item.version,
-        file=item.file,
-        sha256=item.sha256,
-        index=word if kind == "index" else None,
-        url=word if kind == "url" else None,
-        find_links=word if kind == "find-links" else None,
-        size=item.size,
-        upload_time=item.upload_time,
-        license=told.license,
-        requires=needs,
-        extras=extras,
-        asked=asked,
-    )
-
-
-def _digested(item: ChosenWheel, known: Mapping[str, Wheel], place: tuple[str, str], context: Context) -> ChosenWheel:
-    """The wheel with a sha256: the index's word, else the lock before, else computed from its bytes."""
-    if item.sha256 is not None:
-        return item
-    before = known.get(item.file)
-    if before is not None:
-        return replace(item, sha256=before.sha256, size=before.size)
-    address = place[1] if place[0] == "url" else item.url
-    fetched = context.fetch(UrlOrigin(url=address, file=item.file), sha256=None, size=item.size, urls=(item.url,))
-    context.note(f"{item.file} has no sha256 on its index: it was fetched to compute one")
-    return replace(item, sha256=fetched.sha256, size=fetched.size)

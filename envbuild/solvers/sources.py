@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from envbuild.addresses import DEFAULT_INDEX, Addresses
 from envbuild.errors import InvalidInput
@@ -42,8 +43,8 @@ class Places:
         words = {word for word, _ in self.links} | (set() if self.no_index else {word for word, _ in self.indices})
         return len(words) > 1
 
-    def variables(self) -> dict[str, str]:
-        """Uv's environment variables for these places."""
+    def variables(self, more: Path | None = None) -> dict[str, str]:
+        """Uv's environment variables for these places, and for one more folder of wheels."""
         variables = {}
         if not self.no_index:
             *first, (_, last) = self.indices
@@ -52,8 +53,9 @@ class Places:
                 variables["UV_INDEX"] = " ".join(asked)
             if last is not None:
                 variables["UV_DEFAULT_INDEX"] = last
-        if self.links:
-            variables["UV_FIND_LINKS"] = ",".join(address.replace(",", "%2C") for _, address in self.links)
+        links = [address for _, address in self.links] + ([more.as_uri()] if more is not None else [])
+        if links:
+            variables["UV_FIND_LINKS"] = ",".join(address.replace(",", "%2C") for address in links)
         return variables
 
     def address(self, index: str) -> str:
@@ -66,6 +68,10 @@ class Places:
             if word == index and address is not None:
                 return address
         raise InvalidInput(f"the recipe names no index {index!r}", reference="unknown-index")
+
+    def index_address(self, word: str) -> str:
+        """What a fetch is told of an index: the machine's default is its own business."""
+        return word if word == DEFAULT_INDEX else self.address(word)
 
     def words(self) -> dict[str, str]:
         """Address to the recipe's word, for explanations."""

@@ -21,13 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envbuild.errors import InvalidInput, UnreachableError, Where
+from envbuild.errors import InvalidInput, UnreachableError, UnsatisfiableError, Where
 from envbuild.machine.uv_program import uv_program
-from envbuild.package import CondaPackage, Wheel
-from envbuild.recipe import PypiRequirement, UrlSource
+from envbuild.package import CondaPackage, InterpreterArchive, SourcePackage, Wheel, normalize_pypi_name
+from envbuild.recipe import BuildOptions, GitSource, PathSource, PypiRequirement, Source, UrlSource
 from envbuild.request import PlatformRequest
 from envbuild.solvers.explain import PROJECT, clean, mentions, unsatisfiable
 from envbuild.solvers.mixed import Stubs
+from envbuild.solvers.offers import NO_OFFERS, Offers
 from envbuild.solvers.pylock import read_pylock
 from envbuild.solvers.sources import Places
 from envbuild.solvers.target import Target, uv_environment, uv_platform
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _ANNOTATED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?(?:==| @ ).*\n\s+# from (\S+)$", re.MULTILINE)
 _REFUSED = re.compile(r"An index (?:URL )?\((\S+)\) (?:could not be queried|returned a).{0,90}?\b(401|403)\b")
 _REFUSED_HINT = "put a user name and password for that host into ~/.netrc (mode 0600)"
+_NEEDS_WHEELS = re.compile(r"Wheels are required for `([^`]+)` because building from source is disabled")
 _FAILED_TO_REACH = ("Failed to fetch", "error sending request", "tcp connect error", "Could not connect", "dns error")
 
 
@@ -49,6 +51,11 @@ class PypiQuestion:
     Attributes:
         pins: Wheels of bases: they stay. ``keep``: of the lock before: preferred.
         conda: What conda provides in a mixed environment.
+        pins_sources: Sources of bases, with ``pins_build``; ``keep_sources`` and ``keep_build`` of the lock before.
+        build: How sources are built.
+        host: The environment's conda packages, which builds may ask to see.
+        interpreter: ``conda``, ``host`` or ``managed``; ``archive`` of a managed one.
+        alone: Whether only what is asked for is looked up, without what it requires.
     """
 
     request: PlatformRequest
@@ -57,6 +64,15 @@ class PypiQuestion:
     pins: tuple[Wheel, ...] = ()
     keep: tuple[Wheel, ...] = ()
     conda: tuple[CondaPackage, ...] = ()
+    pins_sources: tuple[SourcePackage, ...] = ()
+    pins_build: tuple[Wheel, ...] = ()
+    keep_sources: tuple[SourcePackage, ...] = ()
+    keep_build: tuple[Wheel, ...] = ()
+    build: tuple[BuildOptions, ...] = ()
+    host: tuple[CondaPackage, ...] = ()
+    interpreter: str = "host"
+    archive: InterpreterArchive | None = None
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +89,22 @@ class Resolved:
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
-def requirement_line(item: PypiRequirement) -> str:
-    """A requirement as PEP 508 text."""
+class NeedsBuildError(UnsatisfiableError):
+    """A request that has no solution without building from source.
+
+    Attributes:
+        names: The packages that uv would have had to build.
+    """
+
+    names: tuple[str, ...] = ()
+
+
+def requirement_line(item: PypiRequirement, offers: Offers = NO_OFFERS) -> str:
+    """A requirement as PEP 508 text; what ``offers`` knows a source for has that one's stub."""
     extras = f"[{','.join(item.extras)}]" if item.extras else ""
+    if item.source is not None and item.name in offers.lines:
+        text = f"{item.name}{extras}{offers.lines[item.name]}"
+        return f"{text} ; {item.markers}" if item.markers else text
     if isinstance(item.source, UrlSource):
         digest = f"#sha256={item.source.sha256}" if item.source.sha256 else ""
         text = f"{item.name}{extras} @ {item.source.url.split('#', 1)[0]}{digest}"
@@ -87,20 +116,45 @@ def requirement_line(item: PypiRequirement) -> str:
 def spoken(item: PypiRequirement) -> str:
     """A requirement as a person would say it."""
     extras = f"[{','.join(item.extras)}]" if item.extras else ""
-    place = f" @ {item.source.url}" if isinstance(item.source, UrlSource) else ""
+    place = ""
+    if item.source is not None:
+        place = f" @ {_place(item.source)}"
     return f"{item.name}{extras} {item.version}".strip() + place + (f" ; {item.markers}" if item.markers else "")
 
 
-def resolve(question: PypiQuestion, places: Places, stubs: Stubs, folder: Path, context: Context) -> Resolved:
-    """Uv's packages, its warnings, and the address that each package came from where that must be known."""
+def _place(source: Source) -> str:
+    match source:
+        case UrlSource(url=url):
+            return url
+        case GitSource(git=git, rev=rev):
+            return f"git+{git}" + (f"@{rev}" if rev else "")
+        case PathSource(path=path):
+            return path
+
+
+def resolve(
+    question: PypiQuestion,
+    places: Places,
+    stubs: Stubs,
+    folder: Path,
+    context: Context,
+    offers: Offers = NO_OFFERS,
+) -> Resolved:
+    """Uv's packages, its warnings, and the address that each package came from where that must be known.
+
+    Raises:
+        NeedsBuildError: When nothing but a build from source could help.
+        UnsatisfiableError: When there is no solution. UnreachableError: when an index does not answer.
+    """
     folder = folder / f"run-{len(list(folder.iterdir()))}"
     folder.mkdir()
-    source = _write_inputs(question, places, stubs, folder)
+    source = _write_inputs(question, places, stubs, folder, offers)
+    environment = _environment(question, places, context, offers)
     output = folder / "pylock.toml"
-    if question.keep:
-        output.write_text(_preferences(question), encoding="utf-8")
+    if question.keep or offers.keep:
+        output.write_text(_preferences(question, offers), encoding="utf-8")
     argv = [*_command(question, places, folder), source, "--format", "pylock.toml", "--output-file", str(output)]
-    done = context.run([*argv, "--quiet"], env=_environment(question, places, context), cwd=folder)
+    done = context.run([*argv, "--quiet"], env=environment, cwd=folder)
     if done.returncode != 0:
         raise _refusal(done.tail, question, stubs, places)
     packages = read_pylock(output.read_bytes())
@@ -109,7 +163,7 @@ def resolve(question: PypiQuestion, places: Places, stubs: Stubs, folder: Path, 
     listed = folder / "listed.txt"
     listed.write_text("".join(f"{item['name']}=={item['version']}\n" for item in packages if "version" in item))
     argv = [*_command(question, places, folder), source, "--format", "requirements.txt", "--output-file", str(listed)]
-    done = context.run([*argv, "--emit-index-annotation"], env=_environment(question, places, context), cwd=folder)
+    done = context.run([*argv, "--emit-index-annotation"], env=environment, cwd=folder)
     if done.returncode != 0:
         raise _refusal(done.tail, question, stubs, places)
     origins = {name.lower(): url for name, url in _ANNOTATED.findall(listed.read_text("utf-8"))}
@@ -130,6 +184,8 @@ def _command(question: PypiQuestion, places: Places, folder: Path) -> list[str]:
         argv += [word for name in request.prereleases for word in ("--prerelease-package", f"{name}=allow")]
     if request.no_index:
         argv.append("--no-index")
+    if question.alone:
+        argv.append("--no-deps")
     if question.cut_off:
         argv += ["--exclude-newer", question.cut_off]
     if _has_system_certificates():
@@ -143,33 +199,34 @@ def _has_system_certificates() -> bool:
     return any(Path(place).is_dir() and any(Path(place).iterdir()) for place in places)
 
 
-def _environment(question: PypiQuestion, places: Places, context: Context) -> dict[str, str]:
+def _environment(question: PypiQuestion, places: Places, context: Context, offers: Offers) -> dict[str, str]:
     return {
         "UV_CACHE_DIR": str(context.engine_cache("uv")),
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_NO_WRAP": "1",
         "UV_HTTP_RETRIES": "2",
-        **places.variables(),
+        **places.variables(offers.links),
         **uv_environment(question.target),
     }
 
 
-def _write_inputs(question: PypiQuestion, places: Places, stubs: Stubs, folder: Path) -> str:
+def _write_inputs(question: PypiQuestion, places: Places, stubs: Stubs, folder: Path, offers: Offers) -> str:
     request = question.request
     free = [item for item in question.pins if item.name not in stubs.pinned]
     pinned = {item.name: f"{item.name}=={item.version}" for item in free if item.url is None}
     constraints = [requirement_line(item) for item in request.pypi_constraints]
-    constraints += [*pinned.values(), *stubs.constraints()]
+    constraints += [*pinned.values(), *stubs.constraints(), *offers.constraints]
     (folder / "constraints.txt").write_text(_lines(constraints), encoding="utf-8")
     overrides = [requirement_line(item) for item in request.pypi_overrides]
     (folder / "overrides.txt").write_text(_lines(overrides), encoding="utf-8")
-    asked = [requirement_line(item) for item in request.pypi]
+    asked = [requirement_line(item, offers) for item in request.pypi]
     asked += [f"{name}" for name in stubs.pinned]
     for item in free:
         extras = f"[{','.join(item.extras)}]" if item.extras else ""
         asked.append(f"{item.name}{extras} @ {item.url}" if item.url else f"{item.name}{extras}=={item.version}")
     asked = list(dict.fromkeys(asked))
     bound = {item.name: item.index for item in request.pypi if item.index is not None}
+    bound |= {name: f"sources-of-{name}" for name in offers.bound}
     if not bound:
         (folder / "requirements.in").write_text(_lines(asked), encoding="utf-8")
         return "requirements.in"
@@ -177,8 +234,10 @@ def _write_inputs(question: PypiQuestion, places: Places, stubs: Stubs, folder: 
     lines += [f'requires-python = ">={question.target.series}"', f"dependencies = {json.dumps(asked)}"]
     lines += ["[tool.uv.sources]", *(f"{name} = {{ index = {json.dumps(index)} }}" for name, index in bound.items())]
     for index in sorted(set(bound.values())):
-        lines += ["[[tool.uv.index]]", f"name = {json.dumps(index)}", f"url = {json.dumps(places.address(index))}"]
-        lines.append("explicit = true")
+        own = offers.bound.get(index.removeprefix("sources-of-"))
+        url = places.address(index) if own is None else own.as_uri()
+        lines += ["[[tool.uv.index]]", f"name = {json.dumps(index)}", f"url = {json.dumps(url)}", "explicit = true"]
+        lines += [] if own is None else ['format = "flat"']
     project = folder / "pyproject.toml"
     project.touch(mode=0o600)
     project.write_text(_lines(lines), encoding="utf-8")
@@ -192,10 +251,10 @@ def _lines(lines: list[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _preferences(question: PypiQuestion) -> str:
+def _preferences(question: PypiQuestion, offers: Offers) -> str:
     text = 'lock-version = "1.0"\ncreated-by = "envbuild"\n'
-    for item in question.keep:
-        text += f"\n[[packages]]\nname = {json.dumps(item.name)}\nversion = {json.dumps(item.version)}\n"
+    for name, version in (*((item.name, item.version) for item in question.keep), *offers.keep):
+        text += f"\n[[packages]]\nname = {json.dumps(name)}\nversion = {json.dumps(version)}\n"
     return text
 
 
@@ -217,11 +276,11 @@ def _refusal(said: str, question: PypiQuestion, stubs: Stubs, places: Places) ->
     if "No solution found" in said:
         asked = _asked(question, stubs)
         told, own_hint = retold(text)
-        if "building from source is disabled" in said:
-            hint = "ask for a version that has a wheel: building from source comes in a later version of envbuild"
-            return unsatisfiable(
-                told, platform=question.target.platform, asked=asked, words=words, reference="needs-build", hint=hint
+        if needed := _NEEDS_WHEELS.findall(" ".join(said.split())):
+            told_all = unsatisfiable(
+                told, platform=question.target.platform, asked=asked, words=words, reference="needs-build"
             )
+            return _needs_build(told_all, needed)
         return unsatisfiable(
             told, platform=question.target.platform, asked=asked, words=words, hint=own_hint or _conda_hint(told, stubs)
         )
@@ -231,6 +290,18 @@ def _refusal(said: str, question: PypiQuestion, stubs: Stubs, places: Places) ->
     if re.search(r"40[13]|Unauthorized|Forbidden|5\d\d ", said):
         return UnreachableError(f"a package index refuses: {text}")
     return InvalidInput(f"uv cannot resolve the request: {text}", reference="bad-requirement")
+
+
+def _needs_build(told: UnsatisfiableError, names: list[str]) -> NeedsBuildError:
+    error = NeedsBuildError(
+        told.message,
+        reference=told.reference,
+        where=told.where,
+        hint="ask for a version that has a wheel: no source of it fits either",
+        issues=told.issues,
+    )
+    error.names = tuple(dict.fromkeys(normalize_pypi_name(name) for name in names))
+    return error
 
 
 def _conda_hint(told: str, stubs: Stubs) -> str | None:
@@ -247,7 +318,9 @@ def _asked(question: PypiQuestion, stubs: Stubs) -> list[tuple[str, str, Where |
     asked = [(item.name, spoken(item), item.where) for item in request.pypi]
     asked += [(item.name, f"{spoken(item)} (constraint)", item.where) for item in request.pypi_constraints]
     asked += [(item.name, f"{spoken(item)} (override)", item.where) for item in request.pypi_overrides]
-    asked += [(item.name, f"{item.name} =={item.version} (pinned by the base)", None) for item in question.pins]
+    pins = [(item.name, item.version) for item in question.pins]
+    pins += [(item.name, item.version) for item in question.pins_sources]
+    asked += [(name, f"{name} =={version} (pinned by the base)", None) for name, version in pins]
     places = {item.name: item.where for item in request.conda}
     for name, package in stubs.packages.items():
         asked.append((name, f"{package.name} {package.version} (provided by conda)", places.get(package.name)))

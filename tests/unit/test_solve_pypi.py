@@ -17,7 +17,7 @@ from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, Unreach
 from envbuild.machine.virtual import default_system
 from envbuild.machine.workspace import Workspace
 from envbuild.package import PLATFORMS, CondaPackage, Platform, Wheel
-from envbuild.recipe import CondaRequirement, GitSource, Index, PathSource, PypiRequirement, UrlSource
+from envbuild.recipe import CondaRequirement, Index, PypiRequirement, UrlSource
 from envbuild.request import PlatformRequest
 from envbuild.solvers.sources import places_of
 from envbuild.solvers.wheel_metadata import PARALLEL
@@ -216,23 +216,6 @@ def test_prereleases_are_asked_for(run: Run) -> None:
     assert versions(run(ask(need("toy-core"), prereleases=True)))["toy-core"] == "2.0rc1"
     assert versions(run(ask(need("toy-core"), prereleases=("toy-core",))))["toy-core"] == "2.0rc1"
     assert versions(run(ask(need("toy-core"), prereleases=("toy",))))["toy-core"] == "1.5"
-
-
-@pytest.mark.parametrize(
-    "requirement",
-    [
-        need("toy-source-only"),
-        need("clip", source=GitSource(git="https://host.invalid/clip.git")),
-        need("foo", source=PathSource(path="libs/foo")),
-        need("legacy", source=UrlSource(url="https://host.invalid/legacy-1.0.tar.gz")),
-    ],
-    ids=["sdist", "git", "path", "url"],
-)
-def test_what_needs_a_build_is_a_clear_error(run: Run, requirement: PypiRequirement) -> None:
-    error = refused(run, ask(requirement))
-    assert (error.exit_code, error.reference) == (11, "needs-build")
-    assert "later version" in (error.hint or "") + error.message
-    assert error.where == Where(file="recipes/x.yaml", line=7)
 
 
 def test_a_wheel_by_address(run: Run, wheel_index: Server, toy_wheels: Path) -> None:

@@ -1,0 +1,170 @@
+"""What uv chose, as lines of a lock: records with digests, what needs what, and which extras are asked for.
+
+A base's wheel keeps the base's own record. A file without a sha256 on its index is fetched, once, to compute one.
+Rules of the file: effects through ``context``; nothing of the machine gets into a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from envbuild.errors import IntegrityError, UnsatisfiableError
+from envbuild.package import SourcePackage, UrlOrigin, Wheel
+from envbuild.recipe import UrlSource
+from envbuild.request import PlatformRequest
+from envbuild.solvers.mixed import Stubs
+from envbuild.solvers.pylock import ChosenWheel
+from envbuild.solvers.sources import Places
+from envbuild.solvers.target import marker_environment
+from envbuild.solvers.uv_compile import PypiQuestion
+from envbuild.solvers.wheel_metadata import WheelMetadata, check_python, edges, read_all
+
+if TYPE_CHECKING:
+    from envbuild.derivations import Context
+    from envbuild.solvers.source_solve import SourceSupply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PypiAnswer:
+    """What a solve found, each sorted by name.
+
+    Attributes:
+        sources: What must be built. ``build``: wheels that only these builds see, sorted by file name.
+    """
+
+    wheels: tuple[Wheel, ...]
+    sources: tuple[SourcePackage, ...] = ()
+    build: tuple[Wheel, ...] = ()
+
+
+def locked_packages(
+    chosen: tuple[ChosenWheel, ...],
+    question: PypiQuestion,
+    stubs: Stubs,
+    origins: Mapping[str, str],
+    places: Places,
+    supply: SourceSupply | None,
+    context: Context,
+) -> PypiAnswer:
+    """The packages of a lock.
+
+    Args:
+        chosen: The file of each package; a stub for what must be built.
+        question: The solve.
+        stubs: What conda provides, and what bases pin.
+        origins: The address that each package came from, where that matters.
+        places: The recipe's words for addresses.
+        supply: The solve's sources; None when it has none.
+        context: For effects.
+
+    Raises:
+        IntegrityError: A file is not what was promised.
+        UnsatisfiableError: A wheel does not run on the Python; or what a build needs cannot be had.
+        BuildError: The backend of a source fails.
+    """
+    chosen, sources = supply.take(chosen) if supply is not None else (chosen, ())
+    known = {item.file: item for item in (*question.keep, *question.pins)}
+    for item in chosen:
+        _check_promised(item, question.request)
+    words = {item.name: (supply and supply.place_of(item)) or places.word(item, origins) for item in chosen}
+    chosen = tuple(_digested(item, known, words[item.name], context) for item in chosen)
+    metadata = read_all(chosen, context)
+    told = {**metadata, **(supply.metadata(sources) if supply is not None else {})}
+    for ask in question.request.pypi:
+        for extra in sorted({*ask.extras} - {*told[ask.name].extras} if ask.name in told else ()):
+            context.note(f"{ask.name} has no extra named {extra}")
+    requires, extras = edges(
+        {**told, **stubs.metadata()},
+        [(item.name, item.extras, item.markers) for item in question.request.pypi],
+        marker_environment(question.target),
+    )
+    named = {
+        **{name: name for name in (*told, *stubs.pinned)},
+        **{name: item.name for name, item in stubs.packages.items()},
+    }
+    needs = {name: tuple(sorted({named[item] for item in items if item in named})) for name, items in requires.items()}
+    wheels = _wheels(chosen, question, metadata, needs, extras, words, stubs, context)
+    if supply is None:
+        return PypiAnswer(wheels=wheels)
+    found, build = supply.packages(sources, needs, extras)
+    return PypiAnswer(wheels=wheels, sources=found, build=build)
+
+
+def _wheels(
+    chosen: tuple[ChosenWheel, ...],
+    question: PypiQuestion,
+    metadata: Mapping[str, WheelMetadata],
+    needs: Mapping[str, tuple[str, ...]],
+    extras: Mapping[str, tuple[str, ...]],
+    words: Mapping[str, tuple[str, str]],
+    stubs: Stubs,
+    context: Context,
+) -> tuple[Wheel, ...]:
+    pinned = {item.name: item for item in question.pins}
+    asked = {item.name for item in question.request.pypi}
+    wheels = []
+    for item in chosen:
+        told, name = metadata[item.name], item.name
+        if problem := check_python(told, question.target.full):
+            raise UnsatisfiableError(f"{problem}, and the environment has {question.target.python}", reference="python")
+        base = pinned.get(name)
+        if base is not None and base.version == item.version:
+            wheels.append(replace(base, requires=needs[name], extras=extras[name], asked=name in asked))
+            continue
+        wheels.append(_wheel(item, told, needs[name], extras[name], words[name], name in asked))
+        assert item.sha256 is not None
+        context.remember(item.sha256, item.url)
+    for base in question.pins:
+        if base.name in stubs.pinned:
+            name = base.name
+            wheels.append(replace(base, requires=needs[name], extras=extras[name], asked=name in asked))
+    return tuple(sorted(wheels, key=lambda wheel: wheel.name))
+
+
+def _check_promised(item: ChosenWheel, request: PlatformRequest) -> None:
+    promised = {ask.name: ask.source.sha256 for ask in request.pypi if isinstance(ask.source, UrlSource)}.get(item.name)
+    if promised is not None and item.sha256 is not None and item.sha256 != promised:
+        where = next((ask.where for ask in request.pypi if ask.name == item.name), None)
+        raise IntegrityError(f"{item.file} has the sha256 {item.sha256}", reference="wrong-hash", where=where)
+
+
+def _wheel(
+    item: ChosenWheel,
+    told: WheelMetadata,
+    needs: tuple[str, ...],
+    extras: tuple[str, ...],
+    place: tuple[str, str],
+    asked: bool,
+) -> Wheel:
+    kind, word = place
+    assert item.sha256 is not None
+    return Wheel(
+        name=item.name,
+        version=item.version,
+        file=item.file,
+        sha256=item.sha256,
+        index=word if kind == "index" else None,
+        url=word if kind == "url" else None,
+        find_links=word if kind == "find-links" else None,
+        size=item.size,
+        upload_time=item.upload_time,
+        license=told.license,
+        requires=needs,
+        extras=extras,
+        asked=asked,
+    )
+
+
+def _digested(item: ChosenWheel, known: Mapping[str, Wheel], place: tuple[str, str], context: Context) -> ChosenWheel:
+    """The wheel with a sha256: the index's word, else the lock before, else computed from its bytes."""
+    if item.sha256 is not None:
+        return item
+    before = known.get(item.file)
+    if before is not None:
+        return replace(item, sha256=before.sha256, size=before.size)
+    address = place[1] if place[0] == "url" else item.url
+    fetched = context.fetch(UrlOrigin(url=address, file=item.file), sha256=None, size=item.size, urls=(item.url,))
+    context.note(f"{item.file} has no sha256 on its index: it was fetched to compute one")
+    return replace(item, sha256=fetched.sha256, size=fetched.size)
