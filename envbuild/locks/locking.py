@@ -157,9 +157,11 @@ def make_lock(
 
     Raises:
         UnsatisfiableError: When a platform has no solution; nothing is written then.
-        IntegrityError: ``index-moved`` or ``channel-moved`` when a name would silently come from elsewhere.
+        IntegrityError: ``index-moved`` or ``channel-moved`` when a name would silently come from elsewhere;
+            ``wrong-hash`` when a file that was chosen is none of those that a requirement's hashes name.
     """
     _refuse_twin(recipe)
+    from envbuild.locks.asked_hashes import check_hashes
     from envbuild.locks.lock_graph import lock_graph, named_indices  # solving is not on the way of a lock that fits
     from envbuild.locks.moved import check_moves
 
@@ -176,6 +178,7 @@ def make_lock(
     )
     environments = {item.platform: item for item in solves.environments(solve(solves.graph))}
     check_moves(old, environments, request, _free(options), _locks(bases))
+    check_hashes(environments.values(), request)
     others = {item.platform: item for item in old.platforms if item.platform not in chosen} if old else {}
     if old is not None and old.request == request.id:
         environments |= {name: item for name, item in others.items() if name in every}
