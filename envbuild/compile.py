@@ -28,7 +28,7 @@ _FREE_THREADED = re.compile(r"(?:^|_)(cp\d+t)(?:$|_)")
 
 
 def build_graph(
-    lock: Lock, environment: LockedEnvironment, *, name: str = "environment", conda_format: str = "keep"
+    lock: Lock, environment: LockedEnvironment, *, name: str = "environment", conda_format: str = ".conda"
 ) -> Graph:
     """The graph whose one target is the environment's prefix.
 

@@ -175,7 +175,8 @@ class Screen:
                 "already there"
                 if item.present
                 else f"{item.hits} from store, {item.fetched} fetched ({size_text(item.fetched_bytes)}), "
-                f"{item.built} built"
+                + (f"{item.transmuted} transmuted, " if item.transmuted else "")
+                + f"{item.built} built"
             )
             self.say(
                 f"Realized {item.name} ({item.platform}): {count(item.packages, 'package')}, {cost}, {self._elapsed()}"

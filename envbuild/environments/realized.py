@@ -75,6 +75,7 @@ class Realized:
     Attributes:
         prefix: Its folder. ``out_link``: the link to it, or None.
         hits: Packages that were in the store; ``fetched`` those that were not, ``built`` those whose wheels were built.
+        transmuted: Conda packages that were written anew in the wanted format, whether fetched now or before.
         fetched_bytes: Of all that was fetched for it, also sources and what builds needed.
         present: True when the prefix itself was already there.
         milliseconds: From the start of the run that made it.
@@ -94,6 +95,7 @@ class Realized:
     fetched: int
     fetched_bytes: int
     built: int
+    transmuted: int
     present: bool
     milliseconds: int
     notes: tuple[str, ...] = ()

@@ -66,6 +66,7 @@ class Realizer:
         reporter: Told everything.
         offline: Nothing may be fetched or solved anew.
         keep_going: After a failure, still do what does not need it.
+        conda_format: The format of conda packages that are linked; see ``envbuild.compile``.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Realizer:
         *,
         offline: bool,
         keep_going: bool,
+        conda_format: str = ".conda",
     ) -> None:
         self.workspace = workspace
         self._relay = relay
@@ -84,6 +86,7 @@ class Realizer:
         self._reporter = reporter
         self._offline = offline
         self._keep_going = keep_going
+        self._conda_format = conda_format
 
     @classmethod
     def open(
@@ -116,11 +119,19 @@ class Realizer:
             progress=relay.progress,
         )
         executor = open_executor(config.executor, jobs=jobs or config.jobs)
-        return cls(workspace, relay, executor, reporter, offline=offline, keep_going=keep_going)
+        return cls(
+            workspace,
+            relay,
+            executor,
+            reporter,
+            offline=offline,
+            keep_going=keep_going,
+            conda_format=config.conda_format,
+        )
 
     def plan(self, wanted: Sequence[Wanted], graph: Graph | None = None) -> Planned:
         """What ``realize`` would do now."""
-        graph = graph or _graph(wanted)
+        graph = graph or Graph.union(map(self._graph, wanted))
         plan = self._plan(graph)
         states = {key: _missing(graph[key]) for key in plan.needed} | dict.fromkeys(plan.hits, "hit")
         summary = plan.summary()
@@ -149,7 +160,7 @@ class Realizer:
         Raises:
             EnvbuildError: The first failure's class, with an issue for each.
         """
-        graphs = [_graph([item]) for item in wanted]
+        graphs = [self._graph(item) for item in wanted]
         if options.prefix is None:
             outcome = self._run(Graph.union(graphs))
             if error := outcome.error():
@@ -217,6 +228,9 @@ class Realizer:
                 self._reporter.note(note)
         return fragments
 
+    def _graph(self, wanted: Wanted) -> Graph:
+        return build_graph(wanted.lock, wanted.environment, name=wanted.name, conda_format=self._conda_format)
+
     def _plan(self, graph: Graph) -> Plan:
         return Plan(
             graph,
@@ -263,6 +277,7 @@ class Realizer:
             fetched=fetched,
             fetched_bytes=sum(outcome.outputs[key]["out"].size for key in brought),
             built=built,
+            transmuted=sum(key in outcome.milliseconds and graph[key].kind == "transmute" for key in link.inputs),
             present=not made,
             milliseconds=outcome.elapsed,
         )
@@ -275,11 +290,6 @@ def by_project(wanted: Sequence[tuple[Project, Wanted]]) -> list[tuple[Project, 
     for project, item in wanted:
         groups.setdefault(project.root, (project, []))[1].append(item)
     return list(groups.values())
-
-
-def _graph(wanted: Sequence[Wanted]) -> Graph:
-    graphs = [build_graph(item.lock, item.environment, name=item.name) for item in wanted]
-    return graphs[0] if len(graphs) == 1 else Graph.union(graphs)
 
 
 def _fetch_of(key: Digest, graph: Graph) -> Digest:

@@ -12,16 +12,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from envbuild import worker
 from envbuild.compile import build_graph
 from envbuild.derivations import HostPython, Output, Outputs
 from envbuild.derivations.fetch import Fetch
 from envbuild.derivations.link import Link, prefix_name
+from envbuild.derivations.transmute import FORMATS, Transmute
 from envbuild.digest import Digest, short
 from envbuild.errors import EnvbuildError, UnsatisfiableError
 from envbuild.graph import Graph
 from envbuild.linkers.verify import verify_prefix
 from envbuild.machine.virtual import current_platform
 from envbuild.machine.workspace import Workspace
+from envbuild.plan import Job
 from envbuild.store.environments import closures
 from envbuild.store.verify import drop, verify_store
 
@@ -96,7 +99,7 @@ def verify(workspace: Workspace, *, repair: bool) -> Verified:
             if prefix in explained or not prefix.is_dir():
                 continue
             explained.add(prefix)
-            inputs = _inputs(link, graph, workspace)
+            inputs = _inputs(link, graph, workspace, repair=repair)
             if isinstance(inputs, str):
                 unchecked.append(f"{prefix}: {inputs}")
                 continue
@@ -126,18 +129,22 @@ def _links(workspace: Workspace) -> Iterator[tuple[Link, Graph]]:
     for _, lock in closures(workspace.home.store):
         for environment in lock.platforms:
             if environment.platform == here:
-                graph = build_graph(lock, environment)
-                link = graph[graph.targets[0]]
-                assert isinstance(link, Link)
-                yield link, graph
+                for conda_format in (*FORMATS, "keep"):  # whatever the configuration said when it was made
+                    graph = build_graph(lock, environment, conda_format=conda_format)
+                    link = graph[graph.targets[0]]
+                    assert isinstance(link, Link)
+                    yield link, graph
 
 
 def _host(link: Link, workspace: Workspace) -> HostPython | None:
     return workspace.host_python(link.python) if link.interpreter == "host" and link.python else None
 
 
-def _inputs(link: Link, graph: Graph, workspace: Workspace) -> dict[Digest, Outputs] | str:
-    """What the link's inputs gave: of a fetch the lock tells it, of other work its record; else why it is not known."""
+def _inputs(link: Link, graph: Graph, workspace: Workspace, *, repair: bool) -> dict[Digest, Outputs] | str:
+    """What the link's inputs gave: of a fetch the lock tells it, of other work its record; else why it is not known.
+
+    A repair transmutes a package anew whose bytes are gone.
+    """
     found: dict[Digest, Outputs] = {}
     for item in link.packages:
         derivation = graph[item.key]
@@ -145,11 +152,24 @@ def _inputs(link: Link, graph: Graph, workspace: Workspace) -> dict[Digest, Outp
             found[item.key] = {"out": Output(sha256=derivation.sha256, size=derivation.size or 0)}
             continue
         known = workspace.known((derivation,))
+        if item.key not in known and repair and isinstance(derivation, Transmute):
+            known = {item.key: _transmuted(derivation, graph, workspace)}
         if item.key not in known:
             what = "built" if derivation.kind == "build-wheel" else "made"
             return f"what was {what} for {derivation.label} is not in the store any more"
         found[item.key] = known[item.key]
     return found
+
+
+def _transmuted(derivation: Transmute, graph: Graph, workspace: Workspace) -> Outputs:
+    fetch = graph[derivation.input]
+    assert isinstance(fetch, Fetch)
+    task = worker.Task(
+        job=Job(key=derivation.key, derivation=derivation),
+        inputs={fetch.key: {"out": Output(sha256=fetch.sha256, size=fetch.size or 0)}},
+        derivations={fetch.key: fetch},
+    )
+    return dict(worker.run(task, workspace, workspace.store.results).outputs)
 
 
 def _prefix_findings(

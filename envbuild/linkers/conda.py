@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from envbuild.errors import BuildError, NoSpaceError
 from envbuild.linkers import rattler_process
-from envbuild.linkers.conda_archive import check_archive, check_said
+from envbuild.linkers.conda_archive import check_archive, check_said, format_of
 from envbuild.linkers.conda_meta import finish_record, write_history
 from envbuild.package import CondaPackage, Platform
 from envbuild.pinned import engine_record
@@ -71,7 +71,7 @@ def record_document(blob: Path, package: CondaPackage, context: Context) -> dict
 
 
 def _named(blob: Path, package: CondaPackage, folder: Path) -> Path:
-    suffix = ".tar.bz2" if package.file.endswith(".tar.bz2") else ".conda"
+    suffix = format_of(blob)  # a transmuted package has another one than its name in the lock
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / f"{package.sha256}{suffix}"
     try:

@@ -42,13 +42,19 @@ def check_archive(path: Path, package: CondaPackage) -> None:
 
 def _own_name(path: Path, file: str) -> str:
     """The name by which a ``.conda`` file calls its parts; the parts of another package have another."""
-    if not file.endswith(".conda"):
-        return file
+    if format_of(path) != ".conda":
+        return "package.tar.bz2"
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             if name.startswith("info-") and name.endswith(".tar.zst"):
                 return name.removeprefix("info-").removesuffix(".tar.zst") + ".conda"
     return file
+
+
+def format_of(path: Path) -> str:
+    """The suffix that a package file's first bytes call for: one that was transmuted is named otherwise in the lock."""
+    with path.open("rb") as stream:
+        return ".conda" if stream.read(2) == b"PK" else ".tar.bz2"
 
 
 def check_said(index: object, package: CondaPackage) -> None:

@@ -292,7 +292,6 @@ def _without_effect(values: Map[str, object], origins: Map[str, str]) -> list[st
         "reuse-latest": (("none",),),
         "trust": ("hash",),
         "trusted": ((),),
-        "conda-format": ("keep",),
         "link": ("auto",),
     }
     return [

@@ -146,6 +146,7 @@ class FolderResults:
         self, root: Path, *, durability: Durability = "safe", note: Callable[[str], None] = lambda _: None
     ) -> None:
         self._root = root / "results"
+        self._blobs = FolderBlobs(root)
         self._incoming = root / "tmp"
         self._durability = durability
         self._note = note
@@ -185,16 +186,20 @@ class FolderResults:
         return None
 
     def put(self, result: Result) -> Put:
-        """Record it unless a readable record is there; one that cannot be read makes way.
+        """Record it unless a readable record is there; one that cannot be read, or whose blobs are gone, makes way.
 
         Raises:
             NoSpaceError: When it does not fit.
         """
         path = self.name(result.kind, result.key)
-        if path.exists() and self.get(result.kind, result.key) is None:
+        if path.exists() and not self._stands(result.kind, result.key):
             self.delete(result.kind, result.key)
         created = publish_bytes(result_to_bytes(result), path, self._incoming, self._durability)
         return "created" if created else "exists"
+
+    def _stands(self, kind: str, key: Digest) -> bool:
+        result = self.get(kind, key)
+        return result is not None and all(self._blobs.path(output.sha256) for _, output in result.outputs)
 
     def delete(self, kind: str, key: Digest) -> None:
         """Forget a record; absent is fine."""
