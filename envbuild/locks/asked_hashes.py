@@ -34,7 +34,8 @@ def check_hashes(environments: Iterable[LockedEnvironment], request: Request) ->
         listed = [item for item in (*part.pypi, *part.pypi_constraints) if item.hashes]
         if not listed:
             continue
-        packages = {item.name: item for item in (*environment.wheels, *environment.sources)}
+        packages: dict[str, Wheel | SourcePackage] = {item.name: item for item in environment.wheels}
+        packages.update((item.name, item) for item in environment.sources)
         errors += [
             IntegrityError(
                 f"{package.file} for {environment.platform} has the sha256 {package.sha256}, which is none of the "
