@@ -25,6 +25,7 @@ FAULTS: tuple[str, ...] = (
     "mid-prepare",
     "mid-link",
     "pre-wheels",
+    "mid-wheel-build",
     "pre-prefix-rename",
     "post-prefix-rename-pre-root",
     "pre-lockfile-rename",

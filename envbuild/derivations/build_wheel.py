@@ -19,8 +19,7 @@ from typing import ClassVar
 
 from envbuild.derivations import Context, Outputs, PackageInput, Purity
 from envbuild.digest import Digest, Json, key
-from envbuild.errors import BuildError
-from envbuild.package import Platform, SourcePackage
+from envbuild.package import InterpreterArchive, Platform, SourcePackage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +96,24 @@ class BuildWheel:
 
 
 def realise(derivation: BuildWheel, context: Context) -> Outputs:
-    """Say that this version cannot.
+    """Build the wheel from the declared inputs, check it, and publish it with its record and its log.
 
     Raises:
-        BuildError: ``not-available``, always.
+        BuildError: The backend failed, or built something else than was locked; its log is kept.
+        IntegrityError: An input is not what the lock says, or not safe to unpack.
+        UnsatisfiableError: This machine lacks the Python.
+        NoSpaceError: The disk is full or not writable.
     """
-    raise BuildError(
-        f"{derivation.label} cannot be built: this version of envbuild installs wheels and builds none",
-        reference="not-available",
-        hint="ask for a version that has a wheel, or put a wheel on an index or in find-links",
-    )
+    from envbuild.builders.building import build
+    from envbuild.solvers.target import Target, marker_environment
+
+    target = Target(platform=derivation.platform, python=_full_version(derivation), system=())
+    return build(derivation, marker_environment(target), context)
+
+
+def _full_version(derivation: BuildWheel) -> str:
+    """Of the locked Python; the series where the host's is used."""
+    for item in derivation.runs_on:
+        if isinstance(item.package, InterpreterArchive) or item.package.name == "python":
+            return item.package.version
+    return derivation.python

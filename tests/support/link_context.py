@@ -232,3 +232,14 @@ def tree(root: Path) -> dict[str, str]:
                 said = f"file {state.st_mode & 0o7777:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
             found[str(path.relative_to(root))] = said
     return found
+
+
+def contents_of_processes() -> dict[str, str]:
+    """The command of every process that can be seen, by its id."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            found[folder.name] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+    return found
