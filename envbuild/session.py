@@ -23,6 +23,7 @@ from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptio
 from envbuild.environments.realizing import Realizer, by_project
 from envbuild.environments.verbs import UpkeepVerbs
 from envbuild.errors import EnvbuildError, UsageError, several
+from envbuild.exchange.verbs import ExchangeVerbs
 from envbuild.locks.folders import own_digests, own_states
 from envbuild.locks.locking import (
     Locked,
@@ -57,8 +58,8 @@ if TYPE_CHECKING:
     from envbuild.request import Request
 
 
-class Session(UpkeepVerbs):
-    """All verbs; those of upkeep stand in ``envbuild.environments.verbs``.
+class Session(ExchangeVerbs, UpkeepVerbs):
+    """All verbs; those of other tools' formats stand in ``envbuild.exchange.verbs``, upkeep in ``environments.verbs``.
 
     Args:
         start: Where projects are looked for when no recipe says; the working folder by default.

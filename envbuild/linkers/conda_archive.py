@@ -14,6 +14,7 @@ from envbuild.errors import IntegrityError
 from envbuild.package import CondaPackage
 
 _MOST_MEMBERS = 10_000
+_LARGEST_INDEX = 16 << 20
 
 
 def check_archive(path: Path, package: CondaPackage) -> None:
@@ -22,22 +23,35 @@ def check_archive(path: Path, package: CondaPackage) -> None:
     Raises:
         IntegrityError: ``wrong-package`` when it is another one, ``bad-archive`` when it cannot be read.
     """
+    check_said(package_index(path, package.file), package)
+
+
+def package_index(path: Path, file: str) -> object:
+    """A package's ``info/index.json``; None when it has none.
+
+    Args:
+        path: The package.
+        file: Its file name, which tells the format.
+
+    Raises:
+        IntegrityError: ``bad-archive`` when it cannot be read.
+    """
     from conda_package_streaming.package_streaming import stream_conda_component
 
-    said = None
+    said: object = None
     try:
         with path.open("rb") as stream:
-            named = _own_name(path, package.file)
+            named = _own_name(path, file)
             for count, (tar, member) in enumerate(stream_conda_component(named, stream, component="info")):
                 if member.name == "info/index.json":
                     found = tar.extractfile(member)
-                    said = json.loads(found.read()) if found else None
+                    said = json.loads(found.read(_LARGEST_INDEX)) if found else None
                     break
                 if count > _MOST_MEMBERS:
                     break
     except Exception as error:  # zip, tar, zstd and bz2 each have their own way to be broken
-        raise IntegrityError(f"{package.file} cannot be read: {error}", reference="bad-archive") from error
-    check_said(said, package)
+        raise IntegrityError(f"{file} cannot be read: {error}", reference="bad-archive") from error
+    return said
 
 
 def _own_name(path: Path, file: str) -> str:
