@@ -38,6 +38,8 @@ def names_by_git(environ: Mapping[str, str]) -> AskGit:
         if program is None:
             return None
         clean = clean_environment(environ, network=False) | _VARIABLES
+        if "XDG_CONFIG_HOME" in environ:
+            clean["XDG_CONFIG_HOME"] = environ["XDG_CONFIG_HOME"]
         command = [program, *(word for setting in _SETTINGS for word in ("-c", setting)), *arguments]
         with tempfile.TemporaryDirectory(prefix="envbuild-") as temporary:
             out = Path(temporary) / "names"

@@ -42,6 +42,13 @@ TREE = {
 }
 
 
+@pytest.fixture(autouse=True)
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No configuration or credentials of the user who runs the tests."""
+    (tmp_path / "nobody").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+
+
 @pytest.fixture
 def said() -> list[str]:
     return []
@@ -312,7 +319,7 @@ def test_an_old_commit_of_a_server_that_gives_no_single_commits(
 
 
 def test_a_server_that_is_gone_or_refuses_is_exit_5_without_a_question(
-    toy: SimpleNamespace, git_server: GitServer, context: Context, tmp_path: Path
+    toy: SimpleNamespace, git_server: GitServer, context: Context
 ) -> None:
     git_server.require_basic("user", "hunter2")
     with pytest.raises(UnreachableError) as error:
@@ -320,7 +327,6 @@ def test_a_server_that_is_gone_or_refuses_is_exit_5_without_a_question(
     assert error.value.exit_code == 5
     assert "netrc" in (error.value.hint or "")
     netrc = Path(os.environ["HOME"]) / ".netrc"
-    netrc.parent.mkdir(parents=True, exist_ok=True)
     netrc.write_text("machine 127.0.0.1 login user password hunter2\n")
     netrc.chmod(0o600)
     assert digest(context, origin(toy.url, toy.first))
