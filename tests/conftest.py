@@ -21,6 +21,7 @@ from tests.support.channel import TestChannel, made_channel
 from tests.support.git_server import GitServer, serve_git
 from tests.support.managed_python import ManagedPython, made_managed_python
 from tests.support.servers import Content, Server, serve
+from tests.support.source_world import World
 from tests.support.wheel_index import WheelIndex
 from tests.support.wheels import make_sdist, make_wheel, real_wheels
 
@@ -140,6 +141,16 @@ def toy_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wheel_index(toy_wheels: Path, serving: Callable[..., Server]) -> Server:
     """``toy_wheels`` as an index with JSON, dates and metadata: ``{wheel_index.url}/simple``."""
     return serving(WheelIndex(folder=toy_wheels))
+
+
+@pytest.fixture
+def world(tmp_path: Path, home: Path, serving: Callable[..., Server]) -> World:
+    """An index of this test's own, empty so far, a project's folder, and solves in both."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    (tmp_path / "project").mkdir()
+    index = WheelIndex(folder=folder)
+    return World(folder=tmp_path, home=home, server=serving(index), index=index)
 
 
 @pytest.fixture

@@ -169,6 +169,7 @@ def make_own_sdist(
     *,
     scratch: Path,
     requires: Sequence[str] = (),
+    extras: Mapping[str, Sequence[str]] | None = None,
     requires_python: str | None = None,
     static: bool = False,
     build_requires: Sequence[str] = (),
@@ -182,10 +183,13 @@ def make_own_sdist(
         name,
         version,
         requires=requires,
+        extras=extras,
         requires_python=requires_python,
         build_requires=build_requires,
         dynamic_requires=dynamic_requires,
         more_backend=more_backend,
     )
-    told = metadata(name, version, requires=requires, requires_python=requires_python) if static else "1.2"
+    told = "1.2"
+    if static:
+        told = metadata(name, version, requires=requires, extras=extras, requires_python=requires_python)
     return pack_sdist(project, target, name, version, pkg_info=told, suffix=suffix)
