@@ -82,7 +82,7 @@ def _unpack(derivation: BuildWheel, folder: Path, context: Context) -> Path:
 def _environment(derivation: BuildWheel, folder: Path, context: Context) -> BuildEnvironment:
     wheels = [(context.blob(item.key), item.package) for item in derivation.requires if isinstance(item.package, Wheel)]
     conda = [
-        (context.blob(item.key), replace(item.package, file=item.file))
+        (context.blob(item.key), item.package)
         for item in derivation.host
         if isinstance(item.package, CondaPackage)
     ]
@@ -106,7 +106,7 @@ def _python(derivation: BuildWheel, context: Context) -> BuildPython:
         assert isinstance(item.package, InterpreterArchive)
         return BuildPython(series=series, archive=(context.blob(item.key), item.package))
     conda = tuple(
-        (context.blob(item.key), replace(item.package, file=item.file))
+        (context.blob(item.key), item.package)
         for item in derivation.runs_on
         if isinstance(item.package, CondaPackage)
     )

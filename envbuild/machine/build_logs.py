@@ -1,4 +1,4 @@
-"""Logs of builds that failed: kept until the same build succeeds or newer ones push them out.
+"""Logs of builds that failed: the last try of each, until newer ones push it out.
 
 ::
 
@@ -55,8 +55,3 @@ def log_of(home: Home, key: Digest) -> Path | None:
     path = home.path / "logs" / f"{key}.log"
     return path if path.is_file() else None
 
-
-def forget_log(home: Home, key: Digest) -> None:
-    """Drop the log of a failure that is over."""
-    with suppress(OSError):
-        (home.path / "logs" / f"{key}.log").unlink()
