@@ -162,6 +162,7 @@ def make_lock(
     """
     _refuse_twin(recipe)
     from envbuild.locks.asked_hashes import check_hashes
+    from envbuild.locks.build_names import check_build_names
     from envbuild.locks.lock_graph import lock_graph, named_indices  # solving is not on the way of a lock that fits
     from envbuild.locks.moved import check_moves
 
@@ -183,6 +184,8 @@ def make_lock(
     if old is not None and old.request == request.id:
         environments |= {name: item for name, item in others.items() if name in every}
     ordered = tuple(environments[name] for name in every if name in environments)
+    if len(ordered) == len(every):
+        check_build_names(request, ordered)
     lock = Lock(
         request=request.id,
         platforms=ordered,

@@ -86,6 +86,8 @@ def locked_packages(
     }
     needs = {name: tuple(sorted({named[item] for item in items if item in named})) for name, items in requires.items()}
     wheels = _wheels(chosen, question, metadata, needs, extras, words, stubs, context)
+    for name in sorted({options.name for options in question.build} & metadata.keys()):
+        context.note(f"`build: {name}` is for nothing on {question.target.platform}: it comes as a wheel")
     if supply is None:
         return PypiAnswer(wheels=wheels)
     found, build = supply.packages(sources, needs, extras)

@@ -19,8 +19,9 @@ from urllib.parse import unquote, urlsplit
 
 from envbuild.addresses import DEFAULT_INDEX
 from envbuild.digest import Digest
+from envbuild.errors import Where
 from envbuild.machine.index_page import PageFile, page_files
-from envbuild.package import IndexOrigin, LinksOrigin, Origin, check_file_name, normalize_pypi_name
+from envbuild.package import IndexOrigin, LinksOrigin, Origin, SourcePackage, check_file_name, normalize_pypi_name
 from envbuild.solvers.offers import Source
 from envbuild.solvers.sources import Places
 from envbuild.solvers.target import wheel_ranks
@@ -77,6 +78,36 @@ def sdists_of(name: str, question: PypiQuestion, places: Places, context: Contex
     if wanted is not None and wanted.hashes:
         best = {version: item for version, item in best.items() if item.sha256 in wanted.hashes}
     return tuple(best[version] for version in sorted(best, reverse=True)[:MOST])
+
+
+def kept_sdist(kept: SourcePackage, places: Places, where: Where | None) -> Source | None:
+    """An sdist of the lock before, as its record tells it; None when its place is not looked at any more.
+
+    Args:
+        kept: The record; of an index or of find-links.
+        places: Where to look now.
+        where: The recipe's line that it goes back to.
+    """
+    if kept.index is not None:
+        if places.no_index or kept.index not in {word for word, _ in places.indices}:
+            return None
+        place = ("index", kept.index)
+        origin: Origin = IndexOrigin(index=places.index_address(kept.index), project=kept.name, file=kept.file)
+    else:
+        if kept.find_links is None or kept.find_links not in {word for word, _ in places.links}:
+            return None
+        place, origin = ("find-links", kept.find_links), LinksOrigin(location=kept.find_links, file=kept.file)
+    return Source(
+        name=kept.name,
+        version=kept.version,
+        file=kept.file,
+        origin=origin,
+        place=place,
+        sha256=kept.sha256,
+        size=kept.size,
+        upload_time=kept.upload_time,
+        where=where,
+    )
 
 
 def sdist_version(file: str, name: str) -> Version | None:

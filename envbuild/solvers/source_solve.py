@@ -20,12 +20,12 @@ from urllib.parse import unquote, urlsplit
 
 from envbuild.builders.core_metadata import WheelMetadata
 from envbuild.errors import IntegrityError, UnreachableError, UnsatisfiableError
-from envbuild.package import IndexOrigin, LinksOrigin, SourcePackage, Wheel
+from envbuild.package import SourcePackage, Wheel
 from envbuild.recipe import GitSource, PathSource, PypiRequirement, UrlSource
 from envbuild.solvers.build_requirements import BuildRequirements, SolveWheels
 from envbuild.solvers.offers import Offers, Source, write_offers
 from envbuild.solvers.pylock import ChosenWheel
-from envbuild.solvers.sdist_candidates import sdists_of
+from envbuild.solvers.sdist_candidates import kept_sdist, sdists_of
 from envbuild.solvers.source_metadata import SourceReader, settings_of, variables_of
 from envbuild.solvers.source_requirements import (
     named_sources,
@@ -36,7 +36,7 @@ from envbuild.solvers.source_requirements import (
 )
 from envbuild.solvers.sources import Places
 from envbuild.solvers.target import marker_environment
-from envbuild.solvers.uv_compile import NeedsBuildError, PypiQuestion
+from envbuild.solvers.uv_compile import NeedsBuildError, PypiQuestion, requirement_line
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
@@ -69,6 +69,7 @@ class SourceSupply:
         self._required: dict[str, Source] = {}
         self._offered: dict[str, dict[str, Source]] = {}
         self._wheels: dict[str, tuple[str, Path]] = {}
+        self._addressed: dict[str, str] = {}
         self._stubs: dict[str, Source] = {}
         self._begin()
         self.offers = self._write()
@@ -112,7 +113,11 @@ class SourceSupply:
             read, metadata=replace(read.metadata, requires=without_addresses(read.metadata))
         )
         for item in named_sources(read, read.metadata, environment):
-            if item.name not in self._required and item.name not in self._pins and not _is_wheel_address(item):
+            if item.name in self._required or item.name in self._pins:
+                continue
+            if _is_wheel_address(item):
+                self._addressed[item.name] = requirement_line(item)
+            else:
                 self._require(source_of(item, self._question, self._context, parent=read.name), environment)
 
     def _offer_kept(self, kept: SourcePackage) -> None:
@@ -120,32 +125,9 @@ class SourceSupply:
         forbidden = self._question.request.no_build
         if forbidden is True or (forbidden and kept.name in forbidden):
             return
-        if kept.index is not None:
-            known = {word for word, _ in self._places.indices}
-            if kept.index not in known or self._places.no_index:
-                return
-            origin: IndexOrigin | LinksOrigin = IndexOrigin(
-                index=self._places.index_address(kept.index), project=kept.name, file=kept.file
-            )
-            place = ("index", kept.index)
-        else:
-            assert kept.find_links is not None
-            if kept.find_links not in {word for word, _ in self._places.links}:
-                return
-            origin = LinksOrigin(location=kept.find_links, file=kept.file)
-            place = ("find-links", kept.find_links)
-        source = Source(
-            name=kept.name,
-            version=kept.version,
-            file=kept.file,
-            origin=origin,
-            place=place,
-            sha256=kept.sha256,
-            size=kept.size,
-            upload_time=kept.upload_time,
-            where=self._where(kept.name),
-        )
-        self._offered.setdefault(kept.name, {})[kept.version] = source
+        source = kept_sdist(kept, self._places, self._where(kept.name))
+        if source is not None:
+            self._offered.setdefault(kept.name, {})[kept.version] = source
 
     def widen(self, refused: NeedsBuildError) -> None:
         """Offer the sdists of the packages that uv cannot have as wheels.
@@ -314,7 +296,8 @@ class SourceSupply:
         )
         self._stubs = stubs
         lines = {name: f" @ {file.as_uri()}" for name, (_, file) in self._wheels.items()}
-        return replace(offers, lines={**offers.lines, **lines})
+        constraints = (*offers.constraints, *self._addressed.values())
+        return replace(offers, lines={**offers.lines, **lines}, constraints=constraints)
 
     def _where(self, name: str) -> Any:
         return next((item.where for item in self._question.request.pypi if item.name == name), None)
