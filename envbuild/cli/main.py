@@ -34,6 +34,7 @@ COMMANDS = {
     "import": "exchange",
     "export": "exchange",
     "capture": "exchange",
+    "log": "builds",
     "verify": "keep",
     "gc": "keep",
     "config": "start",

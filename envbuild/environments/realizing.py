@@ -194,14 +194,34 @@ class Realizer:
             raise error
         return outcome
 
+    def run_again(self, graph: Graph, key: Digest) -> Outcome:
+        """Do one derivation of a graph again, whatever the store knows of it; what it gives is recorded nowhere.
+
+        Raises:
+            UnreachableError: As ``run``, for what it reads.
+            EnvbuildError: When it, or what it needs, failed.
+        """
+        needed = graph.closure((key,))
+        inputs = Graph((item for item in graph if item.key in needed and item.key != key), graph.inputs(key))
+        self.run(inputs)
+        known = self.workspace.known(tuple(inputs))
+        outcome = self._schedule(Plan(Graph((*inputs, graph[key]), (key,)), known), record=False)
+        if error := outcome.error():
+            raise error
+        return outcome
+
     def _run(self, graph: Graph) -> Outcome:
         plan = self._plan(graph)
         if self._offline:
             _refuse_fetches(plan)
         if any(isinstance(item := plan.graph[key], Link) and item.conda() for key in plan.needed):
             rattler_process.start()  # its engine loads while the first jobs are handed out
+        return self._schedule(plan, record=True)
+
+    def _schedule(self, plan: Plan, *, record: bool) -> Outcome:
         self._relay.scheduler = scheduler = Scheduler(self._executor, self._reporter, cancel=self.workspace.cancel)
-        work = partial(worker.run, workspace=self.workspace, results=self.workspace.store.results)
+        results = self.workspace.store.results if record else None
+        work = partial(worker.run, workspace=self.workspace, results=results)
         try:
             return scheduler.run(plan, work)
         finally:

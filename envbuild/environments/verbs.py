@@ -1,7 +1,8 @@
-"""``verify`` and ``gc`` as verbs of a session; the work is done in the modules beside it and in the store."""
+"""``verify``, ``log`` and ``gc`` as verbs of a session; the work is done in the modules beside it and in the store."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING
 from envbuild.machine.home import find_home, open_home
 
 if TYPE_CHECKING:
+    from envbuild.environments.builds import BuildLog
     from envbuild.environments.realizing import Realizer
+    from envbuild.environments.rebuilding import Rebuilt
     from envbuild.environments.upkeep import Verified
     from envbuild.projects.project import Project
     from envbuild.reporter import Reporter
@@ -34,6 +37,36 @@ class UpkeepVerbs:
         from envbuild.environments.upkeep import verify
 
         return verify(self._realizer(self.project()).workspace, repair=repair)
+
+    def rebuild(self, name: str) -> Rebuilt:
+        """Build a package again and name the files that differ; see ``envbuild.environments.rebuilding``.
+
+        Args:
+            name: The package, or 7 digits or more of the build's key.
+        """
+        from envbuild.environments.rebuilding import rebuild
+
+        return rebuild(self._realizer(self.project()), name)
+
+    def build_log(self, name: str, recipe: Path | str | None = None) -> BuildLog:
+        """What the newest build of a package printed, also of one that failed.
+
+        Args:
+            name: The package, or 7 digits or more of the build's key.
+            recipe: Only builds of this recipe's lock.
+
+        Raises:
+            UsageError: ``no-log``.
+        """
+        from envbuild.environments.builds import build_log
+        from envbuild.locks.locking import frozen_lock
+        from envbuild.machine.virtual import current_platform
+        from envbuild.store.folder import open_store
+
+        home = open_home(find_home(self._environ))
+        lock = None if recipe is None else frozen_lock(Path(os.path.abspath(recipe)))
+        store = open_store(home.store, note=self._reporter.note)
+        return build_log(store, home.path / "logs", name, current_platform(), lock)
 
     def gc(self, *, dry_run: bool = False, keep_days: int = 14, caches: bool = False) -> Garbage:
         """Remove what nothing points to; see ``envbuild.store.collect``."""

@@ -61,7 +61,8 @@ def direct_url(package: Wheel | SourcePackage) -> bytes | None:
     source = package if isinstance(package, SourcePackage) else None
     tree: dict[str, Any]
     if source is not None and source.git is not None:
-        tree = {"url": source.git, "vcs_info": {"vcs": "git", "commit_id": source.commit}}
+        asked = {} if source.rev is None else {"requested_revision": source.rev}
+        tree = {"url": source.git, "vcs_info": {"vcs": "git", "commit_id": source.commit, **asked}}
     elif source is not None and source.path is not None:
         below = "" if source.path == "." else f"/{quote(source.path)}"
         tree = {"url": f"file:///project{below}", "dir_info": {}}

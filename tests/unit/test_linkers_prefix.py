@@ -344,8 +344,12 @@ def test_a_wheel_asked_for_by_address_says_so_and_one_of_an_index_does_not(tmp_p
 SOURCE = Digest("5" * 64)
 ORIGINS = {
     "git": (
-        {"git": "https://git.example/r.git", "commit": "1" * 40, "subdirectory": "py"},
-        {"url": "https://git.example/r.git", "vcs_info": {"vcs": "git", "commit_id": "1" * 40}, "subdirectory": "py"},
+        {"git": "https://git.example/r.git", "commit": "1" * 40, "rev": "v1", "subdirectory": "py"},
+        {
+            "url": "https://git.example/r.git",
+            "vcs_info": {"vcs": "git", "commit_id": "1" * 40, "requested_revision": "v1"},
+            "subdirectory": "py",
+        },
         f"tool-box @ git+https://git.example/r.git@{'1' * 40}#subdirectory=py",
     ),
     "folder": (
