@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envbuild.errors import BuildError, NoSpaceError
 from envbuild.linkers import rattler_process
-from envbuild.linkers.conda_archive import check_archive, check_said, format_of
+from envbuild.linkers.conda_archive import check_listing, check_said, check_structure, explain, format_of
+from envbuild.linkers.conda_contents import check_unpacked
 from envbuild.linkers.conda_meta import finish_record, write_history
 from envbuild.package import CondaPackage, Platform
 from envbuild.pinned import engine_record
@@ -45,23 +47,55 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
         context: For the engine's cache, processes and notes.
 
     Raises:
-        IntegrityError: ``wrong-package`` when a file is another package than the lock says.
+        IntegrityError: ``wrong-package`` when a file is another package than the lock says, ``bad-package`` when it is
+            not what it says of itself.
         BuildError: ``link-failed`` with rattler's words.
         NoSpaceError: The disk is full.
     """
     prefix.mkdir(exist_ok=True)
+    unseen = {package.sha256 for path, package in packages if _look_at(path, package, context)}
     records = [record_document(path, package, context) for path, package in packages]
     try:
         alias = run_rattler(records, prefix, final, platform, context)
     except BuildError:
         for path, package in packages:  # rattler names neither the package nor what is wrong with it
-            check_archive(path, package)
+            explain(path, package)
         raise
     for _, package in packages:
         found = finish_record(prefix / "conda-meta" / _record_name(package), package, alias)
         check_identity(Path(found.extracted), package)
+        if package.sha256 in unseen:
+            check_unpacked(Path(found.extracted), package)
         _tell_scripts(found.files, package, context)
+    _tell_clobbers(prefix, context)
     write_history(prefix, [package for _, package in packages], alias)
+
+
+def _look_at(path: Path, package: CondaPackage, context: Context) -> bool:
+    """Check what can be checked before anything is unpacked, unless this was done when the package was prepared."""
+    if _mark(package, context).exists():
+        return False
+    check_structure(path, package)
+    check_listing(path, package)
+    return True
+
+
+def _tell_clobbers(prefix: Path, context: Context) -> None:
+    """Say which files two packages brought. rattler puts those that gave way into a folder, which nobody wants."""
+    apart = prefix / "__clobbers__"
+    if not apart.is_dir():
+        return
+    for folder in sorted(apart.iterdir()):
+        lost = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+        owners = sorted(
+            record.name.rsplit("-", 2)[0]
+            for record in (prefix / "conda-meta").glob("*.json")
+            if record.name.rsplit("-", 2)[0] != folder.name
+            and set(lost) & set(json.loads(record.read_bytes())["files"])
+        )
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        context.note(f"{folder.name} and {', '.join(owners)} both bring {lost[0]}{more}: the latter's stay")
+    shutil.rmtree(apart)
 
 
 def record_document(blob: Path, package: CondaPackage, context: Context) -> dict[str, Any]:
@@ -143,23 +177,30 @@ def prepare_conda(blob: Path, package: CondaPackage, platform: Platform, context
     What rattler alone finds wrong is left for the link to meet.
 
     Raises:
-        IntegrityError: ``wrong-package``, ``bad-archive``.
+        IntegrityError: ``wrong-package``, ``bad-archive``, ``bad-package``.
     """
-    mark = context.engine_cache("rattler") / "unpacked" / f"{package.sha256}-{_record_name(package)}"
+    mark = _mark(package, context)
     if mark.exists():
         return
+    check_structure(blob, package)
     record = record_document(blob, package, context) | {"noarch": None, "python_site_packages_path": None}
     with context.scratch() as folder:
         try:
             run_rattler([record], folder, None, platform, context)
         except BuildError:
-            check_archive(blob, package)
+            explain(blob, package)
             return
     extracted = _extracted(package, context)
     if extracted is not None:
         check_identity(extracted, package)
+        check_unpacked(extracted, package)
         mark.parent.mkdir(exist_ok=True)
         mark.touch()
+
+
+def _mark(package: CondaPackage, context: Context) -> Path:
+    """Stands for a package that was unpacked and found good."""
+    return context.engine_cache("rattler") / "looked-at" / f"{package.sha256}-{_record_name(package)}"
 
 
 def _extracted(package: CondaPackage, context: Context) -> Path | None:

@@ -57,7 +57,7 @@ def test_a_cold_realize_over_http_starts_one_child(
     names = [name.rsplit("-", 2)[0] for name in unpacked(home / "cache")]
     assert names == sorted({*names}), "something was unpacked twice"
     assert {"colours", "greet", "data-files", "python"} <= {*names}
-    assert len(list((home / "cache/rattler/unpacked").iterdir())) == len(names), "something was not prepared"
+    assert len(list((home / "cache/rattler/looked-at").iterdir())) == len(names), "something was not prepared"
 
 
 def prepared(channel: TestChannel, folder: Path) -> tuple[Link, dict[Digest, Path], FolderContext]:

@@ -1,0 +1,179 @@
+"""What is in an unpacked conda package, against what its own ``info`` says: refused before anything of it is linked.
+
+rattler links what ``info/paths.json`` lists, from its cache into a prefix. So each path must stay inside both, once,
+and not in the place of the environment's own records; what it names must be there, of the size and (for all but large
+files, whose bytes the package's own sha256 stands for) with the hash that is stated; links must not lead out; nothing
+but files, folders and links is taken. What is there and not listed is never linked, and so is no matter.
+
+Rules of the file: reads; one error class, ``IntegrityError`` with the reference ``bad-package``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from envbuild.errors import IntegrityError
+from envbuild.package import CondaPackage
+
+HASHED = 1 << 20
+"""Files beyond this are not hashed again."""
+PATH_BYTES = 4096
+LISTED = 1_000_000
+LARGEST_LIST = 256 << 20
+PLACEHOLDER = 1024
+"""Most bytes of a prefix's placeholder; packages have 255."""
+
+_OWN = re.compile(r"conda-meta(/.*)?|\.envbuild.*|info(/.*)?", re.IGNORECASE)
+_KINDS = {"hardlink", "softlink", "directory"}
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One line of a package's list of files.
+
+    Attributes:
+        path: Where it goes, from the prefix.
+        kind: ``hardlink``, ``softlink`` or ``directory``.
+        size: Bytes, when stated; ``sha256`` likewise.
+    """
+
+    path: str
+    kind: str
+    size: int | None = None
+    sha256: str | None = None
+
+
+def check_unpacked(folder: Path, package: CondaPackage) -> None:
+    """Hold an unpacked package against its list of files.
+
+    Args:
+        folder: With ``info/`` in it; as an engine unpacked it.
+        package: What the lock says.
+
+    Raises:
+        IntegrityError: ``bad-package``.
+    """
+    listing = folder / "info" / "paths.json"
+    if listing.is_file():
+        if listing.stat().st_size > LARGEST_LIST:
+            raise bad(package, "has a list of files without end")
+        listed = read_listing(listing.read_bytes(), package)
+    else:
+        listed = _old_listing(folder / "info" / "files", package)
+    for item in listed:
+        _check_file(folder, item, package)
+
+
+def read_listing(data: bytes, package: CondaPackage) -> tuple[Listed, ...]:
+    """An ``info/paths.json``, each path checked.
+
+    Raises:
+        IntegrityError: ``bad-package``.
+    """
+    try:
+        document = json.loads(data)
+        entries = document["paths"]
+        if document["paths_version"] != 1 or not isinstance(entries, list) or len(entries) > LISTED:
+            raise ValueError("no list")
+        listed = tuple(_listed(entry, package) for entry in entries)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise bad(package, "has an info/paths.json that cannot be read") from None
+    check_paths((item.path for item in listed), package)
+    return listed
+
+
+def _listed(entry: Mapping[str, Any], package: CondaPackage) -> Listed:
+    path, kind, size, sha256 = entry["_path"], entry.get("path_type"), entry.get("size_in_bytes"), entry.get("sha256")
+    placeholder = entry.get("prefix_placeholder")
+    if not isinstance(path, str) or kind not in _KINDS or entry.get("file_mode") not in {None, "text", "binary"}:
+        raise bad(package, "has an info/paths.json with a bad line")
+    if (size is not None and (not isinstance(size, int) or size < 0)) or not isinstance(sha256, str | None):
+        raise bad(package, f"has an info/paths.json with a bad line about {path[:60]!r}")
+    if placeholder is not None and not (isinstance(placeholder, str) and 0 < len(placeholder.encode()) <= PLACEHOLDER):
+        raise bad(package, f"has a placeholder of {len(str(placeholder))} letters in {path[:60]!r}")
+    return Listed(path, kind, size, sha256)
+
+
+def _old_listing(file: Path, package: CondaPackage) -> tuple[Listed, ...]:
+    """``info/files`` of packages from before there was a ``paths.json``; none at all lists nothing."""
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return ()
+    except UnicodeDecodeError:
+        raise bad(package, "has an info/files that is not UTF-8") from None
+    paths = [line for line in lines if line]
+    check_paths(paths, package)
+    return tuple(Listed(path, "softlink" if (file.parent.parent / path).is_symlink() else "hardlink") for path in paths)
+
+
+def check_paths(paths: Iterable[str], package: CondaPackage) -> None:
+    """Paths below a prefix: each inside it, none in the place of the environment's own, none twice.
+
+    Raises:
+        IntegrityError: ``bad-package``.
+    """
+    seen: set[str] = set()
+    for path in paths:
+        parts = path.split("/")
+        odd = "\\" in path or not path.isprintable() or len(path.encode()) > PATH_BYTES
+        if odd or any(part in {"", ".", ".."} for part in parts):
+            raise bad(package, f"lists a path that leaves its place: {path[:60]!r}")
+        if _OWN.fullmatch(path):
+            raise bad(package, f"lists a file in the place of the environment's own: {path[:60]!r}")
+        if path in seen:
+            raise bad(package, f"lists {path[:60]!r} twice")
+        seen.add(path)
+
+
+def _check_file(folder: Path, item: Listed, package: CondaPackage) -> None:
+    place = f"{folder}/{item.path}"
+    try:
+        state = os.lstat(place)
+    except OSError:
+        raise bad(package, f"lists {item.path[:60]!r}, which it does not hold") from None
+    if stat.S_ISLNK(state.st_mode):
+        check_link(os.readlink(place), item.path, package)  # noqa: PTH115  some thousands
+        return
+    if stat.S_ISDIR(state.st_mode) and item.kind == "directory":
+        return
+    if not stat.S_ISREG(state.st_mode) or item.kind == "directory":
+        raise bad(package, f"holds {item.path[:60]!r}, which is neither file nor link")
+    if state.st_mode & 0o7002:  # setuid, setgid, sticky, and what everybody may write
+        os.chmod(place, state.st_mode & 0o775)  # noqa: PTH101
+    if item.kind == "softlink":
+        return
+    if item.size is not None and state.st_size != item.size:
+        raise bad(package, f"holds {item.path[:60]!r} with another size than it says")
+    if item.sha256 and state.st_size <= HASHED:
+        with open(place, "rb") as stream:  # noqa: PTH123  some thousands
+            if hashlib.sha256(stream.read()).hexdigest() != item.sha256.lower():
+                raise bad(package, f"holds {item.path[:60]!r} with another sha256 than it says")
+
+
+def check_link(target: str, path: str, package: CondaPackage) -> None:
+    """A symbolic link must end below the prefix.
+
+    Raises:
+        IntegrityError: ``bad-package``.
+    """
+    inside = os.path.normpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120
+    if target.startswith("/") or inside == ".." or inside.startswith("../"):
+        raise bad(package, f"holds a link that leads out of it: {path[:60]!r} -> {target[:60]!r}")
+
+
+def bad(package: CondaPackage, what: str) -> IntegrityError:
+    """The error for a package that is not as it must be."""
+    return IntegrityError(
+        f"{package.file} {what}",
+        reference="bad-package",
+        hint="ask for another version or build of it, and tell the channel",
+    )
