@@ -50,6 +50,12 @@ _SECRETS = (
 )
 """Where tools keep credentials, from the home folder: out of sight of a build, which could put them in a wheel."""
 
+_SECRET_VARIABLES = (
+    *("NETRC", "PIP_CONFIG_FILE", "UV_CONFIG_FILE", "RATTLER_AUTH_FILE", "AWS_SHARED_CREDENTIALS_FILE", "KUBECONFIG"),
+    *("GOOGLE_APPLICATION_CREDENTIALS", "XDG_CONFIG_HOME", "DOCKER_CONFIG", "GNUPGHOME"),
+)
+"""Variables that say where else such a file or folder is."""
+
 _SOCKETS = "/run"
 """Holds the sockets of this machine's services, which no network namespace shuts off."""
 
@@ -179,6 +185,12 @@ def _hidden() -> list[str]:
         with suppress(KeyError):  # a container's user may have no name
             homes.add(Path(os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir)))
     places = [home / name for home in sorted(homes) for name in _SECRETS]
+    places += [Path(os.path.realpath(told)) for name in _SECRET_VARIABLES if (told := os.environ.get(name))]
     if not Path(_SOCKETS, "current-system").exists():  # NixOS and Guix keep their programs there
         places.append(Path(_SOCKETS))
-    return [str(place) for place in places if place.exists()]
+    needed = [Path(sys.executable), *homes]
+    return [
+        str(place)
+        for place in dict.fromkeys(places)
+        if place.is_file() or (place.is_dir() and not any(path.is_relative_to(place) for path in needed))
+    ]

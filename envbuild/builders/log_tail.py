@@ -18,7 +18,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 def log_tail(text: str, lines: int = LINES) -> str:
     """The last lines that hold something, indented; control characters are written out, colours left out."""
-    told = [line for line in text.splitlines() if line.strip()][-lines:]
+    told = [line for line in text.split("\n") if line.strip()][-lines:]
     return "\n".join(f"    {_plain(line)}" for line in told)
 
 

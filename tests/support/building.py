@@ -21,7 +21,7 @@ from typing import Any
 from envbuild.derivations import PackageInput
 from envbuild.derivations.build_wheel import BuildWheel, realise
 from envbuild.digest import Digest, digest_file
-from envbuild.package import CondaPackage, Platform, SourcePackage
+from envbuild.package import CondaPackage, InterpreterArchive, Platform, SourcePackage
 from tests.support.channel import this_platform
 from tests.support.link_context import SERIES, FolderContext, fetch_key, wheel_inputs
 
@@ -66,8 +66,10 @@ class Building:
         wheels: Sequence[Path] = (),
         conda: Sequence[tuple[CondaPackage, Path]] = (),
         runs_on: Sequence[tuple[CondaPackage, Path]] = (),
+        archive: tuple[InterpreterArchive, Path] | None = None,
         requires: Sequence[str] = (),
         floor: str | None = None,
+        series: str = SERIES,
         platform: str | None = None,
         **fields: Any,
     ) -> BuildWheel:
@@ -76,7 +78,7 @@ class Building:
         Args:
             wheels: Build requirements.
             conda: Host packages.
-            runs_on: The packages of the Python; the host's Python when there are none.
+            runs_on: The packages of the Python; the host's Python when there are none, and no ``archive``.
             requires: What the lock says that it needs.
             fields: More of the ``SourcePackage``.
         """
@@ -90,7 +92,8 @@ class Building:
             **fields,
         )
         known = wheel_inputs(wheels)
-        for item, path in (*known, *conda, *runs_on):
+        made_of: Sequence[tuple[Any, Path]] = [archive] if archive is not None else runs_on
+        for item, path in (*known, *conda, *made_of):
             self.context.blobs[fetch_key(item.sha256)] = path
         self.context.blobs[fetch_key(package.sha256)] = source
 
@@ -100,14 +103,14 @@ class Building:
         return BuildWheel(
             source=fetch_key(package.sha256),
             package=package,
-            python=SERIES,
-            abi=ABI,
+            python=series,
+            abi=f"cp{series.replace('.', '')}",
             platform=Platform(platform or this_platform()),
             floor=floor,
             requires=inputs(known),
             host=inputs(conda),
-            interpreter="conda" if runs_on else "host",
-            runs_on=inputs(runs_on),
+            interpreter="managed" if archive is not None else "conda" if runs_on else "host",
+            runs_on=inputs(made_of),
         )
 
     def build(self, source: Path, name: str, version: str, **options: Any) -> Built:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -11,10 +14,14 @@ from typing import Any
 import pytest
 
 from envbuild.builders import isolation
+from envbuild.digest import Digest
 from envbuild.errors import BuildError
+from envbuild.package import InterpreterArchive
 from tests.support.building import ABI, Building, blob_of
+from tests.support.cache import cache_folder
 from tests.support.channel import TestChannel, this_platform
 from tests.support.link_context import SERIES, conda_inputs
+from tests.support.real_sources import real_sdists
 from tests.support.sdists import make_own_sdist, make_project, pack_sdist
 from tests.support.wheels import real_wheels
 
@@ -124,7 +131,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None, 
         "processes": len([name for name in os.listdir("/proc") if name.isdigit()]) if os.path.exists("/proc") else 0,
         "pip": tried(lambda: __import__("pip")), "envbuild": tried(lambda: __import__("envbuild")),
         "hooks": tried(lambda: __import__("pyproject_hooks")),
-        "readable": tried(lambda: open(SECRET).read()),
+        "readable": open(SECRET).read() if os.path.exists(SECRET) else "",
     }
     print("TOLD " + json.dumps(told))
     return _real(wheel_directory, config_settings, metadata_directory)
@@ -139,8 +146,12 @@ def told(log: str) -> dict[str, Any]:
 
 
 def test_what_a_build_sees(building: Building, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    secret = tmp_path / "user" / ".netrc"
-    secret.parent.mkdir()
+    # Not below /tmp, which is another folder to a build: what hides this file is that it is a secret.
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as user:
+        _what_a_build_sees(building, tmp_path, monkeypatch, Path(user) / ".netrc")
+
+
+def _what_a_build_sees(building: Building, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: Path) -> None:
     secret.write_text("machine example.org login me password HUSH\n")
     monkeypatch.setenv("HOME", str(secret.parent))
     for name in (
@@ -181,7 +192,7 @@ def test_what_a_build_sees(building: Building, tmp_path: Path, monkeypatch: pyte
     assert saw["outside"] in {"OSError", "FileNotFoundError"}
     assert not outside.exists()
     assert saw["environment"] == "OSError"
-    assert saw["readable"] != "done"
+    assert saw["readable"] == ""
     assert saw["processes"] < 10
     assert saw["cwd"].startswith("/tmp/source/")
 
@@ -304,7 +315,6 @@ def version(channel: TestChannel) -> str:
 def run_in_prefix(tmp_path: Path, wheel: Path, conda: Any, interpreter: str) -> None:
     """Link what was built with the conda packages into a prefix, and import it there."""
     import os
-    import subprocess
 
     from envbuild.derivations.link import realise as link
     from tests.support.link_context import FolderContext, make_link, prefix_of, store_blobs, wheel_inputs
@@ -334,6 +344,79 @@ def test_a_toolchain_that_is_declared_and_not_here(building: Building, tmp_path:
     with pytest.raises(BuildError) as caught:
         building.build(sdist, "own", "1.0", toolchain="gcc 3.4")
     assert caught.value.reference == "no-toolchain"
+
+
+@pytest.fixture(scope="session")
+def real_sources() -> dict[str, Path]:
+    """Real sdists by name: two with C extensions, one of them without pyproject.toml, and one of flit's."""
+    try:
+        folder = real_sdists(["markupsafe==2.1.5", "simplejson==3.19.2", "wrapt==1.16.0", "tomli==2.0.1"], SERIES)
+    except LookupError as missing:
+        pytest.skip(f"NO REAL SDISTS: {missing}")
+    return {path.name.split("-")[0].lower(): path for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "tools", "member"),
+    [
+        ("markupsafe", "2.1.5", ("setuptools",), "markupsafe/_speedups"),
+        ("simplejson", "3.19.2", ("setuptools",), "simplejson/_speedups"),
+        ("wrapt", "1.16.0", ("setuptools",), "wrapt/_wrappers"),
+        ("tomli", "2.0.1", ("flit-core",), "tomli/_parser.py"),
+    ],
+)
+def test_real_sdists(
+    building: Building,
+    real_sources: dict[str, Path],
+    build_tools: dict[str, Path],
+    name: str,
+    version: str,
+    tools: tuple[str, ...],
+    member: str,
+) -> None:
+    built = building.build(
+        real_sources[name], name, version, wheels=[build_tools[tool] for tool in tools], floor="2.36"
+    )
+    assert any(found.startswith(member) for found in built.names())
+    assert (built.record["compiler"] is None) == built.record["file"].endswith("-none-any.whl")
+
+
+def test_a_managed_python_builds(building: Building, tmp_path: Path, build_tools: dict[str, Path]) -> None:
+    """Its archive names the compiler of those who made it; a build takes this machine's."""
+    from tests.support.managed_python import made_managed_python
+
+    try:
+        managed = made_managed_python()
+    except LookupError as missing:
+        pytest.skip(f"NO MANAGED PYTHON: {missing}")
+    archive = InterpreterArchive(
+        implementation="cpython",
+        version=managed.version,
+        build="1",
+        file=managed.archive.name,
+        sha256=Digest(managed.sha256),
+    )
+    sdist = setuptools_project(tmp_path)
+    wheels = [build_tools["setuptools"]]
+    series = ".".join(managed.version.split(".")[:2])
+    built = building.build(sdist, "ext", "1.0", wheels=wheels, archive=(archive, managed.archive), series=series)
+    assert built.record["interpreter"] == "managed"
+    assert "/tmp/environment/include" in built.log or not built.record["isolated"]
+
+
+def test_a_toolchain_that_is_declared_and_here(
+    building: Building, tmp_path: Path, build_tools: dict[str, Path]
+) -> None:
+    gcc = shutil.which("gcc")
+    if gcc is None:
+        pytest.skip("NO GCC: gcc is needed on PATH")
+    major = (
+        subprocess.run([gcc, "-dumpversion"], capture_output=True, text=True, check=True).stdout.strip().split(".")[0]
+    )
+    sdist = setuptools_project(tmp_path)
+    wheels = [build_tools["setuptools"]]
+    built = building.build(sdist, "ext", "1.0", wheels=wheels, toolchain=f"gcc {major}")
+    assert "gcc" in built.record["compiler"]
 
 
 HATCH = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
