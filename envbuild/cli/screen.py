@@ -177,6 +177,7 @@ class Screen:
                 else f"{item.hits} from store, {item.fetched} fetched ({size_text(item.fetched_bytes)}), "
                 + (f"{item.transmuted} transmuted, " if item.transmuted else "")
                 + f"{item.built} built"
+                + (f" ({size_text(item.build_bytes)} for it)" if item.build_bytes else "")
             )
             self.say(
                 f"Realized {item.name} ({item.platform}): {count(item.packages, 'package')}, {cost}, {self._elapsed()}"

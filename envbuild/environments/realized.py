@@ -76,7 +76,7 @@ class Realized:
         prefix: Its folder. ``out_link``: the link to it, or None.
         hits: Packages that were in the store; ``fetched`` those that were not, ``built`` those whose wheels were built.
         transmuted: Conda packages that were written anew in the wanted format, whether fetched now or before.
-        fetched_bytes: Of all that was fetched for it, also sources and what builds needed.
+        fetched_bytes: Of the packages fetched; ``build_bytes`` of sources and of what only builds needed.
         present: True when the prefix itself was already there.
         milliseconds: From the start of the run that made it.
         notes: What had to be said.
@@ -95,6 +95,7 @@ class Realized:
     fetched: int
     fetched_bytes: int
     built: int
+    build_bytes: int
     transmuted: int
     present: bool
     milliseconds: int

@@ -20,6 +20,7 @@ from envbuild.derivations import Derivation
 from envbuild.derivations.fetch import Fetch
 from envbuild.derivations.link import Link, prefix_name
 from envbuild.digest import Digest
+from envbuild.environments.counting import counts
 from envbuild.environments.realized import Planned, Realized, RealizeOptions, Row, Wanted
 from envbuild.environments.remembering import remember
 from envbuild.errors import EnvbuildError, IntegrityError, Issue, UnreachableError
@@ -279,10 +280,7 @@ class Realizer:
                 self.workspace,
                 writable=options.writable,
             )
-        made_of = [_fetch_of(key, graph) for key in link.inputs]
-        fetched = sum(key in outcome.milliseconds and graph[key].kind == "fetch" for key in made_of)
-        built = sum(key in outcome.milliseconds and graph[key].kind == "build-wheel" for key in link.inputs)
-        brought = (item.key for item in graph if item.kind == "fetch" and item.key in outcome.milliseconds)
+        cost = counts(link, graph, outcome)
         realized = Realized(
             recipe=wanted.recipe,
             name=wanted.name,
@@ -292,12 +290,13 @@ class Realizer:
             prefix=prefix,
             out_link=None,
             variables=wanted.environment.variables,
-            packages=len(link.packages),
-            hits=len(link.packages) - fetched - built,
-            fetched=fetched,
-            fetched_bytes=sum(outcome.outputs[key]["out"].size for key in brought),
-            built=built,
-            transmuted=sum(key in outcome.milliseconds and graph[key].kind == "transmute" for key in link.inputs),
+            packages=cost.packages,
+            hits=cost.hits,
+            fetched=cost.fetched,
+            fetched_bytes=cost.fetched_bytes,
+            built=cost.built,
+            build_bytes=cost.build_bytes,
+            transmuted=cost.transmuted,
             present=not made,
             milliseconds=outcome.elapsed,
         )
@@ -310,11 +309,6 @@ def by_project(wanted: Sequence[tuple[Project, Wanted]]) -> list[tuple[Project, 
     for project, item in wanted:
         groups.setdefault(project.root, (project, []))[1].append(item)
     return list(groups.values())
-
-
-def _fetch_of(key: Digest, graph: Graph) -> Digest:
-    """The fetch of a package that may have been transmuted; a build's own key."""
-    return graph.inputs(key)[0] if graph[key].kind == "transmute" else key
 
 
 def _missing(derivation: Derivation) -> str:
