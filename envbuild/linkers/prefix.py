@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from envbuild import faults
 from envbuild.digest import Digest
 from envbuild.errors import BuildError
+from envbuild.linkers.python_tags import check_wheel_python
 from envbuild.linkers.system_floor import check_conda_platform, check_wheel_platform
 from envbuild.machine.disk import writing
 from envbuild.package import CondaPackage, InterpreterArchive, SourcePackage, Wheel
@@ -174,6 +175,8 @@ def _check_platform(package: AnyPinned, link: Link, system: dict[str, str]) -> N
         check_conda_platform(package, link.platform, system)
     elif isinstance(package, Wheel):
         check_wheel_platform(package, link.platform, system)
+        if link.python is not None:
+            check_wheel_python(package, link.python)
 
 
 def mark_managed(prefix: Path) -> None:

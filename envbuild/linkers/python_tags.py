@@ -1,0 +1,44 @@
+"""Whether a wheel's name allows the environment's Python: the first two of its tags (PEP 425), for CPython.
+
+The whole list of tags is ``packaging``'s, and takes 75 ms to import; whether one name fits one series is a few
+comparisons. Rules of the file: pure; the platform tag is ``system_floor``'s.
+"""
+
+from __future__ import annotations
+
+import re
+
+from envbuild.errors import IntegrityError
+from envbuild.package import Wheel
+
+_PYTHON = re.compile(r"(py|cp)(\d)(\d*)")
+
+
+def check_wheel_python(wheel: Wheel, series: str) -> None:
+    """A wheel's file name must allow a Python.
+
+    Args:
+        wheel: Whose name has tags, as ``check_wheel_platform`` made sure.
+        series: ``X.Y``.
+
+    Raises:
+        IntegrityError: ``wrong-python``.
+    """
+    pythons, abis = wheel.file.removesuffix(".whl").split("-")[-3:-1]
+    major, minor = (int(part) for part in series.split(".")[:2])
+    if any(_fits(python, abi, major, minor) for python in pythons.split(".") for abi in abis.split(".")):
+        return
+    raise IntegrityError(f"{wheel.file} is not for Python {series}", reference="wrong-python", hint="envbuild lock")
+
+
+def _fits(python: str, abi: str, major: int, minor: int) -> bool:
+    found = _PYTHON.fullmatch(python)
+    if found is None or int(found[2]) != major:
+        return False
+    older = found[3] == "" or int(found[3]) <= minor
+    if found[1] == "py":
+        return older and abi == "none"
+    if abi == "abi3":
+        return older and found[3] != ""
+    same = found[3] == str(minor)
+    return same and (abi == "none" or re.fullmatch(rf"cp{major}{minor}[a-z]*", abi) is not None)
