@@ -192,7 +192,9 @@ def _check(path: Path, archive: zipfile.ZipFile, wanted: dict[str, str]) -> None
     if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
         raise ArchiveFormatError("has parts that overlap")
     with path.open("rb") as stream:
-        if stream.read(4) != b"PK\3\4" or archive.comment:
+        first = stream.read(4)
+        stream.seek(-_END.size, 2)
+        if first != b"PK\3\4" or stream.read(4) != b"PK\5\6":
             raise ArchiveFormatError("holds more than a zip file")
 
 

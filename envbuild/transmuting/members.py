@@ -127,7 +127,7 @@ class Members:
         if ".." in parts or ("\\" in text and ".." in re.split(r"[\\/]", text)):
             self.refuse("path", f"has a member with a bad path: {text[:200]!r}")
         path = "/".join(parts)
-        if len(text) > COMPONENT_BYTES and (
+        if 4 * len(text) > COMPONENT_BYTES and (
             len(path.encode()) > PATH_BYTES or any(len(part.encode()) > COMPONENT_BYTES for part in parts)
         ):
             self.refuse("limit", f"has a member whose path is too long: {path[:80]!r}…")

@@ -6,6 +6,7 @@ Rules of the file: ``tarfile`` writes, the tests' own eyes read; nothing of envb
 from __future__ import annotations
 
 import bz2
+import hashlib
 import io
 import json
 import tarfile
@@ -120,3 +121,28 @@ def _told(data: bytes) -> list[dict[str, object]]:
                 }
             )
     return found
+
+
+def write_channel(folder: Path, *packages: tuple[Path, dict[str, object]]) -> str:
+    """A channel of package files, each with its record; what the files themselves say is not looked at.
+
+    Returns:
+        Its address.
+    """
+    from tests.support.channel import this_platform
+
+    for subdir in ("noarch", this_platform()):
+        (folder / subdir).mkdir(parents=True, exist_ok=True)
+        document: dict[str, dict[str, object]] = {"info": {"subdir": subdir}, "packages": {}, "packages.conda": {}}
+        for path, fields in packages if subdir == "noarch" else ():
+            data = path.read_bytes()
+            if path.parent != folder / subdir:
+                (folder / subdir / path.name).write_bytes(data)
+            group = "packages" if path.name.endswith(".tar.bz2") else "packages.conda"
+            found = {
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "md5": hashlib.md5(data, usedforsecurity=False).hexdigest(),
+            }
+            document[group][path.name] = {**INDEX, **found, "size": len(data), "timestamp": 1_700_000_000_000, **fields}
+        (folder / subdir / "repodata.json").write_text(json.dumps({**document, "repodata_version": 1}))
+    return folder.as_uri()
