@@ -142,17 +142,21 @@ def uv() -> str:
 
 def resolve(names: Sequence[str], python: str, platform: str | None = None) -> list[dict[str, Any]]:
     """The packages that uv locks for these requirements on this machine's index: ``pylock.toml`` tables."""
-    try:
-        import tomllib
-    except ModuleNotFoundError:
-        import tomli as tomllib  # type: ignore[no-redef]  # Python 3.10
-
     command = [uv(), "pip", "compile", "-", "--format", "pylock.toml", "--python-version", python, "--quiet"]
     command += ["--only-binary", ":all:", *(["--python-platform", platform] if platform else [])]
     outcome = subprocess.run(command, input="\n".join(names), capture_output=True, text=True, timeout=300, check=False)
     if outcome.returncode:
         raise LookupError(f"uv could not resolve {list(names)}: {outcome.stderr.strip()[-400:]}")
-    return list(tomllib.loads(outcome.stdout)["packages"])
+    return _packages(outcome.stdout)
+
+
+def _packages(pylock: str) -> list[dict[str, Any]]:
+    try:
+        import tomllib
+    except ModuleNotFoundError:
+        import tomli as tomllib  # type: ignore[no-redef]  # Python 3.10
+
+    return list(tomllib.loads(pylock)["packages"])
 
 
 def real_wheels(names: Sequence[str], python: str | None = None) -> Path:
@@ -197,3 +201,33 @@ def _download(folder: Path, names: Sequence[str], series: str) -> None:
             if hashlib.sha256(answer.content).hexdigest() != wheel["hashes"]["sha256"]:
                 raise LookupError(f"{file} has other bytes than its index says")
             (folder / file).write_bytes(answer.content)
+
+
+def real_sdists(names: Sequence[str]) -> Path:
+    """A folder with the real sdists of these requirements (``name==version``), without what they need.
+
+    Raises:
+        LookupError: When the index cannot be reached (callers skip, loudly).
+    """
+    key = hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+    return made_once(f"sdists-{key[:20]}", lambda folder: _download_sdists(folder, names))
+
+
+def _download_sdists(folder: Path, names: Sequence[str]) -> None:
+    import requests
+
+    command = [uv(), "pip", "compile", "-", "--format", "pylock.toml", "--no-deps", "--no-binary", ":all:", "--quiet"]
+    outcome = subprocess.run(command, input="\n".join(names), capture_output=True, text=True, timeout=300, check=False)
+    if outcome.returncode:
+        raise LookupError(f"uv could not resolve {list(names)}: {outcome.stderr.strip()[-400:]}")
+    for package in _packages(outcome.stdout):
+        sdist = package["sdist"]
+        file = sdist["url"].rpartition("/")[2].partition("#")[0]
+        try:
+            answer = requests.get(sdist["url"], timeout=180)
+            answer.raise_for_status()
+        except requests.RequestException as error:
+            raise LookupError(f"{file} cannot be downloaded") from error
+        if hashlib.sha256(answer.content).hexdigest() != sdist["hashes"]["sha256"]:
+            raise LookupError(f"{file} has other bytes than its index says")
+        (folder / file).write_bytes(answer.content)
