@@ -77,11 +77,7 @@ def read_line(text: str, where: Where, document: Document, asked: Asked) -> Pypi
         place = read_place(split[0].strip(), document)
         markers = marker(split[1]) if len(split) > 1 and split[1].strip() else None
         if place.name is None:
-            raise InvalidInput(
-                f"{split[0].strip()[:80]!r} does not say which package it is",
-                reference="no-name",
-                hint="write `name @ address`, or in the recipe `pypi: packages: {name: {path: …}}`",
-            )
+            raise _nameless(split[0].strip(), address)
         return _with_place(place.name, place.extras, markers, place, where, asked)
     except InvalidInput as error:
         asked.refused(error, where)
@@ -104,6 +100,22 @@ def marker(text: str) -> str:
             reference="bad-marker",
             hint="write for example: sys_platform == 'linux'",
         ) from None
+
+
+def _nameless(text: str, address: bool) -> InvalidInput:
+    """A source without a name: pip would build it to find out."""
+    last = re.split(r"[/@#]", re.sub(r"(?:\.git)?(?:@[^/]*)?/*(?:#.*)?$", "", text))[-1]
+    name = last if address and re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]+", last) else "name"
+    hint = (
+        f"write `{name} @ {text[:100]}`"
+        if address
+        else f"add `#egg=name`, or say `{{path: {text[:60]}}}` in the recipe"
+    )
+    return InvalidInput(
+        f"{text[:80]!r} does not say which package it is, and nothing is built to find out",
+        reference="no-name",
+        hint=hint,
+    )
 
 
 def _plain(found: re.Match[str], where: Where) -> PypiRequirement | None:

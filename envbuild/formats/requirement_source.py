@@ -69,8 +69,7 @@ def read_place(text: str, document: Document) -> Place:
     if not is_address(text):
         return _path(text, document)
     address, _, fragment = text.partition("#")
-    scheme, _, rest = address.partition(":")
-    scheme = scheme.lower()
+    scheme = address.partition(":")[0].lower()
     fields = dict(part.partition("=")[::2] for part in fragment.split("&") if part)
     name, extras = _egg(unquote(fields.pop("egg", "")))
     inside = fields.pop("subdirectory", None)
@@ -87,7 +86,7 @@ def read_place(text: str, document: Document) -> Place:
         lost = ", ".join(sorted(fields))
         return Place(source=GitSource(git=git, rev=rev, subdirectory=subdirectory), name=name, extras=extras, lost=lost)
     if scheme == "file":
-        return _file(rest, document)
+        return _file(text.partition(":")[2], document)
     sha256 = fields.pop("sha256", None)
     source = UrlSource(
         url=check_url(address), sha256=None if sha256 is None else _sha256(sha256), subdirectory=subdirectory
