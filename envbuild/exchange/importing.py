@@ -108,9 +108,7 @@ def _environment(
         provided = conda_projects(packages)
         wanted = _not_twice(foreign, provided, work)
         found = find_files(wanted, target, folder, words, work)
-        built = lock_sources(
-            [item for item in found if not item.is_wheel], packages, target.target, folder, project, work
-        )
+        built = lock_sources(found, packages, target.target, folder, project, work)
         wheels, sources = lock_wheels(found, built.sources, built.metadata, provided, target.target, work)
         system = target.target.system
     else:

@@ -182,7 +182,8 @@ def _site_packages(prefix: Path, series: str) -> list[Path]:
 def _pypi_packages(prefix: Path, series: str, owned: set[str], root: Path, notes: list[str]) -> Iterator[ForeignPypi]:
     folders = [folder for place in _site_packages(prefix, series) for folder in sorted(place.glob("*.dist-info"))]
     foreign = [folder for folder in folders if folder.name not in owned and _installer(folder) != "conda"]
-    marked = any((folder / "REQUESTED").is_file() for folder in foreign)
+    told = [(folder / "REQUESTED").is_file() for folder in foreign if folder.name.split("-")[0] not in _SEEDS]
+    marked = any(told) and not all(told)  # uv marks everything that it installs, which says nothing
     for folder in foreign:
         package = _pypi_package(folder, root, notes)
         if package is not None:
@@ -268,13 +269,14 @@ def _folder(package: ForeignPypi, url: str, *, editable: bool, root: Path, notes
 
 
 def _without_seeds(packages: list[ForeignPypi], notes: list[str]) -> list[ForeignPypi]:
-    """The packages without what every new environment has, unless somebody asked for it or needs it."""
+    """The packages without what every new environment has (marked as asked for), unless another needs it."""
     needed = {
         normalize_pypi_name(re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0])
         for item in packages
         for text in item.requires or ()
+        if item.name not in _SEEDS and not re.search(r"\bextra\s*==", text)
     }
-    seeds = [item.name for item in packages if item.name in _SEEDS - needed and not item.asked]
+    seeds = [item.name for item in packages if item.name in _SEEDS - needed]
     if seeds:
         notes.append(f"left out: {', '.join(sorted(seeds))}, which new environments have by themselves")
     return [item for item in packages if item.name not in seeds]

@@ -27,7 +27,7 @@ PARALLEL = 12
 class ImportTask:
     """The work of one import as the job that a context belongs to; it reads no derivation and is kept nowhere."""
 
-    kind: ClassVar[str] = "import"
+    kind: ClassVar[str] = "solve"  # whose programs may use the network
     version: ClassVar[int] = 1
     file: str
 

@@ -13,6 +13,7 @@ Rules of the file: text to value.
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from envbuild.errors import InvalidInput
 from envbuild.formats import Document
@@ -121,7 +122,7 @@ def _environment(
         if kind is None:
             raise reference.wrong("a conda or pypi package is expected")
         key = reference.text(kind)
-        if kind in {"conda_source", "source"} or (kind == "conda" and "://" not in key):
+        if kind in {"conda_source", "source"} or (kind == "conda" and not _is_file(key)):
             raise InvalidInput(
                 f"{key[:80]} is a conda package that pixi builds from source",
                 reference="needs-build",
@@ -150,9 +151,15 @@ def _environment(
     return check_twins(ForeignEnvironment(platform=platform, conda=packages, pypi=wheels, system=floors), tree.where)
 
 
+def _is_file(key: str) -> bool:
+    """Whether a conda package is a file that can be had, and not a source: rattler writes ``file:`` as a path."""
+    return "://" in key or (key.startswith("/") and key.endswith((".conda", ".tar.bz2")))
+
+
 def _conda(item: Checked, address: str) -> ForeignConda:
     """A conda package: name, version, build and subdir are those of its address."""
     here = Checked(address, item.path, item.document)
+    address = f"file://{quote(address)}" if address.startswith("/") else address
     channel, subdir, file, name, version, build = split_conda(bare_address(address, here), here)
     for key, value in (("name", name), ("version", version), ("build", build), ("subdir", subdir)):
         if item.has(key) and item.text(key).lower() != value.lower():

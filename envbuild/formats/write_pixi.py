@@ -66,6 +66,8 @@ def _references(environment: LockedEnvironment, exporting: Exporting, packages: 
 
 def _conda(item: CondaPackage, url: str) -> list[str]:
     fields: dict[str, Any] = {"conda": url}
+    if url.startswith("file:"):  # of a path rattler takes nothing but the file's name
+        fields |= {"name": item.name, "version": item.version, "build": item.build, "subdir": item.subdir}
     if item.build_number != usual_build_number(item.build):
         fields["build_number"] = item.build_number
     if item.noarch is not None and item.noarch != usual_noarch(item.subdir, item.build):

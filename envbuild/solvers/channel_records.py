@@ -64,7 +64,7 @@ def _run(document: dict[str, Any], context: Context) -> dict[str, Any]:
         question.write_text(json.dumps(document), encoding="utf-8")
         environment = {"RATTLER_CACHE_DIR": str(context.engine_cache("rattler"))}
         argv = [sys.executable, "-I", found.origin, str(question), str(answer)]
-        done = context.run(argv, env=environment, cwd=folder, network=True)
+        done = context.run(argv, env=environment, cwd=folder)
         if not answer.exists():
             return {"error": "Panic", "text": done.tail or f"exit {done.returncode}"}
         result: dict[str, Any] = json.loads(answer.read_bytes())

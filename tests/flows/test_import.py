@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import subprocess
 import sys
+import venv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +17,7 @@ from envbuild.lock import Lock
 from envbuild.locks.lockfile import parse_lock
 from envbuild.machine.uv_program import uv_program
 from tests.case import Case
+from tests.support.channel import TestChannel
 from tests.support.servers import Server
 
 SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -90,3 +95,211 @@ def test_a_lock_of_uv_is_imported_and_realized(case: Case, uv: Uv) -> None:
     before = (case.project / "recipes/shop.lock.yaml").read_bytes()
     case.run("lock", "recipes/shop.yaml")
     assert (case.project / "recipes/shop.lock.yaml").read_bytes() == before
+
+
+def test_extras_and_groups_of_a_lock_of_uv_are_chosen(case: Case, uv: Uv) -> None:
+    case.file("pyproject.toml", PROJECT)
+    uv("lock")
+    case.run("import", "uv.lock", "-o", "dev.yaml", "--group", "dev")
+    assert "toy-old-python" in {wheel.name for wheel in lock_of(case, "dev").platforms[0].wheels}
+    case.run("import", "uv.lock", "-o", "x.yaml", "--group", "nothing", code=3)
+    case.mentions("unknown-group", "has no group 'nothing', but dev")
+
+
+def test_forks_of_a_lock_of_uv_are_told_apart(case: Case, uv: Uv) -> None:
+    dependencies = "[\"toy<2; sys_platform == 'linux'\", \"toy>=2; sys_platform != 'linux'\"]"
+    case.file(
+        "pyproject.toml",
+        f'[project]\nname = "fork"\nversion = "1"\nrequires-python = ">={SERIES}"\ndependencies = {dependencies}\n',
+    )
+    uv("lock")
+    case.run("import", "uv.lock", "-o", "fork.yaml", "--platform", "linux-64", "--platform", "osx-arm64")
+    linux, mac = lock_of(case, "fork").platforms
+    assert [wheel.version for wheel in linux.wheels if wheel.name == "toy"] == ["1.1"]
+    assert [wheel.version for wheel in mac.wheels if wheel.name == "toy"] == ["2.0"]
+    recipe = (case.project / "fork.yaml").read_text()
+    assert "targets:" in recipe
+    case.run("lock", "--check", "fork.yaml")
+
+
+@pytest.mark.parametrize("command", ["export", "compile"])
+def test_a_pylock_of_uv_is_imported(case: Case, uv: Uv, command: str) -> None:
+    case.file("pyproject.toml", PROJECT)
+    if command == "export":
+        uv("lock")
+        uv("export", "--format", "pylock.toml", "--no-emit-project", "-o", "pylock.toml")
+    else:
+        uv("pip", "compile", "--format", "pylock.toml", "--universal", "pyproject.toml", "-o", "pylock.toml")
+    case.run("import", "pylock.toml", "-o", "shop.yaml")
+    case.mentions("what toy, toy-core, toy-extras")
+    case.run("lock", "--check", "shop.yaml")
+    (environment,) = lock_of(case, "shop").platforms
+    by_name = {wheel.name: wheel for wheel in environment.wheels}
+    assert by_name["toy"].requires == ("toy-core",)
+    assert {name for name, wheel in by_name.items() if wheel.asked} >= {"toy", "toy-extras"}
+    case.run("realize", "--locked", "shop.yaml")
+
+
+def test_what_pip_froze_is_looked_up(case: Case, uv: Uv, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    venv.create(target, with_pip=False, symlinks=True)
+    uv("pip", "install", "--python", str(target), "toy<2", "toy-paint")
+    case.file("frozen.txt", uv("pip", "freeze", "--python", str(target)))
+    case.run("import", "frozen.txt", "--format", "pip-freeze", "-o", "frozen.yaml")
+    case.mentions("files and digests of toy, toy-core, toy-paint: looked up on the index")
+    case.run("lock", "--check", "frozen.yaml")
+    (environment,) = lock_of(case, "frozen").platforms
+    assert {wheel.name: wheel.version for wheel in environment.wheels} == {
+        "toy": "1.1",
+        "toy-core": "1.5",
+        "toy-paint": "1.0",
+    }
+    assert all(wheel.size for wheel in environment.wheels)
+    case.run("import", "frozen.txt", "--format", "pip-freeze", "-o", "again.yaml", "--offline", code=5)
+    case.mentions("offline")
+    assert not (case.project / "again.yaml").exists()
+
+
+def test_a_version_that_no_index_has(case: Case, uv: Uv) -> None:
+    case.file("frozen.txt", "toy==7.7\n")
+    case.run("import", "frozen.txt", "--format", "pip-freeze", "-o", "x.yaml", code=11)
+    case.mentions("no-file", "the index has no toy 7.7")
+    assert not (case.project / "x.yaml").exists()
+
+
+def test_a_virtual_environment_is_captured(case: Case, uv: Uv, tmp_path: Path) -> None:
+    target = case.project / ".venv"
+    venv.create(target, with_pip=True, symlinks=True)
+    here = case.project / "mine"
+    here.mkdir()
+    (here / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        '[project]\nname = "mine"\nversion = "1"\n'
+    )
+    uv("pip", "install", "--python", str(target), "toy-extras[colour]", "toy<2")
+    dist = next(target.glob("lib/python*/site-packages")) / "mine-1.dist-info"
+    dist.mkdir()
+    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
+    (dist / "direct_url.json").write_text(json.dumps({"url": here.as_uri(), "dir_info": {"editable": True}}))
+    case.variable("VIRTUAL_ENV", str(target)).variable("CONDA_PREFIX", None)
+    case.run("capture", "-o", "captured.yaml")
+    case.mentions("left out: mine 1, which is installed editable from mine", "left out: pip")
+    case.run("lock", "--check", "captured.yaml")
+    (environment,) = lock_of(case, "captured").platforms
+    assert {wheel.name for wheel in environment.wheels} == {"toy", "toy-core", "toy-extras", "toy-paint"}
+    assert {wheel.name for wheel in environment.wheels if wheel.asked} == {"toy", "toy-extras", "toy-paint"}
+    case.run("realize", "--locked", "captured.yaml")
+    case.run("capture", "-o", "captured.yaml", code=6)
+    case.mentions("file-exists")
+
+
+def test_a_conda_environment_is_captured(case: Case, channel: TestChannel, wheel_index: Server) -> None:
+    case.variable("UV_DEFAULT_INDEX", f"{wheel_index.url}/simple")
+    series = ".".join(channel.pythons[0].split(".")[:2])
+    case.recipe(
+        f"python: {series}\nconda:\n  channels: ['{channel.url}']\n  packages:\n    colours: '1.*'\n"
+        "pypi:\n  packages:\n    toy: '<2'\n",
+        "both.yaml",
+    )
+    case.run("realize", "both.yaml", "--prefix", "env")
+    case.run("capture", "env", "-o", "again.yaml")
+    case.run("lock", "--check", "again.yaml")
+    (ours,), (again,) = lock_of(case, "both").platforms, lock_of(case, "again").platforms
+    assert [item.identity for item in ours.conda] == [item.identity for item in again.conda]
+    assert [item.identity for item in ours.wheels] == [item.identity for item in again.wheels]
+    assert "    colours:" in (case.project / "again.yaml").read_text()
+    case.run("realize", "--locked", "again.yaml")
+    case.run("capture", ".", "-o", "x.yaml", code=3)
+    case.mentions("no-prefix")
+    case.variable("VIRTUAL_ENV", None).run("capture", "-o", "x.yaml", code=2)
+    case.mentions("no environment is active")
+
+
+def test_a_lock_of_pixi_is_imported(case: Case, channel: TestChannel, wheel_index: Server) -> None:
+    """The lock is what py-rattler itself writes (version 7) of a solved environment."""
+    case.variable("UV_DEFAULT_INDEX", f"{wheel_index.url}/simple")
+    records = solved_records(channel, ["colours 1.*", f"python {channel.pythons[0].rpartition('.')[0]}.*"])
+    write_pixi_lock(case.project / "pixi.lock", channel, records)
+    case.run("import", "pixi.lock", "-o", "gpu.yaml", "--environment", "nope", code=2)
+    case.mentions("unknown-environment", "default, gpu")
+    case.run("import", "pixi.lock", "-o", "shop.yaml")
+    case.mentions("taken: the environment default; left out: gpu")
+    case.run("lock", "--check", "shop.yaml")
+    (environment,) = lock_of(case, "shop").platforms
+    assert {item.name: item.sha256 for item in environment.conda} == {
+        str(record.name.source): (record.sha256 or b"").hex() for record in records
+    }
+    assert {item.channel for item in environment.conda} == {channel.url}
+    case.run("realize", "--locked", "shop.yaml")
+    case.run("run", "shop.yaml", "--", "python", "-c", "import colours")
+
+
+def solved_records(channel: TestChannel, specs: list[str]) -> list[Any]:
+    from rattler import Channel, VirtualPackage, solve
+
+    return asyncio.run(
+        solve(
+            [Channel(channel.url)],
+            specs,
+            platforms=[channel.platform, "noarch"],
+            virtual_packages=[item.into_generic() for item in VirtualPackage.detect()],
+        )
+    )
+
+
+def write_pixi_lock(file: Path, channel: TestChannel, records: list[Any]) -> None:
+    from rattler.lock import LockChannel, LockFile, LockPlatform
+
+    platform = LockPlatform(channel.platform)
+    lock = LockFile([platform])
+    for name in ("default", "gpu"):
+        lock.set_channels(name, [LockChannel(channel.url)])
+        for record in records:
+            lock.add_conda_package(name, platform, record)
+    lock.to_path(file)
+
+
+MISSING = """\
+# platform: {platform}
+@EXPLICIT
+{lines}
+"""
+
+
+def test_an_explicit_file_without_sha256_is_completed_from_the_channel(case: Case, channel: TestChannel) -> None:
+    records = solved_records(channel, ["colours 1.*"])
+    lines = "\n".join(f"{record.url}#{record.md5.hex()}" for record in records)
+    case.file("explicit.txt", MISSING.format(platform=channel.platform, lines=lines))
+    case.run("import", "explicit.txt", "-o", "explicit.yaml")
+    case.mentions("sha256 of", "taken from the channels' indices, whose md5 agrees with the file's")
+    case.run("lock", "--check", "explicit.yaml")
+    (environment,) = lock_of(case, "explicit").platforms
+    assert {item.name: item.sha256 for item in environment.conda} == {
+        str(record.name.source): record.sha256.hex() for record in records
+    }
+    case.run("realize", "--locked", "explicit.yaml")
+    wrong = lines.replace(records[0].md5.hex(), "0" * 32)
+    case.file("wrong.txt", MISSING.format(platform=channel.platform, lines=wrong))
+    case.run("import", "wrong.txt", "--format", "explicit", "-o", "wrong.yaml", code=4)
+    case.mentions("wrong-hash")
+    assert not (case.project / "wrong.yaml").exists()
+
+
+def test_a_package_that_left_its_channel_is_read_itself(case: Case, channel: TestChannel, tmp_path: Path) -> None:
+    """The file is still there, the index does not list it any more."""
+    (record,) = [item for item in solved_records(channel, ["colours 1.*"]) if str(item.name.source) == "colours"]
+    folder = tmp_path / "left"
+    (folder / "noarch").mkdir(parents=True)
+    name = record.file_name
+    (folder / "noarch" / name).write_bytes((channel.folder / "noarch" / name).read_bytes())
+    empty = {"info": {"subdir": "noarch"}, "packages": {}, "packages.conda": {}, "repodata_version": 1}
+    for subdir in ("noarch", channel.platform):
+        (folder / subdir).mkdir(exist_ok=True)
+        (folder / subdir / "repodata.json").write_text(json.dumps({**empty, "info": {"subdir": subdir}}))
+    case.file("explicit.txt", f"@EXPLICIT\n{folder.as_uri()}/noarch/{name}#{record.md5.hex()}\n")
+    case.run("import", "explicit.txt", "-o", "left.yaml")
+    case.mentions("is not in its channel's index: it was fetched")
+    (environment,) = lock_of(case, "left").platforms
+    assert environment.conda[0].sha256 == record.sha256.hex()
+    assert environment.conda[0].depends == tuple(record.depends)
+    case.run("lock", "--check", "left.yaml")

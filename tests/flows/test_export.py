@@ -1,0 +1,238 @@
+"""``export``: what is written is read back by the tools that it is for, and by ourselves without a difference."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envbuild.lock import LockedEnvironment
+from envbuild.locks.lockfile import parse_lock
+from envbuild.machine.uv_program import uv_program
+from tests.case import Case
+from tests.support.channel import TestChannel
+from tests.support.foreign_tools import conda_lock_reads
+from tests.support.servers import Server
+
+SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@pytest.fixture
+def wheels(case: Case, wheel_index: Server) -> Case:
+    """A project whose recipe has wheels alone, from the toy index as this machine's default."""
+    case.variable("UV_DEFAULT_INDEX", f"{wheel_index.url}/simple")
+    compiled = "    toy-compiled:\n" if SERIES == "3.11" else ""
+    return case.recipe(
+        f"interpreter: host\npython: {SERIES}\nplatforms: [linux-64, osx-arm64]\n"
+        f"pypi:\n  packages:\n    toy: '<2'\n    toy-extras[colour]:\n{compiled}",
+        "shop.yaml",
+    )
+
+
+@pytest.fixture
+def mixed(case: Case, channel: TestChannel, wheel_index: Server) -> Case:
+    """A project whose recipe has conda packages and wheels."""
+    case.variable("UV_DEFAULT_INDEX", f"{wheel_index.url}/simple")
+    series = ".".join(channel.pythons[0].split(".")[:2])
+    return case.recipe(
+        f"python: {series}\nplatforms: [{channel.platform}]\nconda:\n  channels: ['{channel.url}']\n"
+        "  packages:\n    colours: '1.*'\npypi:\n  packages:\n    toy: '<2'\nvariables: {COLOUR: red}\n",
+        "both.yaml",
+    )
+
+
+def environments(case: Case, name: str) -> tuple[LockedEnvironment, ...]:
+    path = case.project / f"{name}.lock.yaml"
+    return parse_lock(path.read_bytes(), str(path)).platforms
+
+
+def tool(case: Case, *arguments: Any) -> str:
+    done = subprocess.run(
+        [str(item) for item in arguments],
+        env=case.environ,
+        cwd=case.project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def installed(case: Case, python: Path) -> set[str]:
+    return set(tool(case, uv_program(), "pip", "freeze", "--python", python).split())
+
+
+@pytest.fixture
+def target(case: Case) -> Path:
+    """The Python of a new virtual environment."""
+    folder = case.project.parent / "target"
+    venv.create(folder, with_pip=True, symlinks=True)
+    return folder / "bin" / "python"
+
+
+def index_options(server: Server) -> list[str]:
+    return ["--index-url", f"{server.url}/simple", "--no-cache"]
+
+
+@pytest.mark.parametrize("installer", ["pip", "uv"])
+def test_requirements_are_installed_with_their_digests(
+    wheels: Case, target: Path, wheel_index: Server, installer: str
+) -> None:
+    wheels.run("export", "shop.yaml", "--format", "requirements", "-o", "requirements.txt")
+    text = (wheels.project / "requirements.txt").read_text()
+    assert text.count("--hash=sha256:") >= text.count("==1") > 0
+    if installer == "pip":
+        no_cache = ["--no-cache-dir", "--disable-pip-version-check", "--index-url", f"{wheel_index.url}/simple"]
+        tool(wheels, target, "-m", "pip", "install", "--require-hashes", *no_cache, "-r", "requirements.txt")
+    else:
+        options = ["--python", target, *index_options(wheel_index)]
+        tool(wheels, uv_program(), "pip", "sync", "--require-hashes", *options, "requirements.txt")
+    here = environments(wheels, "shop")[0]
+    assert {f"{item.name}=={item.version}" for item in here.wheels} <= installed(wheels, target)
+
+
+def test_pylock_is_installed_by_uv_and_read_by_packaging(wheels: Case, target: Path) -> None:
+    from packaging.pylock import Pylock
+
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    wheels.run("export", "shop.yaml", "--format", "pylock", "-o", "pylock.toml")
+    read = Pylock.from_dict(tomllib.loads((wheels.project / "pylock.toml").read_text()))
+    here = environments(wheels, "shop")[0]
+    assert {str(item.name) for item in read.packages} == {item.name for item in here.wheels}
+    tool(wheels, uv_program(), "pip", "sync", "--no-cache", "--python", target, "--preview", "pylock.toml")
+    assert {f"{item.name}=={item.version}" for item in here.wheels} <= installed(wheels, target)
+
+
+def same_packages(left: tuple[LockedEnvironment, ...], right: tuple[LockedEnvironment, ...]) -> None:
+    for one, other in zip(left, right, strict=True):
+        assert (one.platform, one.python, one.interpreter) == (other.platform, other.python, other.interpreter)
+        assert [item.identity for item in one.conda] == [item.identity for item in other.conda]
+        assert [item.identity for item in one.wheels] == [item.identity for item in other.wheels]
+
+
+def test_a_pylock_of_ours_comes_back_as_the_same_lock(wheels: Case) -> None:
+    wheels.run("export", "shop.yaml", "--format", "pylock", "-o", "pylock.toml")
+    wheels.run("import", "pylock.toml", "-o", "again.yaml", "--platform", "linux-64", "--platform", "osx-arm64")
+    wheels.run("lock", "--check", "again.yaml")
+    ours, again = environments(wheels, "shop"), environments(wheels, "again")
+    same_packages(ours, again)
+    assert [item.requires for item in ours[0].wheels] == [item.requires for item in again[0].wheels]
+
+
+@pytest.mark.parametrize("form", ["pixi-6", "pixi-7", "conda-lock"])
+def test_a_mixed_lock_comes_back_as_the_same_lock(mixed: Case, channel: TestChannel, form: str) -> None:
+    name, _, version = form.partition("-")
+    if form == "conda-lock":
+        mixed.run("export", "both.yaml", "--format", form, "-o", "conda-lock.yml")
+        mixed.run("import", "conda-lock.yml", "-o", "again.yaml")
+    else:
+        mixed.run("export", "both.yaml", "--format", name, "--pixi-version", version, "-o", "pixi.lock")
+        mixed.run("import", "pixi.lock", "-o", "again.yaml")
+    mixed.run("lock", "--check", "again.yaml")
+    ours, again = environments(mixed, "both"), environments(mixed, "again")
+    same_packages(ours, again)
+    for before, after in zip(ours[0].conda, again[0].conda, strict=True):
+        assert (before.depends, before.noarch, before.build_number) == (after.depends, after.noarch, after.build_number)
+    mixed.run("realize", "--locked", "again.yaml")
+    mixed.run("run", "again.yaml", "--", "python", "-c", "import colours, toy")
+
+
+@pytest.mark.parametrize("version", [6, 7])
+def test_pixi_locks_are_read_by_rattler(mixed: Case, channel: TestChannel, version: int) -> None:
+    from rattler.lock import LockFile
+
+    mixed.run("export", "both.yaml", "--format", "pixi", "--pixi-version", str(version), "-o", "pixi.lock")
+    lock = LockFile.from_path(mixed.project / "pixi.lock")
+    environment = lock.default_environment()
+    assert environment is not None
+    (ours,) = environments(mixed, "both")
+    (platform,) = environment.platforms()
+    packages = environment.packages(platform)
+    assert packages is not None
+    assert {item.name for item in packages} == ours.names()
+    records = {str(item.name.source): item for item in environment.conda_repodata_records_for_platform(platform) or ()}
+    for item in ours.conda:
+        record = records[item.name]
+        assert (record.sha256 or b"").hex() == item.sha256
+        assert (str(record.version), str(record.build), record.build_number) == (
+            item.version,
+            item.build,
+            item.build_number,
+        )
+        assert tuple(record.depends) == item.depends
+        assert (record.noarch.python, record.noarch.generic) == (item.noarch == "python", item.noarch == "generic")
+
+
+def test_conda_lock_reads_what_is_written_for_it(mixed: Case, channel: TestChannel) -> None:
+    mixed.run("export", "both.yaml", "--format", "conda-lock", "-o", "conda-lock.yml")
+    try:
+        read = conda_lock_reads(mixed.project / "conda-lock.yml")
+    except LookupError as missing:
+        pytest.skip(f"NO CONDA-LOCK: {missing}")
+    (ours,) = environments(mixed, "both")
+    assert read["platforms"] == [channel.platform]
+    assert read["channels"] == [channel.url]
+    assert sorted((kind, name, sha256) for kind, _, name, _, _, sha256, _ in read["packages"]) == sorted(
+        [("conda", item.name, item.sha256) for item in ours.conda]
+        + [("pip", item.name, item.sha256) for item in ours.wheels]
+    )
+
+
+def test_explicit_files_come_back(mixed: Case) -> None:
+    mixed.run("export", "both.yaml", "--format", "explicit", "-o", "explicit.txt")
+    mixed.mentions("lost: the 2 PyPI packages: toy, toy-core", "lost: the variables that are set on activation: COLOUR")
+    mixed.run("import", "explicit.txt", "-o", "again.yaml")
+    mixed.run("lock", "--check", "again.yaml")
+    (ours,), (again,) = environments(mixed, "both"), environments(mixed, "again")
+    assert ours.conda
+    assert [item.identity for item in ours.conda] == [item.identity for item in again.conda]
+    mixed.run("realize", "--locked", "again.yaml")
+
+
+def test_environment_yml_says_the_same_versions(mixed: Case) -> None:
+    import yaml
+
+    mixed.run("export", "both.yaml", "--format", "environment-yml")
+    document = yaml.safe_load(mixed.out)
+    (ours,) = environments(mixed, "both")
+    conda = [item for item in document["dependencies"] if isinstance(item, str) and "=" in item]
+    assert conda == [f"{item.name}={item.version}={item.build}" for item in ours.conda]
+    (pip,) = [item["pip"] for item in document["dependencies"] if isinstance(item, dict)]
+    assert pip == [f"{item.name}=={item.version}" for item in ours.wheels]
+    assert document["variables"] == {"COLOUR": "red"}
+    mixed.mentions("lost: the digests of all packages")
+
+
+def test_what_cannot_be_written_is_refused(wheels: Case) -> None:
+    for name in ("sbom", "oci", "nonsense"):
+        wheels.run("export", "shop.yaml", "--format", name, code=2)
+        wheels.mentions("unknown-format", "one of: requirements, environment-yml, explicit, conda-lock, pixi, pylock")
+    wheels.run("export", "shop.yaml", "--format", "explicit", "--platform", "linux-64", code=2)
+    wheels.mentions("nothing-to-write")
+    wheels.run("export", "shop.yaml", "--format", "pylock", "--platform", "win-64", code=2)
+    wheels.run("export", "shop.yaml", "--format", "requirements", "-o", "r.txt")
+    wheels.run("export", "shop.yaml", "--format", "requirements", "-o", "r.txt", code=6)
+    wheels.run("export", "shop.yaml", "--format", "requirements", "-o", "r.txt", "--force")
+    wheels.run("export", "shop.yaml", "--format", "requirements", "--json")
+    assert json.loads(wheels.out)["text"] == (wheels.project / "r.txt").read_text()
+
+
+def test_no_credentials_are_written(case: Case, toy_wheels: Path, serving: Callable[..., Server]) -> None:
+    from tests.support.wheel_index import WheelIndex
+
+    server = serving(WheelIndex(folder=toy_wheels))
+    with_secret = server.url.replace("://", "://anna:hunter2@")
+    case.variable("UV_DEFAULT_INDEX", f"{with_secret}/simple")
+    case.recipe(f"interpreter: host\npython: {SERIES}\npypi:\n  packages:\n    toy:\n", "shop.yaml")
+    for name in ("requirements", "pylock", "conda-lock", "pixi", "environment-yml"):
+        case.run("export", "shop.yaml", "--format", name).hides("hunter2", "anna")
