@@ -84,6 +84,25 @@ ROWS: dict[str, tuple[str, ...]] = {
         "hostile/test_locks.py::test_a_hostile_lock_is_refused",
         "unit/test_lockfile.py::test_a_lock_that_is_not_what_was_written_is_refused",
     ),
+    "H45 network, variables and home of a build": (
+        "hostile/test_builds.py::test_h45_a_build_reaches_no_network",
+        "hostile/test_builds.py::test_h45_what_was_shut_cannot_be_opened_again",
+        "unit/test_build_wheel.py::test_what_a_build_sees",
+    ),
+    "H46 what a backend leaves": (
+        "hostile/test_builds.py::test_h46_what_is_built_is_one_wheel_of_that_name",
+        "hostile/test_builds.py::test_h46_its_own_environment_and_the_caches_behind_it_stay",
+        "hostile/test_builds.py::test_h46_the_answer_of_a_hook_may_be_anything",
+    ),
+    "H47 builds without end": (
+        "hostile/test_builds.py::test_h47_a_build_that_never_ends_is_ended_with_all_that_it_started",
+        "hostile/test_builds.py::test_h47_a_log_without_end_is_cut_off",
+        "hostile/test_builds.py::test_h47_a_file_without_end_is_cut_off",
+    ),
+    "H48 backends and build requirements from elsewhere": (
+        "hostile/test_builds.py::test_h48_a_backend_lies_in_its_source",
+        "hostile/test_builds.py::test_h48_build_requirements_have_no_addresses",
+    ),
     "H64 folders and files of others": (
         "hostile/test_settings.py::test_what_everybody_may_write_is_not_believed",
         "unit/test_config.py::test_a_file_of_somebody_else_is_not_believed",
@@ -110,7 +129,7 @@ ROWS: dict[str, tuple[str, ...]] = {
 
 
 def test_every_row_of_this_part_has_a_test() -> None:
-    wanted = {f"H{number:02}" for number in (*range(1, 20), *range(64, 69))}
+    wanted = {f"H{number:02}" for number in (*range(1, 20), *range(45, 49), *range(64, 69))}
     assert {row.split()[0] for row in ROWS} == wanted
 
 
