@@ -264,6 +264,7 @@ class Context(Protocol):
         log: Path | None = None,
         log_limit: int = 64 << 20,
         network: bool | None = None,
+        heard: Callable[[str], None] | None = None,
     ) -> Completed:
         """Run a program in its own process group, ended with this process, in a clean environment plus ``env``.
 
@@ -276,6 +277,7 @@ class Context(Protocol):
             log: Gets all that it prints, as it is printed.
             log_limit: Bytes of output after which it is ended.
             network: Whether it sees proxies, certificates and credentials; the kind decides when None.
+            heard: Told each line that it prints, as it is printed, in another thread.
 
         Raises:
             BuildError: ``no-program``, ``too-slow``, ``too-much-output``.

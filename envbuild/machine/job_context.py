@@ -6,7 +6,7 @@ Rules of the file: it limits and forwards; the workspace and the rooms behind it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,6 +166,7 @@ class JobContext:
         log: Path | None = None,
         log_limit: int = LOG_LIMIT,
         network: bool | None = None,
+        heard: Callable[[str], None] | None = None,
     ) -> Completed:
         """Run a program; its temporary files go to a scratch folder of its own."""
         from envbuild.machine.process import clean_environment, run  # subprocess costs what a small link costs
@@ -177,7 +178,9 @@ class JobContext:
         with self.scratch() as temporary:
             environ = clean_environment(self._workspace.environ, network=network)
             environ |= {"TMPDIR": str(temporary), **(env or {})}
-            return run(argv, environ=environ, cwd=cwd, stdin=stdin, timeout=timeout, log=log, log_limit=log_limit)
+            return run(
+                argv, environ=environ, cwd=cwd, stdin=stdin, timeout=timeout, log=log, log_limit=log_limit, heard=heard
+            )
 
     def prefix(self, name: str) -> Path:
         """The final folder of a prefix."""

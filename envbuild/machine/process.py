@@ -25,7 +25,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -131,6 +131,7 @@ def run(
     limit: int = TAIL,
     log: Path | None = None,
     log_limit: int = 64 << 20,
+    heard: Callable[[str], None] | None = None,
 ) -> Completed:
     """Run a program to its end.
 
@@ -143,6 +144,7 @@ def run(
         limit: Bytes of output kept, the last ones.
         log: Gets all of the output, as it is printed.
         log_limit: Bytes of output, when it is kept in a log, after which it and its children are ended.
+        heard: Told each line, as it is printed, in another thread.
 
     Returns:
         Its exit code (negative: ended by that signal) and the end of what it printed on both streams.
@@ -167,7 +169,7 @@ def run(
     with _running_lock:
         _running.add(process.pid)
     try:
-        return _converse(process, argv, stdin, timeout, _Listener(process, limit, log, log_limit))
+        return _converse(process, argv, stdin, timeout, _Listener(process, limit, log, log_limit, heard))
     finally:
         with _running_lock:
             _running.discard(process.pid)
@@ -233,11 +235,20 @@ def _feed(process: subprocess.Popen[bytes], data: bytes) -> None:
 class _Listener:
     """Keeps the end of what a program prints, and all of it in a log when there is one."""
 
-    def __init__(self, process: subprocess.Popen[bytes], limit: int, log: Path | None, log_limit: int) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        limit: int,
+        log: Path | None,
+        log_limit: int,
+        heard: Callable[[str], None] | None,
+    ) -> None:
         self._process = process
         self._limit = limit
         self._log = log
         self.log_limit = log_limit
+        self._heard = heard
+        self._line = b""
         self.overflown = False
         self._pieces: deque[bytes] = deque()
 
@@ -258,6 +269,8 @@ class _Listener:
                 size += len(piece)
                 while size - len(self._pieces[0]) >= self._limit:
                     size -= len(self._pieces.popleft())
+                if self._heard is not None:
+                    self._tell(piece, self._heard)
                 if log is None or self.overflown:
                     continue
                 written += len(piece)
@@ -266,6 +279,12 @@ class _Listener:
                     _kill_group(self._process.pid, signal.SIGKILL)
                 else:
                     log.write(piece)
+
+    def _tell(self, piece: bytes, heard: Callable[[str], None]) -> None:
+        *lines, rest = (self._line + piece).split(b"\n")
+        self._line = rest[-self._limit :]
+        for line in lines:
+            heard(line.decode("utf-8", "replace"))
 
     @property
     def tail(self) -> str:

@@ -23,6 +23,7 @@ from envbuild.solvers.wheel_metadata import WheelMetadata, check_python, edges, 
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
+    from envbuild.solvers.metadata_ahead import MetadataAhead
     from envbuild.solvers.source_solve import SourceSupply
 
 
@@ -47,6 +48,7 @@ def locked_packages(
     places: Places,
     supply: SourceSupply | None,
     context: Context,
+    ahead: MetadataAhead | None = None,
 ) -> PypiAnswer:
     """The packages of a lock.
 
@@ -58,6 +60,7 @@ def locked_packages(
         places: The recipe's words for addresses.
         supply: The solve's sources; None when it has none.
         context: For effects.
+        ahead: What was asked for while uv resolved.
 
     Raises:
         IntegrityError: A file is not what was promised.
@@ -70,7 +73,7 @@ def locked_packages(
         _check_promised(item, question.request)
     words = {item.name: (supply and supply.place_of(item)) or places.word(item, origins) for item in chosen}
     chosen = tuple(_digested(item, known, words[item.name], context) for item in chosen)
-    metadata = read_all(chosen, context)
+    metadata = read_all(chosen, context, ahead)
     told = {**metadata, **(supply.metadata(sources) if supply is not None else {})}
     for ask in question.request.pypi:
         for extra in sorted({*ask.extras} - {*told[ask.name].extras} if ask.name in told else ()):

@@ -24,6 +24,7 @@ from envbuild.package import Wheel
 from envbuild.recipe import PypiRequirement, UrlSource
 from envbuild.solvers.locked_packages import PypiAnswer as PypiAnswer
 from envbuild.solvers.locked_packages import locked_packages
+from envbuild.solvers.metadata_ahead import MetadataAhead
 from envbuild.solvers.mixed import Stubs, make_stubs, pypi_projects
 from envbuild.solvers.offers import NO_OFFERS, pinned_metadata
 from envbuild.solvers.pylock import choose
@@ -36,6 +37,10 @@ from envbuild.solvers.wheel_metadata import WheelMetadata, kept_metadata, load_e
 if TYPE_CHECKING:
     from envbuild.derivations import Context
     from envbuild.solvers.source_solve import SourceSupply
+
+_HEAD_START = 0.01
+"""Seconds in which uv is started; modules imported meanwhile would hold the interpreter and delay it by three times as
+much."""
 
 _WARM = 0.4
 """Seconds that uv takes at most when it need not ask anybody."""
@@ -58,13 +63,15 @@ def solve_pypi(question: PypiQuestion, context: Context, *, sources: bool = True
         BuildError: When the backend of a source fails.
     """
     places = places_of(question.request, context.addresses)
-    loading = threading.Thread(target=load_engines, daemon=True)
+    loading = threading.Timer(_HEAD_START, load_engines)
+    loading.daemon = True
     loading.start()
-    with _expecting(places, context), context.scratch() as folder:
+    ahead = MetadataAhead(context)
+    with ahead, _expecting(places, context), context.scratch() as folder:
         pinned = _pinned(question, context)
         stubs = make_stubs(question.conda, folder / "stubs", {}, pinned, question.request.provides)
         supply = _supply(question, places, folder, context) if sources and _names_sources(question) else None
-        ask = _Asking(question, places, folder, context, supply, sources)
+        ask = _Asking(question, places, folder, context, supply, sources, ahead)
         answer = ask(stubs)
         missing = _missing_extras(answer.said, stubs)
         if missing:
@@ -76,7 +83,7 @@ def solve_pypi(question: PypiQuestion, context: Context, *, sources: bool = True
         _tell(answer.said, stubs, question, places, context)
         where = {item.name: item.where for item in question.request.pypi}
         chosen = choose([item for item in answer.packages if item not in stubs], wheel_ranks(question.target), where)
-        return locked_packages(chosen, question, stubs, answer.origins, places, ask.supply, context)
+        return locked_packages(chosen, question, stubs, answer.origins, places, ask.supply, context, ahead)
 
 
 def _names_sources(question: PypiQuestion) -> bool:
@@ -105,6 +112,7 @@ class _Asking:
         context: Context,
         supply: SourceSupply | None,
         sources: bool,
+        ahead: MetadataAhead,
     ) -> None:
         self.supply = supply
         self._question = question
@@ -112,12 +120,13 @@ class _Asking:
         self._folder = folder
         self._context = context
         self._sources = sources
+        self._ahead = ahead
 
     def __call__(self, stubs: Stubs) -> Resolved:
         while True:
             offers = self.supply.offers if self.supply is not None else NO_OFFERS
             try:
-                answer = resolve(self._question, self._places, stubs, self._folder, self._context, offers)
+                answer = resolve(self._question, self._places, stubs, self._folder, self._context, offers, self._ahead)
             except NeedsBuildError as refused:
                 if not self._sources:
                     raise
@@ -140,7 +149,7 @@ def _expecting(places: Places, context: Context) -> Iterator[None]:
     remote = next((address for address in asked if address.startswith(("http://", "https://"))), None)
 
     kept = context.engine_cache("metadata")
-    patience = _WARM if next(kept.iterdir(), None) is not None else 0.0
+    patience = _WARM if next(kept.iterdir(), None) is not None else _HEAD_START
 
     def expect() -> None:
         if remote is not None and not done.wait(patience):

@@ -27,6 +27,7 @@ from envbuild.package import CondaPackage, InterpreterArchive, SourcePackage, Wh
 from envbuild.recipe import BuildOptions, GitSource, PathSource, PypiRequirement, Source, UrlSource
 from envbuild.request import PlatformRequest
 from envbuild.solvers.explain import PROJECT, clean, mentions, unsatisfiable
+from envbuild.solvers.metadata_ahead import LOUD, MetadataAhead, without_hints
 from envbuild.solvers.mixed import Stubs
 from envbuild.solvers.offers import NO_OFFERS, Offers
 from envbuild.solvers.pylock import read_pylock
@@ -139,8 +140,18 @@ def resolve(
     folder: Path,
     context: Context,
     offers: Offers = NO_OFFERS,
+    ahead: MetadataAhead | None = None,
 ) -> Resolved:
     """Uv's packages, its warnings, and the address that each package came from where that must be known.
+
+    Args:
+        question: What is asked.
+        places: Where uv looks.
+        stubs: What conda provides.
+        folder: For uv's files.
+        context: For running it.
+        offers: Sources as stubs.
+        ahead: Hears which METADATA uv asks for.
 
     Raises:
         NeedsBuildError: When nothing but a build from source could help.
@@ -154,9 +165,11 @@ def resolve(
     if question.keep or offers.keep:
         output.write_text(_preferences(question, offers), encoding="utf-8")
     argv = [*_command(question, places, folder), source, "--format", "pylock.toml", "--output-file", str(output)]
-    done = context.run([*argv, "--quiet"], env=environment, cwd=folder)
+    heard = None if ahead is None else ahead.hear
+    loud = {} if ahead is None else LOUD
+    done = context.run([*argv, "--quiet"], env=environment | loud, cwd=folder, heard=heard)
     if done.returncode != 0:
-        raise _refusal(done.tail, question, stubs, places)
+        raise _refusal(without_hints(done.tail), question, stubs, places)
     packages = read_pylock(output.read_bytes())
     if not (question.cut_off or places.several or stubs.packages):
         return Resolved(packages=packages)

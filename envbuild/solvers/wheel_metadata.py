@@ -28,6 +28,7 @@ from envbuild.solvers.pylock import ChosenWheel
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
+    from envbuild.solvers.metadata_ahead import MetadataAhead
 
 METADATA_LIMIT = 8 * 1024 * 1024
 WHEEL_LIMIT = 4 * 1024**3
@@ -43,8 +44,15 @@ def load_engines() -> None:
     import packaging.utils  # noqa: F401
 
 
-def read_all(wheels: Sequence[ChosenWheel], context: Context) -> dict[str, WheelMetadata]:
+def read_all(
+    wheels: Sequence[ChosenWheel], context: Context, ahead: MetadataAhead | None = None
+) -> dict[str, WheelMetadata]:
     """The metadata of each wheel by name.
+
+    Args:
+        wheels: Whose.
+        context: For reading.
+        ahead: What was asked for while they were chosen.
 
     Raises:
         UnreachableError: When a wheel cannot be read.
@@ -53,7 +61,7 @@ def read_all(wheels: Sequence[ChosenWheel], context: Context) -> dict[str, Wheel
     folder = context.engine_cache("metadata")
     without: set[str] = set()
     with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
-        found = list(pool.map(lambda wheel: _read_one(wheel, folder, without, context), wheels))
+        found = list(pool.map(lambda wheel: _read_one(wheel, folder, without, context, ahead), wheels))
     return {wheel.name: metadata for wheel, metadata in zip(wheels, found, strict=True)}
 
 
@@ -62,11 +70,14 @@ def kept_metadata(sha256: Digest, context: Context) -> WheelMetadata | None:
     return _kept(context.engine_cache("metadata") / sha256)
 
 
-def _read_one(wheel: ChosenWheel, folder: Path, without: set[str], context: Context) -> WheelMetadata:
+def _read_one(
+    wheel: ChosenWheel, folder: Path, without: set[str], context: Context, ahead: MetadataAhead | None
+) -> WheelMetadata:
     kept = folder / wheel.sha256 if wheel.sha256 else None
     if kept is not None and (metadata := _kept(kept)) is not None:
         return metadata
-    metadata = parse_metadata(_metadata_bytes(wheel, without, context))
+    early = None if ahead is None else ahead.read(f"{wheel.url}.metadata")
+    metadata = parse_metadata(early or _metadata_bytes(wheel, without, context))
     if normalize_pypi_name(metadata.name) != wheel.name or not _same_version(metadata.version, wheel.version):
         raise IntegrityError(f"{wheel.file} says that it is {metadata.name} {metadata.version}", reference="identity")
     if kept is not None:
