@@ -37,10 +37,12 @@ class Incoming:
     Args:
         folder: On the file system of the final names; created when missing.
         need: Bytes expected, for messages only.
+        lasting: False for what only this process reads: it is never synced.
     """
 
-    def __init__(self, folder: Path, need: int | None = None) -> None:
+    def __init__(self, folder: Path, need: int | None = None, *, lasting: bool = True) -> None:
         self.need = need
+        self.lasting = lasting
         with writing(folder, need):
             folder.mkdir(parents=True, exist_ok=True)
             self.path, self._descriptor = _create(folder)
@@ -94,6 +96,8 @@ class Incoming:
         Raises:
             NoSpaceError: When the system refuses; the final name does not exist then.
         """
+        if not self.lasting:
+            durability = "fast"
         with writing(final, self.need):
             os.fchmod(self._descriptor, mode)
             faults.reach("pre-fsync")

@@ -15,6 +15,7 @@ import os
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -76,8 +77,8 @@ def _read_one(
     kept = folder / wheel.sha256 if wheel.sha256 else None
     if kept is not None and (metadata := _kept(kept)) is not None:
         return metadata
-    early = None if ahead is None else ahead.read(f"{wheel.url}.metadata")
-    metadata = parse_metadata(early or _metadata_bytes(wheel, without, context))
+    early = None if ahead is None else ahead.metadata(f"{wheel.url}.metadata")
+    metadata = early or parse_metadata(_metadata_bytes(wheel, without, context))
     if normalize_pypi_name(metadata.name) != wheel.name or not _same_version(metadata.version, wheel.version):
         raise IntegrityError(f"{wheel.file} says that it is {metadata.name} {metadata.version}", reference="identity")
     if kept is not None:
@@ -239,15 +240,29 @@ def edges(
 
 
 def _requirements(metadata: WheelMetadata) -> list[Any]:
+    return [found for text in metadata.requires if (found := _requirement(text)) is not None]
+
+
+@cache
+def _requirement(text: str) -> Any:
+    """A requirement; None for text that is none: uv has resolved it in its lenient way, an edge less harms nobody."""
     from packaging.requirements import InvalidRequirement, Requirement
 
-    found = []
-    for text in metadata.requires:
-        try:
-            found.append(Requirement(text))
-        except InvalidRequirement:
-            continue  # uv has resolved it in its lenient way; an edge less is no wrong environment
-    return found
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        return None
+
+
+def parse_ahead(data: bytes) -> WheelMetadata:
+    """METADATA as a value, its requirements parsed too while there is time.
+
+    Raises:
+        InvalidInput: ``bad-metadata``.
+    """
+    metadata = parse_metadata(data)
+    _requirements(metadata)
+    return metadata
 
 
 def _marker_holds(requirement: Any, environment: Mapping[str, str], extra: str) -> bool:

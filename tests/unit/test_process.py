@@ -139,3 +139,15 @@ def test_what_leaks_and_what_not() -> None:
     assert clean_environment(given, network=False) == {"PATH": "/bin", "HOME": "/h"}
     more = set(clean_environment(given, network=True)) - {"PATH", "HOME"}
     assert more == {"https_proxy", "SSL_CERT_FILE", "UV_INDEX_CORP_PASSWORD"}
+
+
+def test_lines_are_heard_as_they_are_printed() -> None:
+    heard: list[tuple[str, float]] = []
+    done = run(
+        ["sh", "-c", "printf 'one\\ntw'; sleep 0.5; printf 'o\\nrest'"],
+        environ=ENVIRON,
+        heard=lambda line: heard.append((line, time.monotonic())),
+    )
+    assert [line for line, _ in heard] == ["one", "two"]
+    assert heard[1][1] - heard[0][1] > 0.3
+    assert done.tail == "one\ntwo\nrest"
