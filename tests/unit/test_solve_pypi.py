@@ -164,6 +164,15 @@ def test_metadata_comes_from_the_wheel_where_the_index_has_none(
     assert fragment["toy-extras"].requires == ("toy-paint",)
 
 
+def test_metadata_is_asked_for_while_uv_still_resolves(run: Run, wheel_index: Server) -> None:
+    wheel_index.latency = 0.15
+    run(ask(need("toy")))
+    paths = [request.path.rsplit("/", 1)[-1] for request in wheel_index.matching("*.metadata")]
+    first, last = "toy-2.0-py3-none-any.whl.metadata", "toy_core-1.5-py3-none-any.whl.metadata"
+    assert (paths.count(first), paths.count(last)) == (2, 2)
+    assert paths[:2] == [first, first], "uv tells no longer what it asks for, or in other words"
+
+
 def test_a_server_without_copies_of_metadata_is_not_asked_for_each(
     run: Run, tmp_path: Path, serving: Callable[..., Server]
 ) -> None:
