@@ -288,6 +288,13 @@ class Context(Protocol):
         """The final folder of a prefix; it may not exist yet."""
         ...
 
+    def settle(self, folder: Path) -> None:
+        """Most of a tree that will be published is written: the system may begin to bring it to the disk.
+
+        Where publishing waits for the disk (durability ``safe``), the wait then overlaps with what is left to do.
+        """
+        ...
+
     def publish_tree(self, folder: Path, final: Path) -> bool:
         """Give a finished folder of the scratch its final name by one rename, synced first when durability is safe.
 

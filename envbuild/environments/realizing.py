@@ -227,6 +227,7 @@ class Realizer:
             return scheduler.run(plan, work)
         finally:
             self._relay.scheduler = None
+            rattler_process.retire()
 
     def solve(self, graph: Graph) -> dict[Digest, bytes]:
         """Run a lock graph; each solve's fragment by key. Notes of solves that were memoized are said again."""

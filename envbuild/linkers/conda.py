@@ -61,11 +61,11 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
         for path, package in packages:  # rattler names neither the package nor what is wrong with it
             explain(path, package)
         raise
+    context.settle(prefix)
     for _, package in packages:
         found = finish_record(prefix / "conda-meta" / _record_name(package), package, alias)
-        check_identity(Path(found.extracted), package)
         if package.sha256 in unseen:
-            check_unpacked(Path(found.extracted), package)
+            _check_once(Path(found.extracted), package, context)
         _tell_scripts(found.files, package, context)
     _tell_clobbers(prefix, context)
     write_history(prefix, [package for _, package in packages], alias)
@@ -148,6 +148,15 @@ def run_rattler(
     return str(said["alias"])
 
 
+def _check_once(extracted: Path, package: CondaPackage, context: Context) -> None:
+    """Check what a package says of itself, and remember that these very bytes say it."""
+    check_identity(extracted, package)
+    check_unpacked(extracted, package)
+    mark = _mark(package, context)
+    mark.parent.mkdir(exist_ok=True)
+    mark.touch()
+
+
 def check_identity(extracted: Path, package: CondaPackage) -> None:
     """The package's own words about itself, as rattler unpacked them, must be the lock's.
 
@@ -179,8 +188,7 @@ def prepare_conda(blob: Path, package: CondaPackage, platform: Platform, context
     Raises:
         IntegrityError: ``wrong-package``, ``bad-archive``, ``bad-package``.
     """
-    mark = _mark(package, context)
-    if mark.exists():
+    if _mark(package, context).exists():
         return
     check_structure(blob, package)
     record = record_document(blob, package, context) | {"noarch": None, "python_site_packages_path": None}
@@ -192,10 +200,7 @@ def prepare_conda(blob: Path, package: CondaPackage, platform: Platform, context
             return
     extracted = _extracted(package, context)
     if extracted is not None:
-        check_identity(extracted, package)
-        check_unpacked(extracted, package)
-        mark.parent.mkdir(exist_ok=True)
-        mark.touch()
+        _check_once(extracted, package, context)
 
 
 def _mark(package: CondaPackage, context: Context) -> Path:

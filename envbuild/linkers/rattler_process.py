@@ -19,11 +19,13 @@ import os
 import subprocess
 import sys
 import threading
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envbuild.errors import BuildError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 class _Ended(Exception):  # noqa: N818  an event, not an error
@@ -70,6 +72,8 @@ class _Child:
             future.set_exception(_Ended())
 
     def submit(self, number: int, job: dict[str, Any]) -> Future[dict[str, Any]]:
+        from concurrent.futures import Future  # while the child starts
+
         future: Future[dict[str, Any]] = Future()
         line = json.dumps({"job": number, **job}).encode() + b"\n"
         with self.lock:
@@ -86,11 +90,15 @@ class _Child:
                 future.set_exception(_Ended())
         return future
 
-    def end(self) -> None:
-        """Kill it and wait, so that nothing writes any more."""
+    def retire(self) -> None:
+        """Kill it; ``end`` waits."""
         with self.lock:
             self.open, self.stopped = False, True
         self.process.kill()
+
+    def end(self) -> None:
+        """Kill it and wait, so that nothing writes any more."""
+        self.retire()
         self.process.wait()
         with contextlib.suppress(OSError):
             assert self.process.stdin is not None
@@ -111,6 +119,8 @@ def _child() -> _Child:
     global _current
     with _guard:
         if _current is None or not _current.open or _current.owner != os.getpid():
+            if _current is not None and _current.owner == os.getpid():
+                _current.end()
             _current = _Child()
         return _current
 
@@ -122,6 +132,13 @@ def end() -> None:
         child, _current = _current, None
     if child is not None and child.owner == os.getpid():
         child.end()
+
+
+def retire() -> None:
+    """Say that no more jobs come for now: the child is killed, and what is done next overlaps with its going."""
+    with _guard:
+        if _current is not None and _current.owner == os.getpid() and not _current.pending:
+            _current.retire()
 
 
 atexit.register(end)

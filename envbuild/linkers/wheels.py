@@ -76,6 +76,7 @@ def link_wheels(
         ["--python", str(prefix / "bin" / "python")] if host is None else ["--python", host, "--prefix", str(prefix)]
     )
     _uv(["pip", "install", "--no-deps", "--break-system-packages", *python, "-r", str(lock)], context, prefix.parent)
+    context.settle(prefix)
     (prefix / ".lock").unlink(missing_ok=True)  # uv's own, of no use in a prefix that does not change
     by_name = {wheel.name: wheel for _, wheel in wheels}
     for note in prefix.glob("lib/python*/site-packages/*.dist-info/uv_cache.json"):

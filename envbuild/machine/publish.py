@@ -18,6 +18,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -241,6 +242,20 @@ def sync_tree(folder: Path) -> None:
                 finally:
                     os.close(descriptor)
         sync_folder(Path(parent))
+
+
+def begin_sync(folder: Path) -> None:
+    """Have the system begin to write what ``sync_tree`` will wait for; returns at once and promises nothing."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def write() -> None:
+        try:
+            if (sync := _syncfs()) is not None:
+                sync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    threading.Thread(target=write, name="sync", daemon=True).start()
 
 
 def _syncfs() -> Callable[[int], int] | None:

@@ -22,7 +22,7 @@ from envbuild.derivations.link import Link, prefix_name
 from envbuild.digest import Digest, digest_bytes, digest_file, key
 from envbuild.machine.kernel_lock import KernelLock
 from envbuild.machine.process import clean_environment, run
-from envbuild.machine.publish import publish_bytes, publish_tree, scratch_folder
+from envbuild.machine.publish import begin_sync, publish_bytes, publish_tree, scratch_folder
 from envbuild.package import CondaPackage, Platform, SourcePackage, Wheel, normalize_pypi_name
 from tests.support.channel import TestChannel, this_platform
 
@@ -101,6 +101,9 @@ class FolderContext:
 
     def prefix(self, name: str) -> Path:
         return self.home / "prefixes" / name
+
+    def settle(self, folder: Path) -> None:
+        begin_sync(folder)
 
     def publish_tree(self, folder: Path, final: Path) -> bool:
         return publish_tree(folder, final, "fast")
