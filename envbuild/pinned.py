@@ -8,7 +8,7 @@ writing refuses credentials too, so that no lock can hold any.
 from __future__ import annotations
 
 import re
-from dataclasses import MISSING, fields
+from dataclasses import MISSING
 from typing import Any, TypeVar
 
 from envbuild.digest import parse_digest
@@ -21,6 +21,7 @@ from envbuild.package import (
     check_file_name,
     normalize_pypi_name,
 )
+from envbuild.value import fields
 
 Pinned = TypeVar("Pinned", CondaPackage, Wheel, SourcePackage, InterpreterArchive)
 AnyPinned = CondaPackage | Wheel | SourcePackage | InterpreterArchive
@@ -183,9 +184,7 @@ def _check_source(package: SourcePackage, where: Where | None) -> None:
             raise InvalidInput(f"{package.name} does not stand in one place", reference="bad-source")
         if package.commit is not None and not _COMMIT.fullmatch(package.commit):
             raise InvalidInput(f"{package.commit[:80]!r} is not the name of a commit", reference="bad-source")
-        if package.git is not None and not _REPOSITORY.fullmatch(
-            package.git
-        ):
+        if package.git is not None and not _REPOSITORY.fullmatch(package.git):
             raise InvalidInput(f"{package.git[:80]!r} is not the address of a repository", reference="bad-url")
         for path in (package.path, package.subdirectory):
             if path is not None and (not path or path.startswith(("/", "~")) or re.search(r"[\x00-\x1f\\]", path)):

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ from envbuild.digest import Json, canonical_json
 from envbuild.errors import BuildError, EnvbuildError, UnsatisfiableError
 from envbuild.machine.disk import writing
 from envbuild.package import CondaPackage, InterpreterArchive, Wheel
+from envbuild.value import replace
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context, Outputs
@@ -82,9 +82,7 @@ def _unpack(derivation: BuildWheel, folder: Path, context: Context) -> Path:
 def _environment(derivation: BuildWheel, folder: Path, context: Context) -> BuildEnvironment:
     wheels = [(context.blob(item.key), item.package) for item in derivation.requires if isinstance(item.package, Wheel)]
     conda = [
-        (context.blob(item.key), item.package)
-        for item in derivation.host
-        if isinstance(item.package, CondaPackage)
+        (context.blob(item.key), item.package) for item in derivation.host if isinstance(item.package, CondaPackage)
     ]
     environment = make_build_environment(
         folder, python=_python(derivation, context), wheels=wheels, conda=conda, context=context
@@ -106,9 +104,7 @@ def _python(derivation: BuildWheel, context: Context) -> BuildPython:
         assert isinstance(item.package, InterpreterArchive)
         return BuildPython(series=series, archive=(context.blob(item.key), item.package))
     conda = tuple(
-        (context.blob(item.key), item.package)
-        for item in derivation.runs_on
-        if isinstance(item.package, CondaPackage)
+        (context.blob(item.key), item.package) for item in derivation.runs_on if isinstance(item.package, CondaPackage)
     )
     return BuildPython(series=series, conda=conda)
 

@@ -54,4 +54,3 @@ def log_of(home: Home, key: Digest) -> Path | None:
     """The log of a build's last failure, or None."""
     path = home.path / "logs" / f"{key}.log"
     return path if path.is_file() else None
-

@@ -34,7 +34,8 @@ def built(world: World) -> World:
     if not project.exists():
         make_project(project, "brewed", "1.0", static=True, more_backend=SLOW)
     world.recipe(
-        "built", f"python: {world.series}\n" + world.conda_lines() + "pypi:\n  packages:\n    brewed: {path: ./brewed}\n"
+        "built",
+        f"python: {world.series}\n" + world.conda_lines() + "pypi:\n  packages:\n    brewed: {path: ./brewed}\n",
     )
     return world
 
