@@ -107,7 +107,7 @@ class JobContext:
 
     def put_bytes(self, data: bytes) -> Output:
         """Publish a small document as a blob."""
-        return self._workspace.put_bytes(data, lasting=self._derivation.purity != "impure")
+        return self._workspace.put_bytes(data)
 
     def fetch(self, origin: Origin, *, sha256: Digest | None, size: int | None, urls: Sequence[str] = ()) -> Output:
         """Bring a file from its origin into the store; a commit or a folder is packed."""

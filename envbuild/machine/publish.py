@@ -38,12 +38,10 @@ class Incoming:
     Args:
         folder: On the file system of the final names; created when missing.
         need: Bytes expected, for messages only.
-        lasting: False for what only this process reads: it is never synced.
     """
 
-    def __init__(self, folder: Path, need: int | None = None, *, lasting: bool = True) -> None:
+    def __init__(self, folder: Path, need: int | None = None) -> None:
         self.need = need
-        self.lasting = lasting
         with writing(folder, need):
             folder.mkdir(parents=True, exist_ok=True)
             self.path, self._descriptor = _create(folder)
@@ -97,8 +95,6 @@ class Incoming:
         Raises:
             NoSpaceError: When the system refuses; the final name does not exist then.
         """
-        if not self.lasting:
-            durability = "fast"
         with writing(final, self.need):
             os.fchmod(self._descriptor, mode)
             faults.reach("pre-fsync")

@@ -290,9 +290,9 @@ class Workspace:
             publish.copy_into(incoming, path)
             return self.adopt(incoming, expected)
 
-    def put_bytes(self, data: bytes, *, lasting: bool = True) -> Output:
-        """Publish a small document as a blob; one that nobody will look for later need not outlive a loss of power."""
-        with Incoming(self.store.incoming, len(data), lasting=lasting) as incoming:
+    def put_bytes(self, data: bytes) -> Output:
+        """Publish a small document as a blob."""
+        with Incoming(self.store.incoming, len(data)) as incoming:
             incoming.write(data)
             return self.adopt(incoming, None)
 
