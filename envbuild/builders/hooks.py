@@ -16,6 +16,7 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,6 @@ from envbuild.builders.isolation import run_apart
 from envbuild.builders.log_tail import log_tail
 from envbuild.builders.project_metadata import read_project
 from envbuild.errors import BuildError
-from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from envbuild.builders.environment import BuildEnvironment

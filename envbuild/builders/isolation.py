@@ -23,11 +23,11 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.errors import BuildError
-from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from envbuild.derivations import Completed, Context

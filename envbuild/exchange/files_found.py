@@ -11,6 +11,7 @@ Rules of the file: asks pages and fetches through ``Work``; what is found must b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from envbuild.addresses import DEFAULT_INDEX
 from envbuild.errors import IntegrityError, UnsatisfiableError
@@ -21,7 +22,6 @@ from envbuild.formats.foreign_lock import ForeignFile, ForeignPypi
 from envbuild.formats.targets import TargetPython
 from envbuild.machine.index_page import PageFile
 from envbuild.package import UrlOrigin, check_file_name, normalize_pypi_name
-from envbuild.value import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
