@@ -169,7 +169,13 @@ def run_apart(
     child = str(Path(__file__).with_name("isolated_child.py"))
     command = [sys.executable, "-I", "-S", "-B", child, json.dumps(plan), *argv]
     done = context.run(
-        command, env=variables, cwd=folder, timeout=context.build_timeout, log=log, log_limit=context.build_log_limit
+        command,
+        env=variables,
+        cwd=folder,
+        timeout=context.build_timeout,
+        log=log,
+        log_limit=context.build_log_limit,
+        network=False,  # also while locking, whose own programs see proxies and credentials
     )
     if argv and done.returncode == _FAILED and isolation.apart:
         raise BuildError(f"the build could not be shut off: {done.tail.strip()[-500:]}", reference="no-isolation")
