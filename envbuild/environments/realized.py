@@ -12,7 +12,7 @@ from typing import Literal
 from envbuild.digest import Digest
 from envbuild.errors import UnsatisfiableError, UsageError
 from envbuild.lock import Lock, LockedEnvironment
-from envbuild.package import Platform
+from envbuild.package import Platform, SourcePackage
 
 Mode = Literal["auto", "locked", "frozen"]
 """``auto``: lock when the lock does not fit. ``locked``: fail then. ``frozen``: use the lock, do not look."""
@@ -38,6 +38,7 @@ class RealizeOptions:
         link: Whether to make one.
         prefix: A folder instead of the home's prefixes.
         writable: With ``prefix``: copied, and free to change.
+        editable: With ``prefix``: packages that are used where they lie, each with its folder unless the lock knows it.
         stamp: The options that a stamp is kept under; None for no stamp.
     """
 
@@ -45,7 +46,21 @@ class RealizeOptions:
     link: bool = True
     prefix: Path | None = None
     writable: bool = False
+    editable: tuple[tuple[str, Path | None], ...] = ()
     stamp: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Editable:
+    """One package that is used where it lies.
+
+    Attributes:
+        source: What the lock says of it, when it is built from source.
+    """
+
+    name: str
+    folder: Path
+    source: SourcePackage | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +72,7 @@ class Wanted:
         files: Every file that decided it, also those looked for and not there.
         link: Where its out-link goes when nobody says.
         folders: Source folders and files of the project that decided it, each with its state (``folder_state``).
+        editables: Packages that are not linked, but used where they lie.
     """
 
     recipe: Path
@@ -66,6 +82,7 @@ class Wanted:
     files: tuple[Path, ...]
     link: Path
     folders: tuple[tuple[str, str | None], ...] = ()
+    editables: tuple[Editable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

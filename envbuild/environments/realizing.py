@@ -160,7 +160,12 @@ class Realizer:
 
         Raises:
             EnvbuildError: The first failure's class, with an issue for each.
+            UsageError: ``not-editable`` for packages that cannot be used where they lie.
         """
+        if options.editable:
+            from envbuild.environments.editable import develop
+
+            wanted = [develop(item, options, Path(self.workspace.addresses.root)) for item in wanted]
         graphs = [self._graph(item) for item in wanted]
         if options.prefix is None:
             outcome = self._run(Graph.union(graphs))
@@ -264,33 +269,36 @@ class Realizer:
         link = graph[graph.targets[0]]
         assert isinstance(link, Link)
         host = self.workspace.host_python(link.python) if link.interpreter == "host" and link.python else None
-        made = link.key in outcome.milliseconds
+        made, identity = link.key in outcome.milliseconds, wanted.environment.id
         if options.prefix is None:
             prefix = self.workspace.prefix(prefix_name(link, host))
         else:
+            from envbuild.environments.editable import identity_of, install
             from envbuild.environments.elsewhere import put_elsewhere
 
+            identity = identity_of(wanted)
             prefix = Path(os.path.abspath(options.prefix))
             made = put_elsewhere(
                 graph,
                 outcome.outputs,
                 prefix,
                 host,
-                wanted.environment.id,
+                identity,
                 self.workspace,
-                writable=options.writable,
+                writable=options.writable or bool(wanted.editables),
+                finish=partial(install, wanted, prefix, host, offline=self._offline) if wanted.editables else None,
             )
         cost = counts(link, graph, outcome)
         realized = Realized(
             recipe=wanted.recipe,
             name=wanted.name,
             platform=wanted.environment.platform,
-            environment=wanted.environment.id,
+            environment=identity,
             request=wanted.lock.request,
             prefix=prefix,
             out_link=None,
             variables=wanted.environment.variables,
-            packages=cost.packages,
+            packages=cost.packages + len(wanted.editables),
             hits=cost.hits,
             fetched=cost.fetched,
             fetched_bytes=cost.fetched_bytes,
