@@ -357,9 +357,7 @@ def test_an_environment_yml_becomes_a_recipe(case: Case, channel: TestChannel, w
 
 
 BACKEND = """
-import os, zipfile
-
-METADATA = "Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n"
+import base64, hashlib, os, zipfile
 
 def get_requires_for_build_wheel(config_settings=None):
     return []
@@ -367,12 +365,20 @@ def get_requires_for_build_wheel(config_settings=None):
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     name = "{name}-{version}-py3-none-any.whl"
     info = "{name}-{version}.dist-info"
+    tags = "Root-Is-Purelib: true\\nTag: py3-none-any\\n"
+    files = {
+        "{name}.py": "VERSION = '{version}'\\n",
+        info + "/METADATA": "Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n",
+        info + "/WHEEL": "Wheel-Version: 1.0\\nGenerator: x\\n" + tags,
+    }
+    record = ""
+    for path, text in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        record += f"{path},sha256={digest},{len(text)}\\n"
+    files[info + "/RECORD"] = record + info + "/RECORD,,\\n"
     with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as archive:
-        archive.writestr("{name}.py", "VERSION = '{version}'\\n")
-        archive.writestr(info + "/METADATA", METADATA)
-        tags = "Root-Is-Purelib: true\\nTag: py3-none-any\\n"
-        archive.writestr(info + "/WHEEL", "Wheel-Version: 1.0\\nGenerator: x\\n" + tags)
-        archive.writestr(info + "/RECORD", "")
+        for path, text in files.items():
+            archive.writestr(path, text)
     return name
 """
 
