@@ -89,7 +89,7 @@ class SectionReader(NodeReader):
             version=version,
             build=optional_text(node.get("build")) or build,
             channel=channel,
-            url=self.take_optional(url, places.check_url),
+            url=None if url is None else self.place(url),
             sha256=self.sha256(node.get("sha256")),
             where=key.where,
         )
