@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -17,7 +19,7 @@ from envbuild.derivations import Derivation, Output
 from envbuild.derivations.build_wheel import BuildWheel
 from envbuild.derivations.fetch import Fetch
 from envbuild.derivations.link import Link, prefix_name
-from envbuild.digest import Digest
+from envbuild.digest import Digest, digest_file
 from envbuild.errors import EnvbuildError
 from envbuild.executors import open_executor
 from envbuild.graph import Graph
@@ -44,8 +46,11 @@ from envbuild.scheduler import Outcome, Scheduler
 from envbuild.worker import run
 from tests.support.channel import TestChannel, this_platform
 from tests.support.link_context import SERIES, conda_inputs, wheel_inputs
+from tests.support.sdists import make_own_sdist
 from tests.support.servers import Server, folder_content
 from tests.support.wheels import make_wheel
+
+Edged = TypeVar("Edged", Link, BuildWheel)
 
 A, B, C, D, E = (Digest(letter * 64) for letter in "abcde")
 ZLIB = CondaPackage(
@@ -410,8 +415,8 @@ def test_a_compiled_graph_is_realized_and_then_known(real: Graph, workspace: Wor
     assert (again.hits, again.done) == (1, ())
 
 
-def without(link: Link, gone: Digest) -> Link:
-    """A link with one declared input less, and all else the same, its key too."""
+def without(link: Edged, gone: Digest) -> Edged:
+    """A link or build with one declared input less, and all else the same, its key too."""
     made = copy.copy(link)
     object.__setattr__(made, "inputs", tuple(key for key in link.inputs if key != gone))
     return made
@@ -431,6 +436,60 @@ def test_without_any_one_edge_the_link_fails_although_the_store_has_every_blob(r
         assert not prefix_of(real, workspace).exists()
     assert go(real, workspace).error() is None
     assert prefix_of(real, workspace).is_dir()
+
+
+@pytest.fixture
+def built(compiled_channel: TestChannel, tmp_path: Path) -> Graph:
+    """A graph with a real build: a source with a tool of its own, a conda library and a conda Python."""
+    folder = tmp_path / "files"
+    tool = make_wheel(folder, "tool-box", "1.0")
+    sdist = make_own_sdist(folder, "own", "1.0", scratch=tmp_path, static=True, more_backend="\nimport tool_box\n")
+    python = f"python={compiled_channel.pythons[0]}"
+    conda = tuple(
+        replace(package, channel=compiled_channel.url)
+        for package, _ in conda_inputs(compiled_channel, [python, "libfast=1.2"])
+    )
+    (wheel,) = (replace(item, index=None, find_links=folder.as_uri()) for item, _ in wheel_inputs([tool]))
+    source = SourcePackage(
+        name="own",
+        version="1.0",
+        file=sdist.name,
+        sha256=digest_file(sdist),
+        find_links=folder.as_uri(),
+        build_requires=(tool.name,),
+        host=("libfast",),
+    )
+    made = environment(
+        platform=Platform(this_platform()),
+        python=".".join(compiled_channel.pythons[0].split(".")[:2]),
+        conda=conda,
+        sources=(source,),
+        build=(wheel,),
+        system=(("__glibc", "2.39"),),
+    )
+    return build_graph(lock_of(made), made)
+
+
+def test_without_any_one_edge_a_build_fails_although_the_store_has_every_blob(built: Graph, workspace: Workspace):
+    (build,) = builds_of(built)
+    fetches = [built[key] for key in build.inputs]
+    assert {each.label for each in fetches} >= {"own 1.0 source", "tool-box 1.0", "libfast 1.2"}
+    assert go(Graph(fetches), workspace).error() is None
+    for gone in build.inputs:
+        cut = Graph([*fetches, without(build, gone)], [build.key])
+        error = go(cut, workspace).error()
+        assert isinstance(error, EnvbuildError), gone
+        assert error.exit_code == 1
+        assert gone in str(error.__cause__)
+        assert list(workspace.store.results.list("build-wheel")) == []
+    outcome = go(built, workspace)
+    assert outcome.error() is None
+    assert outcome.count("build-wheel") == 1
+    assert go(built, workspace).done == ()
+    link = link_of(built)
+    cut = Graph([*(each for each in built if each.key != link.key), without(link, build.key)], [link.key])
+    shutil.rmtree(prefix_of(built, workspace))
+    assert build.key in str(go(cut, workspace).error().__cause__)
 
 
 def test_package_bs_fetch_overlaps_package_as_preparation(
