@@ -33,6 +33,7 @@ LEGACY = ("setuptools>=40.8.0",)
 """What a source without ``[build-system]`` is built with; pip asks for the same."""
 
 _LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
+_KILLED = 128 + 9
 _ANSWER_LIMIT = 16 << 20
 _FOLDER = "hooks"
 
@@ -235,7 +236,8 @@ def _call(
         log=log,
     )
     if done.returncode != 0:
-        raise failed(f"{hook} of {system.backend} ended with exit code {done.returncode}", done.tail)
+        killed = " (it was killed; was there too little memory?)" if done.returncode == _KILLED else ""
+        raise failed(f"{hook} of {system.backend} ended with exit code {done.returncode}{killed}", done.tail)
     said = _read_answer(answer)
     if "error" in said:
         raise failed(f"{hook} of {system.backend} failed: {_first_line(said.get('message'))}", done.tail)

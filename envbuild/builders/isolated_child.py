@@ -118,7 +118,14 @@ def set_limits(limits: dict[str, int]) -> None:
 
 
 def _bound_processes(most: int) -> None:
-    """Bound the number of processes also for root, whom RLIMIT_NPROC spares (Linux 6.14 and newer)."""
+    """Bound the number of processes also for root, whom RLIMIT_NPROC spares.
+
+    From Linux 6.14 on each process namespace has a number of its own. Before, there is one for the whole machine, which
+    root could set in here as well: it must never be touched.
+    """
+    numbers = [int(part) for part in os.uname().release.replace("-", ".").split(".")[:2] if part.isdigit()]
+    if numbers < [6, 14] or len(numbers) < 2:
+        return
     try:
         with open("/proc/sys/kernel/pid_max", "r+") as stream:
             stream.write(str(most))
