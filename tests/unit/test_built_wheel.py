@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from envbuild.builders.build_system import build_system
 from envbuild.builders.built_wheel import Target, check_built
 from envbuild.builders.elf_check import elf_needs
-from envbuild.builders.hooks import build_system, config_settings
+from envbuild.builders.hooks import config_settings
 from envbuild.builders.log_tail import log_tail
 from envbuild.digest import Digest
 from envbuild.errors import BuildError
