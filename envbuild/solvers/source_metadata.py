@@ -63,10 +63,12 @@ class SourceReader:
         self._tools = tools
         self._context = context
         self._options = {item.name: item for item in question.build}
+        self._told: dict[str, tuple[tuple[str, str], ...]] = {}
 
     def options(self, name: str) -> BuildOptions:
-        """How a source is built, as the recipe says."""
-        return self._options.get(name) or BuildOptions(name=name)
+        """How a source is built: as the recipe says, and with the version that git's tags say."""
+        options = self._options.get(name) or BuildOptions(name=name)
+        return replace(options, env=(*options.env, *self._told.get(name, ())))
 
     def read(self, source: Source) -> Source:
         """The source with its bytes' digest, its version and its metadata.
@@ -84,6 +86,7 @@ class SourceReader:
             if project.metadata is not None:
                 told, found_on = parse_metadata(project.metadata.encode()), None
             else:
+                self._tell_version(source, project)
                 told = parse_metadata(self._hooked(source, project, with_metadata=True)["metadata"].encode())
                 found_on = f"{self._context.platform} {self._question.target.series}"
         except EnvbuildError as error:
@@ -115,6 +118,14 @@ class SourceReader:
             InvalidInput: ``unknown-host``.
         """
         return host_packages(self.options(name), self._question.host, self._question.target.platform)
+
+    def _tell_version(self, source: Source, project: Project) -> None:
+        """Have a backend told what it would read from git's tags, unless the recipe tells it: there is no history."""
+        from envbuild.solvers.source_version import told_version
+
+        declared = self._options.get(source.name) or BuildOptions(name=source.name)
+        requires = (*project.requires, *declared.requires)
+        self._told[source.name] = told_version(source, requires, declared, self._question, self._context)
 
     def _requires(self, source: Source, project: Project) -> tuple[str, ...]:
         return (*project.requires, *self.options(source.name).requires)
