@@ -208,6 +208,13 @@ def _refusal(answer: dict[str, Any], question: CondaQuestion, words: dict[str, s
         if any(word in text for word in ("expected", "invalid type", "EOF", "parse", "deserial")):
             return InvalidInput(f"a channel's index cannot be read: {text}", reference="bad-index")
         hint = "try again later, or set a mirror in your configuration"
+        if "certificate" in text.lower():
+            hint = "set SSL_CERT_FILE to your organisation's certificates; `trusted-hosts` does not reach channels"
+            return UnreachableError(
+                f"a channel's certificate is not trusted: {'; '.join(text.splitlines())}",
+                reference="certificate",
+                hint=hint,
+            )
         return UnreachableError(f"a channel does not answer: {'; '.join(text.splitlines())}", hint=hint, retryable=True)
     if kind.startswith("Invalid") or kind == "ConversionError":
         return InvalidInput(f"the conda solver cannot read the request: {text}", reference="bad-version")
