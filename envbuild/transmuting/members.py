@@ -115,7 +115,11 @@ class Members:
         """
         for path in self._links:
             if not stays_inside(path, self._links):
-                self.refuse("link", f"has a link out of itself: {path} -> {self._links[path][:200]}")
+                raise IntegrityError(
+                    f"{self._file} has a link out of itself: {path} -> {self._links[path][:200]}",
+                    reference="archive-link",
+                    hint="where that is meant, set `conda-format: keep` to link the package as it is",
+                )
         if self._files.get("info/index.json") is None:
             self.refuse("structure", "has no info/index.json")
 
