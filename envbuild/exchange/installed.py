@@ -22,7 +22,7 @@ from envbuild.builders.core_metadata import parse_metadata
 from envbuild.errors import InvalidInput, Where
 from envbuild.formats import Document, nothing_opened
 from envbuild.formats.checked import Checked, bare_address
-from envbuild.formats.files import file_name, split_conda
+from envbuild.formats.files import file_name, git_address, split_conda
 from envbuild.formats.foreign_lock import ForeignConda, ForeignEnvironment, ForeignFile, ForeignLock, ForeignPypi
 from envbuild.package import Platform, normalize_pypi_name
 from envbuild.projects.project import shown_path
@@ -233,7 +233,7 @@ def _direct(package: ForeignPypi, told: Checked, root: Path, notes: list[str]) -
         commit = vcs.text("commit_id")
         if not re.fullmatch(r"[0-9a-f]{40}", commit):
             raise vcs.at("commit_id").wrong("the whole name of a commit is expected")
-        return replace(package, git=bare_address(text, told.at("url")), commit=commit, subdirectory=inside)
+        return replace(package, git=git_address(text, told.at("url")), commit=commit, subdirectory=inside)
     if told.has("dir_info"):
         return _folder(package, text, editable=told.at("dir_info").flag("editable"), root=root, notes=notes)
     if text.startswith("file:"):
