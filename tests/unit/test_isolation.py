@@ -126,6 +126,25 @@ def test_an_ordinary_user_is_shut_off_too(plan: dict[str, Any], tmp_path_factory
         assert done.stdout.split()[:3] == ["65534", "wrote", "kept"]
 
 
+def test_in_a_container_others_are_seen_and_not_looked_into(plan: dict[str, Any]) -> None:
+    """A masked ``/proc`` allows no new one: the old one stays, and tells nothing of other processes' variables."""
+    needs_namespaces(plan)
+    masked = ["unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /proc/version && exec "$@"', "sh"]
+    if subprocess.run([*masked, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("NO MOUNTS: this machine does not let us mask a part of /proc")
+    with subprocess.Popen(["sleep", "60"], env={"HUSH": "secret", "PATH": os.environ["PATH"]}) as other:
+        try:
+            look = f"cat /proc/{other.pid}/cmdline; cat /proc/{other.pid}/environ; touch /usr/x; ls /sys/class/net"
+            command = [sys.executable, "-I", "-S", str(CHILD), json.dumps(plan), "sh", "-c", look]
+            done = subprocess.run([*masked, *command], capture_output=True, text=True, timeout=60, check=False)
+        finally:
+            other.kill()
+    assert "sleep" in done.stdout, "the test's own ground"
+    assert "secret" not in done.stdout
+    assert "Permission denied" in done.stderr
+    assert "Read-only file system" in done.stderr
+
+
 def test_a_kernel_that_allows_nothing_is_asked_once_and_the_user_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
