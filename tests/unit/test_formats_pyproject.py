@@ -68,7 +68,7 @@ def test_a_project_its_extras_and_groups() -> None:
 def test_groups_in_a_circle_and_groups_that_are_not_there() -> None:
     text = "[dependency-groups]\na=[{include-group='b'}]\nb=[{include-group='a'}]\nc=[{include-group='d'}, 3]\n"
     assert told(text, "a") == ["pyproject.toml:3:20 include-cycle"]
-    assert [line.split()[1] for line in told(text, "c")] == ["bad-choice", "bad-type"]
+    assert sorted(line.split()[1] for line in told(text, "c")) == ["bad-choice", "bad-type"]
 
 
 def test_setuptools_lists_in_files_are_read_and_other_dynamic_lists_refused() -> None:
