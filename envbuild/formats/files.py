@@ -179,3 +179,9 @@ def usual_noarch(subdir: str, build: str) -> str | None:
     if subdir != "noarch":
         return None
     return "python" if "py" in build else "generic"
+
+
+def to_seconds(text: str) -> str | None:
+    """A moment in UTC as RFC 3339 to the second, as a solve keeps it; None for what is none."""
+    head = text.replace(" ", "T").split(".")[0].removesuffix("Z").removesuffix("+00:00")
+    return f"{head}Z" if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", head) else None

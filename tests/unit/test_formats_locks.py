@@ -589,3 +589,18 @@ def test_errors_are_of_the_file() -> None:
                 read(format_name, text)
             assert caught.value.exit_code in {2, 3}
             assert caught.value.where is not None
+
+
+def test_the_members_of_a_workspace_without_a_project_are_asked_for() -> None:
+    text = UV.replace(
+        'source = { editable = "." }\ndependencies = [{ name = "ring", extra = ["gold"] }, { name = "tools" }]',
+        'source = { virtual = "." }',
+    )
+    text = text.replace(
+        'source = { editable = "libs/tools" }',
+        'source = { editable = "libs/tools" }\ndependencies = [{ name = "ring" }]',
+    )
+    text = text.replace('members = ["shop", "tools"]', 'members = ["shop", "tools", "ring"]')
+    lock = read("uv-lock", text)
+    assert {item.name for item in lock.environments[0].pypi} == {"ring", "finger"}
+    assert lock.name == "tools"
