@@ -42,12 +42,6 @@ def develop(wanted: Wanted, options: RealizeOptions, root: Path) -> Wanted:
     Raises:
         UsageError: ``not-editable``, with the reason.
     """
-    if options.prefix is None:
-        raise UsageError(
-            "an environment with packages that are edited is your own: say in which folder it goes",
-            reference="not-editable",
-            hint=f"--prefix DIR --editable {options.editable[0][0]}",
-        )
     editables = tuple(_choose(name, path, wanted.environment, root) for name, path in options.editable)
     names = {item.name for item in editables}
     environment = replace(

@@ -40,6 +40,9 @@ class RealizeOptions:
         writable: With ``prefix``: copied, and free to change.
         editable: With ``prefix``: packages that are used where they lie, each with its folder unless the lock knows it.
         stamp: The options that a stamp is kept under; None for no stamp.
+
+    Raises:
+        UsageError: ``not-editable`` for packages to edit without ``prefix``.
     """
 
     out_link: Path | None = None
@@ -48,6 +51,14 @@ class RealizeOptions:
     writable: bool = False
     editable: tuple[tuple[str, Path | None], ...] = ()
     stamp: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.editable and self.prefix is None:
+            raise UsageError(
+                "an environment with packages that are edited is your own: say in which folder it goes",
+                reference="not-editable",
+                hint=f"--prefix DIR --editable {self.editable[0][0]}",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
