@@ -19,6 +19,7 @@ from envbuild.derivations import Derivation, Output
 from envbuild.derivations.build_wheel import BuildWheel
 from envbuild.derivations.fetch import Fetch
 from envbuild.derivations.link import Link, prefix_name
+from envbuild.derivations.transmute import Transmute
 from envbuild.digest import Digest, digest_file
 from envbuild.errors import EnvbuildError
 from envbuild.executors import open_executor
@@ -187,6 +188,52 @@ def test_two_environments_share_the_fetch_of_a_package():
     assert sorted(each.kind for each in graph) == ["fetch", "fetch", "link", "link"]
     click = next(each for each in graph if isinstance(each, Fetch) and each.sha256 == C)
     assert set(graph.users(click.key)) == set(graph.targets)
+
+
+OLD = replace(ZLIB, name="old", file="old-1.3.1-h4ab18f5_1.tar.bz2", sha256=D)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "transmuted"),
+    [
+        (".conda", {OLD: "old-1.3.1-h4ab18f5_1.conda"}),
+        (".tar.bz2", {ZLIB: "zlib-1.3.1-h4ab18f5_1.tar.bz2"}),
+        ("keep", {}),
+    ],
+)
+def test_packages_of_the_other_format_are_transmuted(wanted: str, transmuted: dict[CondaPackage, str]):
+    made = environment(conda=(OLD, ZLIB), wheels=(CLICK,))
+    graph = build_graph(lock_of(made), made, conda_format=wanted)
+    link = link_of(graph)
+    assert [item.package for item in link.packages] == [OLD, ZLIB, CLICK]
+    for item in link.packages:
+        assert item.file == transmuted.get(item.package, item.package.file)
+        derivation = graph[item.key]
+        if item.package in transmuted:
+            assert isinstance(derivation, Transmute)
+            fetch = graph[derivation.input]
+            assert isinstance(fetch, Fetch)
+            assert (
+                (fetch.sha256, fetch.file)
+                == (item.package.sha256, derivation.source)
+                == (item.package.sha256, item.package.file)
+            )
+            assert (derivation.file, derivation.level) == (item.file, 3 if wanted == ".conda" else 9)
+            assert (derivation.label, derivation.size) == (fetch.label, fetch.size)
+        else:
+            assert isinstance(derivation, Fetch)
+    assert sorted(each.kind for each in graph) == sorted(["fetch"] * 3 + ["link"] + ["transmute"] * len(transmuted))
+
+
+def test_the_format_moves_keys_of_the_graph_alone():
+    made = environment(conda=(OLD,))
+    targets = {
+        build_graph(lock_of(made), made, conda_format=wanted).targets for wanted in (".conda", ".tar.bz2", "keep")
+    }
+    assert len(targets) == 2  # a .tar.bz2 is what it is already
+    other = environment(conda=(ZLIB,))
+    assert build_graph(lock_of(other), other).targets == build_graph(lock_of(other), other, conda_format="keep").targets
+    assert build_graph(lock_of(made), made).targets == build_graph(lock_of(made), made, conda_format=".conda").targets
 
 
 def test_an_empty_environment_is_one_link():
