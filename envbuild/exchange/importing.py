@@ -83,7 +83,7 @@ def import_lock(
     conda = complete_conda([item for one in foreign.environments for item in one.conda], words, work)
     environments = [_environment(one, conda, folder, project, words, work) for one in foreign.environments]
     asked, marked = what_is_asked(environments, foreign.environments)
-    draft = _draft(foreign, marked, asked, words, name, (said or f"{foreign.format} file {source.name}"))
+    draft = _draft(foreign, marked, asked, words, name, (said or f"{source.name} ({foreign.format})"))
     locked = write_both(recipe, recipe_text(draft), marked, project)
     return Imported(file=source, format=foreign.format, recipe=recipe, locked=locked, notes=foreign.notes)
 
@@ -156,11 +156,11 @@ def _draft(
     pythons = sorted({one.python for one in environments if one.python is not None})
     told = any(item.asked is not None for one in foreign.environments for item in one.packages())
     comments = [
-        f"Imported from the {said}. The lock beside it holds exactly the packages of that file; "
+        f"Imported from {said}. The lock beside it holds exactly the packages of it; "
         + (
             "what was asked for there is asked for here."
             if told
-            else "that file does not say what was asked for, so here stands what nothing else in it needs."
+            else "it does not say what was asked for, so here stands what nothing else in it needs."
         )
     ]
     comments += [f"- {note}" for note in foreign.notes]

@@ -148,7 +148,7 @@ class ExchangeVerbs:
             self._reporter.note(note)
         with Work(self._realizer(project).workspace, shown_path(folder), offline=self._offline) as work:
             anchor = project.root / "capture"
-            imported = import_lock(foreign, anchor, target, project, work, name=name, said=f"environment {own}")
+            imported = import_lock(foreign, anchor, target, project, work, name=name, said=f"the environment {own}")
         return replace(imported, file=folder)
 
     def export(

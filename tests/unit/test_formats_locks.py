@@ -342,7 +342,7 @@ six==1.16.0
 theirs @ git+https://anna:hunter2@git.example.com/theirs.git@{"c" * 40}#subdirectory=x
 direct @ https://files.example.com/direct-1-py3-none-any.whl#sha256={SHA}
 # Editable install with no version control (mine==1.0)
--e /home/anna/mine
+-e /home/x/mine
 """
 
 
@@ -353,9 +353,9 @@ def test_frozen_versions() -> None:
     assert (theirs.git, theirs.subdirectory) == ("https://git.example.com/theirs.git", "x")
     assert direct.archive is not None
     assert (direct.archive.sha256, direct.direct) == (SHA, True)
-    assert any("/home/anna/mine" in note for note in lock.notes)
+    assert any("/home/x/mine" in note for note in lock.notes)
     with pytest.raises(InvalidInput) as caught:
-        read("pip-freeze", "six>=1\nhg @ hg+https://x.example.com/a@1\nmine @ file:///home/anna/mine\n-r other.txt\n")
+        read("pip-freeze", "six>=1\nhg @ hg+https://x.example.com/a@1\nmine @ file:///home/x/mine\n-r other.txt\n")
     assert [issue.reference for issue in caught.value.all_issues()] == [
         "not-frozen",
         "bad-vcs",
