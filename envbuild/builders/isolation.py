@@ -21,8 +21,8 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -170,21 +170,29 @@ def run_apart(
     }
     child = str(Path(__file__).with_name("isolated_child.py"))
     command = [sys.executable, "-I", "-S", "-B", child, json.dumps(plan), *argv]
-    try:
-        done = context.run(
-            command,
-            env=variables,
-            cwd=folder,
-            timeout=context.build_timeout,
-            log=log,
-            log_limit=context.build_log_limit,
-            network=False,  # also while locking, whose own programs see proxies and credentials
-        )
-    except BuildError as error:
-        raise _bounded(error, log, context) from None
+    with nullcontext(log) if log is not None else _own_log(context) as kept:
+        try:
+            done = context.run(
+                command,
+                env=variables,
+                cwd=folder,
+                timeout=context.build_timeout,
+                log=kept,
+                log_limit=context.build_log_limit,
+                network=False,  # also while locking, whose own programs see proxies and credentials
+            )
+        except BuildError as error:
+            raise _bounded(error, kept, context) from None
     if argv and done.returncode == _FAILED and isolation.apart:
         raise BuildError(f"the build could not be shut off: {done.tail.strip()[-500:]}", reference="no-isolation")
     return done
+
+
+@contextmanager
+def _own_log(context: Context) -> Iterator[Path]:
+    """A log that nobody asked for: only what is kept in one is bounded."""
+    with context.scratch() as folder:
+        yield folder / "log"
 
 
 def _bounded(error: BuildError, log: Path | None, context: Context) -> BuildError:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from envbuild.derivations import Context
 
 _VERSION = 1
+_LONGEST, _DEEPEST = 8000, 60
+"""Characters, and brackets, of the longest requirement that is read: parsers of markers recurse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,7 +265,41 @@ def _checked(told: WheelMetadata, source: Source) -> WheelMetadata:
         raise InvalidInput(
             f"{source.file} says that it is {told.name} {told.version}", reference="wrong-version", where=source.where
         )
-    return replace(told, version=str(version))
+    return replace(
+        told, version=str(version), requires_python=_python(told.requires_python), requires=_needs(told, source)
+    )
+
+
+def _python(text: str | None) -> str | None:
+    """A range of Pythons, or None where it is none that PEP 440 knows: old sdists have such."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        return None if text is None else str(SpecifierSet(text))
+    except InvalidSpecifier:
+        return None
+
+
+def _needs(told: WheelMetadata, source: Source) -> tuple[str, ...]:
+    """The requirements, each of which uv and packaging can read.
+
+    Raises:
+        InvalidInput: ``bad-metadata``.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for text in told.requires:
+        try:
+            if len(text) > _LONGEST or text.count("(") > _DEEPEST:
+                raise InvalidRequirement(f"{len(text)} characters, {text.count('(')} brackets")
+            Requirement(text)
+        except (InvalidRequirement, RecursionError) as error:
+            raise InvalidInput(
+                f"{source.title} says that it needs {text[:100]!r}: {' '.join(str(error).split())[:200]}",
+                reference="bad-metadata",
+                where=source.where,
+            ) from None
+    return told.requires
 
 
 def _normal(version: str) -> str:
