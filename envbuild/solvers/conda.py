@@ -22,7 +22,7 @@ from urllib.parse import unquote
 
 from envbuild.addresses import Addresses
 from envbuild.digest import parse_digest
-from envbuild.errors import InvalidInput, UnreachableError, Where
+from envbuild.errors import IntegrityError, InvalidInput, UnreachableError, Where
 from envbuild.package import CondaPackage, check_file_name
 from envbuild.pinned import engine_record
 from envbuild.recipe import CondaRequirement
@@ -257,6 +257,12 @@ def _packages(
     packages = []
     for record in records:
         before = files.get(record["name"]) or known.get((record["fn"], record.get("sha256", "")))
+        if record["subdir"] not in {question.request.platform, "noarch"}:
+            raise IntegrityError(
+                f"a channel's record of {record['name'][:60]!r} says that it is for {record['subdir'][:60]!r}",
+                reference="bad-index",
+                hint="tell the channel",
+            )
         package = replace(before, asked=False) if before else _package(record, words, context)
         packages.append(replace(package, asked=package.name in asked))
     return tuple(sorted(packages, key=lambda package: package.name))
