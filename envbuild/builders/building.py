@@ -82,9 +82,7 @@ def _unpack(derivation: BuildWheel, folder: Path, context: Context) -> Path:
 def _environment(derivation: BuildWheel, folder: Path, context: Context) -> BuildEnvironment:
     wheels = [(context.blob(item.key), item.package) for item in derivation.requires if isinstance(item.package, Wheel)]
     conda = [
-        (context.blob(item.key), item.package)
-        for item in derivation.host
-        if isinstance(item.package, CondaPackage)
+        (context.blob(item.key), item.package) for item in derivation.host if isinstance(item.package, CondaPackage)
     ]
     environment = make_build_environment(
         folder, python=_python(derivation, context), wheels=wheels, conda=conda, context=context
@@ -106,9 +104,7 @@ def _python(derivation: BuildWheel, context: Context) -> BuildPython:
         assert isinstance(item.package, InterpreterArchive)
         return BuildPython(series=series, archive=(context.blob(item.key), item.package))
     conda = tuple(
-        (context.blob(item.key), item.package)
-        for item in derivation.runs_on
-        if isinstance(item.package, CondaPackage)
+        (context.blob(item.key), item.package) for item in derivation.runs_on if isinstance(item.package, CondaPackage)
     )
     return BuildPython(series=series, conda=conda)
 

@@ -144,6 +144,19 @@ def test_another_machines_code_is_refused(tmp_path: Path, library: Path) -> None
     assert caught.value.reference == "build-platform"
 
 
+def test_code_for_musl_is_refused(tmp_path: Path, library: Path) -> None:
+    compiler = shutil.which("cc") or ""
+    musl = tmp_path / "libc.musl-x86_64.so.1"
+    subprocess.run([compiler, "-shared", "-fPIC", f"-Wl,-soname,{musl.name}", "-o", musl, tmp_path / "x.c"], check=True)
+    options = ["-shared", "-fPIC", "-Wl,--no-as-needed"]
+    subprocess.run([compiler, *options, "-o", tmp_path / "y.so", tmp_path / "x.c", musl], check=True)
+    files = {"thing/y.so": (tmp_path / "y.so").read_bytes()}
+    wheel = make_wheel(tmp_path, "thing", "1.0", tag="cp311-cp311-linux_x86_64", files=files)
+    with pytest.raises(BuildError, match="musl") as caught:
+        check_built(wheel, source(), target())
+    assert caught.value.reference == "build-platform"
+
+
 @pytest.mark.parametrize("cut", [4, 20, 64, 200, 5000])
 def test_damaged_elf_files_are_no_elf_files(library: Path, cut: int) -> None:
     whole = library.read_bytes()
