@@ -125,6 +125,32 @@ def test_an_explicit_index_gives_only_what_names_it(
     assert versions(case) == {"apple": "2.0", "core": "2.0", "pear": "7.0"}
 
 
+def test_an_index_for_one_platform_holds_there_alone(
+    case: Case, tmp_path: Path, index: tuple[Path, Server], serving: Callable[..., Server]
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    make_wheel(other, "pear", "7.0")
+    server = serving(WheelIndex(folder=other))
+    case.file(
+        "pyproject.toml",
+        f"""
+        [project]
+        name = "x"
+        dependencies = ["pear"]
+        [[tool.uv.index]]
+        name = "special"
+        url = "{server.url}/simple"
+        explicit = true
+        [tool.uv.sources]
+        pear = [{{ index = "special", marker = "sys_platform == 'linux'" }}]
+        """,
+    )
+    recipe(case, index[1], "platforms: [linux-64, win-64]\n", include="pyproject.toml").run("lock", "x.yaml")
+    lock = parse_lock((case.project / "x.lock.yaml").read_bytes(), "x")
+    assert {item.platform: item.wheels[0].version for item in lock.platforms} == {"linux-64": "7.0", "win-64": "1.0"}
+
+
 def test_a_lock_of_another_tool_is_imported_not_included(case: Case, index: tuple[Path, Server]) -> None:
     recipe(case, index[1], include="uv.lock").file("uv.lock", "version = 1\n")
     case.run("lock", "x.yaml", code=3).mentions("bad-format", "envbuild import uv.lock")
