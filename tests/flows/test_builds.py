@@ -175,6 +175,14 @@ def test_conda_packages_and_a_repository_in_one_environment(
     assert (tmp_path / "elsewhere" / "bin" / "python").exists()
 
 
+def test_a_folder_is_no_network(case: Case, tmp_path: Path) -> None:
+    folder_project(case)
+    case.recipe(f"interpreter: host\npython: {SERIES}\npypi:\n  packages:\n    mine: {{path: libs/mine}}\n", "x.yaml")
+    case.run("lock", "x.yaml")
+    shutil.rmtree(case.home)
+    case.run("realize", "x.yaml", "--offline").mentions("1 built")
+
+
 def test_a_wheel_in_the_store_needs_no_folder(case: Case, index: tuple[Path, str]) -> None:
     project = folder_project(case)
     case.recipe(host_recipe(index, "    mine: {path: libs/mine}\n"), "x.yaml").run("realize", "x.yaml")
