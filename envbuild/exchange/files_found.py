@@ -10,6 +10,7 @@ Rules of the file: asks pages and fetches through ``Work``; what is found must b
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -108,7 +109,7 @@ def _find(package: ForeignPypi, target: TargetPython, folder: str, words: Words,
     if package.direct and archive is not None:
         return _direct(package, archive, work)
     if package.links is not None and archive is not None:
-        location = f"./{folder}/{package.links}".replace("/./", "/")
+        location = "./" + posixpath.normpath(posixpath.join(folder, package.links))
         return _digested(FoundFile(package=package, file=archive, version=package.version, find_links=location), work)
     index = _index(package, words)
     if not _needs_page(package):

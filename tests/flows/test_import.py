@@ -431,18 +431,25 @@ def test_sources_of_a_lock_of_uv_are_locked_and_built(
         """,
     )
     uv("lock", "--default-index", f"{index.url}/simple")
-    case.run("import", "uv.lock", "-o", "shop.yaml")
+    case.file("envbuild.yaml", "recipes: recipes/\n")
+    case.run("import", "uv.lock", "-o", "recipes/shop.yaml")
     case.mentions("mine, packed, theirs: built from source")
-    case.run("lock", "--check", "shop.yaml")
-    (environment,) = lock_of(case, "shop").platforms
+    case.run("lock", "--check", "recipes/shop.yaml")
+    (environment,) = lock_of(case, "recipes/shop").platforms
     sources = {item.name: item for item in environment.sources}
     assert set(sources) == {"mine", "theirs", "packed"}
     assert sources["mine"].path == "libs/mine"
+    assert '"../libs/mine"' in (case.project / "recipes/shop.yaml").read_text()
     assert sources["theirs"].commit == git(repository, "rev-parse", "HEAD")
     assert {item.name for item in environment.build_wheels(sources["mine"])} == {"toy-core"}
     assert sources["packed"].index == "default"
-    case.run("realize", "--locked", "shop.yaml")
+    case.run("realize", "--locked", "recipes/shop.yaml")
     case.run(
-        "run", "shop.yaml", "--", "python", "-c", "import mine, packed, theirs as t; print(mine.VERSION, t.VERSION)"
+        "run",
+        "recipes/shop.yaml",
+        "--",
+        "python",
+        "-c",
+        "import mine, packed, theirs as t; print(mine.VERSION, t.VERSION)",
     )
     case.shows("1.5 2.0")

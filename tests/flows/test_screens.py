@@ -170,6 +170,25 @@ def test_what_is_built_from_source(screens: Session, tmp_path: Path, serving: Ca
     screens.compare("what_is_built_from_source")
 
 
+def test_locks_of_other_tools(screens: Session, wheel_index: Server) -> None:
+    screens.type("export", "both.yaml", "--format", "pixi", "-o", "pixi.lock")
+    screens.type("export", "both.yaml", "--format", "explicit", "-o", "explicit.txt")
+    screens.type("export", "toy.yaml", "--format", "requirements")
+    screens.type("import", "pixi.lock", "-o", "again.yaml")
+    screens.type("import", "pixi.lock", "-o", "again.yaml", code=6)
+    screens.type("lock", "--check", "again.yaml")
+    screens.type("realize", "again.yaml")
+    screens.case.variable("UV_DEFAULT_INDEX", f"{wheel_index.url}/simple")
+    screens.case.file("frozen.txt", "toy==1.1\ntoy-core==1.5\n")
+    screens.type("import", "frozen.txt", "--format", "pip-freeze", "-o", "frozen.yaml")
+    screens.type("import", "frozen.txt", "--format", "pip-freeze", "-o", "x.yaml", "--offline", code=5)
+    screens.type("import", "toy.lock", code=3)
+    screens.type("export", "toy.yaml", "--format", "sbom", code=2)
+    screens.type("export", "toy.yaml", "--format", "explicit", code=2)
+    screens.type("capture", ".", code=3)
+    screens.compare("locks_of_other_tools")
+
+
 def test_settings_and_help(screens: Session) -> None:
     screens.case.file("envbuild.yaml", "platforms: [linux-64]\n").variable("ENVBUILD_LOCK_TIMEOUT", "60")
     screens.type("config", "list", "--show-origin")
