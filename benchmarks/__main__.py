@@ -15,7 +15,7 @@ from benchmarks.measure import CommandError, Result
 from benchmarks.report import PAGE, page, table
 from tests.support.cache import cache_folder
 
-NAMES = ("noop", "conda_warm", "conda_cold", "pypi_realize", "pypi_lock", "derived", "many_recipes")
+NAMES = ("noop", "conda_warm", "conda_cold", "pypi_realize", "pypi_lock", "derived", "many_recipes", "transmute")
 
 
 def _run(name: str, quick: bool, folder: Path) -> list[Result]:

@@ -26,6 +26,7 @@ class Addresses:
         find_links: The machine's own find-links.
         one_pool: Whether the machine's indices are one pool from which the best version is taken, as pip has it, and
             not asked in order until one has the name, as uv has it.
+        trusted_hosts: Hosts whose certificates are not checked.
     """
 
     root: str
@@ -35,6 +36,7 @@ class Addresses:
     extra_indices: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
     one_pool: bool = False
+    trusted_hosts: tuple[str, ...] = ()
 
     def absolute(self, location: str) -> str:
         """An address as written, folders made absolute ``file://`` URLs."""

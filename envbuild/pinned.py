@@ -25,6 +25,7 @@ from envbuild.package import (
 Pinned = TypeVar("Pinned", CondaPackage, Wheel, SourcePackage, InterpreterArchive)
 AnyPinned = CondaPackage | Wheel | SourcePackage | InterpreterArchive
 
+_SUBDIR = re.compile(r"[a-z0-9]+(-[a-z0-9_]+)?")
 _SECRET_URL = re.compile(r"://[^/?#]*@|[?&](X-Amz-|sig=|token=|access_token=|password=|se=)", re.IGNORECASE)
 _SSH_USER = re.compile(r"^ssh://[A-Za-z0-9_][A-Za-z0-9._-]*@")
 # A whole check follows where git is run; here only what no address has.
@@ -154,6 +155,8 @@ def _check_identity(package: AnyPinned, where: Where | None) -> None:
     except InvalidInput as error:
         raise InvalidInput(error.message, reference=error.reference, where=where) from None
     if isinstance(package, CondaPackage):
+        if not _SUBDIR.fullmatch(package.subdir):
+            raise InvalidInput(f"{package.subdir[:60]!r} is not a platform", reference="bad-name", where=where)
         stem = package.file.removesuffix(".conda").removesuffix(".tar.bz2")
         right = stem == f"{package.name}-{package.version}-{package.build}" and stem != package.file
     elif isinstance(package, Wheel):

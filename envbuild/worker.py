@@ -28,7 +28,10 @@ from envbuild.plan import Job
 from envbuild.store import Result, Results
 from envbuild.version import __version__
 
-_ENGINES: Mapping[str, tuple[str, ...]] = {"solve": ("py-rattler", "uv")}
+_ENGINES: Mapping[str, tuple[str, ...]] = {
+    "solve": ("py-rattler", "uv"),
+    "build-wheel": ("py-rattler", "uv", "pyproject-hooks"),
+}
 """Distributions whose versions a result tells, by kind. Not for ``link``: looking them up costs as much as linking."""
 
 _ONCE = frozenset({"transmute", "build-wheel"})

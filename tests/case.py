@@ -119,6 +119,19 @@ class Case:
         assert code is None or self.code == code, self._report(f"exit code {self.code}, not {code}")
         return self
 
+    def program(self, *command: str | Path) -> str:
+        """What a program of an environment prints, run as a user would, outside of envbuild."""
+        environ = {name: value for name, value in self.environ.items() if not name.startswith("PYTHON")}
+        return subprocess.run(
+            list(map(str, command)),
+            cwd=self.project,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+
     def shows(self, expected: str) -> Case:
         """The filtered stdout is exactly this text."""
         return self._compare("stdout", expected, self.filtered(self.out))

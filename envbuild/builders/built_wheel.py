@@ -217,6 +217,12 @@ def _check_compiled(name: str, needs: ElfNeeds, package: SourcePackage, target: 
     machine = _MACHINES.get(target.platform)
     if machine is not None and needs.machine != machine:
         raise BuildError(f"{name} is for {needs.machine}, not for {target.platform}", reference="build-platform")
+    if any(library.startswith("libc.musl-") for library in needs.libraries):
+        raise BuildError(
+            f"{name} needs musl's libc, and {target.platform} is a platform of glibc",
+            reference="build-platform",
+            hint="build it on a machine with glibc",
+        )
     found = re.match(r"(\d+)\.(\d+)", target.floor or "")
     if found and needs.glibc is not None and needs.glibc > (int(found[1]), int(found[2])):
         _refuse_symbol(name, needs, package, target)

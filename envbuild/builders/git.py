@@ -131,6 +131,32 @@ def fetch_commit(url: str, commit: str, context: Context) -> Path:
         return repository
 
 
+def fetch_history(url: str, commit: str, context: Context) -> Path:
+    """A bare repository of ours with a commit, what came before it, and the tags, but no files where that can be.
+
+    Args:
+        url: The repository, as the recipe writes it.
+        commit: The whole hexadecimal name.
+        context: For the cache, its lock, and git.
+
+    Raises:
+        UnreachableError: ``git-failed``.
+        BuildError: ``no-git``.
+    """
+    repository = _repository(url, context).with_name(f"{_repository(url, context).name}-history")
+    with context.lock(f"{_lock_name(url)}-history"):
+        if not _has(repository, commit, context):
+            shutil.rmtree(repository, ignore_errors=True)
+            _make(repository, context, sha256=len(commit) == 64)
+            specs = (f"{commit}:{_reference(commit)}", "+refs/tags/*:refs/tags/*")
+            try:
+                _fetch(url, repository, context, "--filter=tree:0", specs=specs)
+            except UnreachableError:
+                _fetch_everything(url, repository, context)
+                Git(context, repository).ask("update-ref", _reference(commit), commit)
+    return repository
+
+
 def forget_commits(url: str, context: Context) -> None:
     """Drop what the cache has of a repository, because it turned out to be damaged."""
     with context.lock(_lock_name(url)):

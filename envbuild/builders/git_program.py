@@ -63,7 +63,11 @@ exec "$@" >"$out"
 """Only fixed text: the arguments are git's own, and the file that gets what it writes."""
 
 _USER = re.compile(r"//[^/@\s']*@")
-_PACKED = re.compile(r"(?:remote: )?(?:Enumerating|Counting|Compressing|Receiving|Resolving|Total)\b.*")
+_PACKED = re.compile(
+    r"(?:remote: )?(?:Enumerating|Counting|Compressing|Receiving|Resolving|Total)\b.*"
+    r"|Please make sure you have the correct access rights|and the repository exists\.|(?i:warning|hint): .*"
+)
+"""Lines that say nothing of what went wrong."""
 
 
 class GitFailed(Exception):  # noqa: N818  an answer that the caller judges
@@ -167,6 +171,5 @@ def _said(tail: str) -> str:
     """The last lines that say what went wrong, without user info and progress."""
     lines = [line.strip() for line in _USER.sub("//****@", tail).splitlines()]
     telling = [line for line in lines if line and not _PACKED.fullmatch(line)]
-    fatal = [line for line in telling if line.startswith(("fatal:", "error:", "remote:", "ssh:"))]
-    chosen = (fatal or telling or ["it ended without a word"])[-3:]
+    chosen = telling[-3:] or ["it ended without a word"]
     return "; ".join(dict.fromkeys(re.sub(r"^(fatal|error): ", "", line)[:300] for line in chosen))

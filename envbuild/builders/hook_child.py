@@ -19,6 +19,7 @@ import sys
 def main() -> None:
     """See the module."""
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import subprocess
     import warnings
 
     from pyproject_hooks import BackendUnavailable, BuildBackendHookCaller, HookMissing
@@ -33,6 +34,8 @@ def main() -> None:
         answer = {"error": "no-backend", "message": str(error)}
     except HookMissing as error:
         answer = {"error": "no-hook", "message": str(error)}
+    except subprocess.CalledProcessError as error:
+        sys.exit(error.returncode if error.returncode >= 0 else 128 - error.returncode)
     except ValueError as error:
         answer = {"error": "bad-backend", "message": str(error)}
     except Exception as error:

@@ -3,9 +3,6 @@
 The library ``pyproject_hooks`` calls them, inside the isolation (``hook_child``); what comes out of it is a file that
 the source may have written too, so it is opened without following links or waiting, and read up to a limit.
 
-A source without ``[build-system]`` is setuptools', as it always was (PEP 517, "legacy"). Build requirements are names
-with ranges, never addresses: what a build may import is locked, by digest, before it runs.
-
 Rules of the file: the source is a copy in the build's folder, and stays there; what was built is checked elsewhere.
 """
 
@@ -16,81 +13,23 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from envbuild.builders.build_system import build_system, checked_requires, is_texts, static_build_requires
 from envbuild.builders.isolation import run_apart
 from envbuild.builders.log_tail import log_tail
-from envbuild.builders.project_metadata import read_project
 from envbuild.errors import BuildError
 
 if TYPE_CHECKING:
     from envbuild.builders.environment import BuildEnvironment
     from envbuild.derivations import Context
 
-LEGACY = ("setuptools>=40.8.0",)
-"""What a source without ``[build-system]`` is built with; pip asks for the same."""
+__all__ = ["build_requires", "build_wheel", "prepare_metadata", "static_build_requires"]
 
-_LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
+_KILLED = 128 + 9
 _ANSWER_LIMIT = 16 << 20
 _FOLDER = "hooks"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildSystem:
-    """``[build-system]`` of a source, defaults filled in (PEP 517, PEP 518)."""
-
-    requires: tuple[str, ...]
-    backend: str
-    backend_path: tuple[str, ...] = ()
-
-
-def build_system(source: Path) -> BuildSystem:
-    """What a source says about how it is built; nothing is run.
-
-    Args:
-        source: The project's folder.
-
-    Raises:
-        InvalidInput: ``bad-project`` when ``pyproject.toml`` cannot be read.
-        BuildError: ``bad-build-system``; ``backend-path`` for a backend outside of the source (PEP 517);
-            ``unpinned-build-requirement`` for one by address; ``no-project`` when there is nothing to build.
-    """
-    section = read_project(source).get("build-system")
-    if section is None:
-        if not any((source / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg")):
-            raise BuildError(
-                "the source has neither pyproject.toml nor setup.py",
-                reference="no-project",
-                hint="name the project's folder in it: {git: …, subdirectory: python}",
-            )
-        return BuildSystem(requires=LEGACY, backend=_LEGACY_BACKEND)
-    if not isinstance(section, dict) or not _texts(section.get("requires")):
-        raise BuildError(
-            "[build-system] of the source's pyproject.toml has no list `requires` (PEP 518)",
-            reference="bad-build-system",
-        )
-    backend = section.get("build-backend", _LEGACY_BACKEND)
-    folders = section.get("backend-path", [])
-    if not isinstance(backend, str) or not _texts(folders):
-        raise BuildError(
-            "`build-backend` is a text and `backend-path` a list of texts (PEP 517)", reference="bad-build-system"
-        )
-    for folder in folders:
-        _check_backend_path(source, folder)
-    return BuildSystem(
-        requires=_checked(section["requires"], "[build-system]"), backend=backend, backend_path=tuple(folders)
-    )
-
-
-def static_build_requires(source: Path) -> tuple[str, ...]:
-    """The requirements of ``[build-system]``, as written; nothing is run.
-
-    Raises:
-        InvalidInput: As ``build_system``; so is ``BuildError``.
-    """
-    return build_system(source).requires
 
 
 def build_requires(
@@ -114,9 +53,9 @@ def build_requires(
     """
     arguments = {"config_settings": config_settings(settings)}
     found = _call("get_requires_for_build_wheel", source, environment, arguments, variables, context)
-    if not _texts(found):
+    if not is_texts(found):
         raise BuildError("get_requires_for_build_wheel gave no list of requirements", reference="hook-failed")
-    return _checked(found, "the build backend")
+    return checked_requires(found, "the build backend")
 
 
 def prepare_metadata(
@@ -235,7 +174,8 @@ def _call(
         log=log,
     )
     if done.returncode != 0:
-        raise failed(f"{hook} of {system.backend} ended with exit code {done.returncode}", done.tail)
+        killed = " (it was killed; was there too little memory?)" if done.returncode == _KILLED else ""
+        raise failed(f"{hook} of {system.backend} ended with exit code {done.returncode}{killed}", done.tail)
     said = _read_answer(answer)
     if "error" in said:
         raise failed(f"{hook} of {system.backend} failed: {_first_line(said.get('message'))}", done.tail)
@@ -303,38 +243,6 @@ def _plain_name(found: object, hook: str) -> str:
     if not isinstance(found, str) or found in {"", ".", ".."} or Path(found).name != found or "\0" in found:
         raise BuildError(f"{hook} gave {str(found)[:200]!r}, which is not a file's name", reference="build-output")
     return found
-
-
-def _check_backend_path(source: Path, folder: str) -> None:
-    inside = Path(os.path.normpath(source / folder))
-    real = Path(os.path.realpath(inside))
-    outside = not inside.is_relative_to(source) or not real.is_relative_to(os.path.realpath(source))
-    if Path(folder).is_absolute() or outside:
-        raise BuildError(
-            f"`backend-path` of the source's pyproject.toml leads out of it: {folder!r} (PEP 517)",
-            reference="backend-path",
-        )
-
-
-def _checked(requires: Sequence[str], who: str) -> tuple[str, ...]:
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    for text in requires:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement as error:
-            raise BuildError(f"{who} asks for {text[:200]!r}: {error}", reference="bad-build-system") from error
-        if requirement.url:
-            raise BuildError(
-                f"{who} asks for {requirement.name} by an address, which no lock can pin",
-                reference="unpinned-build-requirement",
-                hint=f"put a wheel of {requirement.name} on an index or in find-links",
-            )
-    return tuple(requires)
-
-
-def _texts(found: object) -> bool:
-    return isinstance(found, list) and all(isinstance(item, str) for item in found)
 
 
 def _first_line(text: object) -> str:

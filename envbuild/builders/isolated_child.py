@@ -87,12 +87,26 @@ def arrange_files(plan: dict[str, Any]) -> None:
     kept = [f"{place}/{name}" for name in plan["kept"]]
     for path in kept:
         _mount(path, path, None, _MS_BIND)
-    _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
-    _bound_processes(plan["processes"])
+    _show_own_processes(plan)
     _read_only("/", True, recursive=True)
     _read_only(place, False)
     if os.path.isdir("/dev/shm"):  # noqa: S108  semaphores live there
         _mount("tmpfs", "/dev/shm", "tmpfs", _MS_NOSUID | _MS_NODEV, "size=1g,mode=1777")  # noqa: S108
+
+
+def _show_own_processes(plan: dict[str, Any]) -> None:
+    """A ``/proc`` of our own namespace.
+
+    A container whose own one has masked parts allows no other. The old one stays then: others can be seen there, and
+    not be looked into, for they belong to another user namespace.
+    """
+    try:
+        _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    except OSError:
+        if not plan["own_user"]:
+            raise
+        return
+    _bound_processes(plan["processes"])
 
 
 def give_up_powers() -> None:
@@ -118,7 +132,14 @@ def set_limits(limits: dict[str, int]) -> None:
 
 
 def _bound_processes(most: int) -> None:
-    """Bound the number of processes also for root, whom RLIMIT_NPROC spares (Linux 6.14 and newer)."""
+    """Bound the number of processes also for root, whom RLIMIT_NPROC spares.
+
+    From Linux 6.14 on each process namespace has a number of its own. Before, there is one for the whole machine, which
+    root could set in here as well: it must never be touched.
+    """
+    numbers = [int(part) for part in os.uname().release.replace("-", ".").split(".")[:2] if part.isdigit()]
+    if numbers < [6, 14] or len(numbers) < 2:
+        return
     try:
         with open("/proc/sys/kernel/pid_max", "r+") as stream:
             stream.write(str(most))

@@ -21,12 +21,13 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envbuild.builders.log_tail import log_tail
 from envbuild.errors import BuildError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ FILE_LIMIT = 16 << 30
 """Bytes of the largest file that a build may write."""
 
 _FAILED = 125
+_LAST = 64 << 10
 _PROCESSES, _PROCESSES_PER_CORE = 1024, 32
 _SECRETS = (
     *(".ssh", ".gnupg", ".netrc", ".aws", ".azure", ".config", ".docker", ".kube", ".pypirc", ".git-credentials"),
@@ -168,12 +170,51 @@ def run_apart(
     }
     child = str(Path(__file__).with_name("isolated_child.py"))
     command = [sys.executable, "-I", "-S", "-B", child, json.dumps(plan), *argv]
-    done = context.run(
-        command, env=variables, cwd=folder, timeout=context.build_timeout, log=log, log_limit=context.build_log_limit
-    )
+    with nullcontext(log) if log is not None else _own_log(context) as kept:
+        try:
+            done = context.run(
+                command,
+                env=variables,
+                cwd=folder,
+                timeout=context.build_timeout,
+                log=kept,
+                log_limit=context.build_log_limit,
+                network=False,  # also while locking, whose own programs see proxies and credentials
+            )
+        except BuildError as error:
+            raise _bounded(error, kept, context) from None
     if argv and done.returncode == _FAILED and isolation.apart:
         raise BuildError(f"the build could not be shut off: {done.tail.strip()[-500:]}", reference="no-isolation")
     return done
+
+
+@contextmanager
+def _own_log(context: Context) -> Iterator[Path]:
+    """A log that nobody asked for: only what is kept in one is bounded."""
+    with context.scratch() as folder:
+        yield folder / "log"
+
+
+def _bounded(error: BuildError, log: Path | None, context: Context) -> BuildError:
+    """The error of a program that went beyond a limit: which limit, how to raise it, and what it did last."""
+    told = {
+        "too-slow": (
+            f"it took longer than {context.build_timeout:g} s and was ended",
+            f"ENVBUILD_BUILD_TIMEOUT={context.build_timeout * 2:.0f} allows more",
+        ),
+        "too-much-output": (
+            f"it printed more than {context.build_log_limit >> 20} MiB and was ended",
+            f"ENVBUILD_BUILD_LOG_LIMIT={(context.build_log_limit >> 20) * 2} allows more",
+        ),
+    }.get(error.reference)
+    if told is None:
+        return error
+    output = ""
+    if log is not None and log.exists():
+        with log.open("rb") as stream:
+            stream.seek(-min(_LAST, log.stat().st_size), os.SEEK_END)
+            output = stream.read(_LAST).decode("utf-8", "replace")
+    return BuildError(f"{told[0]}\n{log_tail(output)}".rstrip(), reference=error.reference, hint=told[1])
 
 
 def _hidden() -> list[str]:

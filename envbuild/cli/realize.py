@@ -24,6 +24,13 @@ _BEGAN = time.monotonic()
 @option("--no-out-link", is_flag=True, help="Make no link; `gc` may then remove the prefix.")
 @option("--prefix", type=click.Path(path_type=Path), help="Put the environment into this folder instead.")
 @option("--writable", is_flag=True, help="With --prefix: a private copy that may be changed.")
+@option(
+    "--editable",
+    "editables",
+    multiple=True,
+    metavar="NAME[=PATH]",
+    help="With --prefix: use this package where it lies, so that edits count at once; repeatable.",
+)
 @option("--dry-run", is_flag=True, help="Show the plan; do nothing.")
 @jobs
 @keep_going
@@ -38,6 +45,7 @@ def realize_command(
     no_out_link: bool,
     prefix: Path | None,
     writable: bool,
+    editables: tuple[str, ...],
     dry_run: bool,
     jobs: int | None,
     keep_going: bool,
@@ -54,7 +62,7 @@ def realize_command(
         raise click.UsageError("--out-link or --no-out-link, not both")
     if not recipes:
         raise click.UsageError("Which recipe? For example: envbuild realize recipes/train.yaml")
-    plain = not (prefix or writable or dry_run or as_json)
+    plain = not (prefix or writable or editables or dry_run or as_json)
     options = stamp_options(locked=locked, frozen=frozen, out_link=out_link, no_out_link=no_out_link)
     if plain and len(recipes) == 1 and answer_from_stamp(recipes[0], options, quiet=quiet):
         return
@@ -64,6 +72,8 @@ def realize_command(
     from envbuild.environments.realized import RealizeOptions, mode
     from envbuild.session import Session
 
+    if dry_run and editables:
+        raise click.UsageError("--dry-run shows the plan of a lock, which --editable is no part of")
     if writable and prefix is None:
         raise click.UsageError("--writable makes a private copy, so it needs --prefix DIR")
     if len(recipes) > 1 and (prefix or out_link):
@@ -83,10 +93,19 @@ def realize_command(
                 link=not no_out_link and prefix is None,
                 prefix=prefix,
                 writable=writable,
+                editable=tuple(map(_editable, editables)),
                 stamp=options if plain else None,
             ),
         )
     )
+
+
+def _editable(text: str) -> tuple[str, Path | None]:
+    """``NAME`` or ``NAME=PATH``."""
+    name, sign, path = text.partition("=")
+    if not name.strip() or (sign and not path):
+        raise click.UsageError(f"--editable takes NAME or NAME=PATH, not {text!r}")
+    return name.strip(), Path(os.path.abspath(path)) if sign else None
 
 
 def stamp_options(*, locked: bool, frozen: bool, out_link: Path | None, no_out_link: bool) -> tuple[str, ...]:

@@ -235,6 +235,7 @@ def _conda(solve: Solve, context: Context) -> Fragment:
 
 
 def _pypi(solve: Solve, context: Context) -> Fragment:
+    from envbuild.solvers.applicable import applicable
     from envbuild.solvers.pypi import PypiQuestion, solve_pypi
     from envbuild.solvers.target import Target
 
@@ -246,7 +247,7 @@ def _pypi(solve: Solve, context: Context) -> Fragment:
     if not (solve.request.pypi or solve.pins_wheels or solve.pins_sources):
         return Fragment(python=python, archive=archive)
     question = PypiQuestion(
-        request=solve.request,
+        request=applicable(solve.request, target),
         target=target,
         cut_off=solve.cut_off,
         pins=solve.pins_wheels,

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from envbuild.derivations import HostPython, Outputs
+from envbuild.derivations import Context, HostPython, Outputs
 from envbuild.derivations.link import Link
 from envbuild.digest import Digest
 from envbuild.environments.roots import read_roots
@@ -35,6 +35,7 @@ def put_elsewhere(
     workspace: Workspace,
     *,
     writable: bool,
+    finish: Callable[[Path, Context], None] | None = None,
 ) -> bool:
     """Have an environment in a folder.
 
@@ -46,6 +47,7 @@ def put_elsewhere(
         environment: The environment id.
         workspace: Where blobs and scratch are.
         writable: Copy every file and let pip install into it.
+        finish: Called with the assembled tree before it goes to its place.
 
     Returns:
         Whether it was made; False when it was there.
@@ -86,6 +88,8 @@ def put_elsewhere(
     with context.scratch() as folder, writing(final):
         prefix = folder / "prefix"
         assemble(link, prefix, final, host, context)
+        if finish is not None:
+            finish(prefix, context)
         if writable:
             for mark in prefix.glob("lib/python3*/EXTERNALLY-MANAGED"):
                 mark.unlink()

@@ -12,7 +12,7 @@ from typing import Literal
 from envbuild.digest import Digest
 from envbuild.errors import UnsatisfiableError, UsageError
 from envbuild.lock import Lock, LockedEnvironment
-from envbuild.package import Platform
+from envbuild.package import Platform, SourcePackage
 
 Mode = Literal["auto", "locked", "frozen"]
 """``auto``: lock when the lock does not fit. ``locked``: fail then. ``frozen``: use the lock, do not look."""
@@ -38,14 +38,40 @@ class RealizeOptions:
         link: Whether to make one.
         prefix: A folder instead of the home's prefixes.
         writable: With ``prefix``: copied, and free to change.
+        editable: With ``prefix``: packages that are used where they lie, each with its folder unless the lock knows it.
         stamp: The options that a stamp is kept under; None for no stamp.
+
+    Raises:
+        UsageError: ``not-editable`` for packages to edit without ``prefix``.
     """
 
     out_link: Path | None = None
     link: bool = True
     prefix: Path | None = None
     writable: bool = False
+    editable: tuple[tuple[str, Path | None], ...] = ()
     stamp: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.editable and self.prefix is None:
+            raise UsageError(
+                "an environment with packages that are edited is your own: say in which folder it goes",
+                reference="not-editable",
+                hint=f"--prefix DIR --editable {self.editable[0][0]}",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Editable:
+    """One package that is used where it lies.
+
+    Attributes:
+        source: What the lock says of it, when it is built from source.
+    """
+
+    name: str
+    folder: Path
+    source: SourcePackage | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +83,7 @@ class Wanted:
         files: Every file that decided it, also those looked for and not there.
         link: Where its out-link goes when nobody says.
         folders: Source folders and files of the project that decided it, each with its state (``folder_state``).
+        editables: Packages that are not linked, but used where they lie.
     """
 
     recipe: Path
@@ -66,6 +93,7 @@ class Wanted:
     files: tuple[Path, ...]
     link: Path
     folders: tuple[tuple[str, str | None], ...] = ()
+    editables: tuple[Editable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,20 +17,19 @@ from pathlib import Path
 from envbuild import worker
 from envbuild.compile import build_graph
 from envbuild.derivations import Derivation
-from envbuild.derivations.fetch import Fetch
 from envbuild.derivations.link import Link, prefix_name
 from envbuild.digest import Digest
 from envbuild.environments.counting import counts
+from envbuild.environments.offline import refuse_fetches
 from envbuild.environments.realized import Planned, Realized, RealizeOptions, Row, Wanted
 from envbuild.environments.remembering import remember
-from envbuild.errors import EnvbuildError, IntegrityError, Issue, UnreachableError
+from envbuild.errors import EnvbuildError, IntegrityError
 from envbuild.executors import Executor, open_executor
 from envbuild.graph import Graph
 from envbuild.linkers import rattler_process
 from envbuild.machine.home import find_home
 from envbuild.machine.virtual import current_platform
 from envbuild.machine.workspace import Workspace
-from envbuild.package import FolderOrigin, GitOrigin
 from envbuild.plan import Plan
 from envbuild.projects.machine_addresses import machine_addresses
 from envbuild.projects.project import Project
@@ -160,7 +159,12 @@ class Realizer:
 
         Raises:
             EnvbuildError: The first failure's class, with an issue for each.
+            UsageError: ``not-editable`` for packages that cannot be used where they lie.
         """
+        if options.editable:
+            from envbuild.environments.editable import develop
+
+            wanted = [develop(item, options, Path(self.workspace.addresses.root)) for item in wanted]
         graphs = [self._graph(item) for item in wanted]
         if options.prefix is None:
             outcome = self._run(Graph.union(graphs))
@@ -214,7 +218,7 @@ class Realizer:
     def _run(self, graph: Graph) -> Outcome:
         plan = self._plan(graph)
         if self._offline:
-            _refuse_fetches(plan)
+            refuse_fetches(plan)
         if any(isinstance(item := plan.graph[key], Link) and item.conda() for key in plan.needed):
             rattler_process.start()  # its engine loads while the first jobs are handed out
         return self._schedule(plan, record=True)
@@ -265,33 +269,36 @@ class Realizer:
         link = graph[graph.targets[0]]
         assert isinstance(link, Link)
         host = self.workspace.host_python(link.python) if link.interpreter == "host" and link.python else None
-        made = link.key in outcome.milliseconds
+        made, identity = link.key in outcome.milliseconds, wanted.environment.id
         if options.prefix is None:
             prefix = self.workspace.prefix(prefix_name(link, host))
         else:
+            from envbuild.environments.editable import identity_of, install
             from envbuild.environments.elsewhere import put_elsewhere
 
+            identity = identity_of(wanted)
             prefix = Path(os.path.abspath(options.prefix))
             made = put_elsewhere(
                 graph,
                 outcome.outputs,
                 prefix,
                 host,
-                wanted.environment.id,
+                identity,
                 self.workspace,
-                writable=options.writable,
+                writable=options.writable or bool(wanted.editables),
+                finish=partial(install, wanted, prefix, host, offline=self._offline) if wanted.editables else None,
             )
         cost = counts(link, graph, outcome)
         realized = Realized(
             recipe=wanted.recipe,
             name=wanted.name,
             platform=wanted.environment.platform,
-            environment=wanted.environment.id,
+            environment=identity,
             request=wanted.lock.request,
             prefix=prefix,
             out_link=None,
             variables=wanted.environment.variables,
-            packages=cost.packages,
+            packages=cost.packages + len(wanted.editables),
             hits=cost.hits,
             fetched=cost.fetched,
             fetched_bytes=cost.fetched_bytes,
@@ -315,28 +322,3 @@ def by_project(wanted: Sequence[tuple[Project, Wanted]]) -> list[tuple[Project, 
 def _missing(derivation: Derivation) -> str:
     """What a plan calls a derivation that has to be done."""
     return "needs build" if derivation.kind == "build-wheel" else "miss"
-
-
-def _refuse_fetches(plan: Plan) -> None:
-    needed = [plan.graph[key] for key in plan.needed]
-    missing = [item for item in needed if item.kind == "solve" or (isinstance(item, Fetch) and _asks_a_server(item))]
-    if missing:
-        what = "1 thing is" if len(missing) == 1 else f"{len(missing)} things are"
-        raise UnreachableError(
-            f"{what} not in the store, and the network may not be used",
-            reference="offline",
-            hint="run once without --offline",
-            issues=tuple(Issue(message=f"{_full_name(item)} is not here", reference="offline") for item in missing),
-        )
-
-
-def _asks_a_server(fetch: Fetch) -> bool:
-    """Whether a fetch needs the network: folders of the project are packed where they lie."""
-    return not isinstance(fetch.origin, FolderOrigin)
-
-
-def _full_name(item: Derivation) -> str:
-    """What is missing, with the commit when it is one: a label shows its first digits only."""
-    if isinstance(item, Fetch) and isinstance(item.origin, GitOrigin):
-        return f"{item.label}, commit {item.origin.commit} of {item.origin.url},"
-    return item.label

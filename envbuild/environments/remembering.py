@@ -39,7 +39,8 @@ def remember(
         NoSpaceError: ``out-link`` for a link that the user named.
     """
     home = workspace.home
-    record(home.store, wanted.lock, wanted.environment, workspace.durability)
+    if not wanted.editables:  # an environment of a lock
+        record(home.store, wanted.lock, wanted.environment, workspace.durability)
     reach("post-prefix-rename-pre-root")
     out_link = None
     if options.prefix is not None:

@@ -10,6 +10,7 @@ Rules of the file: asks pages and fetches through ``Work``; what is found must b
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ from envbuild.addresses import DEFAULT_INDEX
 from envbuild.errors import IntegrityError, UnsatisfiableError
 from envbuild.exchange.words import Words
 from envbuild.exchange.work import Work
-from envbuild.formats.files import is_archive
+from envbuild.formats.files import is_archive, to_seconds
 from envbuild.formats.foreign_lock import ForeignFile, ForeignPypi
 from envbuild.formats.targets import TargetPython
 from envbuild.machine.index_page import PageFile
@@ -108,7 +109,7 @@ def _find(package: ForeignPypi, target: TargetPython, folder: str, words: Words,
     if package.direct and archive is not None:
         return _direct(package, archive, work)
     if package.links is not None and archive is not None:
-        location = f"./{folder}/{package.links}".replace("/./", "/")
+        location = "./" + posixpath.normpath(posixpath.join(folder, package.links))
         return _digested(FoundFile(package=package, file=archive, version=package.version, find_links=location), work)
     index = _index(package, words)
     if not _needs_page(package):
@@ -156,7 +157,7 @@ def _listed(
         archive,
         sha256=archive.sha256 or offer.sha256,
         size=archive.size if archive.size is not None else offer.size,
-        upload_time=archive.upload_time or _moment(offer.upload_time),
+        upload_time=archive.upload_time or _seconds(offer.upload_time),
     )
     item = FoundFile(package=package, file=whole, version=package.version, index=index, address=offer.url)
     return _digested(item, work)
@@ -173,7 +174,7 @@ def _chosen(
             url=item.url,
             sha256=item.sha256,
             size=item.size,
-            upload_time=_moment(item.upload_time),
+            upload_time=_seconds(item.upload_time),
         )
         for item in same
     }
@@ -248,9 +249,5 @@ def _same(file: str, package: ForeignPypi) -> bool:
         return version == package.version
 
 
-def _moment(text: str | None) -> str | None:
-    """An index's upload time to the second, as a solve keeps it."""
-    if text is None:
-        return None
-    head = text.replace(" ", "T").split(".")[0].removesuffix("Z").removesuffix("+00:00")
-    return f"{head}Z" if len(head) == 19 else None
+def _seconds(moment: str | None) -> str | None:
+    return to_seconds(moment) if moment is not None else None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envbuild.addresses import DEFAULT_INDEX
@@ -33,7 +33,7 @@ from envbuild.locks.place import lock_path
 from envbuild.machine.virtual import default_system
 from envbuild.package import CondaPackage, SourcePackage, Wheel
 from envbuild.projects.checkout import replace_file
-from envbuild.projects.project import Project, find_project, load_recipe, make_request, shown_path
+from envbuild.projects.project import Project, load_recipe, make_request, shown_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +83,9 @@ def import_lock(
     conda = complete_conda([item for one in foreign.environments for item in one.conda], words, work)
     environments = [_environment(one, conda, folder, project, words, work) for one in foreign.environments]
     asked, marked = what_is_asked(environments, foreign.environments)
-    draft = _draft(foreign, marked, asked, words, name, (said or f"{foreign.format} file {source.name}"))
-    locked = write_both(recipe, recipe_text(draft), marked, project)
+    above = os.path.relpath(project.root, recipe.parent).replace(os.sep, "/")
+    draft = _draft(foreign, marked, asked, words, name, (said or f"{source.name} ({foreign.format})"))
+    locked = write_both(recipe, recipe_text(replace(draft, folder=above)), marked, project)
     return Imported(file=source, format=foreign.format, recipe=recipe, locked=locked, notes=foreign.notes)
 
 
@@ -156,11 +157,11 @@ def _draft(
     pythons = sorted({one.python for one in environments if one.python is not None})
     told = any(item.asked is not None for one in foreign.environments for item in one.packages())
     comments = [
-        f"Imported from the {said}. The lock beside it holds exactly the packages of that file; "
+        f"Imported from {said}. The lock beside it holds exactly the packages of it; "
         + (
             "what was asked for there is asked for here."
             if told
-            else "that file does not say what was asked for, so here stands what nothing else in it needs."
+            else "it does not say what was asked for, so here stands what nothing else in it needs."
         )
     ]
     comments += [f"- {note}" for note in foreign.notes]
@@ -197,7 +198,7 @@ def write_both(recipe: Path, text: str, environments: Sequence[LockedEnvironment
     recipe.parent.mkdir(parents=True, exist_ok=True)
     try:
         replace_file(recipe, text.encode())
-        request, _ = make_request(find_project(recipe), recipe)
+        request, _ = make_request(_again(project), recipe)
         finished = tuple(
             _finished(item, request.platform(item.platform).system, request.variables) for item in environments
         )
@@ -214,7 +215,12 @@ def write_both(recipe: Path, text: str, environments: Sequence[LockedEnvironment
     return Locked(recipe=recipe, path=lock_file, request=request, lock=lock, written=True)
 
 
-def write_recipe(recipe: Path, text: str) -> None:
+def _again(project: Project) -> Project:
+    """The project without what it has read of its recipes."""
+    return Project(root=project.root, config=project.config)
+
+
+def write_recipe(recipe: Path, text: str, project: Project) -> None:
     """Write a recipe alone, when it can be read back.
 
     Raises:
@@ -224,7 +230,7 @@ def write_recipe(recipe: Path, text: str) -> None:
     recipe.parent.mkdir(parents=True, exist_ok=True)
     replace_file(recipe, text.encode())
     try:
-        load_recipe(find_project(recipe), recipe)
+        load_recipe(_again(project), recipe)
     except BaseException:
         if before is None:
             recipe.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ from envbuild.builders.core_metadata import parse_metadata
 from envbuild.errors import InvalidInput, Where
 from envbuild.formats import Document, nothing_opened
 from envbuild.formats.checked import Checked, bare_address
-from envbuild.formats.files import file_name, split_conda
+from envbuild.formats.files import file_name, git_address, split_conda
 from envbuild.formats.foreign_lock import ForeignConda, ForeignEnvironment, ForeignFile, ForeignLock, ForeignPypi
 from envbuild.package import Platform, normalize_pypi_name
 from envbuild.projects.project import shown_path
@@ -182,16 +182,23 @@ def _site_packages(prefix: Path, series: str) -> list[Path]:
 def _pypi_packages(prefix: Path, series: str, owned: set[str], root: Path, notes: list[str]) -> Iterator[ForeignPypi]:
     folders = [folder for place in _site_packages(prefix, series) for folder in sorted(place.glob("*.dist-info"))]
     foreign = [folder for folder in folders if folder.name not in owned and _installer(folder) != "conda"]
-    told = [(folder / "REQUESTED").is_file() for folder in foreign if folder.name.split("-")[0] not in _SEEDS]
-    marked = any(told) and not all(told)  # uv marks everything that it installs, which says nothing
+    telling = {folder for folder in foreign if _installer(folder) == "pip" and _name_in(folder) not in _SEEDS}
+    marked = any(
+        (folder / "REQUESTED").is_file() for folder in telling
+    )  # uv marks all that it installs: that says nothing
     for folder in foreign:
         package = _pypi_package(folder, root, notes)
         if package is not None:
-            yield replace(package, asked=(folder / "REQUESTED").is_file() if marked else None)
+            asked = (folder / "REQUESTED").is_file() if marked and folder in telling else None
+            yield replace(package, asked=asked)
     if not (prefix / "conda-meta").is_dir():
         places = _site_packages(prefix, series)
         old = [path.name for place in places for path in (*place.glob("*.egg-link"), *place.glob("*.egg-info"))]
         notes += [f"left out: {name}, which is installed without metadata of wheels" for name in sorted(old)]
+
+
+def _name_in(folder: Path) -> str:
+    return normalize_pypi_name(folder.name.split("-")[0])
 
 
 def _installer(folder: Path) -> str:
@@ -226,7 +233,7 @@ def _direct(package: ForeignPypi, told: Checked, root: Path, notes: list[str]) -
         commit = vcs.text("commit_id")
         if not re.fullmatch(r"[0-9a-f]{40}", commit):
             raise vcs.at("commit_id").wrong("the whole name of a commit is expected")
-        return replace(package, git=bare_address(text, told.at("url")), commit=commit, subdirectory=inside)
+        return replace(package, git=git_address(text, told.at("url")), commit=commit, subdirectory=inside)
     if told.has("dir_info"):
         return _folder(package, text, editable=told.at("dir_info").flag("editable"), root=root, notes=notes)
     if text.startswith("file:"):

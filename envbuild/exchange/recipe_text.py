@@ -10,9 +10,10 @@ Rules of the file: values in, text out.
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from envbuild.exchange.asking import Asked, Value
@@ -31,11 +32,13 @@ class RecipeDraft:
         comments: Lines for the top, without ``#``.
         python: ``X.Y``, or a constraint.
         indices: ``pypi: extra-indices``, in order: addresses, or mappings of a name and an address.
+        folder: The project's root from the recipe's own folder (``.``, ``..``): paths here are from the root.
         settings: Further keys of ``pypi``. ``build``: what stands under ``build``, by name.
     """
 
     asked: Asked
     platforms: tuple[Platform, ...]
+    folder: str = "."
     comments: tuple[str, ...] = ()
     name: str | None = None
     python: str | None = None
@@ -55,6 +58,7 @@ class RecipeDraft:
 
 def recipe_text(draft: RecipeDraft) -> str:
     """The text of a recipe file."""
+    draft = _from_recipe(draft)
     lines: list[str] = []
     for comment in draft.comments:
         lines += [f"# {line}".rstrip() for line in _wrapped(comment)]
@@ -80,6 +84,38 @@ def recipe_text(draft: RecipeDraft) -> str:
         lines += ["", "variables:"]
         lines += [f"  {quoted(name)}: {_flow(value)}" for name, value in draft.variables.items()]
     return "\n".join(lines) + "\n"
+
+
+def _from_recipe(draft: RecipeDraft) -> RecipeDraft:
+    """The draft with its paths from the recipe's folder, as a recipe has them."""
+    if draft.folder == ".":
+        return draft
+
+    def place(text: str) -> str:
+        return posixpath.join(draft.folder, text[2:]) if text.startswith("./") else text
+
+    def packages(values: Mapping[str, Value]) -> Mapping[str, Value]:
+        return {
+            name: {**value, "path": posixpath.join(draft.folder, value["path"])}
+            if isinstance(value, dict) and "path" in value
+            else value
+            for name, value in values.items()
+        }
+
+    asked = draft.asked
+    targets = {platform: (packages(conda), packages(pypi)) for platform, (conda, pypi) in asked.targets.items()}
+    return replace(
+        draft,
+        asked=Asked(conda=packages(asked.conda), pypi=packages(asked.pypi), targets=targets),
+        channels=tuple(place(item) for item in draft.channels),
+        index=place(draft.index) if draft.index is not None else None,
+        indices=tuple(
+            place(item) if isinstance(item, str) else {**item, "url": place(item["url"])} for item in draft.indices
+        ),
+        find_links=tuple(place(item) for item in draft.find_links),
+        constraints=packages(draft.constraints),
+        overrides=packages(draft.overrides),
+    )
 
 
 def _wrapped(text: str) -> list[str]:

@@ -37,7 +37,7 @@ from envbuild.recipe import (
 
 
 def required_recipe(
-    label: str, format_name: str, project: Project, *, name: str | None, chosen: Sequence[str]
+    label: str, format_name: str, project: Project, folder: str, *, name: str | None, chosen: Sequence[str]
 ) -> tuple[str, tuple[str, ...]]:
     """The text of a recipe that asks for what a file asks for, and what was lost.
 
@@ -45,6 +45,7 @@ def required_recipe(
         label: The file, from the project's root.
         format_name: A name in ``envbuild.formats.ASKING``.
         project: The project.
+        folder: Its root, from the recipe's folder.
         name: The recipe's ``name``.
         chosen: Groups and extras of the file to take along.
 
@@ -69,6 +70,7 @@ def required_recipe(
         asked=asked,
         platforms=recipe.platforms or (),
         comments=tuple(comments),
+        folder=folder,
         name=name,
         python=_spoken_python(recipe.python),
         interpreter=None if conda else "host",

@@ -93,7 +93,7 @@ class ExchangeVerbs:
         document, format_name = _document(source, self.project(source), chosen)
         target = self._recipe_path(recipe, source, chosen)
         refuse_existing(target, force=chosen.force)
-        project = self.project(target.parent if target.parent.is_dir() else source)
+        project = self.project(target)
         if format_name not in LOCKING:
             return _import_requirements(format_name, source, target, project, chosen, self._reporter)
         wanted = _wanted(project, chosen)
@@ -143,12 +143,13 @@ class ExchangeVerbs:
             else project.root / project.config.recipes / f"{_recipe_name(name or own)}.yaml"
         )
         refuse_existing(target, force=force)
+        project = self.project(target)
         foreign = installed(folder, project.root, current_platform())
         for note in foreign.notes:
             self._reporter.note(note)
         with Work(self._realizer(project).workspace, shown_path(folder), offline=self._offline) as work:
             anchor = project.root / "capture"
-            imported = import_lock(foreign, anchor, target, project, work, name=name, said=f"environment {own}")
+            imported = import_lock(foreign, anchor, target, project, work, name=name, said=f"the environment {own}")
         return replace(imported, file=folder)
 
     def export(
@@ -211,10 +212,11 @@ def _import_requirements(
 
     label = os.path.relpath(source, project.root).replace(os.sep, "/")
     chosen = (*options.groups, *options.extras)
-    text, lost = required_recipe(label, format_name, project, name=options.name, chosen=chosen)
+    folder = os.path.relpath(project.root, recipe.parent).replace(os.sep, "/")
+    text, lost = required_recipe(label, format_name, project, folder, name=options.name, chosen=chosen)
     for note in lost:
         reporter.note(f"lost: {note}")
-    write_recipe(recipe, text)
+    write_recipe(recipe, text, project)
     return Imported(file=source, format=format_name, recipe=recipe, notes=lost)
 
 

@@ -191,6 +191,7 @@ _NAMES: tuple[tuple[str, str], ...] = (
     (r"uv\.lock", "uv-lock"),
     (r"pixi\.lock", "pixi-lock"),
     (r"(?:.*[.-])?conda-lock\.ya?ml", "conda-lock"),
+    (r"(?:.*[._-])?environment(?:[._-].*)?\.ya?ml", "environment-yml"),
 )
 _YAML: tuple[tuple[bytes, str], ...] = (
     (rb"^metadata:[ \t]*\r?$(?s:.*)^package:", "conda-lock"),

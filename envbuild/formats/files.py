@@ -118,6 +118,26 @@ def inner_path(text: str, here: Checked) -> str:
     return path
 
 
+def git_address(text: str, here: Checked) -> str:
+    """A repository's address without credentials; over ssh the user's name is none.
+
+    Raises:
+        InvalidInput: ``bad-url``.
+    """
+    from envbuild.reading.places import check_git_url
+
+    bare = text.removeprefix("git+")
+    if "://" in bare and not bare.startswith("ssh://"):
+        scheme, _, rest = bare.partition("://")
+        host, slash, path = rest.partition("/")
+        bare = f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    try:
+        return check_git_url(bare)
+    except InvalidInput as error:
+        place = f"{here.path}: " if here.path else ""
+        raise InvalidInput(place + error.message, reference="bad-url", where=here.where, hint=error.hint) from None
+
+
 def git_source(text: str, here: Checked) -> dict[str, Any]:
     """A repository at a commit, as ``git``, ``commit`` and ``subdirectory``.
 
@@ -137,7 +157,7 @@ def git_source(text: str, here: Checked) -> dict[str, Any]:
         raise here.wrong("a repository with the whole name of a commit is expected")
     inside = told.get("subdirectory", [None])[0]
     return {
-        "git": bare_address(bare.partition("?")[0], here),
+        "git": git_address(bare.partition("?")[0], here),
         "commit": commit,
         "subdirectory": inner_path(unquote(inside), here) if inside else None,
     }
@@ -159,3 +179,9 @@ def usual_noarch(subdir: str, build: str) -> str | None:
     if subdir != "noarch":
         return None
     return "python" if "py" in build else "generic"
+
+
+def to_seconds(text: str) -> str | None:
+    """A moment in UTC as RFC 3339 to the second, as a solve keeps it; None for what is none."""
+    head = text.replace(" ", "T").split(".")[0].removesuffix("Z").removesuffix("+00:00")
+    return f"{head}Z" if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", head) else None

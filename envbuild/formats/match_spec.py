@@ -48,7 +48,7 @@ def read_match_spec(text: str, where: Where, asked: Asked) -> CondaRequirement |
     try:
         if len(text) > LONGEST_SPEC:
             raise InvalidInput("this is too long for a conda package", reference="too-large")
-        if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) and "::" not in text:
             return _file(text, where)
         found = _SPEC.fullmatch(text)
         if found is None:

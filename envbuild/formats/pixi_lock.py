@@ -157,11 +157,11 @@ def _is_file(key: str) -> bool:
 
 
 def _conda(item: Checked, address: str) -> ForeignConda:
-    """A conda package: name, version, build and subdir are those of its address."""
+    """A conda package: name, version, build and subdir are those of its address; version 4 tells another subdir."""
     here = Checked(address, item.path, item.document)
     address = f"file://{quote(address)}" if address.startswith("/") else address
     channel, subdir, file, name, version, build = split_conda(bare_address(address, here), here)
-    for key, value in (("name", name), ("version", version), ("build", build), ("subdir", subdir)):
+    for key, value in (("name", name), ("version", version), ("build", build)):
         if item.has(key) and item.text(key).lower() != value.lower():
             raise item.at(key).wrong(f"what its address says, {value}, is expected")
     noarch = item.at("noarch").value

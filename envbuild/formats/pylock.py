@@ -15,7 +15,7 @@ from typing import Any
 from envbuild.errors import InvalidInput, UnsatisfiableError, UsageError
 from envbuild.formats import Document
 from envbuild.formats.checked import Checked, bare_address, toml_tree
-from envbuild.formats.files import foreign_file, inner_path, safe_file
+from envbuild.formats.files import foreign_file, git_address, inner_path, safe_file
 from envbuild.formats.foreign_lock import (
     ForeignEnvironment,
     ForeignFile,
@@ -241,6 +241,6 @@ def _vcs(common: dict[str, Any], vcs: Checked) -> ForeignPypi:
     if len(commit) != 40 or set(commit) - set("0123456789abcdef"):
         raise vcs.at("commit-id").wrong("the whole name of a commit is expected")
     if vcs.has("url"):
-        git = bare_address(vcs.text("url").removeprefix("git+"), vcs)
+        git = git_address(vcs.text("url"), vcs)
         return ForeignPypi(**common, git=git, commit=commit, subdirectory=_subdirectory(vcs))
     raise vcs.wrong("a repository's url is expected")

@@ -20,6 +20,10 @@ from envbuild.formats.asked import Asked
 LARGEST_TOML = 4 << 20
 """Bytes that a file of requirements may have; locks are read elsewhere."""
 
+DEEPEST_KEY = 64
+"""Parts that a dotted key may have."""
+
+_RUN = re.compile(r"[\w.\"' \t-]+")
 _HEADER = re.compile(r"^[ \t]*\[{1,2}([^\]\n]*)\]{1,2}", re.MULTILINE)
 _PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
 
@@ -157,14 +161,12 @@ def _parsed(text: str, document: Document) -> dict[str, Any]:
         import tomllib
     else:
         import tomli as tomllib
-    deep = next(
-        (match for match in re.finditer(r"(?:[A-Za-z0-9_\"-]+\s*\.\s*){64}|(?:[\[{][^\n\]}]{0,3}){64}", text)), None
-    )
-    if deep is not None:
-        line = text.count("\n", 0, deep.start()) + 1
-        raise InvalidInput(
-            "nested too deeply", reference="too-large", where=document.where(line), hint="say it flatter"
-        )
+    for run in _RUN.finditer(text):
+        if run[0].count(".") > DEEPEST_KEY:  # the parser takes a time for these that grows with their square
+            line = text.count("\n", 0, run.start()) + 1
+            raise InvalidInput(
+                "a key is nested too deeply", reference="too-large", where=document.where(line), hint="say it flatter"
+            )
     try:
         return tomllib.loads(text.replace("\r\n", "\n"))
     except tomllib.TOMLDecodeError as error:

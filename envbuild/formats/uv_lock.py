@@ -107,8 +107,11 @@ def _root(tree: Checked, entries: dict[str, list[Entry]], wanted: Wanted, docume
     places = [several[0] for several in entries.values() if several[0].place is not None]
     own = next((item for item in places if item.place == "."), None)
     roots = [item for item in places if item is own or item.name in members]
-    if wanted.environment is None and own is not None:
+    empty = own is not None and not own.dependencies and not wanted.extras and not wanted.groups
+    if wanted.environment is None and own is not None and not (empty and len(roots) > 1):
         return own
+    if empty and wanted.environment is None:
+        roots = [item for item in roots if item is not own]
     if not roots and wanted.environment is None:
         return None
     chosen = chosen_environment(tuple(sorted(item.name for item in roots)), wanted, document)

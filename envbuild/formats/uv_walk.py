@@ -14,7 +14,7 @@ from typing import Any
 
 from envbuild.errors import InvalidInput, UnsatisfiableError
 from envbuild.formats.checked import Checked, bare_address
-from envbuild.formats.files import foreign_file, git_source, inner_path, safe_file
+from envbuild.formats.files import foreign_file, git_source, inner_path, safe_file, to_seconds
 from envbuild.formats.foreign_lock import ForeignEnvironment, ForeignFile, ForeignPypi, Wanted
 from envbuild.formats.targets import TargetPython, check_twins
 from envbuild.package import Platform
@@ -230,7 +230,7 @@ def _file(item: Checked) -> ForeignFile:
     digest = item.optional_text("hash")
     sha256 = item.sha256("hash") if digest is not None and digest.startswith("sha256:") else None
     size, upload = item.integer("size"), item.at("upload-time").value
-    upload_time = str(upload).replace(" ", "T").replace("+00:00", "Z") if upload is not None else None
+    upload_time = to_seconds(str(upload)) if upload is not None else None
     if item.has("url"):
         return foreign_file(item, sha256=sha256, size=size, upload_time=upload_time)
     name = item.text("path") if item.has("path") else item.text("filename")

@@ -73,7 +73,20 @@ def clean_environment(environ: Mapping[str, str], *, network: bool) -> dict[str,
     kept = {name: value for name, value in environ.items() if name in _ALWAYS}
     if network:
         kept |= {name: value for name, value in environ.items() if name in _NETWORK or _UV_CREDENTIAL.fullmatch(name)}
+        kept |= _certificates(environ)
     return kept
+
+
+def _certificates(environ: Mapping[str, str]) -> dict[str, str]:
+    """The bundle that this process trusts, under the name that every engine knows."""
+    if environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR"):
+        return {}
+    bundle = next(
+        (environ[name] for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT") if environ.get(name)), ""
+    )
+    if not bundle:
+        return {}
+    return {"SSL_CERT_DIR" if os.path.isdir(bundle) else "SSL_CERT_FILE": bundle}  # noqa: PTH112
 
 
 class _Guard:

@@ -61,6 +61,7 @@ def machine_addresses(config: Config, root: Path, environ: Mapping[str, str]) ->
         extra_indices=chosen.extra,
         find_links=chosen.find_links,
         one_pool=chosen is pip and bool(pip.extra),
+        trusted_hosts=config.trusted_hosts,
     )
 
 

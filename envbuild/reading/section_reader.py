@@ -89,7 +89,7 @@ class SectionReader(NodeReader):
             version=version,
             build=optional_text(node.get("build")) or build,
             channel=channel,
-            url=self.take_optional(url, places.check_url),
+            url=None if url is None else self.place(url),
             sha256=self.sha256(node.get("sha256")),
             where=key.where,
         )
@@ -251,7 +251,11 @@ def revision(it: str) -> str:
         InvalidInput: ``bad-name``.
     """
     if not spelling.is_revision(it):
-        raise InvalidInput(f"{it[:60]!r} is not a branch, tag or commit", reference="bad-name")
+        raise InvalidInput(
+            f"{it[:60]!r} is not a branch, tag or commit",
+            reference="bad-name",
+            hint="write its name, such as main or v1.0, or the whole commit",
+        )
     return it
 
 
@@ -263,5 +267,9 @@ def inner_path(it: str) -> str:
     """
     parts = it.strip("/").split("/")
     if it.startswith(("/", "-", "~")) or "\\" in it or "\0" in it or any(part in {"", ".", ".."} for part in parts):
-        raise InvalidInput(f"{it[:60]!r} is not a path inside the source", reference="bad-path")
+        raise InvalidInput(
+            f"{it[:60]!r} is not a path inside the source",
+            reference="bad-path",
+            hint="write the folder from its root, such as python/toy",
+        )
     return "/".join(parts)

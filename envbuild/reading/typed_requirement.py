@@ -74,9 +74,9 @@ def parse_typed(words: str, ecosystem: str) -> TypedRequirement:
             return TypedRequirement(name=name, key=key, version=version)
         name, extras = spelling.pypi_requirement_name(found["name"] + (found["extras"] or ""))
         spelling.pypi_constraint(version)
-        extra = []
+        extra: list[tuple[str, str]] = []
         if found["url"]:
-            extra.append(_source(found["url"]))
+            extra += _source(found["url"])
         if found["markers"]:
             extra.append(("markers", found["markers"].strip()))
     except InvalidInput as error:
@@ -85,7 +85,25 @@ def parse_typed(words: str, ecosystem: str) -> TypedRequirement:
     return TypedRequirement(name=name, key=key, version=version, extra=tuple(extra))
 
 
-def _source(url: str) -> tuple[str, str]:
-    if url.startswith("git+"):
-        return "git", check_git_url(url)
-    return "url", check_url(url)
+def _source(url: str) -> list[tuple[str, str]]:
+    """The keys of a source: for ``git+https://host/x@rev#subdirectory=folder`` the three that a recipe has for it."""
+    if not url.startswith("git+"):
+        return [("url", check_url(url))]
+    address, _, fragment = url.partition("#")
+    scheme, separator, rest = address.partition("://")
+    server, slash, path = rest.partition("/")
+    path, sign, rev = path.rpartition("@") if "@" in path else (path, "", "")
+    keys = [("git", check_git_url(scheme + separator + server + slash + path))]
+    if sign:
+        if not spelling.is_revision(rev):
+            raise InvalidInput(f"{rev[:60]!r} is not a branch, tag or commit", reference="bad-name")
+        keys.append(("rev", rev))
+    for item in fragment.split("&") if fragment else ():
+        name, _, value = item.partition("=")
+        if name == "subdirectory":
+            keys.append(("subdirectory", value))
+        elif name != "egg":
+            raise InvalidInput(
+                f"#{item[:40]} means nothing here", reference="bad-url", hint="write #subdirectory=folder"
+            )
+    return keys

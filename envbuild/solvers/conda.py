@@ -15,23 +15,27 @@ import importlib.util
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from envbuild.addresses import Addresses
 from envbuild.digest import parse_digest
-from envbuild.errors import InvalidInput, UnreachableError, Where
-from envbuild.package import CondaPackage, Origin, UrlOrigin, check_file_name
+from envbuild.errors import IntegrityError, InvalidInput, UnreachableError, Where
+from envbuild.package import CondaPackage, check_file_name
 from envbuild.pinned import engine_record
 from envbuild.recipe import CondaRequirement
 from envbuild.request import PlatformRequest
+from envbuild.solvers.conda_files import packages_by_address, write_channel
 from envbuild.solvers.conda_spec import match_spec, spoken
 from envbuild.solvers.explain import clean, unsatisfiable
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
+
+_NAMED = re.compile(r'\[channel="file://[^"]*/named/?"\]')
+"""The channel that files which the recipe names lie in for the length of a solve."""
 
 RETRIES = 2
 """Tries of the engine's own requests after the first."""
@@ -82,8 +86,9 @@ def solve_conda(question: CondaQuestion, context: Context) -> tuple[CondaPackage
     request = question.request
     words = channel_addresses((*channel_words(request), *_pinned_channels(question)), context.addresses)
     served = {word: _served(address, context.addresses) for word, address in words.items()}
+    files = packages_by_address(request.conda, request.platform, question.pins, context)
     specs = _specs(question, served)
-    if not specs:
+    if not specs and not files:
         return ()
     asked_channels = [served[word] for word in channel_words(request)]
     document: dict[str, Any] = {
@@ -92,8 +97,8 @@ def solve_conda(question: CondaQuestion, context: Context) -> tuple[CondaPackage
         "specs": specs,
         "constraints": [match_spec(item) for item in request.conda_constraints],
         "virtual": [_virtual(name, version) for name, version in request.system],
-        "pins": [_record(item, words, served) for item in question.pins],
-        "keep": [_record(item, words, served) for item in question.keep],
+        "pins": [_record(item, served, context.addresses) for item in question.pins if item.name not in files],
+        "keep": [_record(item, served, context.addresses) for item in question.keep if item.name not in files],
         "exclude_newer": question.cut_off,
         "mirrors": {
             prefix: list(places)
@@ -103,12 +108,12 @@ def solve_conda(question: CondaQuestion, context: Context) -> tuple[CondaPackage
         "cache": str(context.engine_cache("rattler") / "repodata"),
         "retries": RETRIES,
     }
-    answer = _run(document, context)
+    answer = _run(document, files, context)
     if "error" in answer:
         raise _refusal(answer, question, {served[word]: word for word in words})
     for name in answer["undated"]:
         context.note(f"{name} has no date in its channel: the cut-off {question.cut_off} leaves it out")
-    return _packages(answer["records"], question, served, context)
+    return _packages(answer["records"], question, served, files, context)
 
 
 def _served(canonical: str, addresses: Addresses) -> str:
@@ -126,8 +131,10 @@ def _specs(question: CondaQuestion, served: dict[str, str]) -> list[str]:
     pinned = {item.name for item in question.pins}
     specs = []
     for item in request.conda:
+        if item.url is not None:
+            continue  # the file itself is the one candidate
         specs.append(match_spec(item, served[item.channel] if item.channel else None))
-        if item.version and not (item.channel or item.url or item.name in pinned):
+        if item.version and not (item.channel or item.name in pinned):
             specs.append(item.name)
     if request.python is not None:
         python = CondaRequirement(name="python", version=request.python)
@@ -148,23 +155,28 @@ def _virtual(name: str, version: str) -> tuple[str, str, str]:
     return name, version or "0", "0"
 
 
-def _record(package: CondaPackage, words: dict[str, str], served: dict[str, str]) -> dict[str, Any]:
+def _record(package: CondaPackage, served: dict[str, str], addresses: Addresses) -> dict[str, Any]:
     if package.channel is not None:
         channel = served[package.channel] + "/"
         url = f"{served[package.channel]}/{package.subdir}/{package.file}"
     else:
         assert package.url is not None
-        url = package.url
+        url = addresses.absolute(package.url)
         channel = url.rsplit("/", 2)[0] + "/"
     return engine_record(package, url, channel)
 
 
-def _run(document: dict[str, Any], context: Context) -> dict[str, Any]:
+def _run(document: dict[str, Any], files: Mapping[str, CondaPackage], context: Context) -> dict[str, Any]:
     found = importlib.util.find_spec("envbuild.solvers.rattler_child")
     assert found is not None
     assert found.origin is not None
     with context.scratch() as folder:
         question, answer = folder / "question.json", folder / "answer.json"
+        if files:
+            own = (folder / "named").as_uri()
+            write_channel(files, folder / "named")
+            document["channels"] = [*document["channels"], own]
+            document["specs"] = [*document["specs"], *(_exactly(item, own) for item in files.values())]
         question.write_text(json.dumps(document), encoding="utf-8")
         environment = {"RATTLER_CACHE_DIR": str(context.engine_cache("rattler"))}
         argv = [sys.executable, "-I", found.origin, str(question), str(answer)]
@@ -175,11 +187,16 @@ def _run(document: dict[str, Any], context: Context) -> dict[str, Any]:
         return result
 
 
+def _exactly(package: CondaPackage, channel: str) -> str:
+    return f'{package.name}[version="=={package.version}",build="{package.build}",channel="{channel}"]'
+
+
 def _refusal(answer: dict[str, Any], question: CondaQuestion, words: dict[str, str]) -> Exception:
     text = clean(answer["text"], words)
     kind = answer["error"]
     if kind == "SolverError":
         told = answer["text"].removeprefix("Cannot solve the request because of: ")
+        told = _NAMED.sub("", told)
         told = re.sub(r"(No candidates were found for [^\s.]+) \*\.", r"\1.", told)
         none = _hint(told) if words else "name a channel under `conda: {channels: […]}`: the recipe has none"
         return unsatisfiable(told, platform=question.request.platform, asked=_asked(question), words=words, hint=none)
@@ -191,6 +208,13 @@ def _refusal(answer: dict[str, Any], question: CondaQuestion, words: dict[str, s
         if any(word in text for word in ("expected", "invalid type", "EOF", "parse", "deserial")):
             return InvalidInput(f"a channel's index cannot be read: {text}", reference="bad-index")
         hint = "try again later, or set a mirror in your configuration"
+        if "certificate" in text.lower():
+            hint = "set SSL_CERT_FILE to your organisation's certificates; `trusted-hosts` does not reach channels"
+            return UnreachableError(
+                f"a channel's certificate is not trusted: {'; '.join(text.splitlines())}",
+                reference="certificate",
+                hint=hint,
+            )
         return UnreachableError(f"a channel does not answer: {'; '.join(text.splitlines())}", hint=hint, retryable=True)
     if kind.startswith("Invalid") or kind == "ConversionError":
         return InvalidInput(f"the conda solver cannot read the request: {text}", reference="bad-version")
@@ -217,38 +241,41 @@ def _asked(question: CondaQuestion) -> list[tuple[str, str, Where | None]]:
 
 
 def _packages(
-    records: Sequence[dict[str, Any]], question: CondaQuestion, served: dict[str, str], context: Context
+    records: Sequence[dict[str, Any]],
+    question: CondaQuestion,
+    served: dict[str, str],
+    files: Mapping[str, CondaPackage],
+    context: Context,
 ) -> tuple[CondaPackage, ...]:
     asked = {item.name for item in question.request.conda}
     if question.request.python is not None:
         asked.add("python")
-    urls = {item.name: item for item in question.request.conda if item.url}
     known: dict[tuple[str, str], CondaPackage] = {
         (item.file, item.sha256): item for item in (*question.keep, *question.pins)
     }
     words = {address: word for word, address in reversed(served.items())}
     packages = []
     for record in records:
-        before = known.get((record["fn"], record.get("sha256", "")))
-        package = replace(before, asked=False) if before else _package(record, urls, words, context)
+        before = files.get(record["name"]) or known.get((record["fn"], record.get("sha256", "")))
+        if record["subdir"] not in {question.request.platform, "noarch"}:
+            raise IntegrityError(
+                f"a channel's record of {record['name'][:60]!r} says that it is for {record['subdir'][:60]!r}",
+                reference="bad-index",
+                hint="tell the channel",
+            )
+        package = replace(before, asked=False) if before else _package(record, words, context)
         packages.append(replace(package, asked=package.name in asked))
     return tuple(sorted(packages, key=lambda package: package.name))
 
 
-def _package(
-    record: dict[str, Any], urls: dict[str, CondaRequirement], words: dict[str, str], context: Context
-) -> CondaPackage:
-    name = record["name"]
+def _package(record: dict[str, Any], words: dict[str, str], context: Context) -> CondaPackage:
     file = check_file_name(unquote(record["fn"]))
-    wanted = urls.get(name)
-    channel = None
-    if wanted is None:
-        channel = words.get((record.get("channel") or "").rstrip("/"))
-        if channel is None:
-            raise InvalidInput(f"{file} comes from a channel that the recipe does not name", reference="bad-channel")
+    channel = words.get((record.get("channel") or "").rstrip("/"))
+    if channel is None:
+        raise InvalidInput(f"{file} comes from a channel that the recipe does not name", reference="bad-channel")
     noarch = record.get("noarch")
     package = CondaPackage(
-        name=name,
+        name=record["name"],
         version=record["version"],
         build=record["build"],
         build_number=record["build_number"],
@@ -256,7 +283,6 @@ def _package(
         file=file,
         sha256=parse_digest(record["sha256"] if record.get("sha256") else "0" * 64),
         channel=channel,
-        url=wanted.url.split("#", 1)[0] if wanted and wanted.url else None,
         md5=record.get("md5"),
         size=record.get("size"),
         license=record.get("license"),
@@ -267,25 +293,15 @@ def _package(
         constrains=tuple(record.get("constrains", ())),
         purls=tuple(sorted(record.get("purls") or ())),
     )
-    return _with_digest(package, record, wanted, context)
+    return _with_digest(package, record, context)
 
 
-def _with_digest(
-    package: CondaPackage, record: dict[str, Any], wanted: CondaRequirement | None, context: Context
-) -> CondaPackage:
-    """The package with the sha256 of its bytes.
-
-    It is the channel's word, or computed by fetching them: where the channel has none, and for a package that the
-    recipe names by address, for which the engine repeats whatever the recipe says.
-    """
+def _with_digest(package: CondaPackage, record: dict[str, Any], context: Context) -> CondaPackage:
+    """The package with the sha256 of its bytes: the channel's word, or computed by fetching them where it has none."""
     url = record["url"]
-    if record.get("sha256") and wanted is None:
+    if record.get("sha256"):
         context.remember(package.sha256, url)
         return package
-    if wanted is not None and wanted.url is not None:
-        origin: Origin = UrlOrigin(url=wanted.url.split("#", 1)[0], file=package.file)
-        fetched = context.fetch(origin, sha256=wanted.sha256, size=package.size, urls=(url,))
-    else:
-        fetched = context.fetch(package.origin, sha256=None, size=package.size, urls=(url,))
-        context.note(f"{package.file} has no sha256 in its channel: it was fetched to compute one")
+    fetched = context.fetch(package.origin, sha256=None, size=package.size, urls=(url,))
+    context.note(f"{package.file} has no sha256 in its channel: it was fetched to compute one")
     return replace(package, sha256=fetched.sha256, size=fetched.size)

@@ -72,6 +72,8 @@ def locked_packages(
     for item in chosen:
         _check_promised(item, question.request)
     words = {item.name: (supply and supply.place_of(item)) or places.word(item, origins) for item in chosen}
+    for item in chosen:
+        _check_link(item, words[item.name], places)
     chosen = tuple(_digested(item, known, words[item.name], context) for item in chosen)
     metadata = read_all(chosen, context, ahead)
     told = {**metadata, **(supply.metadata(sources) if supply is not None else {})}
@@ -133,6 +135,20 @@ def _check_promised(item: ChosenWheel, request: PlatformRequest) -> None:
     if promised is not None and item.sha256 is not None and item.sha256 != promised:
         where = next((ask.where for ask in request.pypi if ask.name == item.name), None)
         raise IntegrityError(f"{item.file} has the sha256 {item.sha256}", reference="wrong-hash", where=where)
+
+
+def _check_link(item: ChosenWheel, place: tuple[str, str], places: Places) -> None:
+    """A page that came over a network may not name files of whoever reads it."""
+    if item.direct or not item.url.startswith("file:"):
+        return
+    kind, word = place
+    known = places.links if kind == "find-links" else (*places.indices, *places.links)
+    if not any(address is not None and address.startswith("file:") for name, address in known if name == word):
+        raise IntegrityError(
+            f"{word} leads to a file of this machine for {item.file}",
+            reference="unsafe-link",
+            hint="tell whoever runs that index; a folder of your own goes under `find-links`",
+        )
 
 
 def _wheel(

@@ -19,6 +19,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+MOST = 20_000
+"""Letters of an error that are kept."""
+
 
 def main(question_path: str, answer_path: str) -> None:
     """Answer the question in one file with another file; never raises."""
@@ -31,7 +34,10 @@ def main(question_path: str, answer_path: str) -> None:
             answer = asyncio.run(_solve(question))
         notes = [str(item.message) for item in caught if item.category.__name__ == "GatewayWarning"]
     except BaseException as error:
-        answer = {"error": type(error).__name__, "text": str(error), "trace": traceback.format_exc()}
+        # A channel decides what stands in the text, and how much: more than this nobody reads.
+        text = str(error)
+        text = text if len(text) <= MOST else f"{text[:MOST]} ..."
+        answer = {"error": type(error).__name__, "text": text, "trace": traceback.format_exc()[-MOST:]}
     answer["warnings"] = notes
     Path(answer_path).write_text(json.dumps(answer), encoding="utf-8")
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from envbuild.derivations import Context
 
 _VERSION = 1
+_LONGEST, _DEEPEST = 8000, 60
+"""Characters, and brackets, of the longest requirement that is read: parsers of markers recurse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +65,12 @@ class SourceReader:
         self._tools = tools
         self._context = context
         self._options = {item.name: item for item in question.build}
+        self._told: dict[str, tuple[tuple[str, str], ...]] = {}
 
     def options(self, name: str) -> BuildOptions:
-        """How a source is built, as the recipe says."""
-        return self._options.get(name) or BuildOptions(name=name)
+        """How a source is built: as the recipe says, and with the version that git's tags say."""
+        options = self._options.get(name) or BuildOptions(name=name)
+        return replace(options, env=(*options.env, *self._told.get(name, ())))
 
     def read(self, source: Source) -> Source:
         """The source with its bytes' digest, its version and its metadata.
@@ -84,6 +88,7 @@ class SourceReader:
             if project.metadata is not None:
                 told, found_on = parse_metadata(project.metadata.encode()), None
             else:
+                self._tell_version(source, project)
                 told = parse_metadata(self._hooked(source, project, with_metadata=True)["metadata"].encode())
                 found_on = f"{self._context.platform} {self._question.target.series}"
         except EnvbuildError as error:
@@ -115,6 +120,14 @@ class SourceReader:
             InvalidInput: ``unknown-host``.
         """
         return host_packages(self.options(name), self._question.host, self._question.target.platform)
+
+    def _tell_version(self, source: Source, project: Project) -> None:
+        """Have a backend told what it would read from git's tags, unless the recipe tells it: there is no history."""
+        from envbuild.solvers.source_version import told_version
+
+        declared = self._options.get(source.name) or BuildOptions(name=source.name)
+        requires = (*project.requires, *declared.requires)
+        self._told[source.name] = told_version(source, requires, declared, self._question, self._context)
 
     def _requires(self, source: Source, project: Project) -> tuple[str, ...]:
         return (*project.requires, *self.options(source.name).requires)
@@ -252,7 +265,41 @@ def _checked(told: WheelMetadata, source: Source) -> WheelMetadata:
         raise InvalidInput(
             f"{source.file} says that it is {told.name} {told.version}", reference="wrong-version", where=source.where
         )
-    return replace(told, version=str(version))
+    return replace(
+        told, version=str(version), requires_python=_python(told.requires_python), requires=_needs(told, source)
+    )
+
+
+def _python(text: str | None) -> str | None:
+    """A range of Pythons, or None where it is none that PEP 440 knows: old sdists have such."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        return None if text is None else str(SpecifierSet(text))
+    except InvalidSpecifier:
+        return None
+
+
+def _needs(told: WheelMetadata, source: Source) -> tuple[str, ...]:
+    """The requirements, each of which uv and packaging can read.
+
+    Raises:
+        InvalidInput: ``bad-metadata``.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for text in told.requires:
+        try:
+            if len(text) > _LONGEST or text.count("(") > _DEEPEST:
+                raise InvalidRequirement(f"{len(text)} characters, {text.count('(')} brackets")
+            Requirement(text)
+        except (InvalidRequirement, RecursionError) as error:
+            raise InvalidInput(
+                f"{source.title} says that it needs {text[:100]!r}: {' '.join(str(error).split())[:200]}",
+                reference="bad-metadata",
+                where=source.where,
+            ) from None
+    return told.requires
 
 
 def _normal(version: str) -> str:

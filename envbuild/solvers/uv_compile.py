@@ -218,6 +218,7 @@ def _environment(question: PypiQuestion, places: Places, context: Context, offer
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_NO_WRAP": "1",
         "UV_HTTP_RETRIES": "2",
+        **({"UV_INSECURE_HOST": " ".join(trusted)} if (trusted := context.addresses.trusted_hosts) else {}),
         **places.variables(offers.links),
         **uv_environment(question.target),
     }
@@ -276,6 +277,11 @@ def _refusal(said: str, question: PypiQuestion, stubs: Stubs, places: Places) ->
     text = clean(said, words)
     if "No solution found" not in said and any(item in said for item in _FAILED_TO_REACH):
         first = "; ".join(line.strip() for line in text.splitlines() if line.strip())
+        if "certificate" in said:
+            hint = "set SSL_CERT_FILE to your organisation's certificates, or `trusted-hosts` in your configuration"
+            return UnreachableError(
+                f"an index's certificate is not trusted: {first}", reference="certificate", hint=hint
+            )
         hint = "try again later; `index-url` or `mirrors` in your configuration name another place"
         return UnreachableError(f"a package index does not answer: {first}", hint=hint, retryable=True)
     refused = _REFUSED.findall(" ".join(text.split()))

@@ -12,13 +12,13 @@ Rules of the file: holds the names of what came so far; one error class, ``Integ
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
 from envbuild.builders.canonical_tar import COMPONENT_BYTES, LARGEST_FILE, PATH_BYTES
 from envbuild.builders.links import stays_inside
 from envbuild.builders.tar_reader import Member
 from envbuild.errors import IntegrityError
+from envbuild.transmuting.streams import Read
 
 MEMBERS = 500_000
 TOTAL_BYTES = 128 << 30
@@ -40,13 +40,14 @@ class Members:
 
     Attributes:
         count: Members that came.
-        size: Bytes of their content.
+        size: Bytes of their content, as their headers say it.
         special: Paths whose setuid, setgid or sticky bit is left behind.
     """
 
     def __init__(self, file: str, packed: int) -> None:
         self._file = file
         self._most = min(TOTAL_BYTES, max(RATIO_FROM, RATIO * packed))
+        self._unpacked = 0
         self._files: dict[str, str] = {}
         self._folders: set[str] = set()
         self._links: dict[str, str] = {}
@@ -79,6 +80,7 @@ class Members:
             if member.size >= LARGEST_FILE:
                 self.refuse("limit", f"has a file that is too large: {path}")
             self._files[path] = path
+            self.size += member.size
         elif member.kind == "link":
             target = member.target
             if not target or _ODD.search(target) or len(target.encode()) > 4 * PATH_BYTES:
@@ -95,17 +97,21 @@ class Members:
             self.special.append(path)
         return path, target
 
-    def measured(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """The same pieces, as long as there are not too many in all.
+    def limited(self, read: Read) -> Read:
+        """The same reader, as long as it does not give too much in all: content, headers and what follows the end.
 
         Raises:
-            IntegrityError: ``archive-limit``.
+            IntegrityError: ``archive-limit``, when it is read.
         """
-        for piece in pieces:
-            self.size += len(piece)
-            if self.size > self._most:
+
+        def limited(count: int) -> bytes:
+            piece = read(count)
+            self._unpacked += len(piece)
+            if self._unpacked > self._most:
                 self.refuse("limit", f"unpacks to more than {self._most} bytes")
-            yield piece
+            return piece
+
+        return limited
 
     def finish(self) -> None:
         """Check what only all members together tell: where links lead, and that this is a conda package.
@@ -115,7 +121,11 @@ class Members:
         """
         for path in self._links:
             if not stays_inside(path, self._links):
-                self.refuse("link", f"has a link out of itself: {path} -> {self._links[path][:200]}")
+                raise IntegrityError(
+                    f"{self._file} has a link out of itself: {path} -> {self._links[path][:200]}",
+                    reference="archive-link",
+                    hint="where that is meant, set `conda-format: keep` to link the package as it is",
+                )
         if self._files.get("info/index.json") is None:
             self.refuse("structure", "has no info/index.json")
 

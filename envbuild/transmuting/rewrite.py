@@ -15,7 +15,7 @@ and the level alone.
 from __future__ import annotations
 
 import bz2
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,32 +83,45 @@ def rewrite(package: Package, target: Path, level: int, progress: Progress = lam
     members = Members(package.file, package.path.stat().st_size)
     try:
         if target.name.endswith(".conda"):
-            _to_conda(package, target, level, members, progress)
+            _to_conda(package, target, level, members, _Told(progress))
         else:
-            _to_bz2(package, target, level, members, progress)
+            _to_bz2(package, target, level, members, _Told(progress))
     except ArchiveFormatError as error:
         raise IntegrityError(f"{package.file} {error}", reference="archive-format") from error
     return Rewritten(members=members.count, size=members.size, special=tuple(members.special))
 
 
-def _to_conda(package: Package, target: Path, level: int, members: Members, progress: Progress) -> None:
+class _Told:
+    """Pieces of content on their way, each told before it goes on."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._size = 0
+
+    def __call__(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._size += len(piece)
+            self._progress(self._size)
+            yield piece
+
+
+def _to_conda(package: Package, target: Path, level: int, members: Members, told: _Told) -> None:
     spool = target.with_name("info.tar.zst")
     with target.open("xb+") as stream, spool.open("xb+") as info:
         writer = CondaWriter(stream, target.name.removesuffix(".conda"), level, info)
         tars = {"info": PackageTar(writer.info.write), "pkg": PackageTar(writer.pkg.write)}
         copies: dict[str, list[tuple[Member, str]]] = {}
-        for reader, member in _all(package):
+        for reader, member in _all(package, members):
             path, first = members.take(member)
             part = _part(path)
             if member.kind == "hard link" and _part(first) != part:
                 copies.setdefault(first, []).append((member, path))
             elif path:
-                tars[part].add(member, path, first, members.measured(reader.pieces()))
+                tars[part].add(member, path, first, told(reader.pieces()))
             faults.reach("mid-transmute")
-            progress(members.size)
         members.finish()
         if copies:
-            _add_copies(package, tars, copies, members)
+            _add_copies(package, tars, copies)
         for tar in tars.values():
             tar.close()
         writer.finish()
@@ -119,50 +132,48 @@ def _part(path: str) -> str:
     return "info" if path == "info" or path.startswith("info/") else "pkg"
 
 
-def _add_copies(
-    package: Package, tars: dict[str, PackageTar], copies: dict[str, list[tuple[Member, str]]], members: Members
-) -> None:
+def _add_copies(package: Package, tars: dict[str, PackageTar], copies: dict[str, list[tuple[Member, str]]]) -> None:
     """Read the package once more and write what was linked across its parts: a file, and further names for it."""
-    for reader, member in _all(package):
+    members = Members(package.file, package.path.stat().st_size)
+    for reader, member in _all(package, members):
         path = members.path(member.name)
         if member.kind == "file" and path in copies:
             (_, copy), *others = copies[path]
             tar = tars[_part(copy)]
-            tar.add(member, copy, "", members.measured(reader.pieces()))
+            tar.add(member, copy, "", reader.pieces())
             for link, name in others:
                 tar.add(link, name, copy, ())
 
 
-def _to_bz2(package: Package, target: Path, level: int, members: Members, progress: Progress) -> None:
+def _to_bz2(package: Package, target: Path, level: int, members: Members, told: _Told) -> None:
     with target.open("xb") as stream:
         compressor = bz2.BZ2Compressor(level)
         gathered = Gathered(lambda piece: stream.write(compressor.compress(piece)))
         tar = PackageTar(gathered.write)
-        for reader, member in _all(package):
+        for reader, member in _all(package, members):
             path, first = members.take(member)
             if path:
-                tar.add(member, path, first, members.measured(reader.pieces()))
+                tar.add(member, path, first, told(reader.pieces()))
             faults.reach("mid-transmute")
-            progress(members.size)
         members.finish()
         tar.close()
         gathered.flush()
         stream.write(compressor.flush())
 
 
-def _all(package: Package) -> Iterator[tuple[TarReader, Member]]:
+def _all(package: Package, members: Members) -> Iterator[tuple[TarReader, Member]]:
     """Every member with the reader that gives its content."""
-    with _tars(package) as readers:
+    with _tars(package, members) as readers:
         for reader in readers:
             for member in reader.members():
                 yield reader, member
 
 
 @contextmanager
-def _tars(package: Package) -> Iterator[list[TarReader]]:
+def _tars(package: Package, members: Members) -> Iterator[list[TarReader]]:
     if package.is_conda:
         with open_conda(package.path, package.file.removesuffix(".conda")) as parts:
-            yield [TarReader(Buffered(parts[part]).read) for part in PARTS]
+            yield [TarReader(Buffered(members.limited(parts[part])).read) for part in PARTS]
     else:
         with open_bz2(package.path) as read:
-            yield [TarReader(Buffered(read).read)]
+            yield [TarReader(Buffered(members.limited(read)).read)]

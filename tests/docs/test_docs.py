@@ -274,7 +274,7 @@ def test_the_python_example_runs(
 def test_the_functions_of_a_session_are_on_the_page() -> None:
     from envbuild.session import Session
 
-    public = {name for name in vars(Session) if not name.startswith("_")} - {"project", "recipes"}
+    public = {name for name in dir(Session) if not name.startswith("_")} - {"project", "recipes"}
     rows = table(sections(read("how-it-works.md"), "##")["Python"], "function")
     assert {word for row in rows for word in code(row[0])} == public
 

@@ -15,13 +15,13 @@ from tests.faults.world import World, differences, kill_group, nobody_stays, one
 from tests.support.link_context import contents_of_processes
 from tests.support.sdists import make_project
 
-BUILDING = "hook_child.py"
-"""Stands in the command line of what calls a backend, while it builds."""
+SLEEPER = f"sleep {100_000 + os.getpid()}"
+"""What the backend leaves running; no other test process has the same."""
 
-SLOW = """
+SLOW = f"""
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None, _real=build_wheel):
     import time
-    os.system("setsid sleep 613 & sleep 613 &")
+    os.system("setsid {SLEEPER} & {SLEEPER} &")
     time.sleep(1.5)
     return _real(wheel_directory)
 """
@@ -44,7 +44,7 @@ def nothing_of_it_runs(seconds: float = 3.0) -> None:
     """No backend, and nothing that one started, lives on."""
     deadline = time.monotonic() + seconds
     while True:
-        left = [said for said in contents_of_processes().values() if "sleep 613" in said or BUILDING in said]
+        left = [said for said in contents_of_processes().values() if SLEEPER in said]
         if not left:
             return
         assert time.monotonic() < deadline, left
@@ -54,7 +54,7 @@ def nothing_of_it_runs(seconds: float = 3.0) -> None:
 def until_it_builds(process_id: int) -> None:
     """Wait for the backend of a command to be at work."""
     deadline = time.monotonic() + 30
-    while not any("sleep 613" in said for said in contents_of_processes().values()):
+    while not any(SLEEPER in said for said in contents_of_processes().values()):
         assert time.monotonic() < deadline, "the build never began"
         assert Path(f"/proc/{process_id}").exists()
         time.sleep(0.01)

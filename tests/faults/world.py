@@ -98,10 +98,10 @@ class World:
         return self.conda_lines("data-files: '2.0'", "activated:")
 
     def mixed(self) -> str:
-        """A Python and packages of conda, and wheels."""
+        """A Python and packages of conda, one of the older format, and wheels."""
         return (
             f"python: {self.series}\n"
-            + self.conda_lines("greet: '1.*'", "data-files:")
+            + self.conda_lines("greet: '1.*'", "data-files:", "old-format:")
             + self.pypi_lines("tool-box:", "bulky:")
         )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,6 +30,17 @@ NEVER = """
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     print("looking for the flux capacitor")
     raise SystemExit("it is not here")
+"""
+
+
+SLOW = """
+
+_build = build_wheel
+def build_wheel(*given):
+    import time
+
+    time.sleep(4)
+    return _build(*given)
 """
 
 
@@ -175,6 +188,14 @@ def test_conda_packages_and_a_repository_in_one_environment(
     assert (tmp_path / "elsewhere" / "bin" / "python").exists()
 
 
+def test_a_folder_is_no_network(case: Case, tmp_path: Path) -> None:
+    folder_project(case)
+    case.recipe(f"interpreter: host\npython: {SERIES}\npypi:\n  packages:\n    mine: {{path: libs/mine}}\n", "x.yaml")
+    case.run("lock", "x.yaml")
+    shutil.rmtree(case.home)
+    case.run("realize", "x.yaml", "--offline").mentions("1 built")
+
+
 def test_a_wheel_in_the_store_needs_no_folder(case: Case, index: tuple[Path, str]) -> None:
     project = folder_project(case)
     case.recipe(host_recipe(index, "    mine: {path: libs/mine}\n"), "x.yaml").run("realize", "x.yaml")
@@ -252,6 +273,39 @@ def test_a_build_that_was_killed_is_built_the_next_time(case: Case, index: tuple
     case.run("verify").mentions("0 findings")
     case.run("gc")
     assert list((case.home / "tmp").iterdir()) == []
+
+
+def test_kill_9_while_the_backend_runs_ends_it_and_leaves_nothing(case: Case, index: tuple[Path, str]) -> None:
+    folder_project(case, more_backend=SLOW)
+    case.recipe(host_recipe(index, "    mine: {path: libs/mine}\n"), "x.yaml").run("lock", "x.yaml")
+    command = [sys.executable, "-m", "envbuild", "realize", "x.yaml"]
+    running = subprocess.Popen(command, cwd=case.project, env=case.environ, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not list(case.home.glob("tmp/*/build/wheel")) and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(1)
+    assert running.poll() is None
+    running.kill()
+    running.wait()
+    time.sleep(1)
+    assert not programs_in(case.home)
+    assert list((case.home / "prefixes").iterdir()) == []
+    assert list(case.home.glob("store/results/build-wheel/*/*")) == []
+    case.run("realize", "x.yaml").mentions("1 built")
+    assert say_version(case, "x.yaml") == "1.0"
+    case.run("gc")
+    assert list((case.home / "tmp").iterdir()) == []
+
+
+def programs_in(home: Path) -> list[str]:
+    """The command lines of programs that name this home."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes()
+            if os.fsencode(home) in words:
+                found.append(words.decode(errors="replace").replace("\0", " "))
+    return found
 
 
 def test_a_project_with_spaces_and_umlauts(tmp_path: Path, index: tuple[Path, str]) -> None:

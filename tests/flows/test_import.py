@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
+import tarfile
 import venv
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from envbuild.machine.uv_program import uv_program
 from tests.case import Case
 from tests.support.channel import TestChannel
 from tests.support.servers import Server
+from tests.support.wheel_index import WheelIndex
 
 SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -303,3 +306,150 @@ def test_a_package_that_left_its_channel_is_read_itself(case: Case, channel: Tes
     assert environment.conda[0].sha256 == record.sha256.hex()
     assert environment.conda[0].depends == tuple(record.depends)
     case.run("lock", "--check", "left.yaml")
+
+
+def test_requirements_become_a_recipe(case: Case, uv: Uv, wheel_index: Server) -> None:
+    case.file("constraints.txt", "toy-core<1.5\n")
+    case.file(
+        "requirements.txt",
+        f"""
+        --index-url {wheel_index.url}/simple
+        -c constraints.txt
+        toy[none]<2 ; python_version >= "3.8"   # a comment
+        toy-paint==1.0 ; sys_platform == "linux"
+        toy-paint>=1 ; sys_platform == "win32"
+        --prefer-binary
+        """,
+    )
+    case.run("import", "requirements.txt", "-o", "asked.yaml", "--name", "team/asked")
+    case.mentions("prefer-binary", "lock it: envbuild lock asked.yaml")
+    assert not (case.project / "asked.lock.yaml").exists()
+    recipe = (case.project / "asked.yaml").read_text()
+    assert "name: team/asked" in recipe
+    assert "# - " in recipe
+    case.run("lock", "asked.yaml")
+    (environment,) = lock_of(case, "asked").platforms
+    versions = {wheel.name: wheel.version for wheel in environment.wheels}
+    assert versions == {"toy": "1.1", "toy-core": "1.0", "toy-paint": "1.0"}
+
+
+def test_an_environment_yml_becomes_a_recipe(case: Case, channel: TestChannel, wheel_index: Server) -> None:
+    case.variable("UV_DEFAULT_INDEX", f"{wheel_index.url}/simple")
+    series = ".".join(channel.pythons[0].split(".")[:2])
+    case.file(
+        "environment.yml",
+        f"""
+        name: colours
+        channels: ["{channel.url}", nodefaults]
+        dependencies:
+          - python={series}
+          - colours=1.1
+          - pip:
+            - toy<2
+        variables: {{COLOUR: red}}
+        """,
+    )
+    case.run("import", "environment.yml", "-o", "colours.yaml")
+    case.run("lock", "colours.yaml")
+    (environment,) = lock_of(case, "colours").platforms
+    assert {"colours", "python", "toy"} <= environment.names()
+    assert environment.variables == (("COLOUR", "red"),)
+
+
+BACKEND = """
+import base64, hashlib, os, zipfile
+
+def get_requires_for_build_wheel(config_settings=None):
+    return []
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    name = "{name}-{version}-py3-none-any.whl"
+    info = "{name}-{version}.dist-info"
+    tags = "Root-Is-Purelib: true\\nTag: py3-none-any\\n"
+    files = {
+        "{name}.py": "VERSION = '{version}'\\n",
+        info + "/METADATA": "Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n",
+        info + "/WHEEL": "Wheel-Version: 1.0\\nGenerator: x\\n" + tags,
+    }
+    record = ""
+    for path, text in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        record += f"{path},sha256={digest},{len(text)}\\n"
+    files[info + "/RECORD"] = record + info + "/RECORD,,\\n"
+    with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+    return name
+"""
+
+
+def write_source(folder: Path, name: str, version: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pyproject.toml").write_text(
+        f'[build-system]\nrequires = ["toy-core"]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        f'[project]\nname = "{name}"\nversion = "{version}"\n'
+    )
+    (folder / "backend.py").write_text(BACKEND.replace("{name}", name).replace("{version}", version))
+
+
+def git(folder: Path, *arguments: str) -> str:
+    names = ["-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "init.defaultBranch=main"]
+    done = subprocess.run(["git", *names, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_sources_of_a_lock_of_uv_are_locked_and_built(
+    case: Case, uv: Uv, tmp_path: Path, toy_wheels: Path, serving: Callable[..., Server]
+) -> None:
+    files = tmp_path / "files"
+    shutil.copytree(toy_wheels, files)
+    write_source(tmp_path / "packed-3.0", "packed", "3.0")
+    with tarfile.open(files / "packed-3.0.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "packed-3.0", "packed-3.0")
+    index = serving(WheelIndex(folder=files))
+    case.variable("UV_DEFAULT_INDEX", f"{index.url}/simple")
+    write_source(case.project / "libs" / "mine", "mine", "1.5")
+    write_source(tmp_path / "served" / "theirs", "theirs", "2.0")
+    repository = tmp_path / "served" / "theirs"
+    git(repository, "init")
+    git(repository, "add", ".")
+    git(repository, "commit", "-m", "one")
+    git(repository, "update-server-info")
+    server = serving(tmp_path / "served")
+    case.file(
+        "pyproject.toml",
+        f"""
+        [project]
+        name = "shop"
+        version = "1.0"
+        requires-python = ">={SERIES}"
+        dependencies = ["mine", "theirs", "packed"]
+
+        [tool.uv.sources]
+        mine = {{path = "libs/mine"}}
+        theirs = {{git = "{server.url}/theirs/.git"}}
+        """,
+    )
+    uv("lock", "--default-index", f"{index.url}/simple")
+    case.file("envbuild.yaml", "recipes: recipes/\n")
+    case.run("import", "uv.lock", "-o", "recipes/shop.yaml")
+    case.mentions("mine, packed, theirs: built from source")
+    case.run("lock", "--check", "recipes/shop.yaml")
+    (environment,) = lock_of(case, "recipes/shop").platforms
+    sources = {item.name: item for item in environment.sources}
+    assert set(sources) == {"mine", "theirs", "packed"}
+    assert sources["mine"].path == "libs/mine"
+    assert '"../libs/mine"' in (case.project / "recipes/shop.yaml").read_text()
+    assert sources["theirs"].commit == git(repository, "rev-parse", "HEAD")
+    assert {item.name for item in environment.build_wheels(sources["mine"])} == {"toy-core"}
+    assert sources["packed"].index == "default"
+    case.run("realize", "--locked", "recipes/shop.yaml")
+    case.run(
+        "run",
+        "recipes/shop.yaml",
+        "--",
+        "python",
+        "-c",
+        "import mine, packed, theirs as t; print(mine.VERSION, t.VERSION)",
+    )
+    case.shows("1.5 2.0")

@@ -17,8 +17,10 @@ import pytest
 from envbuild.machine.virtual import current_platform
 from tests.case import Case
 from tests.support.channel import TestChannel
+from tests.support.sdists import make_project
 from tests.support.servers import Server
 from tests.support.wheel_index import WheelIndex
+from tests.support.wheels import make_wheel
 
 pytestmark = pytest.mark.skipif(current_platform() != "linux-64", reason="the texts name linux-64")
 
@@ -134,6 +136,57 @@ def test_slips(screens: Session) -> None:
     screens.type("realize", "--locked", "--frozen", "toy.yaml", code=2)
     screens.type("realize", "toy.yaml", "--offline", code=5)
     screens.compare("slips")
+
+
+def test_what_is_built_from_source(screens: Session, tmp_path: Path, serving: Callable[..., Server]) -> None:
+    case = screens.case.hide(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[moment]")
+    folder = tmp_path / "index"
+    make_wheel(folder, "leaf", "1.0")
+    url = serving(WheelIndex(folder=folder)).url
+    build = "\nprint('building', NAME, VERSION)\n"
+    mine = make_project(case.project / "libs/mine", "mine", "1.0", static=True, requires=["leaf"], more_backend=build)
+    packages = "    mine: {path: libs/mine}\n"
+    case.recipe(
+        f"interpreter: host\npython: {SERIES}\npypi:\n  index: {url}/simple\n  packages:\n{packages}", "own.yaml"
+    )
+    screens.type("lock", "own.yaml")
+    screens.type("plan", "own.yaml")
+    screens.type("realize", "own.yaml")
+    screens.type("realize", "own.yaml")
+    screens.type("show", "own.yaml")
+    screens.type("tree", "own.yaml")
+    screens.type("log", "mine")
+    screens.type("verify", "--rebuild", "mine")
+    backend = mine / "backend" / "own_backend.py"
+    never = "    print('looking for it')\n    raise SystemExit('the flux capacitor is not here')\n"
+    backend.write_text(f"{backend.read_text()}\ndef build_wheel(*arguments):\n{never}")
+    screens.type("realize", "--locked", "own.yaml", code=10)
+    screens.type("realize", "own.yaml", code=9)
+    screens.type("log", "mine")
+    screens.type("log", "mine", "toy.yaml", code=3)
+    screens.type("log", "yours", code=2)
+    screens.type("verify", "--rebuild", "yours", code=2)
+    screens.type("realize", "own.yaml", "--editable", "mine", code=2)
+    screens.compare("what_is_built_from_source")
+
+
+def test_locks_of_other_tools(screens: Session, wheel_index: Server) -> None:
+    screens.type("export", "both.yaml", "--format", "pixi", "-o", "pixi.lock")
+    screens.type("export", "both.yaml", "--format", "explicit", "-o", "explicit.txt")
+    screens.type("export", "toy.yaml", "--format", "requirements")
+    screens.type("import", "pixi.lock", "-o", "again.yaml")
+    screens.type("import", "pixi.lock", "-o", "again.yaml", code=6)
+    screens.type("lock", "--check", "again.yaml")
+    screens.type("realize", "again.yaml")
+    screens.case.variable("UV_DEFAULT_INDEX", f"{wheel_index.url}/simple")
+    screens.case.file("frozen.txt", "toy==1.1\ntoy-core==1.5\n")
+    screens.type("import", "frozen.txt", "--format", "pip-freeze", "-o", "frozen.yaml")
+    screens.type("import", "frozen.txt", "--format", "pip-freeze", "-o", "x.yaml", "--offline", code=5)
+    screens.type("import", "toy.lock", code=3)
+    screens.type("export", "toy.yaml", "--format", "sbom", code=2)
+    screens.type("export", "toy.yaml", "--format", "explicit", code=2)
+    screens.type("capture", ".", code=3)
+    screens.compare("locks_of_other_tools")
 
 
 def test_settings_and_help(screens: Session) -> None:

@@ -190,6 +190,17 @@ def test_H27_a_bomb_of_zstd_stops_at_the_limit(tmp_path: Path) -> None:
     refused(path, "archive-limit")
 
 
+@pytest.mark.parametrize("what", ["headers", "padding"])
+def test_H27_what_is_no_content_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    monkeypatch.setattr(limits, "RATIO_FROM", 4 << 20)
+    whole = tar_bytes([index()])
+    pax = tar_bytes([Entry(name="x", pax=(("comment", "c" * 2000),))])[: 512 * 6].ljust(512 * 6, b"\0")[: 512 * 5]
+    data = pax * 2000 + whole if what == "headers" else whole + bytes(6 << 20)
+    path = tmp_path / f"{STEM}.tar.bz2"
+    path.write_bytes(bz2.compress(data))
+    refused(path, "archive-limit", named="more than")
+
+
 def test_H27_a_file_larger_than_files_may_be(tmp_path: Path) -> None:
     member = tarfile.TarInfo("a")
     member.size = 8 << 30

@@ -44,6 +44,9 @@ ROWS: dict[str, tuple[str, ...]] = {
     ),
     "H10 addresses": (
         "hostile/test_recipes.py::test_a_hostile_recipe_is_refused",
+        "unit/test_git_sources.py::test_H10_addresses_of_submodules_pass_the_same_check",
+        "unit/test_git_sources.py::test_H10_no_configuration_of_a_repository_runs_anything",
+        "unit/test_git_sources.py::test_a_moved_repository_is_followed_but_not_to_a_link_local_address",
         "unit/test_spelling.py::test_addresses_that_a_recipe_may_not_name",
     ),
     "H11 variables": (
@@ -83,6 +86,52 @@ ROWS: dict[str, tuple[str, ...]] = {
     "H19 conflicts, versions, edits": (
         "hostile/test_locks.py::test_a_hostile_lock_is_refused",
         "unit/test_lockfile.py::test_a_lock_that_is_not_what_was_written_is_refused",
+    ),
+    "H20 paths of members": (
+        "hostile/test_sources.py::test_H20_paths_that_leave_or_mean_two_things",
+        "hostile/test_sources.py::test_H20_paths_hidden_in_other_headers",
+        "hostile/test_sources.py::test_H20_names_that_are_too_long",
+        "hostile/test_sources.py::test_H20_H26_members_of_zips",
+        "unit/test_git_sources.py::test_H20_H29_names_that_no_source_may_have",
+    ),
+    "H21 links": (
+        "hostile/test_sources.py::test_H21_links_that_leave",
+        "hostile/test_sources.py::test_H21_nothing_is_written_through_a_link",
+        "unit/test_git_sources.py::test_H21_links_that_leave_the_repository",
+        "unit/test_trees.py::test_H21_links_that_leave_the_folder",
+        "unit/test_trees.py::test_what_is_said_of_links_is_what_the_kernel_does",
+    ),
+    "H22 chains of links": ("hostile/test_sources.py::test_H22_chains_longer_than_a_kernel_follows",),
+    "H23 hard links": ("hostile/test_sources.py::test_H23_hard_links",),
+    "H24 devices, pipes, sparse files": (
+        "hostile/test_sources.py::test_H24_what_is_neither_file_folder_nor_link",
+        "hostile/test_sources.py::test_H24_sparse_files_in_pax",
+    ),
+    "H25 modes": (
+        "hostile/test_sources.py::test_H25_bits_that_would_be_dangerous_are_cleared",
+        "unit/test_unpack.py::test_modes_and_times_are_the_same_on_every_machine",
+    ),
+    "H26 one path twice": (
+        "hostile/test_sources.py::test_H26_one_path_twice",
+        "unit/test_unpack.py::test_case_twins_are_two_files_here",
+    ),
+    "H27 bombs": (
+        "hostile/test_sources.py::test_H27_bombs_stop_at_the_limit",
+        "hostile/test_sources.py::test_H27_a_zip_bomb",
+        "hostile/test_sources.py::test_H27_a_window_larger_than_allowed",
+        "hostile/test_sources.py::test_H27_a_size_beyond_the_limit_is_refused_before_it_comes",
+    ),
+    "H28 too many members": ("hostile/test_sources.py::test_H28_too_many_members",),
+    "H29 broken archives": (
+        "hostile/test_sources.py::test_H29_broken_tars",
+        "hostile/test_sources.py::test_H29_broken_compression",
+        "hostile/test_sources.py::test_H29_H44_zips_that_can_be_read_in_two_ways",
+        "unit/test_trees.py::test_H29_names_that_are_not_utf8",
+        "faults/test_archives.py::test_a_changed_archive_is_unpacked_inside_or_refused",
+    ),
+    "H44 two archives in one, more than one top folder": (
+        "hostile/test_sources.py::test_H44_more_than_one_top_folder_or_none",
+        "hostile/test_sources.py::test_H44_an_archive_that_is_two_archives",
     ),
     "H45 network, variables and home of a build": (
         "hostile/test_builds.py::test_h45_a_build_reaches_no_network",
@@ -129,7 +178,7 @@ ROWS: dict[str, tuple[str, ...]] = {
 
 
 def test_every_row_of_this_part_has_a_test() -> None:
-    wanted = {f"H{number:02}" for number in (*range(1, 20), *range(45, 49), *range(64, 69))}
+    wanted = {f"H{number:02}" for number in (*range(1, 30), *range(44, 49), *range(64, 69))}
     assert {row.split()[0] for row in ROWS} == wanted
 
 

@@ -15,6 +15,7 @@
 | old-md5 | the channel gives its md5 only |
 | no-time | no timestamp |
 | needs-cuda, needs-new-glibc | ask for virtual packages |
+| old-format | noarch generic as a ``.tar.bz2``, with a program and a link |
 | old-fashioned | wants colours <2: with greet 2.0 a conflict |
 
 Rules of the file: values only, apart from the compiler.
@@ -131,6 +132,13 @@ def pure_packages() -> list[PackageRecipe]:
     recipes += [
         PackageRecipe(name="old-md5", files={"share/old-md5.txt": "md5 only\n"}, **simple),  # type: ignore[arg-type]
         PackageRecipe(name="no-time", files={"share/no-time.txt": "when?\n"}, timestamp=None, **simple),  # type: ignore[arg-type]
+        PackageRecipe(
+            name="old-format",
+            files={"bin/old-format": "#!/bin/sh\necho old\n", "share/old-format/one.txt": "one\n"},
+            links={"share/old-format/uno.txt": "one.txt"},
+            suffix=".tar.bz2",
+            **simple,  # type: ignore[arg-type]
+        ),
         PackageRecipe(name="old-fashioned", depends=("colours <2",), **simple),  # type: ignore[arg-type]
         PackageRecipe(name="needs-cuda", depends=("__cuda >=12",), **simple),  # type: ignore[arg-type]
         PackageRecipe(name="needs-new-glibc", depends=("__glibc >=2.99",), **simple),  # type: ignore[arg-type]

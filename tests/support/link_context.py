@@ -89,8 +89,9 @@ class FolderContext:
         timeout: float | None = None,
         log: Path | None = None,
         log_limit: int = 64 << 20,
+        network: bool = False,
     ) -> Completed:
-        environ = clean_environment(os.environ, network=False) | dict(env or {})
+        environ = clean_environment(os.environ, network=network) | dict(env or {})
         return run(argv, environ=environ, cwd=cwd, stdin=stdin, timeout=timeout, log=log, log_limit=log_limit)
 
     def put(self, path: Path, *, expected: Digest | None = None) -> Output:

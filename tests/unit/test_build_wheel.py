@@ -129,8 +129,11 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None, 
         "home": sorted(os.listdir(os.environ["HOME"])), "version": list(sys.version_info[:2]),
         "outside": tried(lambda: open(OUTSIDE, "w")), "environment": tried(lambda: open(sys.prefix + "/x", "w")),
         "processes": len([name for name in os.listdir("/proc") if name.isdigit()]) if os.path.exists("/proc") else 0,
+        "own_proc": os.path.exists("/proc/self") and os.readlink("/proc/self") == str(os.getpid()),
         "pip": tried(lambda: __import__("pip")), "envbuild": tried(lambda: __import__("envbuild")),
         "hooks": tried(lambda: __import__("pyproject_hooks")),
+        "links": [os.path.join(parent, name) for parent, _, names in os.walk(sys.prefix) for name in names
+                  if os.lstat(os.path.join(parent, name)).st_nlink > 1] if os.access(sys.prefix, os.W_OK) else [],
         "readable": open(SECRET).read() if os.path.exists(SECRET) else "",
     }
     print("TOLD " + json.dumps(told))
@@ -193,7 +196,7 @@ def _what_a_build_sees(building: Building, tmp_path: Path, monkeypatch: pytest.M
     assert not outside.exists()
     assert saw["environment"] == "OSError"
     assert saw["readable"] == ""
-    assert saw["processes"] < 10
+    assert saw["processes"] < 10 or not saw["own_proc"]
     assert saw["cwd"].startswith("/tmp/source/")
 
 
@@ -210,6 +213,7 @@ def test_where_nothing_can_be_shut_off_that_is_said_once(
     assert saw["home"] == []
     assert (saw["pip"], saw["envbuild"]) == ("ModuleNotFoundError",) * 2
     assert set(building.context.notes) == {NOT_SHUT_OFF}
+    assert saw["links"] == [], "what it could write into is linked to caches"
 
 
 def test_a_failing_build_tells_how_it_ended_and_keeps_its_log(building: Building, tmp_path: Path) -> None:
@@ -223,7 +227,7 @@ def test_a_failing_build_tells_how_it_ended_and_keeps_its_log(building: Building
         building.build(sdist, "own", "1.0")
     error = caught.value
     assert error.exit_code == 9
-    assert error.message.startswith("own 1.0 was not built: build_wheel of own_backend ")
+    assert error.message.startswith("own 1.0 was not built: build_wheel of own_backend ended with exit code 3\n")
     assert "line 99" in error.message
     assert "line 50" not in error.message
     assert "\x1b" not in error.message
@@ -367,6 +371,7 @@ def real_sources() -> dict[str, Path]:
 )
 def test_real_sdists(
     building: Building,
+    tmp_path: Path,
     real_sources: dict[str, Path],
     build_tools: dict[str, Path],
     name: str,
@@ -379,6 +384,11 @@ def test_real_sdists(
     )
     assert any(found.startswith(member) for found in built.names())
     assert (built.record["compiler"] is None) == built.record["file"].endswith("-none-any.whl")
+    if built.record["isolated"]:
+        again = Building(tmp_path / "another" / "home").build(
+            real_sources[name], name, version, wheels=[build_tools[tool] for tool in tools]
+        )
+        assert blob_of(again) == blob_of(built)
 
 
 def test_a_managed_python_builds(building: Building, tmp_path: Path, build_tools: dict[str, Path]) -> None:
@@ -469,6 +479,9 @@ def test_real_backends(building: Building, tmp_path: Path, build_tools: dict[str
     compiled = backend in {"meson", "scikit-build"}
     assert built.record["tags"] == ([built.record["tags"][0]] if compiled else built.record["tags"])
     assert any(name.startswith("thing") and name.endswith(".so" if compiled else ".py") for name in built.names())
+    if built.record["isolated"]:
+        again = Building(tmp_path / "another" / "home").build(sdist, "thing", "1.0", wheels=wheels)
+        assert blob_of(again) == blob_of(built), "what a build sees is the same twice, and so is what it gives"
 
 
 def test_a_project_without_pyproject_is_setuptools_own(

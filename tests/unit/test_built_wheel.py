@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from envbuild.builders.build_system import build_system
 from envbuild.builders.built_wheel import Target, check_built
 from envbuild.builders.elf_check import elf_needs
-from envbuild.builders.hooks import build_system, config_settings
+from envbuild.builders.hooks import config_settings
 from envbuild.builders.log_tail import log_tail
 from envbuild.digest import Digest
 from envbuild.errors import BuildError
@@ -139,6 +140,19 @@ def test_another_machines_code_is_refused(tmp_path: Path, library: Path) -> None
     data[18:20] = (0xB7).to_bytes(2, "little") if data[18] == 0x3E else (0x3E).to_bytes(2, "little")
     wheel = make_wheel(tmp_path, "thing", "1.0", tag="py3-none-any", files={"thing/x.so": bytes(data)})
     with pytest.raises(BuildError) as caught:
+        check_built(wheel, source(), target())
+    assert caught.value.reference == "build-platform"
+
+
+def test_code_for_musl_is_refused(tmp_path: Path, library: Path) -> None:
+    compiler = shutil.which("cc") or ""
+    musl = tmp_path / "libc.musl-x86_64.so.1"
+    subprocess.run([compiler, "-shared", "-fPIC", f"-Wl,-soname,{musl.name}", "-o", musl, tmp_path / "x.c"], check=True)
+    options = ["-shared", "-fPIC", "-Wl,--no-as-needed"]
+    subprocess.run([compiler, *options, "-o", tmp_path / "y.so", tmp_path / "x.c", musl], check=True)
+    files = {"thing/y.so": (tmp_path / "y.so").read_bytes()}
+    wheel = make_wheel(tmp_path, "thing", "1.0", tag="cp311-cp311-linux_x86_64", files=files)
+    with pytest.raises(BuildError, match="musl") as caught:
         check_built(wheel, source(), target())
     assert caught.value.reference == "build-platform"
 

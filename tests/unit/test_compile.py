@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -17,7 +19,8 @@ from envbuild.derivations import Derivation, Output
 from envbuild.derivations.build_wheel import BuildWheel
 from envbuild.derivations.fetch import Fetch
 from envbuild.derivations.link import Link, prefix_name
-from envbuild.digest import Digest
+from envbuild.derivations.transmute import Transmute
+from envbuild.digest import Digest, digest_file
 from envbuild.errors import EnvbuildError
 from envbuild.executors import open_executor
 from envbuild.graph import Graph
@@ -44,8 +47,11 @@ from envbuild.scheduler import Outcome, Scheduler
 from envbuild.worker import run
 from tests.support.channel import TestChannel, this_platform
 from tests.support.link_context import SERIES, conda_inputs, wheel_inputs
+from tests.support.sdists import make_own_sdist
 from tests.support.servers import Server, folder_content
 from tests.support.wheels import make_wheel
+
+Edged = TypeVar("Edged", Link, BuildWheel)
 
 A, B, C, D, E = (Digest(letter * 64) for letter in "abcde")
 ZLIB = CondaPackage(
@@ -182,6 +188,52 @@ def test_two_environments_share_the_fetch_of_a_package():
     assert sorted(each.kind for each in graph) == ["fetch", "fetch", "link", "link"]
     click = next(each for each in graph if isinstance(each, Fetch) and each.sha256 == C)
     assert set(graph.users(click.key)) == set(graph.targets)
+
+
+OLD = replace(ZLIB, name="old", file="old-1.3.1-h4ab18f5_1.tar.bz2", sha256=D)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "transmuted"),
+    [
+        (".conda", {OLD: "old-1.3.1-h4ab18f5_1.conda"}),
+        (".tar.bz2", {ZLIB: "zlib-1.3.1-h4ab18f5_1.tar.bz2"}),
+        ("keep", {}),
+    ],
+)
+def test_packages_of_the_other_format_are_transmuted(wanted: str, transmuted: dict[CondaPackage, str]):
+    made = environment(conda=(OLD, ZLIB), wheels=(CLICK,))
+    graph = build_graph(lock_of(made), made, conda_format=wanted)
+    link = link_of(graph)
+    assert [item.package for item in link.packages] == [OLD, ZLIB, CLICK]
+    for item in link.packages:
+        assert item.file == transmuted.get(item.package, item.package.file)
+        derivation = graph[item.key]
+        if item.package in transmuted:
+            assert isinstance(derivation, Transmute)
+            fetch = graph[derivation.input]
+            assert isinstance(fetch, Fetch)
+            assert (
+                (fetch.sha256, fetch.file)
+                == (item.package.sha256, derivation.source)
+                == (item.package.sha256, item.package.file)
+            )
+            assert (derivation.file, derivation.level) == (item.file, 3 if wanted == ".conda" else 9)
+            assert (derivation.label, derivation.size) == (fetch.label, fetch.size)
+        else:
+            assert isinstance(derivation, Fetch)
+    assert sorted(each.kind for each in graph) == sorted(["fetch"] * 3 + ["link"] + ["transmute"] * len(transmuted))
+
+
+def test_the_format_moves_keys_of_the_graph_alone():
+    made = environment(conda=(OLD,))
+    targets = {
+        build_graph(lock_of(made), made, conda_format=wanted).targets for wanted in (".conda", ".tar.bz2", "keep")
+    }
+    assert len(targets) == 2  # a .tar.bz2 is what it is already
+    other = environment(conda=(ZLIB,))
+    assert build_graph(lock_of(other), other).targets == build_graph(lock_of(other), other, conda_format="keep").targets
+    assert build_graph(lock_of(made), made).targets == build_graph(lock_of(made), made, conda_format=".conda").targets
 
 
 def test_an_empty_environment_is_one_link():
@@ -410,8 +462,8 @@ def test_a_compiled_graph_is_realized_and_then_known(real: Graph, workspace: Wor
     assert (again.hits, again.done) == (1, ())
 
 
-def without(link: Link, gone: Digest) -> Link:
-    """A link with one declared input less, and all else the same, its key too."""
+def without(link: Edged, gone: Digest) -> Edged:
+    """A link or build with one declared input less, and all else the same, its key too."""
     made = copy.copy(link)
     object.__setattr__(made, "inputs", tuple(key for key in link.inputs if key != gone))
     return made
@@ -431,6 +483,60 @@ def test_without_any_one_edge_the_link_fails_although_the_store_has_every_blob(r
         assert not prefix_of(real, workspace).exists()
     assert go(real, workspace).error() is None
     assert prefix_of(real, workspace).is_dir()
+
+
+@pytest.fixture
+def built(compiled_channel: TestChannel, tmp_path: Path) -> Graph:
+    """A graph with a real build: a source with a tool of its own, a conda library and a conda Python."""
+    folder = tmp_path / "files"
+    tool = make_wheel(folder, "tool-box", "1.0")
+    sdist = make_own_sdist(folder, "own", "1.0", scratch=tmp_path, static=True, more_backend="\nimport tool_box\n")
+    python = f"python={compiled_channel.pythons[0]}"
+    conda = tuple(
+        replace(package, channel=compiled_channel.url)
+        for package, _ in conda_inputs(compiled_channel, [python, "libfast=1.2"])
+    )
+    (wheel,) = (replace(item, index=None, find_links=folder.as_uri()) for item, _ in wheel_inputs([tool]))
+    source = SourcePackage(
+        name="own",
+        version="1.0",
+        file=sdist.name,
+        sha256=digest_file(sdist),
+        find_links=folder.as_uri(),
+        build_requires=(tool.name,),
+        host=("libfast",),
+    )
+    made = environment(
+        platform=Platform(this_platform()),
+        python=".".join(compiled_channel.pythons[0].split(".")[:2]),
+        conda=conda,
+        sources=(source,),
+        build=(wheel,),
+        system=(("__glibc", "2.39"),),
+    )
+    return build_graph(lock_of(made), made)
+
+
+def test_without_any_one_edge_a_build_fails_although_the_store_has_every_blob(built: Graph, workspace: Workspace):
+    (build,) = builds_of(built)
+    fetches = [built[key] for key in build.inputs]
+    assert {each.label for each in fetches} >= {"own 1.0 source", "tool-box 1.0", "libfast 1.2"}
+    assert go(Graph(fetches), workspace).error() is None
+    for gone in build.inputs:
+        cut = Graph([*fetches, without(build, gone)], [build.key])
+        error = go(cut, workspace).error()
+        assert isinstance(error, EnvbuildError), gone
+        assert error.exit_code == 1
+        assert gone in str(error.__cause__)
+        assert list(workspace.store.results.list("build-wheel")) == []
+    outcome = go(built, workspace)
+    assert outcome.error() is None
+    assert outcome.count("build-wheel") == 1
+    assert go(built, workspace).done == ()
+    link = link_of(built)
+    cut = Graph([*(each for each in built if each.key != link.key), without(link, build.key)], [link.key])
+    shutil.rmtree(prefix_of(built, workspace))
+    assert build.key in str(go(cut, workspace).error().__cause__)
 
 
 def test_package_bs_fetch_overlaps_package_as_preparation(

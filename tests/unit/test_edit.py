@@ -76,6 +76,9 @@ def test_pypi_packages_with_extras_markers_and_addresses() -> None:
         content + "    b: {markers: \"sys_platform == 'linux'\"}\n"
     )
     assert add(content, "b @ git+https://h/b.git", ecosystem="pypi") == content + '    b: {git: "https://h/b.git"}\n'
+    whole = "b @ git+ssh://git@h/b.git@v1.0#subdirectory=py"
+    keys = '{git: "ssh://git@h/b.git", rev: "v1.0", subdirectory: "py"}'
+    assert add(content, whole, ecosystem="pypi") == f"{content}    b: {keys}\n"
     assert add(content, "b @ https://h/b.whl", ecosystem="pypi") == content + '    b: {url: "https://h/b.whl"}\n'
     assert add("pypi:\n  packages:\n    a[x]: 1\n", "a[y]>=2", ecosystem="pypi") == (
         'pypi:\n  packages:\n    "a[x,y]": ">=2"\n'

@@ -368,6 +368,37 @@ def test_a_moved_repository_is_followed_but_not_to_a_link_local_address(
     assert error.value.reference == "bad-host"
 
 
+def test_ssh_is_spoken_in_batch_mode_by_the_command_of_the_user(
+    toy: SimpleNamespace, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program in ssh's place notes its arguments and runs what the other end would."""
+    spy = tmp_path / "my programs" / "ssh"
+    spy.parent.mkdir()
+    spy.write_text(
+        f"#!/bin/sh\nprintf '%s\\n' \"$@\" >>'{tmp_path}/argv'\nfor last; do :; done\nexec /bin/sh -c \"$last\"\n"
+    )
+    spy.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", f"'{spy}' -i key")
+    url = f"ssh://git@code.invalid:2222{toy.repository.folder}"
+    assert resolve_commit(GitSource(git=url, rev="v1.0"), context) == toy.first
+    assert digest(context, origin(url, toy.first)) == digest(context, origin(toy.url, toy.first))
+    words = (tmp_path / "argv").read_text().splitlines()
+    assert {"-i", "-oBatchMode=yes", "git@code.invalid", "2222"} <= set(words)
+
+
+def test_ssh_without_a_key_ends_without_a_question(
+    toy: SimpleNamespace, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing = tmp_path / "bin" / "ssh"
+    refusing.parent.mkdir()
+    refusing.write_text("#!/bin/sh\necho 'git@code.invalid: Permission denied (publickey).' >&2\nexit 255\n")
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{refusing.parent}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(UnreachableError, match="Permission denied") as error:
+        resolve_commit(GitSource(git="ssh://git@code.invalid/x.git"), context)
+    assert "ssh agent" in (error.value.hint or "")
+
+
 def test_without_git_the_error_says_what_to_install(
     toy: SimpleNamespace, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,42 @@
+"""What ``--offline`` refuses: work that would ask a server, before anything starts, all of it named at once.
+
+A folder of the project is no network: its source is packed where it lies.
+"""
+
+from __future__ import annotations
+
+from envbuild.derivations import Derivation
+from envbuild.derivations.fetch import Fetch
+from envbuild.errors import Issue, UnreachableError
+from envbuild.package import FolderOrigin, GitOrigin
+from envbuild.plan import Plan
+
+
+def refuse_fetches(plan: Plan) -> None:
+    """Refuse a plan that needs the network.
+
+    Raises:
+        UnreachableError: ``offline``, with an issue for each thing that is missing.
+    """
+    missing = [derivation for key in plan.needed if _asks_a_server(derivation := plan.graph[key])]
+    if missing:
+        what = "1 thing is" if len(missing) == 1 else f"{len(missing)} things are"
+        raise UnreachableError(
+            f"{what} not in the store, and the network may not be used",
+            reference="offline",
+            hint="run once without --offline",
+            issues=tuple(Issue(message=f"{_full_name(item)} is not here", reference="offline") for item in missing),
+        )
+
+
+def _full_name(item: Derivation) -> str:
+    """What is missing, with the commit when it is one: a label shows its first digits only."""
+    if isinstance(item, Fetch) and isinstance(item.origin, GitOrigin):
+        return f"{item.label}, commit {item.origin.commit} of {item.origin.url},"
+    return item.label
+
+
+def _asks_a_server(derivation: Derivation) -> bool:
+    if isinstance(derivation, Fetch):
+        return not isinstance(derivation.origin, FolderOrigin)
+    return derivation.kind == "solve"

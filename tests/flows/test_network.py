@@ -1,0 +1,147 @@
+"""Proxies, certificates and trusted hosts, by whole commands: everything that asks a server obeys them.
+
+Locking asks by uv (pages), by rattler (repodata) and by ourselves (METADATA, files without digests); realizing fetches.
+"""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.case import Case
+from tests.support.channel import TestChannel
+from tests.support.proxy import Proxy, proxy_to
+from tests.support.servers import Server, folder_content
+from tests.support.wheel_index import WheelIndex
+
+HOST = "packages.invalid"
+"""Resolves nowhere (RFC 2606): only a proxy can lead there."""
+
+
+def both(channel: TestChannel, wheels: Path) -> Callable[[Any], Any]:
+    """A channel below ``/channel`` and an index below ``/simple``."""
+    index = WheelIndex(folder=wheels)
+
+    def answer(request: Any) -> Any:
+        if request.path.startswith("/channel/"):
+            return folder_content(channel.folder)(replace(request, path=request.path.removeprefix("/channel")))
+        return index(request)
+
+    return answer
+
+
+@pytest.fixture
+def server(channel: TestChannel, toy_wheels: Path, serving: Callable[..., Server]) -> Server:
+    return serving(both(channel, toy_wheels))
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    with proxy_to("127.0.0.1", server.server_address[1]) as running:
+        yield running
+
+
+def recipe(channel: TestChannel, address: str) -> str:
+    series = ".".join(channel.pythons[0].split(".")[:2])
+    return (
+        f"python: {series}\nplatforms: [{channel.platform}]\nconda:\n  channels: ['{address}/channel']\n"
+        f"  packages: {{colours: '1.0'}}\npypi:\n  index: {address}/simple\n  packages: {{toy: }}\n"
+    )
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_everything_goes_through_the_proxy(variable: str, case: Case, channel: TestChannel, proxy: Proxy) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        case.variable(name, None).variable(name.lower(), None)
+    case.recipe(recipe(channel, f"http://{HOST}")).variable(variable, proxy.url).run("realize", "x.yaml")
+    asked = [address.removeprefix(f"http://{HOST}") for address in proxy.asked]
+    assert all(address.startswith("/") for address in asked), "a request for another host"
+    assert any("/simple/toy/" in address for address in asked), "uv asked past the proxy"
+    assert any("repodata" in address for address in asked), "rattler asked past the proxy"
+    assert any(address.endswith(".metadata") for address in asked), "METADATA was asked past the proxy"
+    assert any(address.endswith(".conda") for address in asked), "a package was fetched past the proxy"
+    assert any(address.endswith(".whl") for address in asked), "a wheel was fetched past the proxy"
+    assert proxy.url not in (case.project / "x.lock.yaml").read_text()
+
+
+def test_without_the_proxy_nothing_is_reached(case: Case, channel: TestChannel) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        case.variable(name, None).variable(name.lower(), None)
+    case.recipe(recipe(channel, f"http://{HOST}")).run("lock", "x.yaml", code=5)
+
+
+def test_what_no_proxy_names_is_asked_itself(case: Case, channel: TestChannel, server: Server, proxy: Proxy) -> None:
+    case.variable("HTTP_PROXY", proxy.url).variable("NO_PROXY", "127.0.0.1").variable("no_proxy", "127.0.0.1")
+    case.recipe(recipe(channel, server.url)).run("realize", "x.yaml")
+    assert proxy.asked == []
+    assert server.count("/simple/toy/") > 0
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``authority.pem``, and what it signed for 127.0.0.1: ``certificate.pem`` and ``key.pem``."""
+    if shutil.which("openssl") is None:
+        pytest.skip("NO OPENSSL PROGRAM: no certificate could be made")
+    folder = tmp_path_factory.mktemp("authority")
+
+    def openssl(words: str) -> None:
+        subprocess.run(["openssl", *words.split()], cwd=folder, check=True, capture_output=True)
+
+    curve = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+    openssl(f"req -x509 {curve} -days 2 -subj /CN=authority -keyout authority.key -out authority.pem")
+    openssl(f"req {curve} -subj /CN=server -keyout key.pem -out request.pem")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n")
+    openssl(
+        "x509 -req -days 2 -in request.pem -CA authority.pem -CAkey authority.key -CAcreateserial -extfile names"
+        " -out certificate.pem"
+    )
+    return folder
+
+
+@pytest.fixture
+def secure(server: Server, authority: Path) -> str:
+    """The address of the same server, by TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority / "certificate.pem", authority / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    return server.url.replace("http://", "https://")
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"])
+def test_an_authority_of_one_s_own(
+    variable: str, case: Case, channel: TestChannel, secure: str, authority: Path
+) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"):
+        case.variable(name, None)
+    case.variable(variable, str(authority / "authority.pem")).recipe(recipe(channel, secure))
+    case.run("realize", "x.yaml")
+    case.run("run", "x.yaml", "--", "python", "-c", "import toy, colours")
+
+
+def test_an_authority_that_nobody_trusts_is_said(case: Case, channel: TestChannel, secure: str) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"):
+        case.variable(name, None)
+    case.recipe(recipe(channel, secure)).run("lock", "x.yaml", code=5).mentions("SSL_CERT_FILE")
+    wheels = f"interpreter: host\npython: 3.11\npypi:\n  index: {secure}/simple\n  packages: {{toy: }}\n"
+    case.recipe(wheels).run("lock", "x.yaml", code=5).mentions("SSL_CERT_FILE")
+
+
+def test_a_trusted_host_is_asked_without_its_certificate(case: Case, secure: str, authority: Path) -> None:
+    """uv and our own requests take it; the conda solver does not, and says what does."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"):
+        case.variable(name, None)
+    case.variable("ENVBUILD_TRUSTED_HOSTS", "127.0.0.1")
+    case.recipe(f"interpreter: host\npython: 3.11\npypi:\n  index: {secure}/simple\n  packages: {{toy: }}\n")
+    case.run("realize", "x.yaml").run("run", "x.yaml", "--", "toy")
+    case.recipe(
+        f"platforms: [linux-64]\nconda: {{channels: ['{secure}/channel'], packages: {{colours: }}}}\n", "y.yaml"
+    )
+    case.run("lock", "y.yaml", code=5).mentions("`trusted-hosts` does not reach channels", "SSL_CERT_FILE")
+    assert authority.is_dir()
