@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from envbuild import formats as foreign
 from envbuild.digest import Digest
 from envbuild.errors import EnvbuildError, InvalidInput, UnsatisfiableError, UsageError
 from envbuild.formats import Document, nothing_opened
@@ -543,6 +544,43 @@ def test_round_trip_through_explicit_files(item: Exporting) -> None:
         check_conda(environment, lock.environments[0], ())
         order = [line.rpartition("/")[2].partition("#")[0] for line in text.splitlines() if "://" in line]
         assert sorted(order) == sorted(package.file for package in environment.conda)
+
+
+@given(exports(conda=False))
+@settings(max_examples=25, deadline=None)
+def test_round_trip_through_requirements(item: Exporting) -> None:
+    """Our own reader of requirement files finds the same names, versions and digests."""
+    for environment in item.environments:
+        text = write("requirements", exporting((environment,))).text
+        asked = {one.name: one for one in foreign.read("requirements", text.encode(), "r.txt").pypi.packages}
+        assert set(asked) == {wheel.name for wheel in environment.wheels}
+        for wheel in environment.wheels:
+            if wheel.url is None:
+                assert asked[wheel.name].version == f"=={wheel.version}"
+                assert asked[wheel.name].hashes == (wheel.sha256,)
+            else:
+                assert asked[wheel.name].source is not None
+
+
+@given(exports(conda=True))
+@settings(max_examples=25, deadline=None)
+def test_round_trip_through_environment_yml(item: Exporting) -> None:
+    for environment in item.environments:
+        text = write("environment-yml", exporting((environment,))).text
+        asked = foreign.read("environment-yml", text.encode(), "environment.yml")
+        have = {one.name: (one.version, one.build) for one in asked.conda.packages}
+        for package in environment.conda:
+            if package.name != "python":
+                assert have[package.name] == (f"=={package.version}", package.build)
+        assert {one.name for one in asked.pypi.packages} == {wheel.name for wheel in environment.wheels}
+
+
+def test_the_project_itself_is_no_package() -> None:
+    text = PYLOCK + "[[packages]]\nname = 'shop'\ndirectory = {path = '.', editable = true}\n"
+    text += "[[packages]]\nname = 'lib'\ndirectory = {path = 'libs/lib', editable = true}\n"
+    lock = read("pylock", text)
+    assert [item.name for item in lock.environments[0].pypi] == ["lib", "linter", "numpy"]
+    assert any("left out: shop itself" in note for note in lock.notes)
 
 
 def test_losses_are_said() -> None:
