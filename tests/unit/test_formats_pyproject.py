@@ -145,7 +145,7 @@ qux = [{ path = "../qux", extra = "other" }]
         ("[tool.uv.sources]\na={workspace=true}", "not-available"),
         ("[tool.uv.sources]\na={index='nope'}", "unknown-index"),
         ("[tool.uv.sources]\na={git='https://h/a', url='https://h/a-1.zip'}", "bad-value"),
-        ("[tool.uv.sources]\na={path='/home/a'}", "bad-path"),
+        ("[tool.uv.sources]\na={path='/home/x/a'}", "bad-path"),
         ("[tool.uv.sources]\na={git='https://h/a', rev='--upload-pack=x'}", "bad-name"),
         ("[[tool.uv.index]]\nname='a'", "missing-key"),
         ("[[tool.uv.index]]\nurl='https://me:pw@h/s'", "secret-in-url"),
