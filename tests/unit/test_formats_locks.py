@@ -139,6 +139,14 @@ def test_new_locks_of_pixi(version: str, platforms: str, name: str) -> None:
     assert lock.channels == (CHANNEL,)
 
 
+def test_the_workspace_itself_is_left_out() -> None:
+    text = PIXI_6.replace("VERSION", "6").replace("PLATFORMS", "").replace("NAME", "linux-64")
+    own = text.replace("https://files.example.com/six-1.16.0-py2.py3-none-any.whl", "./")
+    lock = read("pixi-lock", own)
+    assert lock.environments[0].pypi == ()
+    assert lock.notes == ("left out: six itself, the project that the file locks",)
+
+
 def test_what_pixi_builds_is_named() -> None:
     text = PIXI_6.replace("VERSION", "6").replace("PLATFORMS", "").replace("NAME", "linux-64")
     with pytest.raises(InvalidInput, match="pixi builds from source") as caught:
