@@ -650,3 +650,42 @@ def test_the_members_of_a_workspace_without_a_project_are_asked_for() -> None:
     lock = read("uv-lock", text)
     assert {item.name for item in lock.environments[0].pypi} == {"ring", "finger"}
     assert lock.name == "tools"
+
+
+def source(name: str, **place: str) -> SourcePackage:
+    file = f"{name}-1.tar" if {"git", "path"} & set(place) else f"{name}-1.tar.gz"
+    return SourcePackage(name=name, version="1", file=file, sha256=digest(file), **place)  # type: ignore[arg-type]
+
+
+SOURCES = (
+    source("archive", url="https://direct.example.com/archive-1.tar.gz"),
+    source("commit", git="https://git.example.com/commit.git", commit="c" * 40, subdirectory="python"),
+    source("folder", path="libs/folder"),
+    source("packed", index="mine"),
+)
+
+
+@pytest.mark.parametrize("format_name", ["pylock", "pixi-6", "pixi-7", "conda-lock"])
+def test_sources_go_and_come_back(format_name: str) -> None:
+    conda = format_name != "pylock"
+    environment = LockedEnvironment(
+        platform=LINUX,
+        python="3.11",
+        interpreter="conda" if conda else "host",
+        system=DEFAULTS[LINUX],
+        conda=(_conda("python", "3.11.7", "h1_0_cpython", LINUX, None, ()),) if conda else (),
+        sources=SOURCES,
+    )
+    name = format_name.removesuffix("-6").removesuffix("-7")
+    text = write(name, exporting((environment,), 7 if format_name.endswith("-7") else 6)).text
+    (back,) = read("pixi-lock" if name == "pixi" else name, text).environments
+    found = by_name(back)
+    assert set(found) == {"archive", "commit", "packed"} | (set() if name == "conda-lock" else {"folder"})
+    assert (found["commit"].git, found["commit"].commit) == ("https://git.example.com/commit.git", "c" * 40)
+    assert found["commit"].subdirectory == "python"
+    assert found["archive"].direct
+    assert found["archive"].archive.url == "https://direct.example.com/archive-1.tar.gz"
+    assert found["packed"].archive.sha256 == SOURCES[3].sha256
+    assert not found["packed"].direct
+    if name != "conda-lock":
+        assert found["folder"].path in {"libs/folder", "./libs/folder"}
