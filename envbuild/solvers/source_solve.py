@@ -131,6 +131,9 @@ class SourceSupply:
         forbidden = self._question.request.no_build
         if forbidden is True or (forbidden and kept.name in forbidden):
             return
+        bound = next((item.index for item in self._question.request.pypi if item.name == kept.name), None)
+        if kept.index != bound and (bound is not None or kept.index in self._places.explicit):
+            return
         source = kept_sdist(kept, self._places, self._where(kept.name))
         if source is not None:
             self._offered.setdefault(kept.name, {})[kept.version] = source
