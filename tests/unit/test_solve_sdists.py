@@ -292,9 +292,9 @@ def test_equal_sets_are_solved_once(world: World) -> None:
     world.wheel("tool", "1.0")
     for name in ("one", "two", "three"):
         world.sdist(name, "1.0", build_requires=["tool"], static=True)
-    world.index.metadata = False
     fragment = world.solve(need("one"), need("two"), need("three"))
     assert [item.name for item in fragment.build] == ["tool"]
+    assert world.server.count("/simple/tool/", method="GET") == 1, "uv asks its index again in each run"
     assert {item.build_requires for item in fragment.sources} == {(fragment.build[0].file,)}
 
 
