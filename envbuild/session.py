@@ -219,12 +219,12 @@ class Session(ExchangeVerbs, UpkeepVerbs):
             lock = frozen_lock(recipe)
         else:
             request, asked = make_request(project, recipe)
-            folders = own_states(project.root, request)  # before they are looked at: what is edited meanwhile counts
+            folders = own_states(project.root, request, self._environ)  # first: what is edited meanwhile counts
             locked = self._checked(recipe) if mode == "locked" else self._lock(recipe, LockOptions(), write=write)
             lock = locked.lock
             files = (*asked, *locked.files())
             for base in locked.all_bases():
-                folders |= own_states(project.root, base.request)
+                folders |= own_states(project.root, base.request, self._environ)
         return project, Wanted(
             recipe=recipe,
             name=recipe.stem,

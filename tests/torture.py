@@ -31,6 +31,17 @@ child process lives on, and after `gc` no temporary file is left.
 """
 
 
+HOSTILE = """
+## Hostile inputs
+
+Each is tried by `./dev test`: it ends in an error with a reference, a place and an exit code, without a traceback, in
+bounded time and memory, and leaves every file as it was. The parsers of what comes from outside are also fed with
+damaged bytes, 100,000 for each under `./dev torture`.
+
+| row | what | tests | in `tests/` |
+|---|---|---:|---|"""
+
+
 def machine() -> str:
     """What a reader must know to compare: cores, memory, system and Python, no names."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
@@ -49,6 +60,18 @@ def page(figures: Path, summary: str, seconds: float, scale: float) -> str:
     lines += [f"| {name} | {good} | {tried} |" for name, (good, tried) in sorted(sums.items())]
     lines.append("\n| worst of all | value |\n|---|---:|")
     lines += [f"| {name} | {value:.3g} |" for name, value in sorted(largest.items())]
+    return "\n".join(lines) + "\n" + hostile_rows()
+
+
+def hostile_rows() -> str:
+    """The part of the page that says which hostile inputs are tried, from the list that a test holds to be true."""
+    from tests.hostile.test_rows import ROWS
+
+    lines = [HOSTILE]
+    for row, tests in ROWS.items():
+        number, _, what = row.partition(" ")
+        files = sorted({test.partition("::")[0] for test in tests})
+        lines.append(f"| {number} | {what} | {len(tests)} | {', '.join(f'`{file}`' for file in files)} |")
     return "\n".join(lines) + "\n"
 
 

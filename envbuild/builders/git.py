@@ -94,7 +94,7 @@ def _references(url: str, rev: str, context: Context) -> dict[str, str]:
 
 def _whole_name(url: str, prefix: str, context: Context) -> str:
     repository = _repository(url, context)
-    with context.lock(_lock_name(url)):
+    with context.lock(_lock_name(url), patient=True):
         _fetch_everything(url, repository, context)
         git = Git(context, repository)
         return git.ask("rev-parse", "--verify", "--quiet", "--end-of-options", prefix + "^{commit}").decode().strip()
@@ -117,7 +117,7 @@ def fetch_commit(url: str, commit: str, context: Context) -> Path:
     if not _COMMIT.fullmatch(commit):
         raise InvalidInput(f"{commit[:80]!r} is not the whole name of a commit", reference="bad-commit")
     repository = _repository(url, context)
-    with context.lock(_lock_name(url)):
+    with context.lock(_lock_name(url), patient=True):
         if _has(repository, commit, context):
             return repository
         try:
@@ -144,7 +144,7 @@ def fetch_history(url: str, commit: str, context: Context) -> Path:
         BuildError: ``no-git``.
     """
     repository = _repository(url, context).with_name(f"{_repository(url, context).name}-history")
-    with context.lock(f"{_lock_name(url)}-history"):
+    with context.lock(f"{_lock_name(url)}-history", patient=True):
         if not _has(repository, commit, context):
             shutil.rmtree(repository, ignore_errors=True)
             _make(repository, context, sha256=len(commit) == 64)
@@ -159,7 +159,7 @@ def fetch_history(url: str, commit: str, context: Context) -> Path:
 
 def forget_commits(url: str, context: Context) -> None:
     """Drop what the cache has of a repository, because it turned out to be damaged."""
-    with context.lock(_lock_name(url)):
+    with context.lock(_lock_name(url), patient=True):
         shutil.rmtree(_repository(url, context), ignore_errors=True)
 
 

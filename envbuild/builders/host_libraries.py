@@ -13,6 +13,7 @@ Rules of the file: values, and one file in the build's environment.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,13 +45,13 @@ def host_variables(prefix: Path, system: str = sys.platform) -> Mapping[str, str
     if system == "darwin":
         options = " ".join(f"-Wl,-rpath,{path}" for path in run_paths("@loader_path"))
     else:
-        options = f"-Wl,-rpath-link,{prefix}/lib -Wl,@{prefix}/{_FILE}"
+        options = " ".join(map(shlex.quote, (f"-Wl,-rpath-link,{prefix}/lib", f"-Wl,@{prefix}/{_FILE}")))
     return {
         "PREFIX": str(prefix),
         "CPATH": f"{prefix}/include",
         "LIBRARY_PATH": f"{prefix}/lib",
         "PKG_CONFIG_PATH": f"{prefix}/lib/pkgconfig:{prefix}/share/pkgconfig",
         "CMAKE_PREFIX_PATH": str(prefix),
-        "LDFLAGS": f"-L{prefix}/lib {options}",
+        "LDFLAGS": f"{shlex.quote(f'-L{prefix}/lib')} {options}",
         "LD_RUN_PATH": ":".join(run_paths()),
     }

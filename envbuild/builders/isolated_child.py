@@ -203,6 +203,8 @@ def shut_off(argv: list[str], plan: dict[str, Any]) -> int:
     try:
         _libc.sethostname(b"build", 5)
         arrange_files(plan)
+        if plan["own_user"]:  # set before, it would bound what the user runs elsewhere as well
+            set_limits({"RLIMIT_NPROC": plan["processes"]})
         give_up_powers()
         child = os.fork() if argv else 0
         if child == 0 and argv:

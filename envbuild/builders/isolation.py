@@ -153,9 +153,6 @@ def run_apart(
     """
     cores = os.cpu_count() or 1
     processes = _PROCESSES + _PROCESSES_PER_CORE * cores
-    limits = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": FILE_LIMIT}
-    if isolation.own_user:  # without a user namespace it would count all that the user runs
-        limits["RLIMIT_NPROC"] = processes
     plan = {
         "apart": isolation.apart,
         "own_user": isolation.own_user,
@@ -163,7 +160,7 @@ def run_apart(
         "folder": str(folder),
         "place": str(place),
         "kept": [KEPT],
-        "limits": limits,
+        "limits": {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": FILE_LIMIT},
         "processes": processes,
         "path": list(path),
         "cwd": str(cwd) if cwd else None,

@@ -64,6 +64,22 @@ def source_files(folder: Path, ask: AskGit) -> list[str]:
     return [name for _, name in sorted(encoded)]
 
 
+def ignored_folders(folder: Path, ask: AskGit) -> set[str]:
+    """Folders in a folder, with ``/``, in which nothing is source because version control ignores all of it.
+
+    Args:
+        folder: The folder.
+        ask: Runs git, without a network.
+
+    Raises:
+        BuildError: ``git-failed``.
+    """
+    if _repository(folder) is None:
+        return set()
+    listed = ask(("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"), folder) or b""
+    return {os.fsdecode(name).rstrip("/") for name in listed.split(b"\0") if name.endswith(b"/")} - {"", "."}
+
+
 def _list(folder: Path, ask: AskGit) -> set[str]:
     repository = _repository(folder)
     if repository is not None:

@@ -118,9 +118,9 @@ def write_stamp(path: Path, stamp: Stamp, files: Iterable[Path], folders: Mappin
 
 
 def _same_folders(states: Mapping[str, str]) -> bool:
-    from envbuild.environments.folder_state import folder_state
+    from envbuild.environments.folder_state import same_state
 
-    return all(folder_state(Path(name)) == state for name, state in states.items())
+    return all(same_state(Path(name), state) for name, state in states.items())
 
 
 def _file_digest(name: str) -> str | None:

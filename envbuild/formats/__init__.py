@@ -10,7 +10,7 @@ that locks is taken by ``import`` alone: what it locks is no requirement.
 
 Rules of the room: pure. Bytes come in as arguments, other files through ``opened``; no file is opened, no variable
 read, no address asked. One format, one module with a function ``read(document: Document) -> Foreign``, found by its
-name in ``FORMATS`` and imported when it is needed.
+name in ``FORMATS`` and imported when it is needed; one that locks has ``read_lock`` instead (``foreign_lock``).
 """
 
 from __future__ import annotations

@@ -82,6 +82,7 @@ def _pypi(one: PypiRequirement, other: PypiRequirement) -> PypiRequirement | Non
         hashes=hashes,
         source=one.source or other.source,
         index=one.index or other.index,
+        where=_place_of(version, one, other),
     )
 
 
@@ -94,7 +95,18 @@ def _conda(one: CondaRequirement, other: CondaRequirement) -> CondaRequirement |
     build, channel = agreed(one.build, other.build), agreed(one.channel, other.channel)
     if version is None or build is DISAGREE or channel is DISAGREE:
         return None
-    return replace(one, version=version, build=one.build or other.build, channel=one.channel or other.channel)
+    return replace(
+        one,
+        version=version,
+        build=one.build or other.build,
+        channel=one.channel or other.channel,
+        where=_place_of(version, one, other),
+    )
+
+
+def _place_of(version: str, one: Requirement, other: Requirement) -> Where | None:
+    """The place that a message names for what two requirements ask for together: where the version is said."""
+    return other.where if version == other.version != one.version else one.where
 
 
 def _alternatives(one: str, other: str) -> str | None:

@@ -41,6 +41,8 @@ from envbuild.formats.targets import TargetPython, check_twins, conda_floors, co
 from envbuild.package import Platform
 
 VERSIONS = ("4", "5", "6", "7")
+_PROJECT = frozenset({".", "./"})
+"""The workspace itself: what one works on, and no package of a lock."""
 
 
 def read_lock(document: Document, wanted: Wanted) -> ForeignLock:
@@ -76,13 +78,14 @@ def read_lock(document: Document, wanted: Wanted) -> ForeignLock:
     if others and wanted.environment is None:
         notes.append(f"taken: the environment {name}; left out: {', '.join(others)} (--environment NAME)")
     indices = tuple(bare_address(item.own_text(), item) for item in environment.items("indexes"))
+    environments = tuple(_environment(item, found[item], table, indices, wanted, tree, notes) for item in platforms)
     return ForeignLock(
         format="pixi-lock",
-        environments=tuple(_environment(item, found[item], table, indices, wanted, tree) for item in platforms),
+        environments=environments,
         name=None if name == "default" else name,
         channels=tuple(bare_or_name(item) for item in environment.items("channels")),
         indices=indices,
-        notes=tuple(notes),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
@@ -115,6 +118,7 @@ def _environment(
     indices: tuple[str, ...],
     wanted: Wanted,
     tree: Checked,
+    notes: list[str],
 ) -> ForeignEnvironment:
     conda, pypi = [], []
     for reference in references:
@@ -133,9 +137,10 @@ def _environment(
             raise reference.wrong("an entry of `packages` is expected")
         if kind == "conda":
             conda.append(_conda(table[key], key))
+        elif key in _PROJECT:
+            notes.append(f"left out: {table[key].pypi_name()} itself, the project that the file locks")
         else:
-            extras = reference.texts("extras")
-            pypi.append((table[key], key, extras))
+            pypi.append((table[key], key, reference.texts("extras")))
     packages = tuple(sorted(conda, key=lambda item: item.name))
     python = conda_python(packages)
     if pypi and python is None:

@@ -64,8 +64,11 @@ def read_lock(document: Document, wanted: Wanted) -> ForeignLock:
     indices = tuple(
         dict.fromkeys(package.index for item in environments for package in item.pypi if package.index is not None)
     )
-    if any(package.path is not None for item in environments for package in item.pypi):
-        notes.append("folders that the file installs editable are built from their content here")
+    if mine := [item.pypi_name() for item in tree.items("packages") if _is_project(item)]:
+        notes.append(f"left out: {', '.join(sorted(mine))} itself, the project that the file locks")
+    folders = [item for item in tree.items("packages") if item.has("directory") and not _is_project(item)]
+    if any(item.at("directory").flag("editable") for item in folders):
+        notes.append("folders that the file installs editable are built from their content")
     return ForeignLock(
         format="pylock", environments=environments, name=_name(document), indices=indices, notes=tuple(notes)
     )
@@ -110,7 +113,7 @@ def _environment(
         )
     packages = []
     for item in tree.items("packages"):
-        if not _holds(item.optional_text("marker"), target, tree, extras, groups):
+        if _is_project(item) or not _holds(item.optional_text("marker"), target, tree, extras, groups):
             continue
         problem = item.optional_text("requires-python")
         if problem is not None and not _python_fits(problem, target, item):
@@ -126,6 +129,14 @@ def _environment(
         system=tuple(sorted(target.raised.items())),
     )
     return check_twins(found, tree.where)
+
+
+def _is_project(item: Checked) -> bool:
+    """Whether an entry is the project that the file was made in: what one works on, and no package of a lock."""
+    if not item.has("directory"):
+        return False
+    folder = item.at("directory")
+    return folder.flag("editable") and folder.optional_text("path") in {".", "./"}
 
 
 def _holds(

@@ -65,6 +65,7 @@ def read_line(text: str, where: Where, document: Document, asked: Asked) -> Pypi
     Returns:
         The requirement, or None after a finding.
     """
+    text = text.rstrip().removesuffix(";")  # pip takes a marker that says nothing
     address = is_address(text)
     before_at = text.partition("@")[0].strip()
     if not address and ("@" in text and re.fullmatch(r"[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?", before_at)):

@@ -17,7 +17,7 @@ from envbuild.errors import InvalidInput
 from envbuild.formats import Document
 from envbuild.package import normalize_pypi_name
 from envbuild.reading import spelling
-from envbuild.reading.places import check_git_url, check_url, redacted
+from envbuild.reading.places import check_git_url, check_url, redacted, refuse_other_systems
 from envbuild.reading.section_reader import inner_path, revision
 from envbuild.recipe import GitSource, PathSource, Source, UrlSource
 
@@ -25,7 +25,6 @@ ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".
 """Endings of files that hold a package."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_SYSTEMS = {"hg": "Mercurial", "bzr": "Bazaar", "svn": "Subversion"}
 _SDIST = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*?)-v?[0-9][A-Za-z0-9.+!_]*")
 _EGG = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*?)(?:\[([A-Za-z0-9._, -]*)\])?(?:-[0-9][0-9a-z.]*|==.*)?")
 _NAME_LINE = re.compile(r"^\s*name\s*=\s*[\"']?([A-Za-z0-9._-]+)[\"']?\s*(?:#.*)?$", re.MULTILINE)
@@ -50,6 +49,8 @@ class Place:
 def is_address(text: str) -> bool:
     """Whether a line is an address, as pip sees it: it begins with a scheme."""
     found = _SCHEME.match(text)
+    if text.lower().startswith("git+"):
+        return True
     return found is not None and (text.startswith(found[0] + "//") or "+" in found[0] or found[0].lower() == "file:")
 
 
@@ -74,14 +75,8 @@ def read_place(text: str, document: Document) -> Place:
     name, extras = _egg(unquote(fields.pop("egg", "")))
     inside = fields.pop("subdirectory", None)
     subdirectory = None if inside is None else inner_path(unquote(inside))
-    system = scheme.partition("+")[0]
-    if system in _SYSTEMS:
-        raise InvalidInput(
-            f"{_SYSTEMS[system]} repositories are not read: a lock names a commit by its digest, which only git has",
-            reference="not-available",
-            hint="use a git mirror of it, an archive's address, or a release from an index",
-        )
-    if system == "git":
+    refuse_other_systems(text)
+    if scheme.partition("+")[0] == "git":
         git, rev = _repository(address)
         lost = ", ".join(sorted(fields))
         return Place(source=GitSource(git=git, rev=rev, subdirectory=subdirectory), name=name, extras=extras, lost=lost)

@@ -42,8 +42,8 @@ class Toml:
         self.text = _decoded(document)
         self.tree = _parsed(self.text, document)
         found = [(_bare(match[1]), match.start()) for match in _HEADER.finditer(self.text)]
-        ends = [start for _, start in found[1:]] + [len(self.text)]
-        self._tables = [(name, start, end) for (name, start), end in zip(found, ends, strict=True)]
+        ends = [*(start for _, start in found), len(self.text)]
+        self._tables = [(name, start, ends[index + 1]) for index, (name, start) in enumerate(found)]
         self._last: dict[str, int] = {}
 
     def where(self, table: str, text: str) -> Where:

@@ -33,11 +33,27 @@ def _paths(request: Request) -> Iterator[str]:
                 yield item.source.path
 
 
-def own_states(root: Path, request: Request) -> dict[str, str | None]:
-    """The state of each of these paths, by its absolute path; see ``envbuild.environments.folder_state``."""
+def own_states(root: Path, request: Request, environ: Mapping[str, str]) -> dict[str, str | None]:
+    """The state of each of these paths, by its absolute path; see ``envbuild.environments.folder_state``.
+
+    Args:
+        root: The project's root.
+        request: What the recipe asks for.
+        environ: This process's environment, for git.
+
+    Raises:
+        BuildError: ``git-failed``.
+    """
     from envbuild.environments.folder_state import folder_state
 
-    return {str(root / path): folder_state(root / path) for path in own_paths(request)}
+    return {str(root / path): folder_state(root / path, _ignored(root / path, environ)) for path in own_paths(request)}
+
+
+def _ignored(place: Path, environ: Mapping[str, str]) -> set[str]:
+    from envbuild.builders.listing import ignored_folders
+    from envbuild.machine.git_names import names_by_git
+
+    return ignored_folders(place, names_by_git(environ)) if place.is_dir() else set()
 
 
 def own_digests(root: Path, request: Request, environ: Mapping[str, str]) -> dict[str, Digest]:

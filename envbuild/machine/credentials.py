@@ -188,6 +188,14 @@ def _user_info(url: str) -> str | None:
     return _basic(unquote(parts.username), unquote(parts.password or ""))
 
 
+def is_whole(authorization: str | None) -> bool:
+    """Whether credentials are all there: a user's name alone may be a token, or may want the keyring's word."""
+    if authorization is None:
+        return False
+    scheme, _, value = authorization.partition(" ")
+    return scheme != "Basic" or not base64.b64decode(value).endswith(b":")
+
+
 def _basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
 

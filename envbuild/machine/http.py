@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from envbuild.errors import UnreachableError
-from envbuild.machine.credentials import Access, Credentials, redact
+from envbuild.machine.credentials import Access, Credentials, is_whole, redact
 
 if TYPE_CHECKING:
     import requests
@@ -132,10 +132,10 @@ class Connections:
         access = self._credentials.for_url(url)
         host = urlsplit(url).netloc.rsplit("@", 1)[-1]
         granted = self._granted.get((urlsplit(url).scheme, host))
-        if access.authorization is None and granted is not None:
+        if granted is not None and not is_whole(access.authorization):
             access = Access(url=access.url, authorization=granted)
         response = self._send(access, headers)
-        if response.status_code in {401, 403} and access.authorization is None:
+        if response.status_code in {401, 403} and not is_whole(access.authorization):
             other = self._credentials.from_keyring(url)
             if other is not None:
                 _let_go(response)

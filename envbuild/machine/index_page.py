@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any
@@ -50,7 +51,8 @@ def page_files(data: bytes, page: str) -> list[PageFile]:
         raw = _json_files(text)
     else:
         parser = _Anchors()
-        parser.feed(text)
+        with suppress(AssertionError):  # the library's word for a declaration that it does not know
+            parser.feed(text)
         raw = parser.files
     found = []
     for href, told in raw:

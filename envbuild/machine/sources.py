@@ -47,7 +47,7 @@ def bring_tree(origin: TreeOrigin, sha256: Digest | None, workspace: Workspace, 
     output = _there(origin, sha256, memory, workspace)
     if output is not None:
         return output
-    with workspace.lock(f"tree-{name[:32]}"):
+    with workspace.lock(f"tree-{name[:32]}", patient=True):  # a clone may take longer than a lock may
         output = _there(origin, sha256, memory, workspace)
         if output is not None:
             return output

@@ -29,7 +29,7 @@ from envbuild.addresses import Addresses
 from envbuild.derivations import Derivation, HostPython, Output, Outputs
 from envbuild.derivations.fetch import Fetch
 from envbuild.digest import Digest, digest_bytes
-from envbuild.errors import IntegrityError, UnreachableError, UsageError
+from envbuild.errors import IntegrityError, UnreachableError
 from envbuild.machine import publish
 from envbuild.machine.disk import writing
 from envbuild.machine.hints import Hints
@@ -37,6 +37,7 @@ from envbuild.machine.home import Home, open_home
 from envbuild.machine.job_context import JobContext, safe_name
 from envbuild.machine.kernel_lock import DEFAULT_TIMEOUT, KernelLock
 from envbuild.machine.publish import Durability, Incoming
+from envbuild.machine.stall import stall_timeout
 from envbuild.package import Origin, UrlOrigin
 from envbuild.store import Result
 from envbuild.store.folder import FolderStore, open_store
@@ -101,7 +102,7 @@ class Workspace:
         self._trusted_hosts = trusted_hosts
         self._downloads: Downloader | None = None
         self.cancelled = threading.Event()
-        _stall(self.environ)  # a wrong setting is said at once
+        stall_timeout(self.environ)  # a wrong setting is said at once
 
     def __enter__(self) -> Workspace:
         self.use()
@@ -124,7 +125,7 @@ class Workspace:
                 self._downloads = Downloader(
                     Credentials(self.environ, configured, note=self.note),
                     environ=self.environ,
-                    patience=Patience(stall=_stall(self.environ)),
+                    patience=Patience(stall=stall_timeout(self.environ)),
                     trusted_hosts=self._trusted_hosts,
                 )
             return self._downloads
@@ -340,16 +341,3 @@ class Workspace:
 def _mirrors(addresses: Addresses) -> Iterator[str]:
     for _, replacements in addresses.mirrors:
         yield from replacements
-
-
-def _stall(environ: Mapping[str, str]) -> float:
-    text = environ.get("ENVBUILD_STALL_TIMEOUT", "30")
-    try:
-        stall = float(text)
-    except ValueError:
-        stall = 0.0
-    if not 0 < stall < float("inf"):
-        raise UsageError(
-            f"ENVBUILD_STALL_TIMEOUT is {text!r}, not a number of seconds above 0", reference="bad-setting"
-        )
-    return stall

@@ -22,7 +22,7 @@ from envbuild.package import Platform
 from envbuild.projects.config import PROJECT_FILE, Config, find_root, load_config
 from envbuild.projects.impossible import impossible
 from envbuild.projects.merge import Merger, fold_target, over
-from envbuild.projects.recipe_files import SUFFIXES, first_recipe, instead_of
+from envbuild.projects.recipe_files import SUFFIXES, first_recipe, instead_of, recipe_of, shown_path
 from envbuild.reading.cutoff import cut_off
 from envbuild.reading.document import LARGEST_FILE, parse
 from envbuild.reading.places import check_path
@@ -155,20 +155,6 @@ def _instead(file: Path, project: Project) -> str:
     if file.suffix not in SUFFIXES:
         return "name a recipe's file; names and ids of environments come with a later version of envbuild"
     return "check the path, or `envbuild init`"
-
-
-def shown_path(file: Path) -> str:
-    """A file as a message names it: from the working folder when it lies below, else whole."""
-    try:
-        relative = os.path.relpath(file)
-    except (OSError, ValueError):  # the working folder is gone, or on another drive
-        return str(file)
-    return str(file) if relative.startswith("..") else relative
-
-
-def recipe_of(lock: str) -> str:
-    """The recipe's name for a lock's name."""
-    return lock.removesuffix(".lock.yaml") + ".yaml"
 
 
 def make_request(project: Project, recipe_path: Path) -> tuple[Request, tuple[Path, ...]]:

@@ -57,3 +57,17 @@ def instead_of(file: Path, root: Path, recipes: str) -> Path | None:
     close = [file.with_name(file.name + suffix) for suffix in SUFFIXES]
     close += [root / recipes / path.name for path in (file, *close)]
     return next((path for path in close if path.suffix in SUFFIXES and path.is_file()), None)
+
+
+def shown_path(file: Path) -> str:
+    """A file as a message names it: from the working folder when it lies below, else whole."""
+    try:
+        relative = os.path.relpath(file)
+    except (OSError, ValueError):  # the working folder is gone, or on another drive
+        return str(file)
+    return str(file) if relative.startswith("..") else relative
+
+
+def recipe_of(lock: str) -> str:
+    """The recipe's name for a lock's name."""
+    return lock.removesuffix(".lock.yaml") + ".yaml"

@@ -100,7 +100,7 @@ def _choose_one(
 def needs_build(name: str, version: str | None, where: Where | None) -> UnsatisfiableError:
     """The error for what would have to be built from source."""
     return UnsatisfiableError(
-        f"{name}{f' {version}' if version else ''} must be built from source: a later version of envbuild does",
+        f"{name}{f' {version}' if version else ''} would have to be built from source, and nothing here may be",
         reference="needs-build",
         where=where,
         hint=NEEDS_BUILD_HINT,

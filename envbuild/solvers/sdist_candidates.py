@@ -203,7 +203,8 @@ def _files(name: str, question: PypiQuestion, places: Places, context: Context) 
     """The project's files on its index, and on find-links where no index is named for it."""
     bound = next((item.index for item in question.request.pypi if item.name == name and item.index), None)
     if bound is not None:
-        return list(_on_index(name, bound, places.address(bound), context) or ())
+        own = [_on_index(name, word, address, context) for word, address in places.indices if word == bound]
+        return [item for several in own for item in several or ()]
     found: list[Found] = []
     for word, address in places.links:
         place = ("index", word) if word == DEFAULT_INDEX else ("find-links", word)
@@ -211,6 +212,8 @@ def _files(name: str, question: PypiQuestion, places: Places, context: Context) 
     if places.no_index:
         return found
     for word, index in places.indices:
+        if word in places.explicit:
+            continue  # only packages that name it come from there
         files = _on_index(name, word, index, context)
         found += files or ()
         if files is not None and places.strategy == "first-index":

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from envbuild.builders.core_metadata import WheelMetadata, metadata_text, parse_metadata
 from envbuild.digest import Json, key
-from envbuild.errors import BuildError, EnvbuildError, InvalidInput
+from envbuild.errors import BuildError, EnvbuildError, InvalidInput, Where
 from envbuild.package import CondaPackage, Wheel, normalize_pypi_name
 from envbuild.recipe import BuildOptions
 from envbuild.solvers.build_requirements import BuildRequirements, project_folder
@@ -81,9 +81,9 @@ class SourceReader:
             IntegrityError: When its bytes are others than promised, or no archive of harmless members.
             UnreachableError: When it cannot be had.
         """
-        output = self._context.fetch(source.origin, sha256=source.sha256, size=source.size, urls=source.urls)
-        source = replace(source, sha256=output.sha256, size=output.size)
         try:
+            output = self._context.fetch(source.origin, sha256=source.sha256, size=source.size, urls=source.urls)
+            source = replace(source, sha256=output.sha256, size=output.size)
             project = self._project(source)
             if project.metadata is not None:
                 told, found_on = parse_metadata(project.metadata.encode()), None
@@ -92,7 +92,7 @@ class SourceReader:
                 told = parse_metadata(self._hooked(source, project, with_metadata=True)["metadata"].encode())
                 found_on = f"{self._context.platform} {self._question.target.series}"
         except EnvbuildError as error:
-            raise _placed(error, source) from error.__cause__
+            raise placed(error, source.name, source.title, source.where) from error.__cause__
         return replace(source, metadata=_checked(told, source), version=_normal(told.version), found_on=found_on)
 
     def build_wheels(self, source: Source) -> tuple[Wheel, ...]:
@@ -110,7 +110,7 @@ class SourceReader:
                 more = self._hooked(source, project, with_metadata=source.found_on is not None)["requires"]
                 wheels = self._tools.locked(source, (*requires, *more), host)
         except EnvbuildError as error:
-            raise _placed(error, source) from error.__cause__
+            raise placed(error, source.name, source.title, source.where) from error.__cause__
         return wheels
 
     def host(self, name: str) -> tuple[CondaPackage, ...]:
@@ -308,21 +308,19 @@ def _normal(version: str) -> str:
     return str(Version(version))
 
 
-def _placed(error: EnvbuildError, source: Source) -> EnvbuildError:
-    """The error with the source's name in it, at the recipe's line."""
-    message = error.message if source.name in error.message else f"{source.title}: {error.message}"
+def placed(error: EnvbuildError, name: str, title: str, where: Where | None) -> EnvbuildError:
+    """The error with a source's name in it, at the recipe's line."""
+    message = error.message if name in error.message else f"{title}: {error.message}"
     if isinstance(error, BuildError):
-        message = f"{source.title} cannot be locked: {error.message}"
-    placed = type(error)(
+        message = f"{title} cannot be locked: {error.message}"
+    return type(error)(
         message,
         reference=error.reference,
-        where=error.where or source.where,
+        where=error.where or where,
         hint=error.hint,
         retryable=error.retryable,
         issues=error.issues,
     )
-    placed.__cause__ = error.__cause__
-    return placed
 
 
 def _text(data: bytes) -> str:

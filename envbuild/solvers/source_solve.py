@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from envbuild.builders.core_metadata import WheelMetadata
-from envbuild.errors import IntegrityError, UnreachableError, UnsatisfiableError
+from envbuild.errors import EnvbuildError, IntegrityError, UnreachableError, UnsatisfiableError
 from envbuild.package import SourcePackage, Wheel
 from envbuild.recipe import GitSource, PathSource, PypiRequirement, UrlSource
 from envbuild.solvers.build_requirements import BuildRequirements, SolveWheels
 from envbuild.solvers.offers import Offers, Source, write_offers
 from envbuild.solvers.pylock import ChosenWheel
 from envbuild.solvers.sdist_candidates import kept_sdist, sdists_of
-from envbuild.solvers.source_metadata import SourceReader, settings_of, variables_of
+from envbuild.solvers.source_metadata import SourceReader, placed, settings_of, variables_of
 from envbuild.solvers.source_requirements import (
     named_sources,
     refuse_build,
@@ -85,7 +85,7 @@ class SourceSupply:
             if (wheel := wheel_at(item, self._context)) is not None:
                 self._wheels[item.name] = wheel
             elif not _is_wheel_address(item):
-                self._require(source_of(item, self._question, self._context), environment)
+                self._require(self._source(item), environment)
         for kept in self._question.keep_sources:
             if (kept.index or kept.find_links) and kept.name not in {*self._required, *self._pins, *self._wheels}:
                 self._offer_kept(kept)
@@ -118,12 +118,21 @@ class SourceSupply:
             if _is_wheel_address(item):
                 self._addressed[item.name] = requirement_line(item)
             else:
-                self._require(source_of(item, self._question, self._context, parent=read.name), environment)
+                self._require(self._source(item, read.name), environment)
+
+    def _source(self, item: PypiRequirement, parent: str | None = None) -> Source:
+        try:
+            return source_of(item, self._question, self._context, parent=parent)
+        except EnvbuildError as error:
+            raise placed(error, item.name, item.name, item.where) from error.__cause__
 
     def _offer_kept(self, kept: SourcePackage) -> None:
         """Offer what the lock before has, so that it can be preferred without asking its index."""
         forbidden = self._question.request.no_build
         if forbidden is True or (forbidden and kept.name in forbidden):
+            return
+        bound = next((item.index for item in self._question.request.pypi if item.name == kept.name), None)
+        if kept.index != bound and (bound is not None or kept.index in self._places.explicit):
             return
         source = kept_sdist(kept, self._places, self._where(kept.name))
         if source is not None:

@@ -23,6 +23,7 @@ class Counts:
         sizes: Disk sizes tried. ``nth``: how often a fault point may be passed before it kills, at most.
         collections: Realizes against a collector that never rests.
         files: Files of a prefix that are damaged, besides the chosen ones.
+        inputs: Damaged inputs for each parser.
     """
 
     full: bool
@@ -33,10 +34,11 @@ class Counts:
     nth: int
     collections: int
     files: int
+    inputs: int
 
 
-SMALL = Counts(full=False, kills=8, signals=3, rounds=1, sizes=5, nth=0, collections=6, files=3)
-FULL = Counts(full=True, kills=200, signals=20, rounds=20, sizes=24, nth=60, collections=100, files=50)
+SMALL = Counts(full=False, kills=8, signals=3, rounds=1, sizes=5, nth=0, collections=6, files=3, inputs=400)
+FULL = Counts(full=True, kills=200, signals=20, rounds=20, sizes=24, nth=60, collections=100, files=50, inputs=100_000)
 
 
 def chosen() -> Counts:
@@ -45,7 +47,7 @@ def chosen() -> Counts:
         return SMALL
     scaled = {
         name: max(getattr(SMALL, name), round(getattr(FULL, name) * SCALE))
-        for name in ("kills", "signals", "rounds", "sizes", "nth", "collections", "files")
+        for name in ("kills", "signals", "rounds", "sizes", "nth", "collections", "files", "inputs")
     }
     return Counts(full=True, **scaled)
 

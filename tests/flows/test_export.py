@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 
+from envbuild.formats.writing import write
 from envbuild.lock import LockedEnvironment
 from envbuild.locks.lockfile import parse_lock
 from envbuild.machine.uv_program import uv_program
+from envbuild.package import Platform
 from tests.case import Case
 from tests.support.channel import TestChannel
 from tests.support.foreign_tools import conda_lock_reads
 from tests.support.servers import Server
+from tests.unit.test_formats_locks import SOURCES, exporting
 
 SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -160,6 +163,8 @@ def test_pixi_locks_are_read_by_rattler(mixed: Case, channel: TestChannel, versi
     packages = environment.packages(platform)
     assert packages is not None
     assert {item.name for item in packages} == ours.names()
+    digests = {item.name: item.hashes.sha256.hex() for item in packages if item.hashes and item.hashes.sha256}
+    assert {item.name: digests[item.name] for item in ours.wheels} == {item.name: item.sha256 for item in ours.wheels}
     records = {str(item.name.source): item for item in environment.conda_repodata_records_for_platform(platform) or ()}
     for item in ours.conda:
         record = records[item.name]
@@ -171,6 +176,25 @@ def test_pixi_locks_are_read_by_rattler(mixed: Case, channel: TestChannel, versi
         )
         assert tuple(record.depends) == item.depends
         assert (record.noarch.python, record.noarch.generic) == (item.noarch == "python", item.noarch == "generic")
+
+
+@pytest.mark.parametrize("version", [6, 7])
+def test_sources_in_pixi_locks_are_read_by_rattler(tmp_path: Path, version: int) -> None:
+    from rattler.lock import LockFile
+
+    environment = LockedEnvironment(
+        platform=Platform("linux-64"), python="3.11", interpreter="conda", system=(), sources=SOURCES
+    )
+    (tmp_path / "pixi.lock").write_text(write("pixi", exporting((environment,), version)).text)
+    found = LockFile.from_path(tmp_path / "pixi.lock").default_environment()
+    assert found is not None
+    (platform,) = found.platforms()
+    assert {item.name: item.location for item in found.packages(platform) or ()} == {
+        "archive": "direct+https://direct.example.com/archive-1.tar.gz",
+        "commit": f"git+https://git.example.com/commit.git?subdirectory=python#{'c' * 40}",
+        "folder": "./libs/folder",
+        "packed": "https://files.example.com/packed-1.tar.gz",
+    }
 
 
 def test_conda_lock_reads_what_is_written_for_it(mixed: Case, channel: TestChannel) -> None:

@@ -453,3 +453,27 @@ def test_sources_of_a_lock_of_uv_are_locked_and_built(
         "import mine, packed, theirs as t; print(mine.VERSION, t.VERSION)",
     )
     case.shows("1.5 2.0")
+
+
+def test_a_folder_of_wheels_stays_find_links(case: Case, uv: Uv, toy_wheels: Path) -> None:
+    shutil.copytree(toy_wheels, case.project / "wheels")
+    case.file("envbuild.yaml", "recipes: recipes/\n")
+    case.file(
+        "pyproject.toml",
+        f"""
+        [project]
+        name = "shop"
+        version = "1.0"
+        requires-python = ">={SERIES}"
+        dependencies = ["toy<2"]
+        """,
+    )
+    uv("lock", "--no-index", "--find-links", "wheels")
+    case.run("import", "uv.lock", "--json")
+    answer = json.loads(case.out)
+    assert answer["format"] == "uv-lock"
+    name = Path(answer["recipe"]).relative_to(case.project).with_suffix("").as_posix()
+    assert "find-links: [../wheels]" in Path(answer["recipe"]).read_text()
+    (environment,) = lock_of(case, name).platforms
+    assert {wheel.find_links for wheel in environment.wheels} == {"./wheels"}
+    case.run("lock", "--check", f"{name}.yaml").run("realize", "--locked", f"{name}.yaml")

@@ -232,11 +232,11 @@ def test_what_cannot_be_satisfied_is_named_with_its_line(case: Case, growing: tu
     assert not (case.project / "x.lock.yaml").exists()
 
 
-def test_a_source_only_package_is_a_clear_error(case: Case, wheel_index: Server) -> None:
+def test_a_source_that_cannot_be_had_is_a_clear_error(case: Case, wheel_index: Server) -> None:
     case.recipe(host(f"{wheel_index.url}/simple", "    toy-source-only:\n"))
-    case.run("lock", "x.yaml", code=11).mentions("toy-source-only")
-    case.recipe(host(f"{wheel_index.url}/simple", "    a: {git: 'https://host.example/a.git'}\n"))
-    case.run("lock", "x.yaml", code=11).mentions("x.yaml:6:5")
+    case.run("lock", "x.yaml", code=11).mentions("x.yaml:6:5", "toy-source-only", "setuptools")
+    case.recipe(host(f"{wheel_index.url}/simple", "    a: {git: 'https://host.invalid/a.git'}\n"))
+    case.run("lock", "x.yaml", code=5).mentions("x.yaml:6:5")
 
 
 @pytest.mark.parametrize("platform", ["linux-64", "linux-aarch64", "osx-64", "osx-arm64", "win-64"])

@@ -193,6 +193,14 @@ def test_other_version_control_is_refused_in_recipes(case: Case, system: str) ->
     case.run("add", "x.yaml", "--pypi", f"x @ {system}+https://h.example/x", code=2).mentions("which only git has")
 
 
+def test_a_recipe_without_sources_pays_nothing_for_them(case: Case, index: tuple[Path, str]) -> None:
+    case.recipe(host_recipe(index, "    leaf:\n")).variable("PYTHONPROFILEIMPORTTIME", "1").run("lock", "x.yaml")
+    assert "envbuild.solvers.pypi" in case.err
+    for module in ("source_solve", "sdist_candidates", "build_requirements", "builders.hooks", "builders.unpack"):
+        assert module not in case.err
+    assert not (case.home / "cache" / "sources").exists()
+
+
 REAL = {
     "docopt==0.6.2": "setuptools by setup.py: nothing is static",
     "markupsafe==2.1.5": "setuptools, and a C compiler",

@@ -111,3 +111,40 @@ def test_a_repository_that_is_gone_is_exit_5(case: Case, index: str, git_server:
     case.recipe(recipe(index, f"mine: {{git: '{git_server.url('toy')}'}}"), "x.yaml")
     git_server.close()
     case.run("lock", "x.yaml", code=5).mentions("git cannot read", "toy.git")
+
+
+@pytest.mark.parametrize("in_git", [True, False], ids=["git", "plain"])
+def test_the_project_itself_can_be_a_source(case: Case, index: str, in_git: bool) -> None:
+    """Its lock lies in the folder whose digest it holds, and so does the link to what was made of it."""
+    if in_git:
+        git("init", "--quiet", cwd=case.project)
+    make_project(case.project, "mine", "1.0", static=True)
+    case.recipe(recipe(index, "mine: {path: .}"), "x.yaml").run("realize", "x.yaml")
+    locked = (case.project / "x.lock.yaml").read_bytes()
+    case.run("lock", "--check", "x.yaml")
+    case.run("realize", "x.yaml").mentions("already there")
+    case.run("realize", "--locked", "x.yaml")
+    assert (case.project / "x.lock.yaml").read_bytes() == locked
+    (case.project / "backend" / "own_backend.py").open("a").close()
+    case.run("lock", "--check", "x.yaml")
+    (case.project / "more.py").write_text("edited = True\n")
+    case.run("lock", "--check", "x.yaml", code=10).mentions("was edited since it was locked")
+
+
+def test_a_folder_with_submodules_spaces_and_umlauts(case: Case, index: str, git_server: GitServer) -> None:
+    inner = git_server.repository("inner")
+    inner.commit({"mine_data/wörter.txt": "eins\n"})
+    outer = git_server.repository("outer")
+    make_project(outer.folder / "mein Paket ü", "mine", "1.0", static=True)
+    outer.commit({"readme": "x\n"})
+    outer.submodule("../inner.git", "mein Paket ü/daten")
+    url = git_server.url("outer")
+    git("clone", "--quiet", "--recurse-submodules", url, "ein Klon", cwd=case.project)
+    packages = "mine: {path: 'ein Klon/mein Paket ü'}"
+    case.recipe(recipe(index, packages), "x.yaml").run("realize", "x.yaml").mentions("1 built")
+    by_folder = source(case)["sha256"]
+    (case.project / "ein Klon" / "mein Paket ü" / "daten" / "mine_data" / "wörter.txt").write_text("zwei\n")
+    case.run("lock", "--check", "x.yaml", code=10)
+    case.recipe(recipe(index, f"mine: {{git: '{url}', subdirectory: 'mein Paket ü'}}"), "x.yaml")
+    case.run("realize", "x.yaml").mentions("1 built")
+    assert source(case)["sha256"] != by_folder  # the whole repository, not one folder of it

@@ -93,6 +93,8 @@ ROWS: dict[str, tuple[str, ...]] = {
         "hostile/test_sources.py::test_H20_names_that_are_too_long",
         "hostile/test_sources.py::test_H20_H26_members_of_zips",
         "unit/test_git_sources.py::test_H20_H29_names_that_no_source_may_have",
+        "hostile/test_packages.py::test_H20_paths_that_leave_or_mean_two_things",
+        "hostile/test_packages.py::test_H20_names_that_are_too_long",
     ),
     "H21 links": (
         "hostile/test_sources.py::test_H21_links_that_leave",
@@ -100,34 +102,113 @@ ROWS: dict[str, tuple[str, ...]] = {
         "unit/test_git_sources.py::test_H21_links_that_leave_the_repository",
         "unit/test_trees.py::test_H21_links_that_leave_the_folder",
         "unit/test_trees.py::test_what_is_said_of_links_is_what_the_kernel_does",
+        "hostile/test_packages.py::test_H21_links_that_leave_and_members_below_links",
     ),
-    "H22 chains of links": ("hostile/test_sources.py::test_H22_chains_longer_than_a_kernel_follows",),
-    "H23 hard links": ("hostile/test_sources.py::test_H23_hard_links",),
+    "H22 chains of links": (
+        "hostile/test_sources.py::test_H22_chains_longer_than_a_kernel_follows",
+        "hostile/test_packages.py::test_H22_chains_longer_than_a_kernel_follows",
+    ),
+    "H23 hard links": (
+        "hostile/test_sources.py::test_H23_hard_links",
+        "hostile/test_packages.py::test_H23_hard_links",
+    ),
     "H24 devices, pipes, sparse files": (
         "hostile/test_sources.py::test_H24_what_is_neither_file_folder_nor_link",
         "hostile/test_sources.py::test_H24_sparse_files_in_pax",
+        "hostile/test_packages.py::test_H24_what_is_neither_file_folder_nor_link",
+        "hostile/test_packages.py::test_H24_sparse_files_in_pax",
     ),
     "H25 modes": (
         "hostile/test_sources.py::test_H25_bits_that_would_be_dangerous_are_cleared",
         "unit/test_unpack.py::test_modes_and_times_are_the_same_on_every_machine",
+        "hostile/test_packages.py::test_H25_special_bits_are_left_behind",
     ),
     "H26 one path twice": (
         "hostile/test_sources.py::test_H26_one_path_twice",
         "unit/test_unpack.py::test_case_twins_are_two_files_here",
+        "hostile/test_packages.py::test_H26_one_path_twice",
     ),
     "H27 bombs": (
         "hostile/test_sources.py::test_H27_bombs_stop_at_the_limit",
         "hostile/test_sources.py::test_H27_a_zip_bomb",
         "hostile/test_sources.py::test_H27_a_window_larger_than_allowed",
         "hostile/test_sources.py::test_H27_a_size_beyond_the_limit_is_refused_before_it_comes",
+        "hostile/test_packages.py::test_H27_a_bomb_of_bz2_stops_at_the_limit",
+        "hostile/test_packages.py::test_H27_a_bomb_of_zstd_stops_at_the_limit",
+        "hostile/test_packages.py::test_H27_what_is_no_content_counts_too",
+        "hostile/test_packages.py::test_H27_a_file_larger_than_files_may_be",
+        "hostile/test_packages.py::test_H27_a_window_larger_than_allowed",
     ),
-    "H28 too many members": ("hostile/test_sources.py::test_H28_too_many_members",),
+    "H28 too many members": (
+        "hostile/test_sources.py::test_H28_too_many_members",
+        "hostile/test_packages.py::test_H28_too_many_members",
+    ),
     "H29 broken archives": (
         "hostile/test_sources.py::test_H29_broken_tars",
         "hostile/test_sources.py::test_H29_broken_compression",
         "hostile/test_sources.py::test_H29_H44_zips_that_can_be_read_in_two_ways",
         "unit/test_trees.py::test_H29_names_that_are_not_utf8",
         "faults/test_archives.py::test_a_changed_archive_is_unpacked_inside_or_refused",
+        "hostile/test_packages.py::test_H29_broken_tars",
+        "hostile/test_packages.py::test_H29_broken_compression",
+    ),
+    "H30 structure of conda packages": (
+        "hostile/test_conda_packages.py::test_h30_a_package_that_is_no_package",
+        "hostile/test_conda_packages.py::test_h30_names_inside_that_are_another_package_s",
+        "hostile/test_conda_packages.py::test_h30_a_zip_that_can_be_read_in_two_ways",
+        "hostile/test_packages.py::test_H30_a_part_that_is_missing_or_broken",
+        "hostile/test_packages.py::test_H30_parts_of_another_package_two_of_a_kind_or_unknown",
+        "hostile/test_packages.py::test_H30_a_zip_that_is_more_or_other_than_a_zip",
+        "hostile/test_packages.py::test_H30_no_index_is_no_package",
+    ),
+    "H31 words of conda packages": (
+        "hostile/test_conda_packages.py::test_h31_an_index_that_lies",
+        "hostile/test_conda_packages.py::test_h31_a_list_of_files_that_lies",
+        "hostile/test_conda_packages.py::test_h31_two_owners_of_a_file_are_told",
+        "hostile/test_conda_packages.py::test_the_command_refuses_and_leaves_nothing",
+        "unit/test_linkers_prefix.py::test_scripts_of_packages_are_told_not_run",
+        "hostile/test_packages.py::test_H31_a_hostile_package_ends_the_command_and_stays_out_of_the_store",
+    ),
+    "H32 zips that can be read in two ways": (
+        "hostile/test_zips.py::test_h32_a_zip_that_can_be_read_in_two_ways",
+        "hostile/test_zips.py::test_h32_there_are_at_least_25_of_them",
+    ),
+    "H33 what only some readers know": ("hostile/test_zips.py::test_h33_what_only_some_readers_know",),
+    "H34 overlapping members and sizes that lie": (
+        "hostile/test_zips.py::test_h34_members_that_are_larger_than_they_can_be",
+    ),
+    "H35 wheels that are something else too": ("hostile/test_zips.py::test_h35_a_wheel_that_is_something_else_too",),
+    "H36 the same files to every reader": (
+        "hostile/test_zips.py::test_h36_what_passes_is_the_same_to_zipfile_and_uv",
+        "faults/test_parsers.py::test_wheels_are_refused_or_are_what_zipfile_finds",
+    ),
+    "H37 RECORD": (
+        "hostile/test_wheels.py::test_h37_records_that_lie",
+        "hostile/test_wheels.py::test_h37_a_record_that_is_missing_or_not_text",
+        "hostile/test_wheels.py::test_the_command_refuses_and_leaves_nothing",
+    ),
+    "H38 identity of wheels": (
+        "hostile/test_wheels.py::test_h38_another_package_than_its_name_says",
+        "hostile/test_wheels.py::test_h38_a_folder_of_another_version",
+    ),
+    "H39 entry points": (
+        "hostile/test_wheels.py::test_h39_entry_points_that_are_no_names",
+        "hostile/test_wheels.py::test_h39_what_people_write_passes",
+    ),
+    "H40 places of a wheel's files": (
+        "hostile/test_wheels.py::test_h40_places_that_are_not_a_wheel_s",
+        "hostile/test_zips.py::test_h40_paths_that_leave",
+    ),
+    "H41 what runs at each start": (
+        "hostile/test_wheels.py::test_h41_what_runs_at_each_start_is_told",
+        "hostile/test_wheels.py::test_h41_the_command_tells_what_runs_at_start",
+    ),
+    "H42 modules named as ours": (
+        "hostile/test_wheels.py::test_h42_modules_of_an_environment_are_never_imported_by_us",
+    ),
+    "H43 tags": (
+        "hostile/test_wheels.py::test_h43_tags_that_do_not_fit",
+        "unit/test_python_tags.py::test_as_packaging_says",
     ),
     "H44 two archives in one, more than one top folder": (
         "hostile/test_sources.py::test_H44_more_than_one_top_folder_or_none",
@@ -151,6 +232,40 @@ ROWS: dict[str, tuple[str, ...]] = {
     "H48 backends and build requirements from elsewhere": (
         "hostile/test_builds.py::test_h48_a_backend_lies_in_its_source",
         "hostile/test_builds.py::test_h48_build_requirements_have_no_addresses",
+    ),
+    "H49 channels that contradict": (
+        "hostile/test_repodata.py::test_h49_a_higher_version_in_a_channel_that_comes_later",
+        "hostile/test_repodata.py::test_h49_one_file_name_with_two_hashes",
+        "hostile/test_repodata.py::test_h49_a_record_that_is_not_its_file",
+    ),
+    "H50 records that are paths": (
+        "hostile/test_repodata.py::test_h50_words_of_a_record_that_are_paths",
+        "hostile/test_repodata.py::test_h50_file_names_that_are_paths",
+    ),
+    "H51 repodata that is broken or without end": (
+        "hostile/test_repodata.py::test_h51_an_index_that_is_none",
+        "hostile/test_repodata.py::test_h51_compression_that_is_cut",
+        "hostile/test_repodata.py::test_h51_two_hundred_thousand_records_are_read_in_time",
+    ),
+    "H52 repodata that goes back in time": ("hostile/test_repodata.py::test_h52_an_index_that_goes_back_in_time",),
+    "H53 links of index pages": (
+        "hostile/test_index_pages.py::test_h53_links_that_are_none",
+        "hostile/test_index_pages.py::test_h53_a_file_of_this_machine",
+        "hostile/test_index_pages.py::test_h53_a_base_that_leads_to_files",
+        "hostile/test_index_pages.py::test_h53_an_address_that_knows_a_machine_s_secrets",
+        "hostile/test_index_pages.py::test_h53_another_host_is_where_many_indices_keep_files",
+    ),
+    "H54 hashes and metadata of index pages": (
+        "hostile/test_index_pages.py::test_h54_without_a_strong_hash_the_bytes_are_fetched_to_compute_one",
+        "hostile/test_index_pages.py::test_h54_a_hash_that_lies",
+        "hostile/test_index_pages.py::test_h54_metadata_that_tells_of_another_package",
+        "hostile/test_index_pages.py::test_h54_a_version_that_was_yanked_is_taken_by_nobody",
+        "hostile/test_index_pages.py::test_h54_a_python_requirement_that_costs",
+    ),
+    "H55 servers that lead away": (
+        "hostile/test_index_pages.py::test_h55_credentials_do_not_follow_to_another_host",
+        "unit/test_download.py::test_credentials_stay_with_their_host",
+        "unit/test_download.py::test_redirects_to_unsafe_places_are_refused",
     ),
     "H64 folders and files of others": (
         "hostile/test_settings.py::test_what_everybody_may_write_is_not_believed",
@@ -178,7 +293,7 @@ ROWS: dict[str, tuple[str, ...]] = {
 
 
 def test_every_row_of_this_part_has_a_test() -> None:
-    wanted = {f"H{number:02}" for number in (*range(1, 30), *range(44, 49), *range(64, 69))}
+    wanted = {f"H{number:02}" for number in (*range(1, 56), *range(64, 69))}
     assert {row.split()[0] for row in ROWS} == wanted
 
 

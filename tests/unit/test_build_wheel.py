@@ -281,11 +281,19 @@ def test_for_another_platform_pure_python_is_built_and_nothing_else(
     assert f"on a machine of {other} with glibc 2.28 or older" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("interpreter", ["conda", "host"])
+@pytest.mark.parametrize(("interpreter", "apart"), [("conda", True), ("host", True), ("host", False)])
 def test_a_conda_host_library_is_found_while_building_and_when_imported(
-    building: Building, tmp_path: Path, build_tools: dict[str, Path], compiled_channel: TestChannel, interpreter: str
+    tmp_path: Path,
+    build_tools: dict[str, Path],
+    compiled_channel: TestChannel,
+    monkeypatch: pytest.MonkeyPatch,
+    interpreter: str,
+    apart: bool,
 ) -> None:
     """The headline: headers and library come from the locked conda package, and the run path leads to the prefix."""
+    building = Building(tmp_path / ("home" if apart else "a home"))
+    if not apart:
+        monkeypatch.setattr(isolation, "_found", isolation.Isolation(apart=False, reason="as in a container"))
     source = EXTENSION % {"name": "deep"}
     source = source.replace("PyLong_FromLong(42)", "PyUnicode_FromString(fast_version())")
     sdist = setuptools_project(
@@ -466,6 +474,48 @@ SOURCES: dict[str, dict[str, str]] = {
         "thing.c": EXTENSION % {"name": "thing"},
     },
 }
+
+
+FAST = "#include <fast.h>\n" + (EXTENSION % {"name": "deep"}).replace(
+    "PyLong_FromLong(42)", "PyUnicode_FromString(fast_version())"
+)
+LINKED: dict[str, dict[str, str]] = {
+    "meson": {
+        "pyproject.toml": MESON + PROJECT,
+        "meson.build": "project('thing', 'c')\npy = import('python').find_installation(pure: false)\n"
+        "fast = meson.get_compiler('c').find_library('fast')\n"
+        "py.install_sources('pkg/__init__.py', 'pkg/sub/__init__.py', preserve_path: true)\n"
+        "py.extension_module('deep', 'deep.c', dependencies: fast, install: true, subdir: 'pkg/sub')\n",
+    },
+    "scikit-build": {
+        "pyproject.toml": SKBUILD + PROJECT + '[tool.scikit-build]\nwheel.packages = ["pkg"]\n',
+        "CMakeLists.txt": SOURCES["scikit-build"]["CMakeLists.txt"]
+        .replace("thing.c", "deep.c")
+        .replace("DESTINATION .", "DESTINATION pkg/sub")
+        .replace("(thing MODULE", "(deep MODULE")
+        .replace("TARGETS thing", "TARGETS deep")
+        + "find_library(FAST fast REQUIRED)\ntarget_link_libraries(deep PRIVATE ${FAST})\n",
+    },
+}
+
+
+@pytest.mark.parametrize("backend", sorted(LINKED))
+def test_build_tools_keep_the_run_paths(
+    building: Building, tmp_path: Path, build_tools: dict[str, Path], compiled_channel: TestChannel, backend: str
+) -> None:
+    """CMake and meson strip run paths of their own when they install; ours must stay."""
+    common = {"deep.c": FAST, "pkg/__init__.py": "", "pkg/sub/__init__.py": ""}
+    for path, text in (LINKED[backend] | common).items():
+        (tmp_path / "thing" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "thing" / path).write_text(text)
+    sdist = pack_sdist(tmp_path / "thing", tmp_path / "dist", "thing", "1.0")
+    library = conda_inputs(compiled_channel, ["libfast=1.3"])
+    wheels = [build_tools[name] for name in NEEDS[backend]]
+    built = building.build(sdist, "thing", "1.0", wheels=wheels, conda=library, host=("libfast",))
+    assert "libfast.so.1" in built.record["libraries"]
+    wheel = tmp_path / built.record["file"]
+    wheel.write_bytes(built.wheel.read_bytes())
+    run_in_prefix(tmp_path, wheel, library, "host")
 
 
 @pytest.mark.parametrize("backend", sorted(SOURCES))

@@ -39,7 +39,7 @@ dependencies:
       - requests[socks] ; os_name == 'nt'
       - --extra-index-url https://h/s
 variables: {A: 1, B: "x y"}
-prefix: /home/me/envs/x
+prefix: /home/x/envs/x
 """,
         "envs/environment.yml",
         {"envs/more.txt": "six>1\n"},

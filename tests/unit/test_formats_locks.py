@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from envbuild import formats as foreign
 from envbuild.digest import Digest
 from envbuild.errors import EnvbuildError, InvalidInput, UnsatisfiableError, UsageError
 from envbuild.formats import Document, nothing_opened
@@ -136,6 +137,14 @@ def test_new_locks_of_pixi(version: str, platforms: str, name: str) -> None:
     assert python.build_number == 1
     assert environment.pypi[0].index == INDEX
     assert lock.channels == (CHANNEL,)
+
+
+def test_the_workspace_itself_is_left_out() -> None:
+    text = PIXI_6.replace("VERSION", "6").replace("PLATFORMS", "").replace("NAME", "linux-64")
+    own = text.replace("https://files.example.com/six-1.16.0-py2.py3-none-any.whl", "./")
+    lock = read("pixi-lock", own)
+    assert lock.environments[0].pypi == ()
+    assert lock.notes == ("left out: six itself, the project that the file locks",)
 
 
 def test_what_pixi_builds_is_named() -> None:
@@ -545,6 +554,43 @@ def test_round_trip_through_explicit_files(item: Exporting) -> None:
         assert sorted(order) == sorted(package.file for package in environment.conda)
 
 
+@given(exports(conda=False))
+@settings(max_examples=25, deadline=None)
+def test_round_trip_through_requirements(item: Exporting) -> None:
+    """Our own reader of requirement files finds the same names, versions and digests."""
+    for environment in item.environments:
+        text = write("requirements", exporting((environment,))).text
+        asked = {one.name: one for one in foreign.read("requirements", text.encode(), "r.txt").pypi.packages}
+        assert set(asked) == {wheel.name for wheel in environment.wheels}
+        for wheel in environment.wheels:
+            if wheel.url is None:
+                assert asked[wheel.name].version == f"=={wheel.version}"
+                assert asked[wheel.name].hashes == (wheel.sha256,)
+            else:
+                assert asked[wheel.name].source is not None
+
+
+@given(exports(conda=True))
+@settings(max_examples=25, deadline=None)
+def test_round_trip_through_environment_yml(item: Exporting) -> None:
+    for environment in item.environments:
+        text = write("environment-yml", exporting((environment,))).text
+        asked = foreign.read("environment-yml", text.encode(), "environment.yml")
+        have = {one.name: (one.version, one.build) for one in asked.conda.packages}
+        for package in environment.conda:
+            if package.name != "python":
+                assert have[package.name] == (f"=={package.version}", package.build)
+        assert {one.name for one in asked.pypi.packages} == {wheel.name for wheel in environment.wheels}
+
+
+def test_the_project_itself_is_no_package() -> None:
+    text = PYLOCK + "[[packages]]\nname = 'shop'\ndirectory = {path = '.', editable = true}\n"
+    text += "[[packages]]\nname = 'lib'\ndirectory = {path = 'libs/lib', editable = true}\n"
+    lock = read("pylock", text)
+    assert [item.name for item in lock.environments[0].pypi] == ["lib", "linter", "numpy"]
+    assert any("left out: shop itself" in note for note in lock.notes)
+
+
 def test_losses_are_said() -> None:
     environment = LockedEnvironment(
         platform=LINUX,
@@ -604,3 +650,42 @@ def test_the_members_of_a_workspace_without_a_project_are_asked_for() -> None:
     lock = read("uv-lock", text)
     assert {item.name for item in lock.environments[0].pypi} == {"ring", "finger"}
     assert lock.name == "tools"
+
+
+def source(name: str, **place: str) -> SourcePackage:
+    file = f"{name}-1.tar" if {"git", "path"} & set(place) else f"{name}-1.tar.gz"
+    return SourcePackage(name=name, version="1", file=file, sha256=digest(file), **place)  # type: ignore[arg-type]
+
+
+SOURCES = (
+    source("archive", url="https://direct.example.com/archive-1.tar.gz"),
+    source("commit", git="https://git.example.com/commit.git", commit="c" * 40, subdirectory="python"),
+    source("folder", path="libs/folder"),
+    source("packed", index="mine"),
+)
+
+
+@pytest.mark.parametrize("format_name", ["pylock", "pixi-6", "pixi-7", "conda-lock"])
+def test_sources_go_and_come_back(format_name: str) -> None:
+    conda = format_name != "pylock"
+    environment = LockedEnvironment(
+        platform=LINUX,
+        python="3.11",
+        interpreter="conda" if conda else "host",
+        system=DEFAULTS[LINUX],
+        conda=(_conda("python", "3.11.7", "h1_0_cpython", LINUX, None, ()),) if conda else (),
+        sources=SOURCES,
+    )
+    name = format_name.removesuffix("-6").removesuffix("-7")
+    text = write(name, exporting((environment,), 7 if format_name.endswith("-7") else 6)).text
+    (back,) = read("pixi-lock" if name == "pixi" else name, text).environments
+    found = by_name(back)
+    assert set(found) == {"archive", "commit", "packed"} | (set() if name == "conda-lock" else {"folder"})
+    assert (found["commit"].git, found["commit"].commit) == ("https://git.example.com/commit.git", "c" * 40)
+    assert found["commit"].subdirectory == "python"
+    assert found["archive"].direct
+    assert found["archive"].archive.url == "https://direct.example.com/archive-1.tar.gz"
+    assert found["packed"].archive.sha256 == SOURCES[3].sha256
+    assert not found["packed"].direct
+    if name != "conda-lock":
+        assert found["folder"].path in {"libs/folder", "./libs/folder"}

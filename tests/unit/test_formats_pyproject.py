@@ -65,6 +65,11 @@ def test_a_project_its_extras_and_groups() -> None:
     assert told(PROJECT, "both", "tst") == ["pyproject.toml bad-choice", "pyproject.toml bad-choice"]
 
 
+@pytest.mark.parametrize("text", ["", "# nothing\n", "a = 1\n", "[project]\nname = 'x'\n"])
+def test_a_file_that_asks_for_nothing(text: str) -> None:
+    assert asked(text).pypi.packages == ()
+
+
 def test_groups_in_a_circle_and_groups_that_are_not_there() -> None:
     text = "[dependency-groups]\na=[{include-group='b'}]\nb=[{include-group='a'}]\nc=[{include-group='d'}, 3]\n"
     assert told(text, "a") == ["pyproject.toml:3:20 include-cycle"]
@@ -145,7 +150,7 @@ qux = [{ path = "../qux", extra = "other" }]
         ("[tool.uv.sources]\na={workspace=true}", "not-available"),
         ("[tool.uv.sources]\na={index='nope'}", "unknown-index"),
         ("[tool.uv.sources]\na={git='https://h/a', url='https://h/a-1.zip'}", "bad-value"),
-        ("[tool.uv.sources]\na={path='/home/a'}", "bad-path"),
+        ("[tool.uv.sources]\na={path='/home/x/a'}", "bad-path"),
         ("[tool.uv.sources]\na={git='https://h/a', rev='--upload-pack=x'}", "bad-name"),
         ("[[tool.uv.index]]\nname='a'", "missing-key"),
         ("[[tool.uv.index]]\nurl='https://me:pw@h/s'", "secret-in-url"),

@@ -124,6 +124,18 @@ def test_an_ordinary_user_is_shut_off_too(plan: dict[str, Any], tmp_path_factory
         if done.returncode == isolated_child.FAILED:
             pytest.skip(f"NO USER NAMESPACES: {done.stderr.strip()}")
         assert done.stdout.split()[:3] == ["65534", "wrote", "kept"]
+        # What the user runs elsewhere is not counted; what the build runs is.
+        others = [subprocess.Popen(["sleep", "60"], user=65534, group=65534) for _ in range(40)]
+        try:
+            for number, fits in ((10, True), (60, False)):
+                script = f"for n in $(seq {number}); do sleep 5 & done; echo started"
+                options = {"python": python, "child": str(folder / "child.py"), "user": 65534, "group": 65534}
+                done = run({**told, "processes": 30}, "sh", "-c", script, **options)
+                assert ("started" in done.stdout) is fits, done.stderr
+        finally:
+            for other in others:
+                other.kill()
+                other.wait()
 
 
 def test_in_a_container_others_are_seen_and_not_looked_into(plan: dict[str, Any]) -> None:

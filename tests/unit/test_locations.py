@@ -59,7 +59,7 @@ def test_links_of_a_page() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [b"", b"{", b'{"files": 1}', b'{"files": [1]}', b"\xff\xfe<a href=", b"<a href>", b"[1]"]
+    "page", [b"", b"{", b'{"files": 1}', b'{"files": [1]}', b"\xff\xfe<a href=", b"<a href>", b"[1]", b"<![DOC[x"]
 )
 def test_broken_pages_have_no_links(page: bytes) -> None:
     assert page_links(page, "https://i.example/simple/demo/") == []

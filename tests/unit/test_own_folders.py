@@ -15,7 +15,7 @@ from envbuild.environments import folder_state as states
 from envbuild.environments.folder_state import folder_state
 from envbuild.environments.stamp import Stamp, read_stamp, write_stamp
 from envbuild.lock import Lock, LockedEnvironment
-from envbuild.locks.folders import own_digests, own_paths
+from envbuild.locks.folders import own_digests, own_paths, own_states
 from envbuild.locks.staleness import stale_reasons
 from envbuild.package import Platform, SourcePackage, Wheel
 from envbuild.recipe import PathSource, PypiRequirement
@@ -134,6 +134,30 @@ def test_a_stamp_counts_while_the_folder_is_what_it_was(folder: Path, tmp_path: 
     assert read_stamp(tmp_path / "stamp") == stamp
     (tmp_path / "gone").mkdir()
     assert read_stamp(tmp_path / "stamp") is None
+
+
+def test_what_is_ignored_is_passed_over_however_large_it_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = folder.parents[1]
+    subprocess.run(["git", "-C", str(root), "init", "-q"], check=True)
+    (folder / ".gitignore").write_text(".venv/\n")
+    for number in range(20):
+        (folder / ".venv" / "lib" / f"d{number}").mkdir(parents=True)
+        (folder / ".venv" / "lib" / f"d{number}" / "m.py").touch()
+    monkeypatch.setattr(states, "ENTRIES", 15)
+    assert folder_state(folder) is None
+    own = own_states(root, request_for("libs/mine"), os.environ)
+    stamp = Stamp(prefix=str(tmp_path), out_link=None, host_python=None, summary={})
+    write_stamp(tmp_path / "stamp", stamp, (), own)
+    (folder / ".venv" / "lib" / "new.py").touch()
+    assert read_stamp(tmp_path / "stamp") == stamp
+    (folder / "new.py").touch()
+    assert read_stamp(tmp_path / "stamp") is None
+    (folder / "new.py").unlink()
+    assert read_stamp(tmp_path / "stamp") == stamp
+    subprocess.run(["git", "-C", str(root), "add", "-f", str(folder / ".venv/lib/new.py")], check=True)
+    assert read_stamp(tmp_path / "stamp") is None  # tracked, so that it is source now
 
 
 def test_the_state_of_a_thousand_files_takes_milliseconds(folder: Path) -> None:

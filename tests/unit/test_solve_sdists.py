@@ -202,6 +202,20 @@ def test_a_package_bound_to_an_index_is_built_from_there_alone(
     assert (source.version, source.index) == ("1.0", "bound")
 
 
+def test_an_explicit_index_gives_sdists_to_those_who_name_it_alone(
+    world: World, tmp_path: Path, serving: Callable[..., Server]
+) -> None:
+    private = tmp_path / "private"
+    make_own_sdist(private, "own", "9.0", scratch=tmp_path / "made", static=True)
+    world.sdist("own", "1.0", static=True)
+    extra = Index(name="private", url=f"{serving(WheelIndex(folder=private)).url}/simple", explicit=True)
+    source = only(world.solve(need("own"), extra_indices=(extra,)))
+    assert (source.version, source.index) == ("1.0", "default")
+    before = world.solve(need("own", index="private"), extra_indices=(extra,))
+    assert (only(before).version, only(before).index) == ("9.0", "private")
+    assert only(world.again(before, need("own"), extra_indices=(extra,))).index == "default"
+
+
 def test_extras_of_a_source(world: World) -> None:
     world.wheel("paint", "1.0")
     world.sdist("own", "1.0", extras={"colour": ["paint"]}, static=True)
@@ -278,9 +292,9 @@ def test_equal_sets_are_solved_once(world: World) -> None:
     world.wheel("tool", "1.0")
     for name in ("one", "two", "three"):
         world.sdist(name, "1.0", build_requires=["tool"], static=True)
-    world.index.metadata = False
     fragment = world.solve(need("one"), need("two"), need("three"))
     assert [item.name for item in fragment.build] == ["tool"]
+    assert world.server.count("/simple/tool/", method="GET") == 1, "uv asks its index again in each run"
     assert {item.build_requires for item in fragment.sources} == {(fragment.build[0].file,)}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bz2
+import ctypes
+import ctypes.util
 import hashlib
 import io
 import json
@@ -175,6 +177,53 @@ def cph(*arguments: str | Path) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+class LibArchive:
+    """Enough of libarchive, which micromamba and older condas read packages with, to list files with their content."""
+
+    def __init__(self) -> None:
+        found = ctypes.util.find_library("archive")
+        if found is None:
+            pytest.skip("NO LIBARCHIVE: libarchive.so is needed (Debian: libarchive13)")
+        self._library = ctypes.CDLL(found)
+        for name in ("archive_read_new", "archive_entry_pathname_utf8", "archive_error_string"):
+            getattr(self._library, name).restype = ctypes.c_void_p
+
+    def read(self, data: bytes) -> dict[str, bytes]:
+        """Every entry, read as a stream from memory."""
+        library, handle, entry = self._library, ctypes.c_void_p(self._library.archive_read_new()), ctypes.c_void_p()
+        library.archive_read_support_filter_all(handle)
+        library.archive_read_support_format_all(handle)
+        assert library.archive_read_open_memory(handle, data, ctypes.c_size_t(len(data))) == 0
+        found = {}
+        while (code := library.archive_read_next_header(handle, ctypes.byref(entry))) == 0:
+            name = ctypes.string_at(library.archive_entry_pathname_utf8(entry)).decode()
+            pieces = []
+            buffer = ctypes.create_string_buffer(1 << 16)
+            while (size := library.archive_read_data(handle, buffer, ctypes.c_size_t(len(buffer)))) > 0:
+                pieces.append(buffer.raw[:size])
+            assert size == 0, ctypes.string_at(library.archive_error_string(handle))
+            found[name] = b"".join(pieces)
+        assert code == 1, ctypes.string_at(library.archive_error_string(handle))
+        library.archive_read_free(handle)
+        return found
+
+
+def test_libarchive_reads_it(tmp_path: Path) -> None:
+    reader = LibArchive()
+    path = write_bz2(tmp_path / f"{STEM}.tar.bz2", EVERYTHING)
+    conda, again = there_and_back(path, tmp_path)
+    wanted = {
+        str(item["name"]): item["content"]
+        for item in members(path)
+        if item["type"] in (tarfile.REGTYPE, tarfile.AREGTYPE)
+    }
+    assert wanted.items() <= reader.read(again.read_bytes()).items()
+    outer = reader.read(conda.read_bytes())
+    assert set(outer) == {"metadata.json", f"pkg-{STEM}.tar.zst", f"info-{STEM}.tar.zst"}
+    inner = {**reader.read(outer[f"pkg-{STEM}.tar.zst"]), **reader.read(outer[f"info-{STEM}.tar.zst"])}
+    assert wanted.items() <= inner.items()
 
 
 def test_the_parts_are_where_readers_look_for_them(tmp_path: Path) -> None:
