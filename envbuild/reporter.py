@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from envbuild.derivations import Derivation
 from envbuild.digest import Digest
 from envbuild.errors import EnvbuildError
 from envbuild.plan import Job, Summary
-from envbuild.value import dataclass
 
 EVENTS_VERSION = 1
 
