@@ -186,9 +186,7 @@ def _check_source(package: SourcePackage, where: Where | None) -> None:
             raise InvalidInput(f"{package.name} does not stand in one place", reference="bad-source")
         if package.commit is not None and not _COMMIT.fullmatch(package.commit):
             raise InvalidInput(f"{package.commit[:80]!r} is not the name of a commit", reference="bad-source")
-        if package.git is not None and not _REPOSITORY.fullmatch(
-            package.git
-        ):
+        if package.git is not None and not _REPOSITORY.fullmatch(package.git):
             raise InvalidInput(f"{package.git[:80]!r} is not the address of a repository", reference="bad-url")
         for path in (package.path, package.subdirectory):
             if path is not None and (not path or path.startswith(("/", "~")) or re.search(r"[\x00-\x1f\\]", path)):
