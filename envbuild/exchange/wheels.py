@@ -9,7 +9,7 @@ Rules of the file: nothing is solved; the set of packages is the foreign lock's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from envbuild.builders.core_metadata import WheelMetadata
@@ -72,7 +72,7 @@ def lock_wheels(
 
 def _metadata(found: Sequence[FoundFile], work: Work) -> dict[str, WheelMetadata]:
     """What each wheel needs: as the foreign file says, else as the wheel itself does."""
-    known, asked = {}, []
+    known, asked, unknown = {}, [], []
     for item in found:
         package, file = item.package, item.file
         if file is None or not item.is_wheel:
@@ -82,6 +82,8 @@ def _metadata(found: Sequence[FoundFile], work: Work) -> dict[str, WheelMetadata
             known[package.name] = WheelMetadata(
                 name=package.name, version=version, requires=package.requires or (), extras=package.extras
             )
+            if package.requires is None:
+                unknown.append(package.name)
             continue
         assert file.sha256 is not None
         asked.append(
@@ -96,12 +98,18 @@ def _metadata(found: Sequence[FoundFile], work: Work) -> dict[str, WheelMetadata
                 upload_time=file.upload_time,
             )
         )
+    if unknown:
+        work.say(f"what {_few(unknown)} need is not known: the file does not say it, and the network may not be used")
     if asked:
         known |= read_all(asked, work.context)
-        names = sorted(item.name for item in asked)
-        few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        few = _few(item.name for item in asked)
         work.say(f"what {few} need: read from the wheels' own metadata, for the file does not say it")
     return known
+
+
+def _few(names: Iterable[str]) -> str:
+    several = sorted(names)
+    return ", ".join(several[:3]) + (f" and {len(several) - 3} more" if len(several) > 3 else "")
 
 
 def _say_missing(

@@ -87,6 +87,8 @@ def _tell_clobbers(prefix: Path, context: Context) -> None:
         return
     for folder in sorted(apart.iterdir()):
         lost = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+        if not lost:  # a file that came first and was put back
+            continue
         owners = sorted(
             record.name.rsplit("-", 2)[0]
             for record in (prefix / "conda-meta").glob("*.json")

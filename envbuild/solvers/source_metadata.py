@@ -183,7 +183,7 @@ class SourceReader:
         file = self._cached("hooks", identity)
         if (known := _load(file)) is not None:
             return known
-        with self._context.lock(f"hooks-{file.name[:40]}"):
+        with self._context.lock(f"hooks-{file.name[:40]}", patient=True):
             known = _load(file)
             if known is None:
                 known = self._run(source, project, requires, wheels, host, with_metadata)

@@ -133,6 +133,9 @@ def test_a_pylock_of_uv_is_imported(case: Case, uv: Uv, command: str) -> None:
         uv("export", "--format", "pylock.toml", "--no-emit-project", "-o", "pylock.toml")
     else:
         uv("pip", "compile", "--format", "pylock.toml", "--universal", "pyproject.toml", "-o", "pylock.toml")
+    case.run("import", "pylock.toml", "-o", "offline.yaml", "--offline")
+    case.mentions("more need is not known: the file does not say it, and the network may not be used")
+    case.run("lock", "--check", "offline.yaml")
     case.run("import", "pylock.toml", "-o", "shop.yaml")
     case.mentions("what toy, toy-core, toy-extras")
     case.run("lock", "--check", "shop.yaml")

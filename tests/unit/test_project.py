@@ -436,8 +436,8 @@ def test_conda_packages_beside_another_python(root: Path) -> None:
     assert (made.channels, [item.name for item in made.conda_constraints]) == (("c",), ["y"])
     assert told(root, "interpreter: host\nconda:\n  packages:\n    python: 3.12\n") == [
         (
-            "r.yaml:4:5: bad-interpreter: python is asked for as a conda package, and `interpreter: host` takes another "
-            "(say which versions will do under `python:`, or say `interpreter: conda`)"
+            "r.yaml:4:5: bad-interpreter: python is asked for as a conda package, and `interpreter: host` takes "
+            "another (say which versions will do under `python:`, or say `interpreter: conda`)"
         ),
     ]
     write(root, "envbuild.yaml", "platforms: [linux-64]")
