@@ -7,8 +7,9 @@ except through ``canonical_channel`` and ``canonical_index``, which undo mirrors
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from envbuild.value import dataclass
 
 DEFAULT_INDEX = "default"
 

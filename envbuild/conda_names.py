@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from envbuild.package import CondaPackage, normalize_pypi_name
+from envbuild.value import dataclass
 
 Provides = Sequence[tuple[str, tuple[str, ...]]]
 """conda's name and the PyPI projects that it counts as, none of them when it is no PyPI project."""

@@ -6,7 +6,7 @@ the same on every machine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from envbuild.digest import Digest, Json, key
 from envbuild.package import (
@@ -23,6 +23,7 @@ from envbuild.package import (
     Wheel,
 )
 from envbuild.recipe import Index
+from envbuild.value import dataclass
 
 LOCK_VERSION = 1
 ENVIRONMENT_VERSION = 1

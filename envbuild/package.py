@@ -10,11 +10,11 @@ Rules of the file: frozen values; no I/O.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import NewType
 
 from envbuild.digest import Digest
 from envbuild.errors import InvalidInput
+from envbuild.value import dataclass
 
 Platform = NewType("Platform", str)
 """A conda subdirectory name such as ``linux-64``."""

@@ -8,7 +8,7 @@ writing refuses credentials too, so that no lock can hold any.
 from __future__ import annotations
 
 import re
-from dataclasses import MISSING, fields
+from dataclasses import MISSING
 from typing import Any, TypeVar
 
 from envbuild.digest import parse_digest
@@ -21,6 +21,7 @@ from envbuild.package import (
     check_file_name,
     normalize_pypi_name,
 )
+from envbuild.value import fields
 
 Pinned = TypeVar("Pinned", CondaPackage, Wheel, SourcePackage, InterpreterArchive)
 AnyPinned = CondaPackage | Wheel | SourcePackage | InterpreterArchive

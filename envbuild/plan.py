@@ -23,13 +23,14 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Literal
 
 from envbuild.derivations import Derivation, Outputs
 from envbuild.digest import Digest
 from envbuild.graph import Graph
+from envbuild.value import dataclass
 
 Phase = Literal["prepare", "realise"]
 

@@ -6,11 +6,12 @@ Every requirement remembers its place in the file; places never count in compari
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from envbuild.digest import Digest
 from envbuild.errors import Where
 from envbuild.package import Platform
+from envbuild.value import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TextIO
 
 from envbuild.derivations import Derivation
 from envbuild.digest import Digest
 from envbuild.errors import EnvbuildError
 from envbuild.plan import Job, Summary
+from envbuild.value import dataclass
 
 EVENTS_VERSION = 1
 

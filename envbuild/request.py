@@ -6,13 +6,14 @@ Places, descriptions and the pins of bases stay out of it; a pinned base counts 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import field
 from typing import Any
 
 from envbuild.digest import Digest, Json, key
 from envbuild.errors import Where
 from envbuild.package import Platform
 from envbuild.recipe import BuildOptions, CondaRequirement, Index, PypiRequirement
+from envbuild.value import dataclass, fields, is_value
 
 REQUEST_VERSION = 1
 
@@ -109,7 +110,7 @@ def to_document(value: Any) -> Json:
     Left out are fields that do not compare, and ``sparse`` ones that are empty: added to a value after its keys were
     settled, they move the key of nothing that does not use them.
     """
-    if is_dataclass(value) and not isinstance(value, type):
+    if is_value(value) and not isinstance(value, type):
         return {
             item.name: to_document(found)
             for item in fields(value)

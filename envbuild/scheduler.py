@@ -18,7 +18,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from envbuild.errors import EnvbuildError, NoSpaceError, Terminated, several
 from envbuild.executors import Executor
 from envbuild.plan import LANES, Failure, Job, Lane, Plan
 from envbuild.reporter import Reporter
+from envbuild.value import dataclass
 from envbuild.worker import Done, Task
 
 if TYPE_CHECKING:

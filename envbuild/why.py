@@ -10,10 +10,10 @@ Rules of the file: pure; no recursion deeper than the documents, whose depth is 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from envbuild.digest import Digest, Json, short
+from envbuild.value import dataclass
 
 Change = Literal["added", "removed", "changed", "reordered"]
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Protocol, cast
 
 from envbuild.derivations import Context, Derivation, Output, Outputs, preparer, realiser
@@ -26,6 +25,7 @@ from envbuild.digest import Digest, short
 from envbuild.errors import EnvbuildError, NoSpaceError
 from envbuild.plan import Job
 from envbuild.store import Result, Results
+from envbuild.value import dataclass
 from envbuild.version import __version__
 
 _ENGINES: Mapping[str, tuple[str, ...]] = {

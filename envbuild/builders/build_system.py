@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from envbuild.builders.project_metadata import read_project
 from envbuild.errors import BuildError
+from envbuild.value import dataclass
 
 LEGACY = ("setuptools>=40.8.0",)
 """What a source without ``[build-system]`` is built with; pip asks for the same."""

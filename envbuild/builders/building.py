@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ from envbuild.digest import Json, canonical_json
 from envbuild.errors import BuildError, EnvbuildError, UnsatisfiableError
 from envbuild.machine.disk import writing
 from envbuild.package import CondaPackage, InterpreterArchive, Wheel
+from envbuild.value import replace
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context, Outputs

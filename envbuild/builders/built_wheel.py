@@ -17,7 +17,6 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -29,6 +28,7 @@ from envbuild.errors import BuildError, EnvbuildError, IntegrityError
 from envbuild.linkers.system_floor import check_wheel_platform
 from envbuild.linkers.wheel_check import inspect_wheel
 from envbuild.package import Platform, SourcePackage, Wheel, normalize_pypi_name
+from envbuild.value import dataclass
 
 METADATA_LIMIT = 8 << 20
 _MACHINES = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}

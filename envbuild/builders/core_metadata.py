@@ -5,11 +5,11 @@ Rules of the file: pure; ``email`` is imported late.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from envbuild.errors import InvalidInput
 from envbuild.package import normalize_pypi_name
+from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from email.message import Message

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
+
+from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile

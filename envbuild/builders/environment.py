@@ -26,7 +26,6 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +34,7 @@ from envbuild.builders.isolation import KEPT, Isolation, place_of, probe
 from envbuild.errors import BuildError
 from envbuild.linkers.record import replace_bytes
 from envbuild.package import CondaPackage, InterpreterArchive, Wheel
+from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context

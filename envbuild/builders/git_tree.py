@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -26,6 +25,7 @@ from envbuild.derivations import Context
 from envbuild.digest import CHUNK
 from envbuild.errors import InvalidInput, UnreachableError
 from envbuild.reading.places import check_git_url
+from envbuild.value import dataclass
 
 TOTAL_BYTES = 32 << 30
 DEPTH = 10

@@ -23,12 +23,12 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.builders.log_tail import log_tail
 from envbuild.errors import BuildError
+from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from envbuild.derivations import Completed, Context

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from envbuild.builders.canonical_tar import BLOCK
 from envbuild.digest import CHUNK
+from envbuild.value import dataclass
 
 MemberKind = Literal["file", "folder", "link", "hard link", "other"]
 

@@ -14,11 +14,11 @@ import stat
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from envbuild.builders.tar_reader import ArchiveFormatError, Member, MemberKind
 from envbuild.digest import CHUNK
+from envbuild.value import dataclass
 
 _END = struct.Struct("<4s4H2LH")
 _ENTRY = struct.Struct("<4s6H3L5H2L")

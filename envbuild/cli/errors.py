@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from envbuild.errors import EnvbuildError, Issue, NoSpaceError, UnreachableError, UsageError, Where
+from envbuild.value import replace
 
 MOST_SHOWN = 10
 """Findings of one error that are shown; JSON has them all."""

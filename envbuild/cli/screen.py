@@ -10,7 +10,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from envbuild.cli.render import QuietReporter, TerminalReporter
 from envbuild.cli.wording import count, seconds, size_text
 from envbuild.digest import short
 from envbuild.reporter import Reporter
+from envbuild.value import fields, is_value
 
 if TYPE_CHECKING:
     from envbuild.environments.inspection import Shown, Why
@@ -323,7 +323,7 @@ class Screen:
 
 def tree(value: Any) -> Any:
     """A frozen value as JSON: names with dashes, paths as text."""
-    if is_dataclass(value) and not isinstance(value, type):
+    if is_value(value) and not isinstance(value, type):
         return {item.name.replace("_", "-"): tree(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Path):
         return str(value)

@@ -15,13 +15,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, cast
 
 from envbuild.addresses import Addresses
 from envbuild.digest import Digest, Json
 from envbuild.package import CondaPackage, InterpreterArchive, Origin, Platform, SourcePackage, Wheel
+from envbuild.value import dataclass
 
 Purity = Literal["fixed", "pure", "impure"]
 """``fixed``: the key is the result's own digest. ``pure``: the same key, the same result. ``impure``: not shared."""

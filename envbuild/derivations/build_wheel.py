@@ -14,12 +14,13 @@ Rules of the file: ``envbuild.builders`` does the work; no engine is imported he
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from envbuild.derivations import Context, Outputs, PackageInput, Purity
 from envbuild.digest import Digest, Json, key
 from envbuild.package import InterpreterArchive, Platform, SourcePackage
+from envbuild.value import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,13 +11,14 @@ Two fetches of the same bytes download once: the context locks by sha256.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from envbuild.derivations import Context, Outputs, Purity
 from envbuild.digest import Digest, Json, key
 from envbuild.errors import UnreachableError
 from envbuild.package import Origin
+from envbuild.value import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,13 @@ Rules of the file: pure; what is read was written by another process, so it is c
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from envbuild.digest import canonical_json
 from envbuild.errors import InvalidInput
 from envbuild.package import CondaPackage, InterpreterArchive, SourcePackage, Wheel
 from envbuild.pinned import package_from_tree, package_tree
+from envbuild.value import dataclass
 
 FRAGMENT_VERSION = 1
 

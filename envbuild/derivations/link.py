@@ -19,13 +19,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from envbuild.derivations import Context, HostPython, Outputs, PackageInput, Purity
 from envbuild.digest import Digest, Json, canonical_json, digest_bytes, key
 from envbuild.package import CondaPackage, InterpreterArchive, Platform, SourcePackage, Wheel
 from envbuild.pinned import package_tree
+from envbuild.value import dataclass
 
 MANIFEST_FORMAT = 1
 

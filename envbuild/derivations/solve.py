@@ -14,7 +14,7 @@ Rules of the file: no engine is imported before ``realise``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from typing import Any, ClassVar, Literal
 
 from envbuild.derivations import Context, Outputs, Purity
@@ -28,6 +28,7 @@ from envbuild.package import CondaPackage, InterpreterArchive, SourcePackage, Wh
 from envbuild.pinned import package_tree
 from envbuild.recipe import BuildOptions, GitSource, PathSource, PypiRequirement, UrlSource
 from envbuild.request import PlatformRequest, to_document
+from envbuild.value import dataclass, replace
 
 Ecosystem = Literal["conda", "pypi"]
 

@@ -14,11 +14,12 @@ Rules of the file: ``envbuild.transmuting`` does the work; no library is importe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from envbuild.derivations import Context, Outputs, Purity
 from envbuild.digest import Digest, Json, canonical_json, key
+from envbuild.value import dataclass
 
 DEFAULT_LEVEL = 3
 """Of zstd. Beyond it the time is no longer bound by decoding bz2: level 22 takes ten times as long."""

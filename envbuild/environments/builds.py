@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +26,7 @@ from envbuild.package import Platform, normalize_pypi_name
 from envbuild.store import Result
 from envbuild.store.environments import closures
 from envbuild.store.folder import FolderStore
+from envbuild.value import dataclass
 
 _KEY = re.compile(r"[0-9a-f]{7,64}")
 _FAILED = re.compile(r"# (\S+) (\S+): failed, (\S+)\n?")

@@ -8,12 +8,11 @@ Rules of the file: pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from envbuild.derivations.link import Link
 from envbuild.digest import Digest
 from envbuild.graph import Graph
 from envbuild.scheduler import Outcome
+from envbuild.value import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

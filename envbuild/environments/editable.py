@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from envbuild.linkers.scripts import finish_scripts
 from envbuild.lock import LockedEnvironment
 from envbuild.machine.uv_program import uv_program
 from envbuild.package import IndexOrigin, LinksOrigin, normalize_pypi_name
+from envbuild.value import replace
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context, HostPython

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from envbuild.conda_names import Counted, counted_as
@@ -21,6 +20,7 @@ from envbuild.machine.virtual import current_platform
 from envbuild.package import PLATFORMS, Platform, normalize_pypi_name
 from envbuild.projects.project import shown_path
 from envbuild.request import Request
+from envbuild.value import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

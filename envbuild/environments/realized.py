@@ -5,7 +5,6 @@ Rules of the file: no effects.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +12,7 @@ from envbuild.digest import Digest
 from envbuild.errors import UnsatisfiableError, UsageError
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.package import Platform, SourcePackage
+from envbuild.value import dataclass
 
 Mode = Literal["auto", "locked", "frozen"]
 """``auto``: lock when the lock does not fit. ``locked``: fail then. ``frozen``: use the lock, do not look."""

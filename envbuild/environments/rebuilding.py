@@ -9,7 +9,6 @@ Rules of the file: prints nothing; the second wheel is a blob that nothing refer
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from envbuild.derivations.build_wheel import BuildWheel
@@ -18,6 +17,7 @@ from envbuild.environments.builds import one_build
 from envbuild.environments.realizing import Realizer
 from envbuild.errors import IntegrityError
 from envbuild.machine.virtual import current_platform
+from envbuild.value import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

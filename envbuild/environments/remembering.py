@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from envbuild.derivations import HostPython
@@ -21,6 +20,7 @@ from envbuild.errors import EnvbuildError
 from envbuild.faults import reach
 from envbuild.machine.workspace import Workspace
 from envbuild.store.environments import record
+from envbuild.value import replace
 
 
 def remember(

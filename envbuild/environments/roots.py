@@ -12,11 +12,12 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from envbuild.errors import NoSpaceError
 from envbuild.machine.publish import Durability, sync_folder
+from envbuild.value import dataclass
 
 ROOT_VERSION = 1
 

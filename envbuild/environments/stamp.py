@@ -17,10 +17,10 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from envbuild.value import dataclass
 from envbuild.version import __version__
 
 STAMP_VERSION = 2

@@ -9,7 +9,6 @@ Rules of the file: finds and mends; says nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from envbuild import worker
@@ -27,6 +26,7 @@ from envbuild.machine.workspace import Workspace
 from envbuild.plan import Job
 from envbuild.store.environments import closures
 from envbuild.store.verify import drop, verify_store
+from envbuild.value import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

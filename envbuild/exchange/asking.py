@@ -11,13 +11,13 @@ Rules of the file: pure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from envbuild.errors import InvalidInput
 from envbuild.formats.foreign_lock import ForeignEnvironment
 from envbuild.lock import LockedEnvironment
 from envbuild.locks.dependencies import Node, dependency_table, users
 from envbuild.package import Platform, SourcePackage, Wheel
+from envbuild.value import dataclass, replace
 
 Value = None | str | dict[str, str]
 """What stands behind a name in a recipe: nothing, a constraint, or a mapping."""

@@ -11,7 +11,6 @@ Rules of the file: the engine reads indices in a child process; what is fetched 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from envbuild.exchange.work import Work
 from envbuild.formats.foreign_lock import ForeignConda
 from envbuild.package import CondaPackage, UrlOrigin, check_file_name
 from envbuild.solvers.channel_records import channel_records
+from envbuild.value import replace
 
 _SHOWN = 3
 

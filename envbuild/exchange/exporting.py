@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envbuild.addresses import DEFAULT_INDEX
@@ -39,6 +38,7 @@ from envbuild.projects.checkout import replace_file
 from envbuild.projects.project import shown_path
 from envbuild.request import Request
 from envbuild.solvers.conda import channel_addresses, channel_words
+from envbuild.value import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from envbuild.addresses import DEFAULT_INDEX
 from envbuild.errors import IntegrityError, UnsatisfiableError
@@ -23,6 +22,7 @@ from envbuild.formats.foreign_lock import ForeignFile, ForeignPypi
 from envbuild.formats.targets import TargetPython
 from envbuild.machine.index_page import PageFile
 from envbuild.package import UrlOrigin, check_file_name, normalize_pypi_name
+from envbuild.value import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envbuild.addresses import DEFAULT_INDEX
@@ -34,6 +33,7 @@ from envbuild.machine.virtual import default_system
 from envbuild.package import CondaPackage, SourcePackage, Wheel
 from envbuild.projects.checkout import replace_file
 from envbuild.projects.project import Project, load_recipe, make_request, shown_path
+from envbuild.value import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -26,6 +25,7 @@ from envbuild.formats.files import file_name, git_address, split_conda
 from envbuild.formats.foreign_lock import ForeignConda, ForeignEnvironment, ForeignFile, ForeignLock, ForeignPypi
 from envbuild.package import Platform, normalize_pypi_name
 from envbuild.projects.project import shown_path
+from envbuild.value import replace
 
 _LARGEST = 64 << 20
 _SEEDS = frozenset({"pip", "setuptools", "wheel", "distribute"})

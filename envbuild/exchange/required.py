@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from envbuild.recipe import (
     Recipe,
     UrlSource,
 )
+from envbuild.value import replace
 
 
 def required_recipe(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from envbuild.addresses import DEFAULT_INDEX
 from envbuild.builders.core_metadata import WheelMetadata
@@ -26,6 +26,7 @@ from envbuild.reading.places import check_path
 from envbuild.recipe import GitSource, Index, PathSource, PypiRequirement, Source, UrlSource
 from envbuild.request import PlatformRequest
 from envbuild.solvers.target import Target
+from envbuild.value import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

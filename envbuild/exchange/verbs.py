@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.errors import InvalidInput, UsageError, Where
 from envbuild.projects.project import Project, shown_path
+from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
     from envbuild.environments.realizing import Realizer

@@ -10,7 +10,6 @@ Rules of the file: nothing is solved; the set of packages is the foreign lock's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from envbuild.builders.core_metadata import WheelMetadata
 from envbuild.conda_names import counted_as
@@ -22,6 +21,7 @@ from envbuild.pinned import package_from_tree, package_tree
 from envbuild.solvers.pylock import ChosenWheel
 from envbuild.solvers.target import Target, marker_environment
 from envbuild.solvers.wheel_metadata import edges, read_all
+from envbuild.value import replace
 
 
 def lock_wheels(

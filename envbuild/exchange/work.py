@@ -6,7 +6,6 @@ Rules of the file: composition; asks a page once.
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import ClassVar
@@ -18,6 +17,7 @@ from envbuild.errors import IntegrityError, UnreachableError
 from envbuild.machine.index_page import PageFile, page_files
 from envbuild.machine.locations import ACCEPT, PAGE_LIMIT, engine_index
 from envbuild.machine.workspace import Workspace
+from envbuild.value import dataclass
 
 PARALLEL = 12
 """Index pages asked for at a time."""

@@ -19,12 +19,12 @@ import importlib
 import posixpath
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import cast
 
 from envbuild.errors import InvalidInput, Issue, Where
 from envbuild.package import Platform
 from envbuild.recipe import BuildOptions, CondaSection, PypiSection, Target
+from envbuild.value import dataclass, replace
 
 FORMATS: Mapping[str, str] = {
     "requirements": "envbuild.formats.requirements",

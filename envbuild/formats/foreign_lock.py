@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import cast
 
 from envbuild.errors import InvalidInput, UsageError, Where
 from envbuild.formats import FORMATS, LARGEST_FILE, Document
 from envbuild.package import Platform
+from envbuild.value import dataclass
 
 LOCKING = ("pylock", "uv-lock", "conda-lock", "pixi-lock", "explicit", "pip-freeze")
 """Formats that hold exact packages: what becomes a lock without being solved."""

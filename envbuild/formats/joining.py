@@ -10,13 +10,13 @@ Rules of the file: pure; says *contradiction* only when it is sure.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import product
 from typing import TypeVar
 
 from envbuild.errors import Issue, Where
 from envbuild.reading.version_range import both, contradict
 from envbuild.recipe import CondaRequirement, GitSource, PypiRequirement, UrlSource
+from envbuild.value import replace
 
 Requirement = TypeVar("Requirement", CondaRequirement, PypiRequirement)
 

@@ -8,7 +8,6 @@ Rules of the file: versions through ``poetry_version``; a version beside a git r
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from envbuild.errors import InvalidInput, Where
@@ -22,6 +21,7 @@ from envbuild.reading import places, spelling
 from envbuild.reading.places import check_git_url, check_url
 from envbuild.reading.section_reader import inner_path, revision
 from envbuild.recipe import GitSource, Index, PathSource, PypiRequirement, UrlSource
+from envbuild.value import replace
 
 _TABLE = "tool.poetry"
 

@@ -14,7 +14,6 @@ Rules of the file: PEP 621, 735; the tables of tools stand in ``uv_tables`` and 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 from envbuild.errors import InvalidInput, Where
@@ -29,6 +28,7 @@ from envbuild.formats.uv_tables import UvTables
 from envbuild.package import normalize_pypi_name
 from envbuild.reading import spelling
 from envbuild.reading.schema import closest
+from envbuild.value import replace
 
 _SETUPTOOLS = "tool.setuptools.dynamic"
 

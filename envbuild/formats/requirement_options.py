@@ -6,11 +6,11 @@ Rules of the file: what an option means is the business of ``envbuild.formats.re
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from envbuild.errors import InvalidInput
 from envbuild.formats.requirement_text import Line, Word
 from envbuild.reading.schema import closest
+from envbuild.value import dataclass
 
 SHORT = {
     "-i": "--index-url",

@@ -9,7 +9,6 @@ Rules of the file: text in, value out; a folder's metadata is read through the d
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import unquote
 
 from envbuild.digest import Digest, parse_digest
@@ -20,6 +19,7 @@ from envbuild.reading import spelling
 from envbuild.reading.places import check_git_url, check_url, redacted, refuse_other_systems
 from envbuild.reading.section_reader import inner_path, revision
 from envbuild.recipe import GitSource, PathSource, Source, UrlSource
+from envbuild.value import dataclass
 
 ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tar")
 """Endings of files that hold a package."""

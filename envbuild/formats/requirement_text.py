@@ -14,10 +14,10 @@ import codecs
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from envbuild.errors import InvalidInput, Where
 from envbuild.formats import Document
+from envbuild.value import dataclass
 
 LARGEST_REQUIREMENTS = 8 << 20
 """Bytes that a requirements file may have."""

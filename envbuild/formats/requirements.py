@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 from envbuild.digest import Digest
 from envbuild.errors import InvalidInput, Where
@@ -25,6 +24,7 @@ from envbuild.formats.requirement_options import Option, options
 from envbuild.formats.requirement_settings import SETTINGS, SettingsReader
 from envbuild.formats.requirement_text import Line, decode, lines, split_options
 from envbuild.recipe import PypiRequirement
+from envbuild.value import replace
 
 MOST_FILES = 200
 """Files that a requirements file may name, directly or not."""

@@ -9,7 +9,6 @@ Rules of the file: a version beside a source becomes a constraint, for a recipe'
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from envbuild.errors import InvalidInput, Where
@@ -22,6 +21,7 @@ from envbuild.reading import places, spelling
 from envbuild.reading.places import WITH_FILES, check_git_url, check_url
 from envbuild.reading.section_reader import inner_path, revision
 from envbuild.recipe import GitSource, Index, PathSource, PypiRequirement, UrlSource
+from envbuild.value import replace
 
 _TABLE = "tool.uv"
 _LOST = {

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import cast
 
 from envbuild.conda_names import counted_as
 from envbuild.digest import Digest
 from envbuild.lock import LockedEnvironment
 from envbuild.package import Platform, SourcePackage, Wheel
+from envbuild.value import dataclass
 
 WRITERS: Mapping[str, str] = {
     "requirements": "envbuild.formats.write_requirements",

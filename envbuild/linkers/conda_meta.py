@@ -9,7 +9,6 @@ folder of the project is written as a path from the project's root, so that two 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +16,7 @@ import orjson  # five times as fast as the standard library with records that na
 
 from envbuild.errors import BuildError
 from envbuild.package import CondaPackage
+from envbuild.value import dataclass
 
 _MACHINE = ("extracted_package_dir", "package_tarball_full_path", "link", "requested_spec", "requested_specs")
 

@@ -19,7 +19,6 @@ import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -27,6 +26,7 @@ from envbuild.linkers.prefix import assemble
 from envbuild.linkers.wheels import forget_wheels
 from envbuild.machine.disk import writing
 from envbuild.package import normalize_pypi_name
+from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context, HostPython

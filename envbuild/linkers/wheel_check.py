@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import re
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.errors import IntegrityError
 from envbuild.package import Wheel, normalize_pypi_name
+from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from envbuild.linkers.zip_structure import ZipFileView

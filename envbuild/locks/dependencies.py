@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from envbuild.conda_names import project_names
 from envbuild.lock import LockedEnvironment
 from envbuild.package import CondaPackage, SourcePackage, Wheel
+from envbuild.value import dataclass
 
 _NAME = re.compile(r"(?:.*::)?([A-Za-z0-9_.-]+)")
 

@@ -10,7 +10,6 @@ Rules of the file: makes values; asks no channel and no index.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from envbuild.addresses import DEFAULT_INDEX, Addresses
 from envbuild.derivations.solve import Fragment, Solve, fragment_from_bytes
@@ -22,6 +21,7 @@ from envbuild.package import CondaPackage, Platform, SourcePackage, Wheel
 from envbuild.recipe import Index
 from envbuild.request import PlatformRequest, Request
 from envbuild.solvers.conda import channel_addresses, channel_words
+from envbuild.value import dataclass
 
 Package = CondaPackage | Wheel | SourcePackage
 

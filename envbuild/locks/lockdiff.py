@@ -5,11 +5,11 @@ Rules of the file: pure; order of findings is by platform-independent name, cond
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from envbuild.lock import LockedEnvironment
 from envbuild.package import CondaPackage, SourcePackage, Wheel
+from envbuild.value import dataclass
 
 How = Literal["added", "removed", "upgraded", "downgraded", "rebuilt", "moved"]
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envbuild.addresses import Addresses
@@ -29,6 +28,7 @@ from envbuild.projects.checkout import replace_file
 from envbuild.projects.project import shown_path
 from envbuild.recipe import CondaRequirement, PypiRequirement
 from envbuild.request import BaseRequest, PlatformRequest, Request
+from envbuild.value import dataclass, replace
 
 Solved = Callable[[Graph], "dict[Digest, bytes]"]
 """Runs a lock graph and gives each solve's fragment by key."""

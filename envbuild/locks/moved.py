@@ -16,12 +16,12 @@ Rules of the file: pure; values in, an error out.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 
 from envbuild.errors import IntegrityError, Issue, Where
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.package import CondaPackage, Platform, SourcePackage, Wheel, normalize_pypi_name
 from envbuild.request import PlatformRequest, Request
+from envbuild.value import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,10 +19,12 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+
+from envbuild.value import dataclass
 
 _SECRET_WORDS = re.compile(
     r"sig|token|secret|password|passwd|credential|auth|api[-_]?key|access[-_]?key", re.IGNORECASE

@@ -15,12 +15,12 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from envbuild.errors import UnreachableError
 from envbuild.machine.credentials import Access, Credentials, is_whole, redact
+from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     import requests

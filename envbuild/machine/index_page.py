@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
+
+from envbuild.value import dataclass
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

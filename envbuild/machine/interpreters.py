@@ -235,7 +235,7 @@ def _offers(platform: Platform, context: Context) -> list[dict[str, Any]]:
 
 
 def _with_digest(archive: InterpreterArchive, url: str, context: Context) -> InterpreterArchive:
-    from dataclasses import replace
+    from envbuild.value import replace
 
     folder = url.rsplit("/", 1)[0]
     for address in context.addresses.candidates(f"{folder}/SHA256SUMS"):

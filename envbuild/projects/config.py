@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping as Map
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from pathlib import Path
 
 from envbuild.errors import InvalidInput, Issue, Where
@@ -24,6 +24,7 @@ from envbuild.package import Platform
 from envbuild.projects.settings import SettingReader, StoreAddress
 from envbuild.reading.document import LARGEST_FILE, Mapping, parse
 from envbuild.reading.schema import check, closest, load_schema
+from envbuild.value import dataclass, fields, replace
 
 PROJECT_FILE = "envbuild.yaml"
 SYSTEM_FILE = Path("/etc/envbuild/config.yaml")
@@ -112,7 +113,7 @@ def _attribute(key: str) -> str:
 
 KEYS: tuple[str, ...] = tuple(
     name.replace("_", "-")
-    for name in Config.__dataclass_fields__
+    for name in (item.name for item in fields(Config))
     if name not in {"origins", "files", "read", "warnings"}
 )
 """Every setting, as files spell it."""

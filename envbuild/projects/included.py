@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from envbuild.errors import InvalidInput, Issue, Where
@@ -20,6 +19,7 @@ from envbuild.projects.config import PROJECT_FILE
 from envbuild.projects.one_level import Included, one_level
 from envbuild.reading.places import check_path
 from envbuild.recipe import Include, PathSource, PypiSection, Recipe
+from envbuild.value import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,6 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from envbuild.addresses import Addresses
 from envbuild.errors import InvalidInput, Where
 from envbuild.machine.credentials import signed_index
 from envbuild.projects.config import Config
+from envbuild.value import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

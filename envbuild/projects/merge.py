@@ -11,7 +11,6 @@ Rules of the file: recipes in, recipe out; pure; findings are collected in ``Mer
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from envbuild.errors import Issue, Where
@@ -28,6 +27,7 @@ from envbuild.recipe import (
     PypiSection,
     Recipe,
 )
+from envbuild.value import replace
 
 Requirement = TypeVar("Requirement", CondaRequirement, PypiRequirement)
 Value = TypeVar("Value")

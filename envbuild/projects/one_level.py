@@ -10,7 +10,6 @@ Rules of the file: values in, recipe out; pure; findings are collected.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from envbuild.errors import Issue, Where
@@ -18,6 +17,7 @@ from envbuild.formats import Foreign
 from envbuild.formats.joining import joined
 from envbuild.reading.version_range import both, contradict
 from envbuild.recipe import BuildOptions, CondaSection, Include, Index, PypiSection, Recipe, Target
+from envbuild.value import dataclass, replace
 
 Value = TypeVar("Value")
 Pairs = tuple[tuple[str, str], ...]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from envbuild.reading.recipe_reader import read_recipe
 from envbuild.reading.schema import closest, findings, without
 from envbuild.recipe import Recipe
 from envbuild.request import BaseRequest, PlatformRequest, Request
+from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
     from envbuild.projects.included import WithIncludes

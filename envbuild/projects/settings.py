@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from envbuild.errors import InvalidInput, Issue, UsageError, Where
@@ -19,6 +18,7 @@ from envbuild.reading import places, spelling
 from envbuild.reading.cutoff import cut_off_text
 from envbuild.reading.document import Mapping, Node, Scalar, Sequence, entries, items, optional_boolean, parse, text
 from envbuild.reading.schema import check, closest, load_schema
+from envbuild.value import dataclass
 
 _STORE_SCHEMES = ("s3://", "gs://", "az://", "abfs://", "https://", "http://", "file://")
 _LARGEST_NUMBER = 1_000_000

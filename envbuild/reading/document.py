@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from envbuild.errors import InvalidInput, Issue, Where
+from envbuild.value import dataclass
 
 LARGEST_FILE = 1 << 20
 """Bytes that a file may have."""

@@ -14,13 +14,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from envbuild.errors import InvalidInput, Issue, Where
 from envbuild.reading.document import Mapping, Node, Scalar, Sequence, at, plain
+from envbuild.value import replace
 
 Check = Callable[[Any], bool]
 

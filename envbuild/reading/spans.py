@@ -9,10 +9,11 @@ Rules of the file: the text has passed ``envbuild.reading.document.parse`` befor
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
+
+from envbuild.value import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

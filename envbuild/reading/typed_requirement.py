@@ -9,12 +9,12 @@ Rules of the file: text in, value out; every part passes the same grammar as in 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from envbuild.errors import InvalidInput, UsageError
 from envbuild.reading import spelling
 from envbuild.reading.places import check_channel_name, check_git_url, check_url
+from envbuild.value import dataclass
 
 _WORDS = re.compile(
     r"(?P<name>[^\s=<>!~;@\[\]]+)\s*(?P<extras>\[[^\]]*\])?\s*(?P<version>[^;@]*?)\s*(?:@\s*(?P<url>[^;\s]+))?\s*"

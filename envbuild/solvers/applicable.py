@@ -10,11 +10,11 @@ Rules of the file: pure.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 from envbuild.recipe import PypiRequirement
 from envbuild.request import PlatformRequest
 from envbuild.solvers.target import Target, marker_environment
+from envbuild.value import replace
 
 
 def applicable(request: PlatformRequest, target: Target) -> PlatformRequest:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +29,7 @@ from envbuild.solvers.offers import Source
 from envbuild.solvers.sources import Places
 from envbuild.solvers.target import Target
 from envbuild.solvers.uv_compile import NeedsBuildError, PypiQuestion
+from envbuild.value import replace
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context

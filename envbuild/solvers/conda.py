@@ -16,7 +16,6 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -30,6 +29,7 @@ from envbuild.request import PlatformRequest
 from envbuild.solvers.conda_files import packages_by_address, write_channel
 from envbuild.solvers.conda_spec import match_spec, spoken
 from envbuild.solvers.explain import clean, unsatisfiable
+from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -21,6 +20,7 @@ from envbuild.errors import IntegrityError, InvalidInput, UnsatisfiableError
 from envbuild.package import CondaPackage, Platform, UrlOrigin
 from envbuild.pinned import package_from_tree
 from envbuild.recipe import CondaRequirement
+from envbuild.value import replace
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context

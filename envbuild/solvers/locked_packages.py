@@ -7,7 +7,6 @@ Rules of the file: effects through ``context``; nothing of the machine gets into
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from envbuild.errors import IntegrityError, UnsatisfiableError
@@ -20,6 +19,7 @@ from envbuild.solvers.sources import Places
 from envbuild.solvers.target import marker_environment
 from envbuild.solvers.uv_compile import PypiQuestion
 from envbuild.solvers.wheel_metadata import WheelMetadata, check_python, edges, read_all
+from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context

@@ -13,12 +13,13 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from pathlib import Path
 
 from envbuild.builders.core_metadata import WheelMetadata, metadata_text
 from envbuild.conda_names import Provides, counted_as
 from envbuild.package import CondaPackage, normalize_pypi_name
+from envbuild.value import dataclass, replace
 
 _WHEEL = "Wheel-Version: 1.0\nGenerator: envbuild\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 

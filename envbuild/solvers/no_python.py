@@ -13,13 +13,13 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from envbuild.errors import UnsatisfiableError
 from envbuild.package import CondaPackage
 from envbuild.recipe import CondaRequirement
 from envbuild.solvers.conda import CondaQuestion, solve_conda
+from envbuild.value import replace
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context

@@ -11,7 +11,7 @@ Rules of the file: values; writes only into the folder that it is given.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from envbuild.builders.core_metadata import WheelMetadata
@@ -19,6 +19,7 @@ from envbuild.digest import Digest
 from envbuild.errors import Where
 from envbuild.package import Origin, SourcePackage
 from envbuild.solvers.mixed import write_stub
+from envbuild.value import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

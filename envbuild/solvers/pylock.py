@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from envbuild.digest import Digest, parse_digest
 from envbuild.errors import InvalidInput, UnsatisfiableError, Where
 from envbuild.package import check_file_name, normalize_pypi_name
+from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from packaging.tags import Tag

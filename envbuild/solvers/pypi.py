@@ -15,7 +15,6 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,7 @@ from envbuild.solvers.target import wheel_ranks
 from envbuild.solvers.uv_compile import NeedsBuildError, Resolved, resolve
 from envbuild.solvers.uv_compile import PypiQuestion as PypiQuestion
 from envbuild.solvers.wheel_metadata import WheelMetadata, kept_metadata, load_engines, read_all
+from envbuild.value import replace
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context

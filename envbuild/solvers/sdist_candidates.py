@@ -12,7 +12,6 @@ Rules of the file: reads pages through ``context``, and lists folders that stand
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -26,6 +25,7 @@ from envbuild.solvers.offers import Source
 from envbuild.solvers.sources import Places
 from envbuild.solvers.target import wheel_ranks
 from envbuild.solvers.uv_compile import PypiQuestion
+from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from packaging.tags import Tag

@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from envbuild.solvers.build_requirements import BuildRequirements, project_folde
 from envbuild.solvers.host_packages import host_packages
 from envbuild.solvers.offers import Source
 from envbuild.solvers.uv_compile import PypiQuestion
+from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context

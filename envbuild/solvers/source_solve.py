@@ -13,7 +13,6 @@ Rules of the file: state of one solve; uv is run elsewhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -37,6 +36,7 @@ from envbuild.solvers.source_requirements import (
 from envbuild.solvers.sources import Places
 from envbuild.solvers.target import marker_environment
 from envbuild.solvers.uv_compile import NeedsBuildError, PypiQuestion, requirement_line
+from envbuild.value import replace
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from envbuild.addresses import DEFAULT_INDEX, Addresses
 from envbuild.errors import InvalidInput
 from envbuild.request import PlatformRequest
 from envbuild.solvers.pylock import ChosenWheel
+from envbuild.value import dataclass
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
 

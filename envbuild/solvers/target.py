@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from envbuild.package import Platform
+from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from packaging.tags import Tag

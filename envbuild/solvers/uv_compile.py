@@ -17,7 +17,7 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ from envbuild.solvers.pylock import read_pylock
 from envbuild.solvers.sources import Places
 from envbuild.solvers.target import Target, uv_environment, uv_platform
 from envbuild.solvers.uv_words import retold
+from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context

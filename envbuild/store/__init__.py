@@ -12,13 +12,13 @@ these protocols. The layout is the same for a folder and for object storage::
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
 from envbuild.derivations import Output
 from envbuild.digest import Digest
 from envbuild.package import Platform
+from envbuild.value import dataclass
 
 STORE_FORMAT = 1
 

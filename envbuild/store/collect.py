@@ -23,7 +23,6 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from envbuild import faults
@@ -37,6 +36,7 @@ from envbuild.machine.publish import scratch_folder, stale
 from envbuild.store import Result
 from envbuild.store.folder import FolderStore, open_store
 from envbuild.store.in_use import prefixes_in_use
+from envbuild.value import dataclass
 
 _PREFIX = re.compile(r"[0-9a-f]{32}(-[0-9a-f]{1,32})?")
 _DAY = 86400.0
@@ -263,7 +263,7 @@ def _remove_locks(home: Home) -> None:
 
 
 def _measured(garbage: Garbage) -> Garbage:
-    from dataclasses import replace
+    from envbuild.value import replace
 
     links: dict[tuple[int, int], int] = {}
     size = 0

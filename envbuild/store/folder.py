@@ -14,7 +14,6 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from envbuild.errors import IntegrityError, StaleError
 from envbuild.machine.publish import Durability, Incoming, copy_into, make_folder, publish_bytes
 from envbuild.package import Platform
 from envbuild.store import STORE_FORMAT, Put, Result
+from envbuild.value import dataclass
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from envbuild.derivations import KINDS
 from envbuild.digest import Digest, digest_file, short
 from envbuild.store.folder import FolderStore
+from envbuild.value import dataclass
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import bz2
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from envbuild import faults
@@ -28,6 +27,7 @@ from envbuild.transmuting.conda_file import PARTS, CondaWriter, open_conda
 from envbuild.transmuting.members import Members
 from envbuild.transmuting.package_tar import PackageTar
 from envbuild.transmuting.streams import Buffered, Gathered
+from envbuild.value import dataclass
 
 Progress = Callable[[int], None]
 """Told the bytes unpacked so far."""
