@@ -22,8 +22,9 @@ from envbuild.linkers.zip_structure import BadZipError, Entry, ZipFileView
 
 SMALL = 16 << 20
 """Most bytes of a member that is read as a whole."""
-HASHED = 32 << 20
-"""Files beyond this are not hashed again: the wheel's own sha256 has been, and RECORD protects from slips only."""
+HASHED = 64 << 10
+"""Files beyond this are not unpacked to be hashed: the wheel's own sha256 has been, RECORD protects from slips only, and
+unpacking a science stack a second time would take as long as installing it (2 s of 3)."""
 
 _SCHEMES = {"purelib", "platlib", "headers", "scripts", "data"}
 _STRONG = {"sha256", "sha384", "sha512"}
