@@ -129,10 +129,17 @@ def _checked_wheels(link: Link, context: Context) -> list[tuple[Path, Wheel, tup
     """Each wheel's file, record and the names of its programs; what runs code at each start of Python is said."""
     from envbuild.linkers.wheel_check import check_wheel
 
+    memory = context.engine_cache("checked-wheels")
+    wheels = [(context.blob(key), wheel) for key, wheel in _wheels(link, context)]
+    fresh = [(path, wheel) for path, wheel in wheels if not (memory / wheel.sha256).exists()]
+    if len(fresh) > 1:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor() as pool:  # unpacking and hashing leave the interpreter to others
+            list(pool.map(lambda item: check_wheel(item[0], item[1], memory), fresh))
     checked = []
-    for key, wheel in _wheels(link, context):
-        path = context.blob(key)
-        found = check_wheel(path, wheel, context.engine_cache("checked-wheels"))
+    for path, wheel in wheels:
+        found = check_wheel(path, wheel, memory)
         if found.startup:
             context.note(f"{wheel.name} {wheel.version} runs code at each start of Python: {', '.join(found.startup)}")
         checked.append((path, wheel, found.programs))

@@ -23,8 +23,8 @@ from envbuild.linkers.zip_structure import BadZipError, Entry, ZipFileView
 SMALL = 16 << 20
 """Most bytes of a member that is read as a whole."""
 HASHED = 64 << 10
-"""Files beyond this are not unpacked to be hashed: the wheel's own sha256 has been, RECORD protects from slips only, and
-unpacking a science stack a second time would take as long as installing it (2 s of 3)."""
+"""Files beyond this are not unpacked to be hashed: the wheel's own sha256 has been checked, RECORD protects from slips
+only, and unpacking a science stack a second time would take as long as installing it (2 s of 3)."""
 
 _SCHEMES = {"purelib", "platlib", "headers", "scripts", "data"}
 _STRONG = {"sha256", "sha384", "sha512"}
