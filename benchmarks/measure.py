@@ -7,6 +7,7 @@ memory of its largest process. What is compared is the ratio of medians; the spr
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -138,6 +139,7 @@ def interleave(sides: Sequence[Side], rounds: int, warm_up: int = 1) -> dict[str
     for number in range(rounds + warm_up):
         for side in sides:
             side.prepare(number)
+            os.sync()  # a side that waits for the disk must not wait for what the other left unwritten
             sample = once(side.command(number), side.environ, side.folder)
             if number >= warm_up:
                 samples[side.name].append(sample)
