@@ -10,6 +10,7 @@ Rules of the file: looks up and writes; the text is ``envbuild.formats``'.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -58,6 +59,19 @@ class Exported:
     losses: tuple[str, ...] = ()
 
 
+def _seen_from(folder: Path, root: Path, environment: LockedEnvironment) -> LockedEnvironment:
+    """The environment with folders and archives of the project as the written file must call them: from its own place."""
+    if all(item.path is None for item in environment.sources):
+        return environment
+    sources = tuple(
+        item
+        if item.path is None
+        else replace(item, path=os.path.relpath(root / item.path, folder).replace(os.sep, "/"))
+        for item in environment.sources
+    )
+    return replace(environment, sources=sources)
+
+
 def check_format(format_name: str) -> None:
     """Refuse a format that cannot be written.
 
@@ -95,6 +109,7 @@ def export_lock(
     file: Path | None,
     workspace: Workspace,
     *,
+    root: Path,
     platforms: Sequence[str] = (),
     pixi_version: int = 6,
     offline: bool = False,
@@ -106,8 +121,9 @@ def export_lock(
         lock: The lock.
         request: Of its recipe.
         name: What people call it.
-        file: Where it goes; None gives the text alone.
+        file: Where it goes; None gives the text alone, with paths from the working folder.
         workspace: This machine's.
+        root: The project's folder, from which the lock's paths start.
         platforms: Those to write; by default all of the lock, or this machine's where the format holds one.
         pixi_version: 6 or 7.
         offline: Use no network.
@@ -118,6 +134,8 @@ def export_lock(
     """
     chosen = _chosen(format_name, lock, platforms)
     _refuse_nothing(format_name, chosen)
+    beside = Path.cwd() if file is None else file.parent
+    chosen = tuple(_seen_from(beside, root, item) for item in chosen)
     with Work(workspace, name, offline=offline) as work:
         if format_name == "conda-lock":
             chosen = tuple(_with_md5(item, work) for item in chosen)

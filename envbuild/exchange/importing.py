@@ -106,7 +106,7 @@ def _environment(
     if foreign.pypi:
         assert python is not None
         target = TargetPython(foreign.platform, python, system)
-        provided = conda_projects(packages)
+        provided = conda_projects(packages) if own is not None else {}  # other Pythons import nothing of conda's
         wanted = _not_twice(foreign, provided, work)
         found = find_files(wanted, target, folder, words, work)
         built = lock_sources(found, packages, target.target, folder, project, work)
@@ -117,7 +117,7 @@ def _environment(
     return LockedEnvironment(
         platform=foreign.platform,
         python=".".join(python.split(".")[:2]) if python else None,
-        interpreter="conda" if foreign.conda else "host",
+        interpreter="conda" if foreign.conda and foreign.python is None else "host",
         system=system,
         conda=packages,
         wheels=wheels,
@@ -171,7 +171,7 @@ def _draft(
         comments=tuple(comments),
         name=name,
         python=pythons[0] if len(pythons) == 1 else None,
-        interpreter=None if packages else "host",
+        interpreter="host" if all(one.interpreter == "host" for one in environments) else None,
         system=_floors(foreign),
         channels=tuple(item for item in channels if item in used),
         index=kept[0] if only else None,

@@ -23,6 +23,7 @@ from envbuild.formats import Document, nothing_opened
 from envbuild.formats.checked import Checked, bare_address
 from envbuild.formats.files import file_name, git_address, split_conda
 from envbuild.formats.foreign_lock import ForeignConda, ForeignEnvironment, ForeignFile, ForeignLock, ForeignPypi
+from envbuild.formats.targets import conda_python
 from envbuild.package import Platform, normalize_pypi_name
 from envbuild.projects.project import shown_path
 from envbuild.value import replace
@@ -43,8 +44,11 @@ def installed(prefix: Path, root: Path, platform: Platform) -> ForeignLock:
         InvalidInput: ``no-prefix`` when it is neither; ``bad-record`` when a record of it cannot be read.
     """
     records = prefix / "conda-meta"
+    owned: set[str] = set()
     is_conda = records.is_dir() and any(records.glob("*.json"))
-    python = _venv_python(prefix) if not is_conda else None
+    conda = tuple(sorted(_conda_packages(records, owned), key=lambda item: item.name)) if is_conda else ()
+    own = conda_python(conda)
+    python = _venv_python(prefix) if own is None else None  # conda packages may lie in a virtual environment too
     if not is_conda and python is None:
         raise InvalidInput(
             f"{shown_path(prefix)} is neither a conda environment nor a virtual one",
@@ -53,9 +57,7 @@ def installed(prefix: Path, root: Path, platform: Platform) -> ForeignLock:
             hint="name a folder that holds conda-meta/ or pyvenv.cfg",
         )
     notes: list[str] = []
-    owned: set[str] = set()
-    conda = tuple(sorted(_conda_packages(records, owned), key=lambda item: item.name)) if is_conda else ()
-    series = python or next((".".join(item.version.split(".")[:2]) for item in conda if item.name == "python"), None)
+    series = own or python
     pypi = list(_pypi_packages(prefix, series, owned, root, notes)) if series is not None else []
     pypi = _without_seeds(pypi, notes)
     environment = ForeignEnvironment(
@@ -258,7 +260,10 @@ def _archive_digest(told: Checked) -> str | None:
 
 
 def _name(url: str) -> str:
-    return unquote(urlsplit(url).path)
+    try:
+        return unquote(urlsplit(url).path)
+    except ValueError:  # a host in brackets that is no IPv6 address
+        return url
 
 
 def _folder(package: ForeignPypi, url: str, *, editable: bool, root: Path, notes: list[str]) -> ForeignPypi | None:

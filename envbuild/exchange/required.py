@@ -56,7 +56,7 @@ def required_recipe(
     empty = Recipe(path="import.yaml", include=(include,))
     read = with_includes(empty, project.root, project.config.allow_outside_paths, shown_path)
     lost = [
-        f"{item.where.file}:{item.where.line}: {item.message}" if item.where else item.message for item in read.notes
+        f"{replace(item.where, column=None)}: {item.message}" if item.where else item.message for item in read.notes
     ]
     recipe = read.recipe
     asked = _asked(recipe, lost)

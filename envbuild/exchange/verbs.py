@@ -190,6 +190,7 @@ class ExchangeVerbs:
             path.stem,
             target,
             self._realizer(self.project(path)).workspace,
+            root=self.project(path).root,
             platforms=platforms,
             pixi_version=pixi_version,
             offline=self._offline,
@@ -262,6 +263,7 @@ def _document(source: Path, project: Project, options: ImportOptions) -> tuple[D
             f"there is no file {shown}" if missing else f"{shown} cannot be read: {error.strerror}",
             reference="missing-file" if missing else "bad-path",
             where=Where(file=shown),
+            hint=f"of an environment that is installed: envbuild capture {shown}" if source.is_dir() else None,
         ) from None
     if options.format is not None and options.format not in FORMATS:
         raise UsageError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from envbuild.errors import InvalidInput
 from envbuild.formats.checked import Checked, bare_address
@@ -19,6 +19,19 @@ _ARCHIVE = re.compile(r"\.(?:tar\.gz|tgz|tar\.bz2|tar\.xz|tar\.zst|tar|zip)$")
 _CONDA_FILE = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)-(?P<version>[^-]+)-(?P<build>[^-]+)(?:\.conda|\.tar\.bz2)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SUBDIR = re.compile(r"[a-z0-9]+(?:-[a-z0-9_]+)?")
+
+
+def split_address(address: str, here: Checked) -> SplitResult:
+    """The parts of an address, which may be of any scheme.
+
+    Raises:
+        InvalidInput: ``bad-url`` for what has no parts, such as a host in brackets that is no IPv6 address.
+    """
+    try:
+        return urlsplit(address)
+    except ValueError:
+        place = f"{here.path}: " if here.path else ""
+        raise InvalidInput(f"{place}the address is none", reference="bad-url", where=here.where) from None
 
 
 def file_name(address: str, here: Checked) -> str:
@@ -149,7 +162,7 @@ def git_source(text: str, here: Checked) -> dict[str, Any]:
     """
     address = text.removeprefix("git+")
     bare, _, fragment = address.partition("#")
-    commit, told = fragment, parse_qs(urlsplit(bare).query)
+    commit, told = fragment, parse_qs(split_address(bare, here).query)
     if not _COMMIT.fullmatch(fragment):
         bare, _, commit = bare.rpartition("@")
         told = parse_qs(fragment)

@@ -11,12 +11,12 @@ Rules of the file: text to value.
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from envbuild.errors import InvalidInput, Issue
 from envbuild.formats import Document
 from envbuild.formats.checked import MOST_PACKAGES, Checked, bare_address
-from envbuild.formats.files import file_name, git_source, inner_path
+from envbuild.formats.files import file_name, git_source, inner_path, split_address
 from envbuild.formats.foreign_lock import (
     ForeignEnvironment,
     ForeignFile,
@@ -96,7 +96,7 @@ def _package(text: str, document: Document, number: int, notes: list[str]) -> Fo
 
 def _editable(text: str, document: Document, number: int, notes: list[str]) -> ForeignPypi | None:
     """``-e git+https://host/repository@commit#egg=name``; a folder is named and left out."""
-    name = parse_qs(urlsplit(text).fragment).get("egg", [""])[0]
+    name = parse_qs(split_address(text, Checked(text, f"line {number}", document)).fragment).get("egg", [""])[0]
     if not text.startswith("git+") or not name:
         notes.append(f"left out: {text[:100]}, which was installed editable from a folder of that machine")
         return None
@@ -107,7 +107,7 @@ def _editable(text: str, document: Document, number: int, notes: list[str]) -> F
 def _direct(name: str, address: str, document: Document, number: int) -> ForeignPypi:
     where = document.where(number)
     here = Checked(address, f"line {number}", document)
-    parts = urlsplit(address)
+    parts = split_address(address, here)
     fragment = parse_qs(parts.fragment)
     inside = fragment.get("subdirectory", [None])[0]
     subdirectory = inner_path(unquote(inside), here) if inside else None

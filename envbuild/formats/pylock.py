@@ -88,7 +88,7 @@ def _choices(tree: Checked, wanted: Wanted, notes: list[str]) -> tuple[frozenset
         unknown = sorted(set(chosen) - there)
         if unknown:
             raise UsageError(
-                f"the file has no {kind} {unknown[0]!r}, but {', '.join(sorted(there)) or 'none'}",
+                f"the file has no {kind} {unknown[0]!r}" + (f", but {', '.join(sorted(there))}" if there else ""),
                 reference="unknown-group",
                 where=tree.where,
             )

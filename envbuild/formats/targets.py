@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from packaging.tags import Tag
 
+NO_PYTHON = "say which Python of the machine they are for: --python-version 3.12"
 _CONFLICT = re.compile(r"extra\s*(==|!=)\s*(['\"])((?:extra|group|project)-\d+-[^'\"]*)\2")
 _MARKER_LIMIT = 20_000
 _DARWINS = tuple((major, 0) for major in range(11, 30))

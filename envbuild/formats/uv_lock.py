@@ -123,7 +123,7 @@ def _say_root(root: Entry, wanted: Wanted, notes: list[str]) -> None:
         unknown = sorted(set(chosen) - set(there))
         if unknown:
             raise InvalidInput(
-                f"{root.name} has no {kind} {unknown[0]!r}, but {', '.join(sorted(there)) or 'none'}",
+                f"{root.name} has no {kind} {unknown[0]!r}" + (f", but {', '.join(sorted(there))}" if there else ""),
                 reference="unknown-group",
                 where=root.here.where,
             )

@@ -20,15 +20,16 @@ def write(exporting: Exporting) -> Written:
     lines = [
         f"# {exporting.name} for {environment.platform}, exported by envbuild",
         f"name: {json.dumps(exporting.name)}",
-        "channels:",
     ]
-    lines += [f"  - {json.dumps(address)}" for address in exporting.channels.values()]
-    lines.append("  - nodefaults")
+    channels = [f"  - {json.dumps(address)}" for address in exporting.channels.values()]
+    if channels:  # without one, `nodefaults` would leave conda none to take the Python from
+        lines += ["channels:", *channels, "  - nodefaults"]
     lines.append("dependencies:")
     lines += [f"  - {json.dumps(f'{item.name}={item.version}={item.build}')}" for item in environment.conda]
     if environment.python is not None and not any(item.name == "python" for item in environment.conda):
         lines.append(f"  - {json.dumps(f'python={environment.python}.*')}")
-        losses.append("that Python comes from the machine: conda installs one of the same series, from these channels")
+        place = "these channels" if channels else "the channels that it is set up with"
+        losses.append(f"that Python comes from the machine: conda installs one of the same series, from {place}")
     pip = files_of(environment)
     if pip:
         if not any(item.name == "pip" for item in environment.conda):
@@ -61,7 +62,7 @@ def _requirement(item: Packaged) -> str:
         if item.git is not None:
             return f"{item.name} @ git+{item.git}@{item.commit}{inside}"
         if item.path is not None:
-            return f"./{item.path}"
+            return item.path if item.path.startswith("../") else f"./{item.path}"
         if item.url is not None:
             return f"{item.name} @ {item.url}{inside}"
     elif item.url is not None:

@@ -104,7 +104,7 @@ def _place(item: Packaged, exporting: Exporting) -> str:
             inside = f"?subdirectory={item.subdirectory}" if item.subdirectory else ""
             return f"git+{item.git}{inside}#{item.commit}"
         if item.path is not None:
-            return f"./{item.path}"
+            return item.path if item.path.startswith("../") else f"./{item.path}"
     address = exporting.addresses[item.sha256]
     return f"direct+{address}" if item.url is not None else address
 

@@ -18,6 +18,7 @@ from envbuild.locks.lockfile import parse_lock
 from envbuild.machine.uv_program import uv_program
 from envbuild.package import Platform
 from tests.case import Case
+from tests.flows.test_import import write_source
 from tests.support.channel import TestChannel
 from tests.support.foreign_tools import conda_lock_reads
 from tests.support.servers import Server
@@ -235,6 +236,66 @@ def test_environment_yml_says_the_same_versions(mixed: Case) -> None:
     assert pip == [f"{item.name}=={item.version}" for item in ours.wheels]
     assert document["variables"] == {"COLOUR": "red"}
     mixed.mentions("lost: the digests of all packages")
+
+
+@pytest.mark.parametrize(("form", "file"), [("pylock", "pylock.toml"), ("pixi", "pixi.lock")])
+def test_a_folder_is_named_from_where_the_file_is_written(
+    case: Case, wheel_index: Server, form: str, file: str
+) -> None:
+    case.variable("UV_DEFAULT_INDEX", f"{wheel_index.url}/simple")
+    write_source(case.project / "libs" / "mine", "mine", "1.0")
+    case.file("envbuild.yaml", "recipes: recipes/\n")
+    case.recipe(
+        f"interpreter: host\npython: {SERIES}\npypi: {{packages: {{mine: {{path: libs/mine}}}}}}\n", "shop.yaml"
+    )
+    case.run("export", "shop.yaml", "--format", form, "-o", f"out/deep/{file}")
+    assert '"../../libs/mine"' in (case.project / "out" / "deep" / file).read_text()
+    case.run("import", f"out/deep/{file}", "-o", "again.yaml", "--python-version", SERIES)
+    case.run("lock", "--check", "again.yaml")
+    (ours,), (again,) = environments(case, "shop"), environments(case, "again")
+    assert [item.path for item in again.sources] == [item.path for item in ours.sources] == ["libs/mine"]
+
+
+def beside(case: Case, channel: TestChannel, wheel_index: Server) -> Case:
+    """A project whose recipe has conda packages and wheels, and takes its Python from the machine."""
+    case.variable("UV_DEFAULT_INDEX", f"{wheel_index.url}/simple")
+    return case.recipe(
+        f"interpreter: host\npython: {SERIES}\nplatforms: [{channel.platform}]\n"
+        f"conda:\n  channels: ['{channel.url}']\n  packages:\n    data-files:\npypi:\n  packages:\n    toy: '<2'\n",
+        "beside.yaml",
+    )
+
+
+@pytest.mark.parametrize("file", ["pixi.lock", "conda-lock.yml"])
+def test_packages_beside_the_python_of_the_machine_come_back(
+    case: Case, channel: TestChannel, wheel_index: Server, file: str
+) -> None:
+    beside(case, channel, wheel_index)
+    case.run("export", "beside.yaml", "--format", file.partition(".")[0], "-o", file)
+    case.run("import", file, "-o", "again.yaml", code=3)
+    case.mentions("no-python", "--python-version")
+    case.run("import", file, "-o", "again.yaml", "--python-version", SERIES)
+    case.run("lock", "--check", "again.yaml")
+    same_packages(environments(case, "beside"), environments(case, "again"))
+    assert environments(case, "again")[0].interpreter == "host"
+
+
+def test_conda_packages_in_a_virtual_environment_are_captured_with_its_wheels(
+    case: Case, channel: TestChannel, wheel_index: Server
+) -> None:
+    beside(case, channel, wheel_index)
+    case.run("realize", "beside.yaml", "--prefix", "env")
+    case.run("capture", "env", "-o", "again.yaml")
+    case.run("lock", "--check", "again.yaml")
+    same_packages(environments(case, "beside"), environments(case, "again"))
+
+
+def test_an_environment_yml_of_wheels_leaves_conda_its_own_channels(wheels: Case) -> None:
+    import yaml
+
+    wheels.run("export", "shop.yaml", "--format", "environment-yml", "--platform", "linux-64")
+    assert "channels" not in yaml.safe_load(wheels.out)
+    wheels.mentions("from the channels that it is set up with")
 
 
 def test_what_cannot_be_written_is_refused(wheels: Case) -> None:

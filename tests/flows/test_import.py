@@ -336,6 +336,19 @@ def test_requirements_become_a_recipe(case: Case, uv: Uv, wheel_index: Server) -
     assert versions == {"toy": "1.1", "toy-core": "1.0", "toy-paint": "1.0"}
 
 
+def test_a_note_about_a_whole_file_has_no_line(case: Case) -> None:
+    case.file("pyproject.toml", '[project]\nname = "shop"\n[dependency-groups]\ndev = ["toy"]\n')
+    case.run("import", "pyproject.toml", "-o", "shop.yaml")
+    case.mentions("lost: pyproject.toml: uv would install the groups dev too")
+    assert "None" not in (case.project / "shop.yaml").read_text()
+
+
+def test_a_folder_is_no_file_to_import(case: Case) -> None:
+    (case.project / "env").mkdir()
+    case.run("import", "env", "-o", "env.yaml", code=3)
+    case.mentions("bad-path", "envbuild capture env")
+
+
 def test_an_environment_yml_becomes_a_recipe(case: Case, channel: TestChannel, wheel_index: Server) -> None:
     case.variable("UV_DEFAULT_INDEX", f"{wheel_index.url}/simple")
     series = ".".join(channel.pythons[0].split(".")[:2])

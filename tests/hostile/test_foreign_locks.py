@@ -128,6 +128,21 @@ def test_credentials_are_never_copied(format_name: str) -> None:
     assert "hunter2" not in said
 
 
+@pytest.mark.parametrize("host", ["[]", "[x", "[::1", "h:x", "h:99999999"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "six @ https://HOST/six-1.0-py3-none-any.whl",
+        "six @ git+https://HOST/six@" + "a" * 40,
+        "-e git+https://HOST/six@" + "a" * 40 + "#egg=six",
+    ],
+)
+def test_hosts_that_are_none_in_frozen_requirements(line: str, host: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read("pip-freeze", line.replace("HOST", host) + "\n")
+    assert caught.value.reference == "bad-url"
+
+
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_mutations_give_errors_or_locks(data: st.DataObject) -> None:
