@@ -60,16 +60,17 @@ class Exported:
 
 
 def _seen_from(folder: Path, root: Path, environment: LockedEnvironment) -> LockedEnvironment:
-    """The environment with folders and archives of the project as the written file must call them: from its own place."""
-    if all(item.path is None for item in environment.sources):
-        return environment
-    sources = tuple(
-        item
-        if item.path is None
-        else replace(item, path=os.path.relpath(root / item.path, folder).replace(os.sep, "/"))
-        for item in environment.sources
+    """The environment with the folders of the project as the written file must call them: from its own place."""
+
+    def seen(path: str) -> str:
+        return os.path.relpath(root / path, folder).replace(os.sep, "/")
+
+    return replace(
+        environment,
+        sources=tuple(
+            item if item.path is None else replace(item, path=seen(item.path)) for item in environment.sources
+        ),
     )
-    return replace(environment, sources=sources)
 
 
 def check_format(format_name: str) -> None:
