@@ -149,7 +149,12 @@ def _split(
 ) -> None:
     """One name under several markers: on each platform the one whose marker holds there."""
     series = _series(recipe.python)
-    for platform in recipe.platforms or (current_platform(),):
+    platforms = recipe.platforms or (current_platform(),)
+    lost.append(
+        f"{items[0].name} is asked for {len(items)} times, with markers: written is what holds with Python {series} "
+        f"on {', '.join(platforms)}"
+    )
+    for platform in platforms:
         target = TargetPython(platform, series, default_system(platform))
         here = [item for item in items if target.holds(item.markers, item.where or Where(file=recipe.path))]
         if len(here) == 1:

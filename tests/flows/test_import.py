@@ -326,6 +326,7 @@ def test_requirements_become_a_recipe(case: Case, uv: Uv, wheel_index: Server) -
     )
     case.run("import", "requirements.txt", "-o", "asked.yaml", "--name", "team/asked")
     case.mentions("prefer-binary", "lock it: envbuild lock asked.yaml")
+    case.mentions("lost: toy-paint is asked for 2 times, with markers: written is what holds with Python")
     assert not (case.project / "asked.lock.yaml").exists()
     recipe = (case.project / "asked.yaml").read_text()
     assert "name: team/asked" in recipe
