@@ -2,11 +2,11 @@
 
 A prefix is kept when an out-link that was registered still points to it, when it was made or used within the days to
 keep (stamps tell when a realize last met it), or while a process runs in it. A kept prefix keeps its link record, the
-manifest, and every blob that the manifest names. A blob that stays and was built or transmuted keeps the record of that
-work, with its log; a kept environment keeps the sources that its wheels were built from, for a folder or a repository
-may have changed since. Records and blobs that are younger than the days to keep stay too: they belong to work that has
-just been done. Everything else goes: prefixes, blobs, records, dead roots and stamps, lock
-files that nobody holds, and whatever processes that died left in ``tmp``.
+manifest, and every blob that the manifest names. A blob that stays and was built or transmuted keeps the record of
+that work, with its log; a kept environment keeps the sources that its wheels were built from and the conda packages
+that were transmuted, for a folder, a repository or a channel may have changed since. Records and blobs that are
+younger than the days to keep stay too: they belong to work that has just been done. Everything else goes: prefixes,
+blobs, records, dead roots and stamps, lock files that nobody holds, and whatever processes that died left in ``tmp``.
 
 The home's lock is held exclusively while garbage is marked and *renamed* into a trash folder; users hold it shared.
 Deleting the trash takes long, and happens after. A collector that is killed leaves a trash folder in ``tmp``, which the
@@ -200,12 +200,13 @@ def _add_makers(store: FolderStore, results: set[Path], blobs: set[Digest]) -> N
 
 
 def _sources(store: FolderStore, environments: set[str]) -> Iterator[Digest]:
-    """What the wheels of these environments were built from."""
+    """What the wheels of these environments were built from, and their conda packages as the channel has them."""
     for path in store.path.glob("environments/*/*/*.json"):
         if path.stem in environments:
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
                 for environment in json.loads(path.read_bytes())["platforms"].values():
-                    yield from (Digest(str(source["sha256"])) for source in environment["sources"])
+                    made_of = (*environment["sources"], *environment["conda"])
+                    yield from (Digest(str(item["sha256"])) for item in made_of)
 
 
 def _blobs_of(store: FolderStore, result: Result) -> Iterator[Digest]:

@@ -108,9 +108,12 @@ def test_everything_is_synced_before_it_has_a_name(world: World, tmp_path: Path)
             assert not late, f"written after the sync: {late[:3]}"
             check_folder(calls, at, final)
             seen["prefix"] += 1
-    # Packages, what both solves found, and the manifest; of results only the link is kept, for an index may change.
-    assert seen["blobs"] == len(world.blobs()) == len(world.packages("mixed")) + 3
-    assert seen["results"] == len(list((world.home / "store" / "results").rglob("*.json"))) == 1
+    # Packages, what both solves found, the manifest, and what is transmuted with its record; of results the link's and
+    # the transmutes' are kept, the solves' are not, for an index may change.
+    transmuted = len(list((world.home / "store" / "results" / "transmute").rglob("*.json")))
+    assert transmuted
+    assert seen["blobs"] == len(world.blobs()) == len(world.packages("mixed")) + 3 + 2 * transmuted
+    assert seen["results"] == len(list((world.home / "store" / "results").rglob("*.json"))) == 1 + transmuted
     assert (seen["environments"], seen["prefix"], seen["lock"], seen["root"]) == (1, 1, 1, 1)
     opened = [
         call.paths[0]

@@ -7,7 +7,7 @@ ten seconds and less than 512 MB.
 
 from __future__ import annotations
 
-import os
+import json
 import re
 import subprocess
 import sys
@@ -83,27 +83,37 @@ def attack(case: Case, *arguments: str, code: int, reference: str | None, lines:
     return outcome
 
 
+_LAUNCHER = """
+import json, os, sys
+child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(child, 0)
+with open(sys.argv[1], "w") as stream:
+    json.dump([os.waitstatus_to_exitcode(status), usage.ru_maxrss], stream)
+"""
+"""A process that begins small: a child's peak begins with that of the process that started it, and a test runner that
+has read much is larger than anything that is measured."""
+
+
 def _measured(case: Case, arguments: tuple[str, ...]) -> Outcome:
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.NamedTemporaryFile() as result:
         began = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "envbuild", *arguments],
+        subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _LAUNCHER, result.name, sys.executable, "-m", "envbuild", *arguments],
             cwd=case.project,
             env=case.environ,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
+            check=True,
         )
-        _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
+        code, peak = json.loads(Path(result.name).read_bytes())
         out.seek(0)
         err.seek(0)
-        size = usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
         return Outcome(
-            code=process.returncode,
+            code=code,
             out=out.read().decode("utf-8", "replace"),
             err=err.read().decode("utf-8", "replace"),
             seconds=seconds,
-            megabytes=size,
+            megabytes=peak / (1024 if sys.platform != "darwin" else 1 << 20),
         )

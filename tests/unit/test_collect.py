@@ -88,11 +88,12 @@ class Stand:
         os.utime(path, (OLD, OLD))
         return path
 
-    def closure(self, environment: str, *sources: Digest) -> Path:
-        """An old closure of an environment that was built from these sources."""
+    def closure(self, environment: str, source: Digest, *conda: Digest) -> Path:
+        """An old closure of an environment that was built from a source, with conda packages as their channel has them."""
         path = self.home.store / "environments" / "linux-64" / "r" / f"{environment}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"platforms": {"linux-64": {"sources": [{"sha256": item} for item in sources]}}}))
+        tree = {"sources": [{"sha256": source}], "conda": [{"sha256": item} for item in conda]}
+        path.write_text(json.dumps({"platforms": {"linux-64": tree}}))
         os.utime(path, (OLD, OLD))
         return path
 
@@ -165,13 +166,14 @@ def test_a_kept_prefix_keeps_its_builds_their_logs_and_their_sources(stand: Stan
     kept = stand.record("build-wheel", "a", out=wheel, log=log, record=tells)
     transmuted = stand.record("transmute", "c", out=stand.shared)
     gone = stand.record("build-wheel", "b", out=other, log=stand.blob(b"other log"))
-    closure, lost = stand.closure("e1", source), stand.closure("e2", stand.blob(b"other source"))
+    closure = stand.closure("e1", source, stand.blob(b"original"))
+    lost = stand.closure("e2", stand.blob(b"other source"))
     stand.root(stand.one, "one", "e1")
     garbage = stand.collect()
     assert kept.exists()
     assert transmuted.exists()
     assert not gone.exists()
-    assert {b"only one", b"log", b"tells", b"source", b"shared"} < stand.blobs()
+    assert {b"only one", b"log", b"tells", b"source", b"shared", b"original"} < stand.blobs()
     assert not {b"only two", b"other log", b"other source"} & stand.blobs()
     assert closure.exists()
     assert lost in garbage.closures
