@@ -89,7 +89,7 @@ class Stand:
         return path
 
     def closure(self, environment: str, source: Digest, *conda: Digest) -> Path:
-        """An old closure of an environment that was built from a source, with conda packages as their channel has them."""
+        """An old closure of an environment: the source that it was built from, and its conda packages."""
         path = self.home.store / "environments" / "linux-64" / "r" / f"{environment}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         tree = {"sources": [{"sha256": source}], "conda": [{"sha256": item} for item in conda]}
