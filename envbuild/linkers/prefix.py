@@ -27,6 +27,7 @@ from envbuild.pinned import AnyPinned
 if TYPE_CHECKING:
     from envbuild.derivations import Context, HostPython
     from envbuild.derivations.link import Link
+    from envbuild.linkers.wheel_check import CheckedWheel, Surroundings
 
 MARK = """[externally-managed]
 Error=This environment was made by envbuild from a lock and is shared, so it is not changed in place.
@@ -129,21 +130,42 @@ def _checked_wheels(link: Link, context: Context) -> list[tuple[Path, Wheel, tup
     """Each wheel's file, record and the names of its programs; what runs code at each start of Python is said."""
     from envbuild.linkers.wheel_check import check_wheel
 
-    memory = context.engine_cache("checked-wheels")
+    memory, around = context.engine_cache("checked-wheels"), _surroundings(link, context)
+    built = {source.name for _, source in link.sources()}
+
+    def look(item: tuple[Path, Wheel]) -> CheckedWheel:
+        return check_wheel(item[0], item[1], memory, None if item[1].name in built else around)
+
     wheels = [(context.blob(key), wheel) for key, wheel in _wheels(link, context)]
     fresh = [(path, wheel) for path, wheel in wheels if not (memory / wheel.sha256).exists()]
+    looked = []
     if len(fresh) > 1:
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor() as pool:  # unpacking and hashing leave the interpreter to others
-            list(pool.map(lambda item: check_wheel(item[0], item[1], memory), fresh))
+            looked = list(pool.map(look, fresh))
+    for note in (note for found in looked for note in found.notes):
+        context.note(note)
     checked = []
     for path, wheel in wheels:
-        found = check_wheel(path, wheel, memory)
+        found = look((path, wheel))
+        for note in found.notes:
+            context.note(note)
         if found.startup:
             context.note(f"{wheel.name} {wheel.version} runs code at each start of Python: {', '.join(found.startup)}")
         checked.append((path, wheel, found.programs))
     return checked
+
+
+def _surroundings(link: Link, context: Context) -> Surroundings:
+    from envbuild.linkers.wheel_check import Surroundings
+
+    return Surroundings(
+        platform=link.platform,
+        python=link.python,
+        packages=tuple(item.package for item in link.packages),
+        believed=context.engine_cache("metadata"),
+    )
 
 
 def _wheels(link: Link, context: Context) -> list[tuple[Digest, Wheel]]:
@@ -204,6 +226,7 @@ def prepare_input(link: Link, key: Digest, package: AnyPinned, context: Context)
         UnsatisfiableError: It needs a newer system than the lock assumes.
         NoSpaceError: The disk is full or not writable.
     """
+    around = _surroundings(link, context) if isinstance(package, Wheel) else None
     if isinstance(package, SourcePackage):
         from envbuild.linkers.provenance import built_wheel
 
@@ -212,10 +235,10 @@ def prepare_input(link: Link, key: Digest, package: AnyPinned, context: Context)
     blob = context.blob(key)
     with writing(context.engine_cache("uv").parent):
         faults.reach("mid-prepare")
-        _unpack(link, blob, package, context)
+        _unpack(link, blob, package, around, context)
 
 
-def _unpack(link: Link, blob: Path, package: AnyPinned, context: Context) -> None:
+def _unpack(link: Link, blob: Path, package: AnyPinned, around: Surroundings | None, context: Context) -> None:
     if isinstance(package, CondaPackage):
         from envbuild.linkers.conda import prepare_conda
 
@@ -224,7 +247,8 @@ def _unpack(link: Link, blob: Path, package: AnyPinned, context: Context) -> Non
         from envbuild.linkers.wheel_check import check_wheel
         from envbuild.linkers.wheels import unzip_ahead
 
-        check_wheel(blob, package, context.engine_cache("checked-wheels"))
+        for note in check_wheel(blob, package, context.engine_cache("checked-wheels"), around).notes:
+            context.note(note)
         if link.python and blob.stat().st_size >= SMALL_WHEEL:
             unzip_ahead(blob, package, link.python, context)
     elif isinstance(package, InterpreterArchive):

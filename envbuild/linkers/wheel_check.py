@@ -2,8 +2,9 @@
 
 A wheel passes when its zip can be read in one way only (``zip_structure``); when its one ``.dist-info`` is the lock's
 package; when RECORD and contents agree and stay where they belong (``wheel_contents``); and when the names of its entry
-points are plain file names, for an installer makes files of them. A wheel that passed is remembered by its digest in a
-cache folder, so that a warm link opens no zip.
+points are plain file names, for an installer makes files of them; and when it needs what was believed of it
+(``wheel_requirements``). A wheel that passed is remembered by its digest in a cache folder, so that a warm link opens
+no zip; it is looked at again when an index has told something of it since.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.errors import IntegrityError
-from envbuild.package import Wheel, normalize_pypi_name
-from envbuild.value import dataclass
+from envbuild.package import Platform, Wheel, normalize_pypi_name
+from envbuild.pinned import AnyPinned
+from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
     from envbuild.linkers.zip_structure import ZipFileView
@@ -37,32 +39,64 @@ class CheckedWheel:
     Attributes:
         programs: Names of what it puts into ``bin``.
         startup: Files that run code at each start of Python.
+        requires: Its ``Requires-Dist`` as written; empty when it was not looked into.
+        notes: What a user must hear; empty when it was not looked into, for then it was said.
     """
 
     programs: tuple[str, ...] = ()
     startup: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def check_wheel(path: Path, wheel: Wheel, memory: Path) -> CheckedWheel:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a wheel is linked with.
+
+    Attributes:
+        python: The series; None without Python.
+        packages: Of the whole link.
+        believed: The folder where solving keeps what indices told, one JSON document for each wheel's sha256.
+    """
+
+    platform: Platform
+    python: str | None
+    packages: tuple[AnyPinned, ...]
+    believed: Path
+
+    def spoken_of_since(self, wheel: Wheel, moment: int) -> bool:
+        """Whether something was believed of a wheel after a moment (nanoseconds since 1970)."""
+        try:
+            return (self.believed / wheel.sha256).stat().st_mtime_ns > moment
+        except OSError:
+            return False
+
+
+def check_wheel(path: Path, wheel: Wheel, memory: Path, around: Surroundings | None = None) -> CheckedWheel:
     """Check a wheel once.
 
     Args:
         path: The verified file.
         wheel: What the lock says.
         memory: A cache folder for what passed; may be emptied at any time.
+        around: What it is linked with; None for a wheel that was built here, whose requirements were checked then.
 
     Raises:
-        IntegrityError: ``wrong-package``, ``bad-wheel`` or ``bad-entry-point``.
+        IntegrityError: ``wrong-package``, ``wrong-metadata``, ``bad-wheel`` or ``bad-entry-point``.
     """
     mark = memory / wheel.sha256
     passed = f"{_CHECKS} {wheel.name}=={wheel.version}"
     try:
         told, programs, startup = mark.read_text(encoding="utf-8").split("\n\n")
-        if told == passed:
+        if told == passed and not (around and around.spoken_of_since(wheel, mark.stat().st_mtime_ns)):
             return CheckedWheel(programs=tuple(programs.split("\n")[1:]), startup=tuple(startup.split("\n")[1:]))
     except (OSError, ValueError):
         pass
     checked = inspect_wheel(path, wheel)
+    if around is not None and (checked.requires or wheel.requires or around.spoken_of_since(wheel, 0)):
+        from envbuild.linkers.wheel_requirements import check_requirements
+
+        checked = replace(checked, notes=check_requirements(wheel, checked.requires, around))
     memory.mkdir(parents=True, exist_ok=True)
     fresh = memory / f".{os.getpid()}-{threading.get_ident()}-{mark.name}"
     lists = ["\n".join(["programs", *checked.programs]), "\n".join(["startup", *checked.startup])]
@@ -83,7 +117,7 @@ def inspect_wheel(path: Path, wheel: Wheel) -> CheckedWheel:
     try:
         with ZipFileView(path) as view:
             stem = _stem(view, wheel)
-            _check_identity(stem, _member(view, f"{stem}.dist-info/METADATA"), wheel)
+            requires = _check_identity(stem, _member(view, f"{stem}.dist-info/METADATA"), wheel)
             names = check_entry_points(_member(view, f"{stem}.dist-info/entry_points.txt"), wheel)
             startup = check_contents(view, stem)
             scripts = [found[1] for entry in view.entries if (found := _SCRIPT.fullmatch(entry.name))]
@@ -93,7 +127,7 @@ def inspect_wheel(path: Path, wheel: Wheel) -> CheckedWheel:
             reference="bad-wheel",
             hint="ask for another version of it, and tell whoever published this file",
         ) from error
-    return CheckedWheel(programs=tuple(sorted({*scripts, *names})), startup=startup)
+    return CheckedWheel(programs=tuple(sorted({*scripts, *names})), startup=startup, requires=requires)
 
 
 def _stem(view: ZipFileView, wheel: Wheel) -> str:
@@ -105,7 +139,8 @@ def _stem(view: ZipFileView, wheel: Wheel) -> str:
     return folders.pop()[: -len(".dist-info")]
 
 
-def _check_identity(stem: str, metadata: str, wheel: Wheel) -> None:
+def _check_identity(stem: str, metadata: str, wheel: Wheel) -> tuple[str, ...]:
+    """METADATA and folder must be of the lock's package; what it needs, as written."""
     from email.parser import HeaderParser  # 20 ms, and a warm link opens no wheel
 
     headers = HeaderParser().parsestr(metadata)
@@ -115,6 +150,7 @@ def _check_identity(stem: str, metadata: str, wheel: Wheel) -> None:
     name, _, version = stem.rpartition("-")
     if normalize_pypi_name(name) != wheel.name or not _same_version(version.replace("_", "-"), wheel.version):
         raise _wrong(wheel, f"holds {stem}.dist-info, the lock says {wheel.name} {wheel.version}")
+    return tuple(headers.get_all("Requires-Dist", ()))
 
 
 def check_entry_points(text: str, wheel: Wheel) -> tuple[str, ...]:

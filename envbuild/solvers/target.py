@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from envbuild.markers import ARCHITECTURE, marker_variables
 from envbuild.package import Platform
 from envbuild.value import dataclass
 
@@ -21,13 +22,6 @@ UV_MANYLINUX = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
 """Minor versions of glibc that uv has platform names for."""
 
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
-_ARCHITECTURE = {
-    "linux-64": "x86_64",
-    "linux-aarch64": "aarch64",
-    "osx-64": "x86_64",
-    "osx-arm64": "arm64",
-    "win-64": "amd64",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +59,7 @@ def uv_platform(target: Target) -> str:
     if target.platform.startswith("linux"):
         _, minor = target.floor("__glibc", (2, 17))
         fits = [item for item in UV_MANYLINUX if item <= minor]
-        return f"{_ARCHITECTURE[target.platform]}-manylinux_2_{fits[-1] if fits else 17}"
+        return f"{ARCHITECTURE[target.platform]}-manylinux_2_{fits[-1] if fits else 17}"
     if target.platform.startswith("osx"):
         return "aarch64-apple-darwin" if target.platform == "osx-arm64" else "x86_64-apple-darwin"
     return "x86_64-pc-windows-msvc"
@@ -81,7 +75,7 @@ def uv_environment(target: Target) -> dict[str, str]:
 
 def platform_tags(target: Target) -> list[str]:
     """Platform tags of wheels from best to worst."""
-    machine = _ARCHITECTURE[target.platform]
+    machine = ARCHITECTURE[target.platform]
     if target.platform.startswith("linux"):
         _, floor = target.floor("__glibc", (2, 17))
         lowest = 5 if machine == "x86_64" else 17
@@ -116,19 +110,4 @@ def wheel_ranks(target: Target) -> Mapping[Tag, int]:
 
 def marker_environment(target: Target) -> dict[str, str]:
     """PEP 508 variables of the target, as uv assumes them."""
-    system = {"l": ("posix", "linux", "Linux"), "o": ("posix", "darwin", "Darwin"), "w": ("nt", "win32", "Windows")}
-    os_name, sys_platform, platform_system = system[target.platform[0]]
-    machine = _ARCHITECTURE[target.platform]
-    return {
-        "implementation_name": "cpython",
-        "implementation_version": target.full,
-        "os_name": os_name,
-        "platform_machine": machine.upper() if target.platform == "win-64" else machine,
-        "platform_python_implementation": "CPython",
-        "platform_release": "",
-        "platform_system": platform_system,
-        "platform_version": "",
-        "python_full_version": target.full,
-        "python_version": target.series,
-        "sys_platform": sys_platform,
-    }
+    return marker_variables(target.platform, target.full)

@@ -24,6 +24,7 @@ from envbuild.builders.core_metadata import WheelMetadata as WheelMetadata
 from envbuild.builders.core_metadata import parse_metadata as parse_metadata
 from envbuild.digest import Digest
 from envbuild.errors import IntegrityError, InvalidInput, UnreachableError
+from envbuild.linkers.wheel_requirements import REFUTED
 from envbuild.package import normalize_pypi_name
 from envbuild.solvers.pylock import ChosenWheel
 
@@ -89,6 +90,8 @@ def _read_one(
 def _kept(path: Path) -> WheelMetadata | None:
     try:
         tree: dict[str, Any] = json.loads(path.read_bytes())
+        if REFUTED in tree:  # the wheel itself said something else when it was linked
+            return None
         return WheelMetadata(**{**tree, "requires": tuple(tree["requires"]), "extras": tuple(tree["extras"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None  # a cache may be empty or broken at any time

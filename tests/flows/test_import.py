@@ -100,6 +100,19 @@ def test_a_lock_of_uv_is_imported_and_realized(case: Case, uv: Uv) -> None:
     assert (case.project / "recipes/shop.lock.yaml").read_bytes() == before
 
 
+def test_what_a_foreign_lock_says_of_a_wheel_s_needs_is_no_lie_of_an_index(case: Case, uv: Uv) -> None:
+    """Its tools let people rewrite what packages need: a wheel that says otherwise is told of, not refused."""
+    case.file("pyproject.toml", PROJECT)
+    uv("lock")
+    path = case.project / "uv.lock"
+    text = path.read_text()
+    needs = 'name = "toy-core"\nversion = "1.5"\n'
+    assert needs in text
+    path.write_text(text.replace(needs, needs + 'dependencies = [{ name = "toy-paint" }]\n'))
+    case.run("import", "uv.lock", "-o", "x.yaml").run("realize", "--locked", "x.yaml")
+    case.mentions("the lock says that toy-core 1.5 needs toy-paint, its own METADATA does not")
+
+
 def test_extras_and_groups_of_a_lock_of_uv_are_chosen(case: Case, uv: Uv) -> None:
     case.file("pyproject.toml", PROJECT)
     uv("lock")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from envbuild.locks.lockfile import parse_lock
 from tests.case import Case
 from tests.support.servers import Body, Server
 from tests.support.wheel_index import WheelIndex
-from tests.support.wheels import make_wheel
+from tests.support.wheels import make_wheel, metadata
 
 FILE = "nice-1.0-py3-none-any.whl"
 Serving = Callable[..., Server]
@@ -152,6 +153,101 @@ def test_h54_metadata_that_tells_of_another_package(case: Case, wheel: Path, ser
 
     case.recipe(recipe(serving(answer)))
     refused(case)
+
+
+class LyingIndex(WheelIndex):
+    """An index over wheels whose copy of one wheel's METADATA has other requirements; ``lie`` None: it is honest."""
+
+    lie: bytes | None = None
+
+    def __call__(self, request: Any) -> Body | None:
+        body = super().__call__(request)
+        if self.lie is None or body is None or "/nice" not in request.path:
+            return body
+        if request.path.endswith(".metadata"):
+            return Body(data=self.lie, type="text/plain")
+        if request.path == "/simple/nice/" and isinstance(body.data, bytes):
+            document = json.loads(body.data)
+            document["files"][0]["core-metadata"] = {"sha256": hashlib.sha256(self.lie).hexdigest()}
+            return Body(data=json.dumps(document).encode(), type=body.type, headers=body.headers)
+        return body
+
+
+@pytest.mark.parametrize(
+    ("own", "lie", "said"),
+    [
+        ([], ["evil"], "it does not need evil"),
+        (["kind"], [], "it needs kind"),
+        (["kind<2"], ["kind"], "it needs kind<2; it does not need kind"),
+    ],
+)
+def test_h54_a_copy_of_metadata_with_other_requirements(
+    own: list[str], lie: list[str], said: str, case: Case, serving: Serving, tmp_path: Path
+) -> None:
+    """Found when the wheel is looked into; found again the next time; gone with a new lock from an honest index."""
+    folder = tmp_path / "wheels"
+    make_wheel(folder, "nice", "1.0", requires=own)
+    make_wheel(folder, "kind", "1.0")
+    make_wheel(folder, "evil", "1.0")
+    index = LyingIndex(folder=folder)
+    index.lie = metadata("nice", "1.0", requires=lie).encode()
+    case.recipe(recipe(serving(index))).run("lock", "x.yaml")
+    for _ in range(2):
+        refused(case, 4)
+        case.mentions("wrong-metadata", said, "envbuild lock --upgrade-package nice")
+    index.lie = None
+    case.run("lock", "--upgrade-package", "nice", "x.yaml").run("realize", "x.yaml")
+    (nice,) = (item for item in locked(case).wheels if item.name == "nice")
+    assert nice.requires == (("kind",) if own else ())
+
+
+def test_h54_a_copy_that_lies_about_a_wheel_that_is_linked_already(
+    case: Case, serving: Serving, tmp_path: Path
+) -> None:
+    make_wheel(tmp_path / "wheels", "nice", "1.0")
+    make_wheel(tmp_path / "wheels", "evil", "1.0")
+    index = LyingIndex(folder=tmp_path / "wheels")
+    server = serving(index)
+    case.recipe(recipe(server)).run("realize", "x.yaml")
+    shutil.rmtree(case.home / "cache" / "metadata")
+    shutil.rmtree(case.home / "cache" / "uv")
+    index.lie = metadata("nice", "1.0", requires=["evil"]).encode()
+    case.recipe(recipe(server), "y.yaml").run("lock", "y.yaml").run("realize", "y.yaml", code=4)
+    case.mentions("wrong-metadata", "it does not need evil")
+
+
+def test_h54_a_lock_of_another_machine_that_believed_a_lie(case: Case, serving: Serving, tmp_path: Path) -> None:
+    """Only the lock is there to ask, and overrides are not in it: it is said, once, and nothing is refused."""
+    make_wheel(tmp_path / "wheels", "nice", "1.0", requires=["kind", "unasked; extra == 'more'"])
+    make_wheel(tmp_path / "wheels", "evil", "1.0")
+    index = LyingIndex(folder=tmp_path / "wheels")
+    index.lie = metadata("nice", "1.0", requires=["evil"]).encode()
+    case.recipe(recipe(serving(index))).run("lock", "x.yaml")
+    shutil.rmtree(case.home)
+    case.run("realize", "--locked", "x.yaml")
+    case.mentions(
+        "nice 1.0 needs kind, which the lock does not have",
+        "the lock says that nice 1.0 needs evil, its own METADATA does not",
+    )
+    case.run("realize", "--locked", "x.yaml").hides("needs kind", "unasked")
+
+
+def test_h54_overrides_extras_and_markers_are_no_lies(case: Case, serving: Serving, tmp_path: Path) -> None:
+    make_wheel(
+        tmp_path / "wheels",
+        "nice",
+        "1.0",
+        requires=["gone", "kind>=2", "mac-only; sys_platform == 'darwin'"],
+        extras={"more": ["extra-thing"], "not-asked": ["unknown"]},
+    )
+    make_wheel(tmp_path / "wheels", "kind", "1.0")
+    make_wheel(tmp_path / "wheels", "extra-thing", "1.0")
+    server = serving(WheelIndex(folder=tmp_path / "wheels"))
+    overrides = "  overrides:\n    kind: ==1.0\n    gone:\n      markers: sys_platform == 'darwin'\n"
+    case.recipe(recipe(server).replace("{nice: }", "{'nice[more]': }") + overrides).run("realize", "x.yaml")
+    case.hides("METADATA", "does not have")
+    shutil.rmtree(case.home)
+    case.run("realize", "--locked", "x.yaml").mentions("nice 1.0 needs gone, which the lock does not have")
 
 
 def test_h54_a_version_that_was_yanked_is_taken_by_nobody(case: Case, wheel: Path, serving: Serving) -> None:
