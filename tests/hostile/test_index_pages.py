@@ -14,6 +14,7 @@ import pytest
 from envbuild.lock import LockedEnvironment
 from envbuild.locks.lockfile import parse_lock
 from tests.case import Case
+from tests.support.channel import TestChannel
 from tests.support.servers import Body, Server
 from tests.support.wheel_index import WheelIndex
 from tests.support.wheels import make_wheel, metadata
@@ -248,6 +249,20 @@ def test_h54_overrides_extras_and_markers_are_no_lies(case: Case, serving: Servi
     case.hides("METADATA", "does not have")
     shutil.rmtree(case.home)
     case.run("realize", "--locked", "x.yaml").mentions("nice 1.0 needs gone, which the lock does not have")
+
+
+def test_h54_what_conda_provides_is_no_lie(case: Case, serving: Serving, tmp_path: Path, channel: TestChannel) -> None:
+    """conda's names are not the wheel's, and `provides` is not in the lock; nor what an extra of conda's would need."""
+    make_wheel(tmp_path / "wheels", "nice", "1.0", requires=["proper-name>=0"], extras={"more": ["absent"]})
+    server = serving(WheelIndex(folder=tmp_path / "wheels"))
+    text = f"python: {'.'.join(channel.pythons[0].split('.')[:2])}\n" + recipe(server).split("\n", 2)[2]
+    text += f"conda:\n  channels: ['{channel.folder.as_uri()}']\n  packages: {{greet: '1.*'}}\n"
+    text += "  provides: {greet: proper-name}\n"
+    case.recipe(text).run("realize", "x.yaml").hides("METADATA", "does not have")
+    (nice,) = locked(case).wheels
+    assert nice.requires == ("greet",)
+    shutil.rmtree(case.home)
+    case.run("realize", "--locked", "x.yaml").hides("METADATA", "does not have")
 
 
 def test_h54_a_version_that_was_yanked_is_taken_by_nobody(case: Case, wheel: Path, serving: Serving) -> None:

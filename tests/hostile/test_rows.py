@@ -263,6 +263,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "hostile/test_index_pages.py::test_h54_a_copy_that_lies_about_a_wheel_that_is_linked_already",
         "hostile/test_index_pages.py::test_h54_a_lock_of_another_machine_that_believed_a_lie",
         "hostile/test_index_pages.py::test_h54_overrides_extras_and_markers_are_no_lies",
+        "hostile/test_index_pages.py::test_h54_what_conda_provides_is_no_lie",
         "unit/test_linkers_wheel_requirements.py::test_what_a_lock_alone_does_not_convict",
         "hostile/test_index_pages.py::test_h54_a_version_that_was_yanked_is_taken_by_nobody",
         "hostile/test_index_pages.py::test_h54_a_python_requirement_that_costs",
