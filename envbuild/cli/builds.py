@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -37,7 +37,7 @@ def show_log(screen: Screen, log: BuildLog) -> None:
     from envbuild.cli.wording import seconds
     from envbuild.digest import short
 
-    if screen.document(tree(log)):
+    if screen.document(_document(tree(log))):
         return
     for line in log.text.splitlines():
         screen.result(line.expandtabs(8))
@@ -57,7 +57,7 @@ def show_rebuilt(screen: Screen, rebuilt: Rebuilt) -> None:
     from envbuild.cli.screen import tree
     from envbuild.cli.wording import count, seconds
 
-    if screen.document({**tree(rebuilt), "same": rebuilt.same}):
+    if screen.document(_document({**tree(rebuilt), "same": rebuilt.same})):
         return
     for text in rebuilt.differences:
         screen.result(text)
@@ -65,3 +65,8 @@ def show_rebuilt(screen: Screen, rebuilt: Rebuilt) -> None:
     screen.say(
         f"Built {rebuilt.name} {rebuilt.version} again ({rebuilt.file}): {verdict}, {seconds(rebuilt.milliseconds)}"
     )
+
+
+def _document(words: dict[str, Any]) -> dict[str, Any]:
+    """What is told of a package, for the top level of a document, where `version` is the format's."""
+    return {"package-version" if name == "version" else name: value for name, value in words.items()}

@@ -70,6 +70,7 @@ class Screen:
         """The whole result as JSON, when that was asked for."""
         self.close()
         if self._json:
+            assert "version" not in tree, "the top level's version is the format's"
             click.echo(json.dumps({"version": JSON_VERSION, **tree}, indent=2, ensure_ascii=False))
         return self._json
 
@@ -188,6 +189,7 @@ class Screen:
     def shown(self, item: Shown) -> None:
         """One locked environment."""
         from envbuild.cli.packages import TITLES, package_rows, package_words, packages_of
+        from envbuild.projects.recipe_files import shown_path
 
         environment = item.environment
         present = [str(prefix) for prefix in item.prefixes]
@@ -217,7 +219,7 @@ class Screen:
         self.result(f"system       {', '.join(f'{name} {version}' for name, version in environment.system)}")
         self.result(f"present      {present[0] if present else 'no'}")
         if not item.fits:
-            self.result(f"lock         does not fit the recipe: envbuild lock {item.recipe.name}")
+            self.result(f"lock         does not fit the recipe: envbuild lock {shown_path(item.recipe)}")
         self._table(TITLES, package_rows(environment))
         self.say(f"{count(len(packages), 'package')}; * asked for by the recipe")
 

@@ -117,9 +117,11 @@ def build_log(store: FolderStore, logs: Path, wanted: str, platform: Platform, l
     found += [log for log in _failed(logs, wanted) if keys is None or log.key in keys]
     if not found:
         raise UsageError(
-            f"there is no log of a build of {wanted} on this machine",
+            f"there is no log of a build of {wanted} on this machine" + ("" if lock is None else " for that lock"),
             reference="no-log",
-            hint="envbuild realize builds what a lock has as a source; `envbuild show` tells what that is",
+            hint="envbuild realize builds what a lock has as a source; `envbuild show` tells what that is"
+            if lock is None
+            else f"without the recipe it is the newest of all: envbuild log {wanted}",
         )
     return max(found, key=lambda log: log.when)
 

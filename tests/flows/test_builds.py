@@ -253,9 +253,15 @@ def test_a_failed_build_is_exit_9_with_the_end_of_its_log(case: Case, index: tup
     assert not (case.project / ".envs").exists()
     assert list(case.home.glob("store/results/build-wheel/*/*")) == []
     case.run("log", "mine").mentions("looking for the flux capacitor", "mine 1.0", "failed at")
-    key = json.loads(case.run("log", "mine", "--json").out)["key"]
+    tree = json.loads(case.run("log", "mine", "--json").out)
+    key = tree["key"]
+    assert (tree["version"], tree["package-version"]) == (1, "1.0")
     case.run("log", key[:9], "x.yaml").mentions("flux capacitor")
-    case.run("log", "leaf", code=2).mentions("there is no log of a build of leaf")
+    case.run("log", "leaf", code=2).mentions("there is no log of a build of leaf on this machine\n")
+    case.recipe(host_recipe(index, "    leaf:\n"), "deep/y.yaml").run("lock", "deep/y.yaml")
+    case.recipe(host_recipe(index, '    leaf: ">=0"\n'), "deep/y.yaml")
+    assert "does not fit the recipe: envbuild lock deep/y.yaml" in case.run("show", "deep/y.yaml").out
+    case.run("log", "leaf", "x.yaml", code=2).mentions("leaf on this machine for that lock", "envbuild log leaf")
     case.run("verify").mentions("0 findings")
     backend = project / "backend" / "own_backend.py"
     backend.write_text(backend.read_text().removesuffix(NEVER))
@@ -366,6 +372,7 @@ def test_building_again_names_the_files_that_differ(case: Case, index: tuple[Pat
     case.run("verify", "--rebuild", "noisy", code=4).shows("noisy/__init__.py: different content")
     tree = json.loads(case.run("verify", "--rebuild", "noisy", "--json", code=4).out)
     assert (tree["same"], tree["differences"]) == (False, ["noisy/__init__.py: different content"])
+    assert (tree["version"], tree["package-version"]) == (1, "1.0")
     assert [path.read_bytes() for path in results] == before
     assert sorted(case.home.glob("store/results/build-wheel/*/*.json")) == results
     case.run("verify", "--rebuild", "nothing", code=2).mentions("nothing that is called nothing was built")
