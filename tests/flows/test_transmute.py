@@ -130,7 +130,7 @@ def test_what_was_transmuted_once_is_taken_from_the_store(case: Case, both: Path
     assert told["members"] == 8
     assert set(told["libraries"]) == {"python", "zstandard", "libzstd"}
     case.run("gc", "--keep-days", "0")
-    assert stored(case) == {b"PK"}  # what was fetched for it is not needed any more
+    assert stored(case) == {b"BZ", b"PK"}  # the channel may forget what it was made of
     shutil.rmtree(case.home / "stamps")
     case.run("realize", "x.yaml", "--offline")
     case.recipe(recipe(both.as_uri(), "old").replace("old:", "old: '1.*'"), "z.yaml").run("lock", "z.yaml")
