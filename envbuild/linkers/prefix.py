@@ -138,17 +138,15 @@ def _checked_wheels(link: Link, context: Context) -> list[tuple[Path, Wheel, tup
 
     wheels = [(context.blob(key), wheel) for key, wheel in _wheels(link, context)]
     fresh = [(path, wheel) for path, wheel in wheels if not (memory / wheel.sha256).exists()]
-    looked = []
+    looked: dict[Digest, CheckedWheel] = {}
     if len(fresh) > 1:
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor() as pool:  # unpacking and hashing leave the interpreter to others
-            looked = list(pool.map(look, fresh))
-    for note in (note for found in looked for note in found.notes):
-        context.note(note)
+            looked = {wheel.sha256: found for (_, wheel), found in zip(fresh, pool.map(look, fresh), strict=True)}
     checked = []
     for path, wheel in wheels:
-        found = look((path, wheel))
+        found = looked.get(wheel.sha256) or look((path, wheel))
         for note in found.notes:
             context.note(note)
         if found.startup:
