@@ -23,6 +23,7 @@ from typing import cast
 
 from envbuild.errors import InvalidInput, Issue, Where
 from envbuild.package import Platform
+from envbuild.reading.places import check_relative
 from envbuild.recipe import BuildOptions, CondaSection, PypiSection, Target
 from envbuild.value import dataclass, replace
 
@@ -115,19 +116,7 @@ class Document:
         Raises:
             InvalidInput: ``bad-path`` for a path that only one machine has, or that is none.
         """
-        if (
-            not text
-            or text.startswith(("/", "~", "-"))
-            or re.match(r"[A-Za-z]:", text)
-            or re.search(r"[\x00-\x1f\x7f\\]", text)
-            or len(text) > 1000
-            or "://" in text
-        ):
-            raise InvalidInput(
-                f"{text[:80]!r} is not a path relative to this file",
-                reference="bad-path",
-                hint="write it with `/`, such as ../libs/name",
-            )
+        check_relative(text)
         return posixpath.normpath(posixpath.join(posixpath.dirname(self.file), text))
 
     def open(self, text: str) -> Document:

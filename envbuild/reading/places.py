@@ -162,17 +162,11 @@ def _is_link_local(host: str) -> bool:
         return False
 
 
-def check_path(text: str, file: Path, root: Path, outside: bool) -> str:
-    """A path as written, as a path from the project's root with ``/``.
-
-    Args:
-        text: Relative to the file that holds it.
-        file: That file.
-        root: The project's root; absolute.
-        outside: Whether the user's configuration allows paths outside of the root.
+def check_relative(text: str) -> None:
+    """Refuse what is no path relative to the file that holds it, wherever it may lead.
 
     Raises:
-        InvalidInput: ``bad-path`` when it is absolute, or leaves the project, also by a symbolic link.
+        InvalidInput: ``bad-path`` for a path that only one machine has, or that is none.
     """
     if (
         not text
@@ -187,6 +181,21 @@ def check_path(text: str, file: Path, root: Path, outside: bool) -> str:
             reference="bad-path",
             hint="write it with `/`, such as ../libs/name",
         )
+
+
+def check_path(text: str, file: Path, root: Path, outside: bool) -> str:
+    """A path as written, as a path from the project's root with ``/``.
+
+    Args:
+        text: Relative to the file that holds it.
+        file: That file.
+        root: The project's root; absolute.
+        outside: Whether the user's configuration allows paths outside of the root.
+
+    Raises:
+        InvalidInput: ``bad-path`` when it is absolute, or leaves the project, also by a symbolic link.
+    """
+    check_relative(text)
     joined = os.path.normpath(file.parent / text)
     relative = os.path.relpath(joined, root).replace(os.sep, "/")
     real, real_root = os.path.realpath(joined), os.path.realpath(root)
