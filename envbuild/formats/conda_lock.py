@@ -24,7 +24,7 @@ from envbuild.formats.foreign_lock import (
     check_choices,
     chosen_platforms,
 )
-from envbuild.formats.targets import NO_PYTHON, TargetPython, check_twins, conda_floors, conda_python, merged_floors
+from envbuild.formats.targets import TargetPython, environment_of_both
 from envbuild.package import Platform
 
 _MAIN = "main"
@@ -96,28 +96,8 @@ def _environment(platform: Platform, items: list[Checked], wanted: Wanted, tree:
         if manager not in {"conda", "pip"}:
             raise item.at("manager").wrong("conda or pip is expected")
         (conda if manager == "conda" else pip).append(item)
-    packages = tuple(sorted((_conda(item) for item in conda), key=lambda item: item.name))
-    own = conda_python(packages)
-    python = own or wanted.python
-    if pip and python is None:
-        raise InvalidInput(
-            f"{platform}: the file has pip packages, and no python for them",
-            reference="no-python",
-            where=tree.where,
-            hint=NO_PYTHON,
-        )
-    system = wanted.systems[platform]
-    target = TargetPython(platform, python or "3.0", system)
-    wheels = tuple(sorted((_pip(item, target) for item in pip), key=lambda item: item.name))
-    floors = merged_floors(conda_floors(packages, system), tuple(target.raised.items()))
-    found = ForeignEnvironment(
-        platform=platform,
-        python=python if pip and own is None else None,
-        conda=packages,
-        pypi=wheels,
-        system=floors,
-    )
-    return check_twins(found, tree.where)
+    packages = [_conda(item) for item in conda]
+    return environment_of_both(platform, packages, pip, _pip, wanted, tree.where, "the file has pip packages")
 
 
 def _conda(item: Checked) -> ForeignConda:

@@ -37,7 +37,7 @@ from envbuild.formats.foreign_lock import (
     chosen_environment,
     chosen_platforms,
 )
-from envbuild.formats.targets import NO_PYTHON, TargetPython, check_twins, conda_floors, conda_python, merged_floors
+from envbuild.formats.targets import TargetPython, environment_of_both
 from envbuild.package import Platform
 
 VERSIONS = ("4", "5", "6", "7")
@@ -141,28 +141,11 @@ def _environment(
             notes.append(f"left out: {table[key].pypi_name()} itself, the project that the file locks")
         else:
             pypi.append((table[key], key, reference.texts("extras")))
-    packages = tuple(sorted(conda, key=lambda item: item.name))
-    own = conda_python(packages)
-    python = own or wanted.python
-    if pypi and python is None:
-        raise InvalidInput(
-            f"{platform}: the environment has PyPI packages, and no python for them",
-            reference="no-python",
-            where=tree.where,
-            hint=NO_PYTHON,
-        )
-    system = wanted.systems[platform]
-    target = TargetPython(platform, python or "3.0", system)
-    wheels = tuple(sorted((_pypi(*item, indices, target) for item in pypi), key=lambda item: item.name))
-    floors = merged_floors(conda_floors(packages, system), tuple(target.raised.items()))
-    found = ForeignEnvironment(
-        platform=platform,
-        python=python if pypi and own is None else None,
-        conda=packages,
-        pypi=wheels,
-        system=floors,
-    )
-    return check_twins(found, tree.where)
+
+    def read(item: tuple[Checked, str, tuple[str, ...]], target: TargetPython) -> ForeignPypi:
+        return _pypi(*item, indices, target)
+
+    return environment_of_both(platform, conda, pypi, read, wanted, tree.where, "the environment has PyPI packages")
 
 
 def _is_file(key: str) -> bool:

@@ -11,12 +11,12 @@ Rules of the file: pure; ``packaging`` is imported late.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from envbuild.errors import InvalidInput, UnsatisfiableError, UsageError, Where
-from envbuild.formats.foreign_lock import ForeignConda, ForeignEnvironment, ForeignFile, System, Wanted
+from envbuild.formats.foreign_lock import ForeignConda, ForeignEnvironment, ForeignFile, ForeignPypi, System, Wanted
 from envbuild.package import Platform
 from envbuild.solvers.target import UV_MANYLINUX, Target, marker_environment, wheel_ranks
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from packaging.tags import Tag
+
+Entry = TypeVar("Entry")
 
 NO_PYTHON = "say which Python of the machine they are for: --python-version 3.12"
 _CONFLICT = re.compile(r"extra\s*(==|!=)\s*(['\"])((?:extra|group|project)-\d+-[^'\"]*)\2")
@@ -248,3 +250,46 @@ def check_twins(environment: ForeignEnvironment, where: Where) -> ForeignEnviron
                     where=where,
                 )
     return environment
+
+
+def environment_of_both(
+    platform: Platform,
+    conda: Sequence[ForeignConda],
+    pypi: Sequence[Entry],
+    read: Callable[[Entry, TargetPython], ForeignPypi],
+    wanted: Wanted,
+    where: Where,
+    told: str,
+) -> ForeignEnvironment:
+    """One platform of a lock that holds conda's packages and, for the Python among them, PyPI's.
+
+    Args:
+        platform: The platform.
+        conda: Its conda packages.
+        pypi: Its PyPI packages, not read yet: which wheel is meant depends on the Python.
+        read: Reads one of them.
+        wanted: What is wanted of the file; also the Python where conda brings none.
+        where: The file, for errors.
+        told: What the file has, for the error when nobody knows the Python: ``the file has pip packages``.
+
+    Raises:
+        InvalidInput: ``no-python``; whatever ``read`` and ``check_twins`` refuse.
+    """
+    packages = tuple(sorted(conda, key=lambda item: item.name))
+    own = conda_python(packages)
+    python = own or wanted.python
+    if pypi and python is None:
+        raise InvalidInput(
+            f"{platform}: {told}, and no python for them", reference="no-python", where=where, hint=NO_PYTHON
+        )
+    system = wanted.systems[platform]
+    target = TargetPython(platform, python or "3.0", system)
+    wheels = tuple(sorted((read(item, target) for item in pypi), key=lambda item: item.name))
+    found = ForeignEnvironment(
+        platform=platform,
+        python=python if pypi and own is None else None,
+        conda=packages,
+        pypi=wheels,
+        system=merged_floors(conda_floors(packages, system), tuple(target.raised.items())),
+    )
+    return check_twins(found, where)
