@@ -12,12 +12,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 from envbuild.errors import NoSpaceError
 from envbuild.machine.publish import Durability, sync_folder
-from envbuild.value import dataclass
+from envbuild.value import dataclass, fields
 
 ROOT_VERSION = 1
 
@@ -64,7 +63,9 @@ def register(folder: Path, root: Root, durability: Durability = "safe") -> None:
     path = _record(folder, root.link)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8") as stream:
-        stream.write(json.dumps({"version": ROOT_VERSION, **asdict(root)}))
+        stream.write(
+            json.dumps({"version": ROOT_VERSION, **{item.name: getattr(root, item.name) for item in fields(root)}})
+        )
         stream.flush()
         if durability == "safe":
             os.fsync(stream.fileno())
