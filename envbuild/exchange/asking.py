@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from envbuild.errors import InvalidInput
+from envbuild.errors import InvalidInput, Where
 from envbuild.formats.foreign_lock import ForeignEnvironment
 from envbuild.lock import LockedEnvironment
 from envbuild.locks.dependencies import Node, dependency_table, users
@@ -87,13 +87,14 @@ def _reached(table: Mapping[str, Node], roots: frozenset[str]) -> set[str]:
 
 
 def what_is_asked(
-    environments: Sequence[LockedEnvironment], foreign: Sequence[ForeignEnvironment]
+    environments: Sequence[LockedEnvironment], foreign: Sequence[ForeignEnvironment], where: Where
 ) -> tuple[Asked, tuple[LockedEnvironment, ...]]:
     """The requirements of a recipe that these environments answer, and the environments with them marked.
 
     Args:
         environments: One for each platform, nothing of them marked as asked for.
         foreign: What they were made of, in the same order.
+        where: The file, or the prefix that was captured.
 
     Raises:
         InvalidInput: ``no-packages`` when there is nothing to ask for.
@@ -104,7 +105,13 @@ def what_is_asked(
     conda = _common([item[0] for item in values])
     pypi = _common([item[1] for item in values])
     if not everywhere:
-        raise InvalidInput("the file holds no package", reference="no-packages")
+        platforms = ", ".join(item.platform for item in environments)
+        raise InvalidInput(
+            f"no package stands there for {platforms}, so a recipe would ask for nothing",
+            reference="no-packages",
+            where=where,
+            hint="begin a recipe of your own: envbuild init",
+        )
     targets = {
         environment.platform: (_rest(item[0], conda), _rest(item[1], pypi))
         for environment, item in zip(environments, values, strict=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 from envbuild.addresses import DEFAULT_INDEX
 from envbuild.digest import Digest
 from envbuild.errors import NameConflictError, UnreachableError, UsageError, Where
+from envbuild.exchange.own_files import refuse_own_file
 from envbuild.exchange.work import PARALLEL, Work
 from envbuild.formats.writing import (
     ONE_PLATFORM,
@@ -88,11 +89,12 @@ def check_format(format_name: str) -> None:
 
 
 def refuse_existing(file: Path, *, force: bool) -> None:
-    """Refuse to replace a file that is there.
+    """Refuse to replace a file that is there, and even with ``force`` one of envbuild's own.
 
     Raises:
-        NameConflictError: ``file-exists``.
+        NameConflictError: ``file-exists``, ``own-file``.
     """
+    refuse_own_file(file)
     if file.exists() and not force:
         raise NameConflictError(
             f"{shown_path(file)} is there already",

@@ -82,7 +82,7 @@ def import_lock(
     folder = os.path.relpath(source.parent, project.root).replace(os.sep, "/")
     conda = complete_conda([item for one in foreign.environments for item in one.conda], words, work)
     environments = [_environment(one, conda, folder, project, words, work) for one in foreign.environments]
-    asked, marked = what_is_asked(environments, foreign.environments)
+    asked, marked = what_is_asked(environments, foreign.environments, Where(file=work.file))
     above = os.path.relpath(project.root, recipe.parent).replace(os.sep, "/")
     draft = _draft(foreign, marked, asked, words, name, (said or f"{source.name} ({foreign.format})"))
     locked = write_both(recipe, recipe_text(replace(draft, folder=above)), marked, project)

@@ -122,7 +122,7 @@ def _from_recipe(draft: RecipeDraft) -> RecipeDraft:
 def _wrapped(text: str) -> list[str]:
     import textwrap
 
-    safe = re.sub(r"[^\x20-\x7e]", "?", " ".join(text.split()))
+    safe = "".join(item if item.isprintable() else "?" for item in " ".join(text.split()))
     return textwrap.wrap(safe, _COMMENT_WIDTH, break_on_hyphens=False) or [""]
 
 

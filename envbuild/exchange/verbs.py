@@ -251,7 +251,7 @@ def _stem(source: Path) -> str:
 
 def _document(source: Path, project: Project, options: ImportOptions) -> tuple[Document, str]:
     """A foreign file's bytes, and its format."""
-    from envbuild.formats import FORMATS, LARGEST_FILE, Document, detect, nothing_opened
+    from envbuild.formats import FORMATS, LARGEST_FILE, Document, detect, nothing_opened, refuse_empty
 
     shown = shown_path(source)
     try:
@@ -277,6 +277,7 @@ def _document(source: Path, project: Project, options: ImportOptions) -> tuple[D
         raise InvalidInput(
             error.message, reference=error.reference, where=Where(file=shown), hint=f"--format {'|'.join(FORMATS)}"
         ) from None
+    refuse_empty(data, name, Where(file=shown))
     label = os.path.relpath(source, project.root).replace(os.sep, "/")
     return Document(data=data, file=label, opened=nothing_opened, shown=lambda _: shown), name
 

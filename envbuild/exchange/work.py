@@ -73,6 +73,7 @@ class Work:
     def __init__(self, workspace: Workspace, file: str, *, offline: bool) -> None:
         self.context: Context = workspace.for_job(ImportTask(file=file), {})
         self.addresses = workspace.addresses
+        self.file = file
         self.offline = offline
         self._workspace = workspace
         self._pages: dict[tuple[str, str], Future[tuple[PageFile, ...]]] = {}

@@ -52,6 +52,19 @@ is no file, is too large, or lies where it may not."""
 
 Notes = tuple[Issue, ...]
 
+MAKES: Mapping[str, str] = {
+    "requirements": "write requirements into it, or begin a recipe of your own: envbuild init",
+    "environment-yml": "list packages under `dependencies:`, or begin a recipe of your own: envbuild init",
+    "pyproject": "write `dependencies = […]` under [project], or begin a recipe of your own: envbuild init",
+    "pylock": "make it again: uv export --format pylock.toml -o pylock.toml",
+    "uv-lock": "make it again: uv lock",
+    "conda-lock": "make it again: conda-lock lock",
+    "pixi-lock": "make it again: pixi lock",
+    "explicit": "make it again: conda list --explicit",
+    "pip-freeze": "make it again: pip freeze",
+}
+"""By format: what gives a file of it content, for the hint of an empty one."""
+
 _NO_CONDA = CondaSection()
 _NO_PYPI = PypiSection()
 
@@ -129,6 +142,23 @@ class Document:
         return replace(self, data=self.opened(path), file=path, chosen=())
 
 
+def refuse_empty(data: bytes, format_name: str, where: Where) -> None:
+    """Refuse a file that holds nothing, or comments alone: what was to be written there is lost, and nobody means it.
+
+    Args:
+        data: The file's bytes.
+        format_name: A name in ``FORMATS``.
+        where: The file.
+
+    Raises:
+        InvalidInput: ``empty-file``.
+    """
+    kept = data.removeprefix(b"\xef\xbb\xbf")
+    if not kept.strip() or (kept.lstrip()[:1] == b"#" and all(_SAYS_NOTHING(line) for line in kept.splitlines())):
+        said = "nothing but comments" if kept.strip() else "nothing"
+        raise InvalidInput(f"the file holds {said}", reference="empty-file", where=where, hint=MAKES[format_name])
+
+
 def nothing_opened(path: str) -> bytes:
     """The ``opened`` of a file that may name no other.
 
@@ -174,6 +204,7 @@ def read(
     return cast(Foreign, module.read(document))
 
 
+_SAYS_NOTHING = re.compile(rb"\s*(?:#.*)?").fullmatch
 _NAMES: tuple[tuple[str, str], ...] = (
     (r"pylock(?:\.[^.]+)?\.toml", "pylock"),
     (r"pyproject\.toml", "pyproject"),

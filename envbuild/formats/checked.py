@@ -59,8 +59,9 @@ class Checked:
         """The error that this value is not what stands there."""
         shown = repr(self.value)
         shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        said = f"not {shown}" if self.value is not None else "and nothing stands there"
         return InvalidInput(
-            f"{self.path or 'the file'}: {what}, not {shown}",
+            f"{self.path or 'the file'}: {what}, {said}",
             reference=reference,
             where=self.where,
             hint="make the file again with the tool that wrote it",
@@ -235,7 +236,9 @@ def yaml_tree(document: Document) -> Checked:
     """
     from envbuild.reading.document import parse, plain
 
-    root = parse(document.data, document.where().file or document.file, largest=LARGEST_FILE, most=NODES)
+    again = "make the file again with the tool that wrote it"
+    shown = document.where().file or document.file
+    root = parse(document.data, shown, largest=LARGEST_FILE, most=NODES, when_empty=again)
     return Checked(plain(root), "", document)
 
 

@@ -23,6 +23,7 @@ from envbuild.formats.foreign_lock import (
     Wanted,
     check_choices,
     chosen_platforms,
+    left_out,
 )
 from envbuild.formats.targets import TargetPython, environment_of_both
 from envbuild.package import Platform
@@ -42,7 +43,7 @@ def read_lock(document: Document, wanted: Wanted) -> ForeignLock:
     version = tree.text("version")
     if version != "1":
         raise InvalidInput(
-            f"this is conda-lock version {version[:20]}; version 1 is known here",
+            f"the file is of version {version[:20]} of its format, and version 1 is known here",
             reference="foreign-version",
             where=tree.where,
             hint="conda-lock render, or make it again with conda-lock 1.0 or newer",
@@ -69,7 +70,7 @@ def read_lock(document: Document, wanted: Wanted) -> ForeignLock:
             where=tree.where,
         )
     if left:
-        notes.append(f"left out: the categories {', '.join(sorted(left))}; take them with --group NAME")
+        notes.append(left_out("category", "categories", sorted(left), "--group"))
     platforms = chosen_platforms(tuple(sorted(packages)), wanted, document)
     return ForeignLock(
         format="conda-lock",

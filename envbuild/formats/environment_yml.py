@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 
 from envbuild.errors import InvalidInput, Where
-from envbuild.formats import Document, Foreign
+from envbuild.formats import MAKES, Document, Foreign
 from envbuild.formats.asked import Asked
 from envbuild.formats.match_spec import read_match_spec, read_system
 from envbuild.formats.requirement_text import Line
@@ -50,7 +50,7 @@ def read(document: Document) -> Foreign:
             hint="name the file alone",
         )
     data = document.data.removeprefix(b"\xef\xbb\xbf")
-    root = parse(data, document.shown(document.file))
+    root = parse(data, document.shown(document.file), when_empty=MAKES["environment-yml"])
     reader = EnvironmentReader(document)
     return reader.root(root, data.decode())
 

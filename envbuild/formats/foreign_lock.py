@@ -13,7 +13,7 @@ Rules of the file: pure values; imports nothing heavy.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from envbuild.errors import InvalidInput, UsageError, Where
@@ -242,6 +242,22 @@ def chosen_platforms(named: tuple[Platform, ...], wanted: Wanted, document: Docu
             where=document.where(),
         )
     return tuple(item for item in named if not wanted.platforms or item in wanted.platforms)
+
+
+def left_out(kind: str, kinds: str, names: Sequence[str], flag: str, of: str = "") -> str:
+    """The note on parts of a file that nobody chose.
+
+    Args:
+        kind: What one is called.
+        kinds: What several are called.
+        names: Those that were not taken, at least one.
+        flag: The flag that takes one.
+        of: Whose they are.
+    """
+    whose = f" of {of}" if of else ""
+    several = len(names) > 1
+    word, them = (kinds, "them") if several else (kind, "it")
+    return f"left out: the {word} {', '.join(names)}{whose}; take {them} with {flag} NAME"
 
 
 def check_choices(wanted: Wanted, document: Document, *, environments: bool, extras: bool, groups: bool) -> None:

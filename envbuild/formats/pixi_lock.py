@@ -57,7 +57,7 @@ def read_lock(document: Document, wanted: Wanted) -> ForeignLock:
     version = tree.text("version")
     if version not in VERSIONS:
         raise InvalidInput(
-            f"this is pixi.lock version {version[:20]}; versions {VERSIONS[0]} to {VERSIONS[-1]} are known here",
+            f"the file is of version {version[:20]} of its format, and {VERSIONS[0]} to {VERSIONS[-1]} are known here",
             reference="foreign-version",
             where=tree.where,
             hint="pixi lock, with a pixi that writes a version known here",

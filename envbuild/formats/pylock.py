@@ -23,6 +23,7 @@ from envbuild.formats.foreign_lock import (
     ForeignPypi,
     Wanted,
     check_choices,
+    left_out,
 )
 from envbuild.formats.targets import TargetPython, check_twins, choose_python, full_python
 from envbuild.package import normalize_pypi_name
@@ -43,9 +44,10 @@ def read_lock(document: Document, wanted: Wanted) -> ForeignLock:
     version = tree.text("lock-version")
     if version.split(".")[0] != "1":
         raise InvalidInput(
-            f"this is pylock version {version[:20]}; version 1 is known here",
+            f"the file is of version {version[:20]} of its format, and version 1 is known here",
             reference="foreign-version",
             where=tree.where,
+            hint="make it again with a tool that writes version 1.0: uv export --format pylock.toml -o pylock.toml",
         )
     constraint = tree.optional_text("requires-python")
     python = choose_python(constraint, wanted, tree.where)
@@ -95,7 +97,7 @@ def _choices(tree: Checked, wanted: Wanted, notes: list[str]) -> tuple[frozenset
         default = {normalize_pypi_name(name) for name in tree.texts("default-groups")} if kind == "group" else set()
         taken = frozenset({*chosen, *default})
         if left := sorted(there - taken):
-            notes.append(f"left out: the {kind}s {', '.join(left)}; take them with --{kind} NAME")
+            notes.append(left_out(kind, f"{kind}s", left, f"--{kind}"))
         found.append(taken)
     return found[0], found[1]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from envbuild.errors import InvalidInput
 from envbuild.formats import Document
 from envbuild.formats.checked import Checked, bare_address, toml_tree
-from envbuild.formats.foreign_lock import ForeignLock, Wanted, chosen_environment, chosen_platforms
+from envbuild.formats.foreign_lock import ForeignLock, Wanted, chosen_environment, chosen_platforms, left_out
 from envbuild.formats.targets import TargetPython, choose_python, full_python
 from envbuild.formats.uv_walk import Edge, Entry, Walk, source_key
 from envbuild.package import PLATFORMS, normalize_pypi_name
@@ -29,12 +29,14 @@ def read_lock(document: Document, wanted: Wanted) -> ForeignLock:
     """
     tree = toml_tree(document)
     version = tree.integer("version")
+    if version is None:
+        raise tree.at("version").wrong("a whole number is expected")
     if version != 1:
         raise InvalidInput(
-            f"this is uv.lock version {version}; version 1 is known here",
+            f"the file is of version {version} of its format, and version 1 is known here",
             reference="foreign-version",
             where=tree.where,
-            hint="uv export --format pylock.toml",
+            hint="import what uv makes of it: uv export --format pylock.toml -o pylock.toml",
         )
     entries: dict[str, list[Entry]] = {}
     for item in tree.items("package"):
@@ -45,18 +47,21 @@ def read_lock(document: Document, wanted: Wanted) -> ForeignLock:
     python = choose_python(constraint, wanted, tree.where)
     notes: list[str] = []
     if root is not None:
-        _say_root(root, wanted, notes)
+        _check_root(root, wanted)
     elif wanted.extras or wanted.groups:
         raise InvalidInput(
             "the file locks no project whose extras or groups could be chosen", reference="no-choice", where=tree.where
         )
     named = chosen_platforms(PLATFORMS, wanted, document) if wanted.platforms else (wanted.here,)
-    environments = []
+    environments, walks = [], []
     for platform in named:
         target = TargetPython(platform, full_python(constraint, python), wanted.systems[platform])
         walk = Walk(entries=entries, target=target, wanted=wanted, tree=tree, notes=notes)
         walk.start(root)
         environments.append(walk.environment(python))
+        walks.append(walk)
+    if root is not None:
+        notes = _left_out(root, wanted, walks) + notes
     return ForeignLock(
         format="uv-lock",
         environments=tuple(environments),
@@ -67,16 +72,18 @@ def read_lock(document: Document, wanted: Wanted) -> ForeignLock:
 
 
 def _entry(item: Checked) -> Entry:
+    metadata = item.at("metadata") if item.has("metadata") else Checked({}, f"{item.path}.metadata", item.document)
+    dev = metadata.at("requires-dev") if metadata.has("requires-dev") else Checked({}, metadata.path, item.document)
+    empty_extras = {normalize_pypi_name(name): () for name in metadata.texts("provides-extras")}
+    empty_groups = {normalize_pypi_name(name): () for name in (dev.value if isinstance(dev.value, dict) else ())}
     return Entry(
         name=item.pypi_name(),
         version=item.version(),
         source=item.at("source") if item.has("source") else Checked({}, f"{item.path}.source", item.document),
         forks=item.texts("resolution-markers"),
         dependencies=_edges(item, "dependencies"),
-        optional={
-            normalize_pypi_name(name): _edge_list(group) for name, group in item.entries("optional-dependencies")
-        },
-        groups={normalize_pypi_name(name): _edge_list(group) for name, group in item.entries("dev-dependencies")},
+        optional=empty_extras | _named_edges(item, "optional-dependencies"),
+        groups=empty_groups | _named_edges(item, "dev-dependencies"),
         here=item,
     )
 
@@ -85,8 +92,12 @@ def _edges(item: Checked, name: str) -> tuple[Edge, ...]:
     return tuple(_edge(one) for one in item.items(name))
 
 
-def _edge_list(group: Checked) -> tuple[Edge, ...]:
-    return _edges(Checked({"edges": group.value}, group.path, group.document), "edges")
+def _named_edges(item: Checked, key: str) -> dict[str, tuple[Edge, ...]]:
+    """Extras or groups by their names."""
+    return {
+        normalize_pypi_name(name): _edges(Checked({"edges": group.value}, group.path, group.document), "edges")
+        for name, group in item.entries(key)
+    }
 
 
 def _edge(item: Checked) -> Edge:
@@ -118,7 +129,7 @@ def _root(tree: Checked, entries: dict[str, list[Entry]], wanted: Wanted, docume
     return next(item for item in roots if item.name == chosen)
 
 
-def _say_root(root: Entry, wanted: Wanted, notes: list[str]) -> None:
+def _check_root(root: Entry, wanted: Wanted) -> None:
     for kind, chosen, there in (("extra", wanted.extras, root.optional), ("group", wanted.groups, root.groups)):
         unknown = sorted(set(chosen) - set(there))
         if unknown:
@@ -127,10 +138,22 @@ def _say_root(root: Entry, wanted: Wanted, notes: list[str]) -> None:
                 reference="unknown-group",
                 where=root.here.where,
             )
-        if left := sorted(set(there) - set(chosen)):
-            notes.append(f"left out: the {kind}s {', '.join(left)} of {root.name}; take them with --{kind} NAME")
+
+
+def _left_out(root: Entry, wanted: Wanted, walks: list[Walk]) -> list[str]:
+    """What of the project is not taken: an extra or group that brings nothing more is none of it."""
+    notes = []
+    for kind, chosen, there in (("extra", wanted.extras, root.optional), ("group", wanted.groups, root.groups)):
+        left = [
+            name
+            for name, edges in sorted(there.items())
+            if name not in chosen and any(walk.lacks(root, kind, name, edges) for walk in walks)
+        ]
+        if left:
+            notes.append(left_out(kind, f"{kind}s", left, f"--{kind}", root.name))
     if root.place is not None and "virtual" not in root.source.value:
         notes.append(f"left out: {root.name} itself, the project that the file locks")
+    return notes
 
 
 def _indices(entries: dict[str, list[Entry]]) -> tuple[str, ...]:

@@ -100,6 +100,20 @@ class Walk:
         if root is not None:
             del self.found[root.name]
 
+    def lacks(self, root: Entry, kind: str, name: str, edges: tuple[Edge, ...]) -> bool:
+        """Whether an extra or group that was not chosen would have brought anything that was not reached."""
+        with_it = self.conflicts | {f"{kind}-{len(root.name)}-{root.name}-{name}"}
+        for edge in edges:
+            if not self.target.holds(edge.marker, self.tree.where, extras=(), conflicts=with_it):
+                continue
+            there = root if edge.name == root.name else self.found.get(edge.name)
+            if there is None or edge.version not in (None, there.version):
+                return True
+            taken = self.extras.get(edge.name, set()) | (set(self.wanted.extras) if there is root else set())
+            if not set(edge.extras) <= taken:
+                return True
+        return False
+
     def _nobody_needs(self) -> list[str]:
         needed = {edge.name for several in self.entries.values() for item in several for edge in item.dependencies}
         return sorted(set(self.entries) - needed) or sorted(self.entries)

@@ -149,7 +149,14 @@ def at(node: Node, path: tuple[str | int, ...]) -> Node:
     return node
 
 
-def parse(data: bytes, file: str, *, largest: int = LARGEST_FILE, most: int = LARGEST_COUNT) -> Node:
+def parse(
+    data: bytes,
+    file: str,
+    *,
+    largest: int = LARGEST_FILE,
+    most: int = LARGEST_COUNT,
+    when_empty: str | None = "see `envbuild init`",
+) -> Node:
     """The marked tree of a YAML file.
 
     Args:
@@ -157,13 +164,14 @@ def parse(data: bytes, file: str, *, largest: int = LARGEST_FILE, most: int = LA
         file: The file's name, for messages.
         largest: Bytes that it may have; more for locks.
         most: Nodes that it may have; more for locks.
+        when_empty: The hint for a file without content.
 
     Raises:
         InvalidInput: With one issue per finding: ``too-large``, ``bad-encoding``, ``merge-conflict``, ``bad-syntax``,
             ``bad-yaml-tag``, ``bad-yaml-alias``, ``duplicate-key``, ``empty-file``.
     """
     content = _decode(data, file, largest)
-    builder = _Builder(file, most)
+    builder = _Builder(file, most, when_empty)
     try:
         root = builder.document(yaml.parse(content, Loader=yaml.CBaseLoader))
     except yaml.MarkedYAMLError as error:
@@ -249,9 +257,10 @@ def _syntax(error: yaml.MarkedYAMLError, content: str, file: str) -> Issue:
 class _Builder:
     """One pass over the events; ``issues`` grows as it goes."""
 
-    def __init__(self, file: str, most: int) -> None:
+    def __init__(self, file: str, most: int, when_empty: str | None) -> None:
         self.file = file
         self.most = most
+        self.when_empty = when_empty
         self.issues: list[Issue] = []
         self.count = 0
 
@@ -269,7 +278,7 @@ class _Builder:
                 root = self.node(event, events, 1)
         if root is None or (isinstance(root, Scalar) and root.empty):
             raise InvalidInput(
-                "the file is empty", reference="empty-file", where=Where(file=self.file), hint="see `envbuild init`"
+                "the file is empty", reference="empty-file", where=Where(file=self.file), hint=self.when_empty
             )
         return root
 

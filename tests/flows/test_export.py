@@ -312,6 +312,24 @@ def test_what_cannot_be_written_is_refused(wheels: Case) -> None:
     assert json.loads(wheels.out)["text"] == (wheels.project / "r.txt").read_text()
 
 
+def test_not_even_force_writes_over_a_file_of_envbuild(wheels: Case) -> None:
+    wheels.file("envbuild.yaml", "recipes: recipes\n").file("broken.yaml", "conda:\n  packages: [\n")
+    wheels.file("short.yaml", "python: 3.11\n").run("lock", "shop.yaml")
+    (wheels.project / "kept.txt").write_bytes((wheels.project / "shop.lock.yaml").read_bytes())
+    names = ("shop.yaml", "shop.lock.yaml", "envbuild.yaml", "broken.yaml", "short.yaml", "kept.txt")
+    before = {name: (wheels.project / name).read_bytes() for name in names}
+    for name in names:
+        for flags in (("--force",), ()):
+            wheels.run("export", "shop.yaml", "--format", "pylock", "-o", name, *flags, code=6)
+            wheels.mentions(f"error[own-file]: {name}: here stands", "hint: name another file with -o")
+    assert {name: (wheels.project / name).read_bytes() for name in names} == before
+    wheels.file("other.yml", "name: other\nchannels: [x]\ndependencies: [y]\n")
+    for name in ("other.yml", "conda-lock.yml", "conda-lock.yml"):
+        format_name = "environment-yml" if name == "other.yml" else "conda-lock"
+        platform = ("--platform", "linux-64") if name == "other.yml" else ()
+        wheels.run("export", "shop.yaml", "--format", format_name, "-o", name, "--force", *platform)
+
+
 def test_no_credentials_are_written(case: Case, toy_wheels: Path, serving: Callable[..., Server]) -> None:
     from tests.support.wheel_index import WheelIndex
 

@@ -79,7 +79,7 @@ def test_a_lock_of_uv_is_imported_and_realized(case: Case, uv: Uv) -> None:
     case.file("pyproject.toml", PROJECT)
     uv("lock")
     case.run("import", "uv.lock", "-o", "recipes/shop.yaml")
-    case.mentions("left out: the groups dev of shop", "left out: the extras more of shop")
+    case.mentions("left out: the group dev of shop; take it with --group", "left out: the extra more of shop")
     recipe = (case.project / "recipes/shop.yaml").read_text()
     assert 'toy: "<2"' in recipe
     assert "toy-extras[colour]" in recipe
@@ -120,6 +120,82 @@ def test_extras_and_groups_of_a_lock_of_uv_are_chosen(case: Case, uv: Uv) -> Non
     assert "toy-old-python" in {wheel.name for wheel in lock_of(case, "dev").platforms[0].wheels}
     case.run("import", "uv.lock", "-o", "x.yaml", "--group", "nothing", code=3)
     case.mentions("unknown-group", "has no group 'nothing', but dev")
+
+
+def test_an_extra_or_group_that_brings_nothing_more_is_not_said_to_be_left_out(case: Case, uv: Uv) -> None:
+    case.file(
+        "pyproject.toml",
+        f"""
+        [project]
+        name = "shop"
+        version = "1.0"
+        requires-python = ">={SERIES}"
+        dependencies = ["toy-core<2"]
+
+        [project.optional-dependencies]
+        more = ["toy-paint"]
+        all = ["shop[more]"]
+        nothing = []
+        elsewhere = ["toy-windows; sys_platform == 'win32'"]
+
+        [dependency-groups]
+        core = ["toy-core"]
+        dev = ["toy-old-python", {{include-group = "core"}}]
+        """,
+    )
+    uv("lock")
+    case.run("import", "uv.lock", "-o", "x.yaml")
+    case.mentions("left out: the extras all, more of shop; take them", "left out: the group dev of shop; take it")
+    case.run("import", "uv.lock", "-o", "all.yaml", "--extra", "all").mentions("left out: the group dev of shop")
+    assert "extra" not in case.err
+    case.run("import", "uv.lock", "-o", "dev.yaml", "--extra", "all", "--group", "dev", "--extra", "nothing")
+    assert "left out" not in case.err
+
+
+EMPTY = {
+    "requirements.txt": "write requirements into it",
+    "environment.yml": "list packages under `dependencies:`",
+    "pyproject.toml": "write `dependencies = […]`",
+    "uv.lock": "make it again: uv lock",
+    "pixi.lock": "make it again: pixi lock",
+    "pylock.toml": "make it again: uv export",
+    "conda-lock.yml": "make it again: conda-lock lock",
+}
+
+
+def test_a_file_that_holds_nothing_is_no_recipe(case: Case) -> None:
+    for name, hint in EMPTY.items():
+        for text, said in (("", "nothing"), ("\n  \n", "nothing"), ("# later\n\n# more\n", "nothing but comments")):
+            (case.project / name).write_text(text)
+            case.run("import", name, "-o", "x.yaml", code=3)
+            case.says(f"error[empty-file]: {name}: the file holds {said}\n  hint: {case.err.partition('hint: ')[2]}")
+            case.mentions(hint)
+            assert not (case.project / "x.yaml").exists()
+    case.file("spec.txt", "# platform: linux-64\n").run("import", "spec.txt", "--format", "explicit", code=3)
+    case.mentions("spec.txt: the file holds nothing but comments", "conda list --explicit")
+    case.recipe("include: [environment.yml]\n").run("lock", "x.yaml", code=3)
+    case.mentions("environment.yml: the file is empty", "list packages under `dependencies:`")
+
+
+def test_a_lock_without_a_version_or_of_an_unknown_one_is_named_and_has_a_hint(case: Case) -> None:
+    for name, text, hint in (
+        ("uv.lock", "version = 2\n", "uv export --format pylock.toml"),
+        ("pylock.toml", 'lock-version = "2.0"\n', "uv export --format pylock.toml"),
+        ("pixi.lock", "version: 99\n", "pixi lock"),
+        ("conda-lock.yml", "version: 9\n", "conda-lock"),
+    ):
+        case.file(name, text).run("import", name, "-o", "x.yaml", code=3)
+        assert case.err.startswith(f"error[foreign-version]: {name}: the file is of version "), case.err
+        assert hint in case.err.partition("hint: ")[2]
+    case.file("uv.lock", 'requires-python = ">=3.11"\n').run("import", "uv.lock", "-o", "x.yaml", code=3)
+    case.mentions("uv.lock: version: a whole number is expected, and nothing stands there")
+    case.hides("None")
+
+
+def test_a_lock_without_packages_is_named_and_has_a_hint(case: Case) -> None:
+    case.file("spec.txt", "@EXPLICIT\n").run("import", "spec.txt", "-o", "x.yaml", code=3)
+    case.mentions("error[no-packages]: spec.txt: no package stands there for ", "hint: begin a recipe of your own")
+    assert not (case.project / "x.yaml").exists()
 
 
 def test_forks_of_a_lock_of_uv_are_told_apart(case: Case, uv: Uv) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from envbuild.addresses import Addresses
 from envbuild.digest import Digest
-from envbuild.exchange.asking import asked_names, what_is_asked
+from envbuild.errors import Where
+from envbuild.exchange.asking import Asked, asked_names, what_is_asked
 from envbuild.exchange.recipe_text import RecipeDraft, recipe_text
 from envbuild.exchange.words import Words
 from envbuild.formats.foreign_lock import ForeignEnvironment
@@ -99,7 +100,7 @@ def test_what_nothing_needs_is_asked_for() -> None:
 def test_platforms_that_differ_get_targets(tmp_path: Path) -> None:
     several = (environment(wheel("a"), wheel("b", "c"), wheel("c")), environment(wheel("a"), wheel("c"), platform=MAC))
     nothing = [ForeignEnvironment(platform=item.platform) for item in several]
-    asked, marked = what_is_asked(several, nothing)
+    asked, marked = what_is_asked(several, nothing, Where(file="x.lock"))
     assert list(asked.pypi) == ["a", "c"]
     assert list(asked.targets) == [LINUX]
     assert all(item.asked for one in marked for item in one.wheels)
@@ -111,13 +112,22 @@ def test_platforms_that_differ_get_targets(tmp_path: Path) -> None:
     assert recipe.targets[0].pypi.packages[0].name == "b"
 
 
+def test_comments_keep_every_language_and_no_control_character() -> None:
+    asked = Asked(conda={}, pypi={"a": None}, targets={})
+    said = "Imported from größe-环境.txt\x1b[31m \u202e\ufeff\x85 é"
+    text = recipe_text(RecipeDraft(asked=asked, platforms=(LINUX,), comments=(said,)))
+    assert text.splitlines()[0] == "# Imported from größe-环境.txt?[31m ?? é"
+
+
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     """Whatever a foreign file calls things, what is written says the same when it is read."""
     source = SourcePackage(
         name="no", version="1", file="no-1.tar", sha256=Digest("ab" * 32), path='libs/a: b", {c}', found_on=None
     )
     asked, _ = what_is_asked(
-        (environment(wheel("yes"), wheel("null"), sources=(source,)),), [ForeignEnvironment(platform=LINUX)]
+        (environment(wheel("yes"), wheel("null"), sources=(source,)),),
+        [ForeignEnvironment(platform=LINUX)],
+        Where(file="x.lock"),
     )
     draft = RecipeDraft(
         asked=asked,

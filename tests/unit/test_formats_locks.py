@@ -207,7 +207,7 @@ def test_locks_of_conda_lock() -> None:
     assert linux.pypi[0].requires == ("Toy.Core",)
     assert lock.channels == ("conda-forge", CHANNEL)
     assert "hunter2" not in repr(lock)
-    assert lock.notes == ("left out: the categories dev; take them with --group NAME",)
+    assert lock.notes == ("left out: the category dev; take it with --group NAME",)
     with_dev = read("conda-lock", CONDA_LOCK, groups=("dev",), platforms=(LINUX,))
     assert [item.name for item in with_dev.environments[0].conda] == ["black", "python"]
     with pytest.raises(UsageError, match="no category 'x'"):

@@ -1,0 +1,57 @@
+"""Files that envbuild wrote or reads itself: an export never takes their place, for nothing else brings them back.
+
+Rules of the file: reads one file, writes none.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from envbuild.errors import InvalidInput, NameConflictError, Where
+from envbuild.locks.lockfile import HEADER
+from envbuild.projects.config import PROJECT_FILE
+from envbuild.projects.project import shown_path
+from envbuild.reading.document import LARGEST_FILE, parse
+from envbuild.reading.schema import findings
+
+_LOCK = re.compile(rb'^request: "?[0-9a-f]{64}"?\s*$', re.MULTILINE)
+_RECIPE = re.compile(rb"^(?:extends|include|interpreter|conda|pypi|targets|build)[ \t]*:", re.MULTILINE)
+
+
+def refuse_own_file(file: Path) -> None:
+    """Refuse to write an export over a recipe, a lock or the configuration of envbuild.
+
+    Args:
+        file: Where the export is to go; it may be absent.
+
+    Raises:
+        NameConflictError: ``own-file``.
+    """
+    if (what := _what(file)) is not None:
+        raise NameConflictError(
+            f"here stands {what}, which an export does not replace",
+            reference="own-file",
+            where=Where(file=shown_path(file)),
+            hint="name another file with -o",
+        )
+
+
+def _what(file: Path) -> str | None:
+    """What a file is to envbuild; None for what is no file of its own."""
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(LARGEST_FILE + 1)
+    except OSError:
+        return None
+    if file.name == PROJECT_FILE:
+        return "the configuration of a project"
+    if data.startswith(HEADER.encode()) or _LOCK.search(data):
+        return "a lock of envbuild"
+    if file.suffix not in {".yaml", ".yml"}:
+        return None
+    try:
+        recipe = not findings(parse(data, file.name), "recipe")
+    except InvalidInput:
+        recipe = False
+    return "a recipe" if recipe or _RECIPE.search(data) else None
