@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -47,6 +48,10 @@ def lock_command(
 
     A lock that fits its recipe is left alone. One that does not keeps its versions as far as the recipe allows.
     """
+    if not (check or offline):
+        from envbuild.machine.uv_ahead import meet_python
+
+        meet_python(os.environ)
     from envbuild.cli.errors import say_error
     from envbuild.cli.screen import Screen
     from envbuild.locks.locking import LockOptions

@@ -5,10 +5,12 @@ Commands are imported when they are called: a ``realize`` with nothing to do mus
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -138,8 +140,17 @@ def main() -> NoReturn:
         from envbuild.cli.errors import show_os_error
 
         code = show_os_error(error)
-    gc.freeze()  # nor is there anything to find at the end: without looking, the process is gone 10 ms earlier
-    sys.exit(code if isinstance(code, int) else 0)
+    _leave(code if isinstance(code, int) else 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process without taking apart what the system takes back at once: 10 ms of every command."""
+    atexit._run_exitfuncs()
+    with suppress(OSError, ValueError):  # nobody reads it any more
+        sys.stdout.flush()
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def _reader_gone() -> None:

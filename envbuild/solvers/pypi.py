@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING
 from envbuild.errors import EnvbuildError, UnsatisfiableError
 from envbuild.package import Wheel
 from envbuild.recipe import PypiRequirement, UrlSource
-from envbuild.solvers.locked_packages import PypiAnswer as PypiAnswer
-from envbuild.solvers.locked_packages import locked_packages
 from envbuild.solvers.metadata_ahead import MetadataAhead
 from envbuild.solvers.mixed import Stubs, make_stubs, pypi_projects
 from envbuild.solvers.offers import NO_OFFERS, pinned_metadata
@@ -36,6 +34,7 @@ from envbuild.value import replace
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
+    from envbuild.solvers.locked_packages import PypiAnswer
     from envbuild.solvers.source_solve import SourceSupply
 
 _HEAD_START = 0.01
@@ -63,7 +62,7 @@ def solve_pypi(question: PypiQuestion, context: Context, *, sources: bool = True
         BuildError: When the backend of a source fails.
     """
     places = places_of(question.request, context.addresses)
-    loading = threading.Timer(_HEAD_START, load_engines)
+    loading = threading.Timer(_HEAD_START, _load)
     loading.daemon = True
     loading.start()
     ahead = MetadataAhead(context)
@@ -80,10 +79,18 @@ def solve_pypi(question: PypiQuestion, context: Context, *, sources: bool = True
                 stubs = make_stubs(question.conda, folder / "stubs", extras, pinned, question.request.provides)
                 answer = ask(stubs)
         loading.join()
+        from envbuild.solvers.locked_packages import locked_packages
+
         _tell(answer.said, stubs, question, places, context)
         where = {item.name: item.where for item in question.request.pypi}
         chosen = choose([item for item in answer.packages if item not in stubs], wheel_ranks(question.target), where)
         return locked_packages(chosen, question, stubs, answer.origins, places, ask.supply, context, ahead)
+
+
+def _load() -> None:
+    """Import, while uv works, what is needed when it is done."""
+    load_engines()
+    import envbuild.solvers.locked_packages  # noqa: F401
 
 
 def _names_sources(question: PypiQuestion) -> bool:
