@@ -28,6 +28,7 @@ from envbuild.executors import Executor, open_executor
 from envbuild.graph import Graph
 from envbuild.linkers import rattler_process
 from envbuild.machine.home import find_home
+from envbuild.machine.publish import sweep
 from envbuild.machine.virtual import current_platform
 from envbuild.machine.workspace import Workspace
 from envbuild.plan import Plan
@@ -216,6 +217,7 @@ class Realizer:
         return outcome
 
     def _run(self, graph: Graph) -> Outcome:
+        sweep(self.workspace.home.scratch, self.workspace.store.incoming)  # what killed processes held
         plan = self._plan(graph)
         if self._offline:
             refuse_fetches(plan)

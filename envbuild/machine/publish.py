@@ -327,3 +327,12 @@ def stale(folder: Path) -> Iterator[Path]:
             yield path
         finally:
             os.close(descriptor)
+
+
+def sweep(*folders: Path) -> None:
+    """Remove what dead processes left in folders of temporary files; what cannot be removed stays."""
+    for folder in folders:
+        with suppress(OSError):
+            for path in stale(folder):
+                with suppress(OSError):
+                    remove_tree(path)

@@ -6,6 +6,8 @@ import os
 import random
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -62,6 +64,48 @@ def test_killed_at_a_named_step(world: World, fault: str, nth: int) -> None:
     assert not world.lock("mixed").exists() or world.lock("mixed").read_bytes() == world.lock_bytes("mixed")
     world.recovered("mixed", expected, stored=frozenset(world.blobs()))
     count("kills at a named step survived", 1, 1)
+
+
+@pytest.mark.parametrize("fault", ["tmp-created", "mid-download", "mid-link", "pre-prefix-rename"])
+def test_the_next_realize_removes_what_a_killed_one_left(world: World, fault: str) -> None:
+    expected = world.clean("mixed")
+    assert killed_at(world, fault, 1, "realize", "mixed.yaml")
+    assert world.leftovers(), "the kill left nothing, so this shows nothing"
+    world.run("realize", "mixed.yaml")
+    assert world.leftovers() == []
+    assert not differences(world.tree("mixed"), expected)
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from envbuild.machine.publish import Incoming, scratch_folder
+home = Path(sys.argv[1])
+with scratch_folder(home / "tmp") as folder, Incoming(home / "store" / "tmp") as incoming:
+    (folder / "work").write_text("under way")
+    incoming.write(b"under way")
+    print(folder, incoming.path, flush=True)
+    sys.stdin.read()
+    assert (folder / "work").read_text() == "under way" and incoming.path.read_bytes() == b"under way"
+"""
+
+
+def test_what_a_living_process_is_writing_is_not_swept(world: World) -> None:
+    world.clean("small")
+    dead = world.home / "tmp" / "00112233aabb"
+    argv = [sys.executable, "-c", HOLDER, str(world.home)]
+    with subprocess.Popen(argv, env=world.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        alive = holder.stdout.readline().split()
+        (dead / "deep").mkdir(parents=True)
+        (dead / "deep").chmod(0o500)
+        world.run("realize", "small.yaml")
+        assert not dead.exists()
+        assert sorted(str(world.folder / item) for item in world.leftovers()) == sorted(alive)
+        holder.stdin.close()
+        assert holder.wait() == 0
+    assert world.leftovers() == []
 
 
 @pytest.mark.parametrize("fault", POINTS)
