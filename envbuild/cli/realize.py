@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from pathlib import Path
@@ -67,7 +66,7 @@ def realize_command(
     if plain and len(recipes) == 1 and answer_from_stamp(recipes[0], options, quiet=quiet):
         return
 
-    ready_engine(recipes)
+    ready_engines(recipes, solving=not (frozen or offline))
     from envbuild.cli.screen import Screen
     from envbuild.environments.realized import RealizeOptions, mode
     from envbuild.session import Session
@@ -114,19 +113,34 @@ def stamp_options(*, locked: bool, frozen: bool, out_link: Path | None, no_out_l
     return (f"locked={locked}", f"frozen={frozen}", f"out-link={link}")
 
 
-def ready_engine(recipes: tuple[Path, ...]) -> None:
-    """Let the linking engine load in its own process while our modules load in this one, when a lock holds conda.
+def ready_engines(recipes: tuple[Path, ...], *, solving: bool = False) -> None:
+    """Let engines get ready in their own processes while our modules load in this one.
 
-    Loading it takes as long as the rest of the start; a lock that cannot be read is somebody else's to complain of.
+    The linking engine when a lock holds conda: loading it takes as long as the rest of the start. The solving engine
+    when there is no lock. A lock that cannot be read is somebody else's to complain of.
+
+    Args:
+        recipes: What will be realized.
+        solving: Whether a missing lock would be made.
     """
-    from envbuild.linkers import rattler_process
     from envbuild.locks.place import lock_path
 
     for recipe in recipes:
-        with contextlib.suppress(OSError, ValueError):  # a path without a name, such as ``.``
-            if b"\n    conda:\n" in lock_path(recipe).read_bytes():
-                rattler_process.start()
-                return
+        try:
+            text = lock_path(recipe).read_bytes()
+        except FileNotFoundError:
+            if solving:
+                from envbuild.machine.uv_ahead import meet_python
+
+                meet_python(os.environ)
+            continue
+        except (OSError, ValueError):  # a path without a name, such as ``.``
+            continue
+        if b"\n    conda:\n" in text:
+            from envbuild.linkers import rattler_process
+
+            rattler_process.start()
+            return
 
 
 def answer_from_stamp(recipe: Path, options: tuple[str, ...], *, quiet: bool) -> bool:
