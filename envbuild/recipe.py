@@ -106,12 +106,14 @@ class CondaSection:
 
     Attributes:
         provides: conda names and the PyPI projects that they count as, none for what is no PyPI project; sorted.
+        provides_where: Where each of these conda names stands.
     """
 
     channels: tuple[str, ...] | None = None
     packages: tuple[CondaRequirement, ...] = ()
     constraints: tuple[CondaRequirement, ...] = ()
     provides: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    provides_where: tuple[tuple[str, Where], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

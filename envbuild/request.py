@@ -28,6 +28,7 @@ class PlatformRequest:
         channels: In order of priority, as the recipe writes them; folders as ``./…`` from the project's root.
         index: None for the machine's default index.
         provides: conda names and the PyPI projects that they count as, where recipe or configuration say so; sorted.
+        provides_where: Where the recipe and its bases say it.
     """
 
     platform: Platform
@@ -46,6 +47,7 @@ class PlatformRequest:
     pypi_constraints: tuple[PypiRequirement, ...] = ()
     pypi_overrides: tuple[PypiRequirement, ...] = ()
     provides: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), metadata={"sparse": True})
+    provides_where: tuple[tuple[str, Where], ...] = field(default=(), compare=False)
     python_where: Where | None = field(default=None, compare=False)
 
 

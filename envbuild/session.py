@@ -144,7 +144,9 @@ class Session(ExchangeVerbs, UpkeepVerbs):
         bases = tuple(self._lock(project.root / base.path, LockOptions(), write=write) for base in request.bases)
         locked = None if options.upgrades else fitting_lock(recipe, request, bases, self._own(project, request))
         if locked is None:
-            for note in request_notes(project, recipe):
+            from envbuild.locks.remarks import likely_secrets  # not on the way of a lock that fits
+
+            for note in (*request_notes(project, recipe), *likely_secrets(request)):
                 self._reporter.note(note)
             realizer = self._realizer(project)
             age = request.exclude_newer

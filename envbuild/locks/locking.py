@@ -162,7 +162,7 @@ def make_lock(
     """
     _refuse_twin(recipe)
     from envbuild.locks.asked_hashes import check_hashes
-    from envbuild.locks.build_names import check_build_names
+    from envbuild.locks.build_names import check_build_names, check_provides
     from envbuild.locks.lock_graph import lock_graph, named_indices  # solving is not on the way of a lock that fits
     from envbuild.locks.moved import check_moves
 
@@ -186,6 +186,7 @@ def make_lock(
     ordered = tuple(environments[name] for name in every if name in environments)
     if len(ordered) == len(every):
         check_build_names(request, ordered)
+        check_provides(request, ordered)
     lock = Lock(
         request=request.id,
         platforms=ordered,

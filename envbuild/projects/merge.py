@@ -70,6 +70,7 @@ def _conda(base: CondaSection, near: CondaSection) -> CondaSection:
         packages=_by_name(base.packages, near.packages),
         constraints=_by_name(base.constraints, near.constraints),
         provides=tuple(sorted({**dict(base.provides), **dict(near.provides)}.items())),
+        provides_where=(*base.provides_where, *near.provides_where),
     )
 
 
@@ -213,6 +214,7 @@ class Merger:
                     one.conda.constraints, other.conda.constraints, near.conda.constraints, entry
                 ),
                 provides=provided(one.conda.provides, other.conda.provides, near.conda.provides),
+                provides_where=(*one.conda.provides_where, *other.conda.provides_where),
             ),
             pypi=self.pypi_pair(one.pypi, other.pypi, near.pypi, entry, same),
             build=_builds(self.builds(one, other, near, entry)),

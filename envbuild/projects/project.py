@@ -330,6 +330,7 @@ def _platform_request(config: Config, platform: Platform, recipe: Recipe, interp
         pypi_constraints=pypi.constraints,
         pypi_overrides=pypi.overrides,
         provides=tuple(sorted({**dict(config.conda_provides), **dict(conda.provides)}.items())),
+        provides_where=conda.provides_where,
     )
 
 

@@ -40,6 +40,7 @@ class SectionReader(NodeReader):
             packages=self.conda_packages(node.get("packages")),
             constraints=self.conda_packages(node.get("constraints")),
             provides=self.provides(node.get("provides")),
+            provides_where=tuple((key.text, key.where) for key, _ in entries(node.get("provides"))),
         )
 
     def provides(self, node: Node | None) -> tuple[tuple[str, tuple[str, ...]], ...]:

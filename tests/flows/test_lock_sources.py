@@ -108,6 +108,36 @@ def test_unknown_names_in_build_are_errors_with_their_line(
     case.recipe(recipe).run("lock", "x.yaml").mentions("`build: leaf` is for nothing on linux-64: it comes as a wheel")
 
 
+def test_unknown_names_in_provides_are_errors_with_their_line(case: Case, channel: TestChannel) -> None:
+    series = ".".join(channel.pythons[0].split(".")[:2])
+    recipe = (
+        f"python: {series}\nplatforms: [{channel.platform}]\nconda:\n  channels: ['{channel.url}']\n"
+        "  packages:\n    colours:\n  provides:\n    PROVIDED: paint\n"
+    )
+    case.recipe(recipe.replace("PROVIDED", "colors")).run("lock", "x.yaml", code=3)
+    case.mentions("error[unknown-provides]: x.yaml:8:5: conda: provides: colors: there is no such conda package")
+    case.mentions("hint: did you mean colours?")
+    assert not (case.project / "x.lock.yaml").exists()
+    case.recipe(recipe.replace("PROVIDED", "zzz")).run("lock", "x.yaml", code=3)
+    case.mentions("hint: take it out, or ask for the package under `conda: packages:`")
+    case.recipe(recipe.replace("PROVIDED", "colours")).run("lock", "x.yaml")
+    case.file("envbuild.yaml", "conda-provides: {zzz: paint}\n").run("lock", "x.yaml")  # for many recipes
+
+
+def test_variables_named_like_secrets_are_told_when_their_lock_is_made(case: Case, index: tuple[Path, str]) -> None:
+    make_project(case.project / "mine", "mine", "1.0", static=True)
+    variables = "{MINE_TOKEN: hunter2, MONKEY: a, EMPTY_SECRET: '', API_KEY: b, KEYS: c}"
+    build = f"build:\n  mine: {{env: {variables}}}\nvariables: {{Db_Password: hunter3}}\n"
+    case.recipe(host_recipe(index, "    mine: {path: mine}\n", build)).run("lock", "x.yaml")
+    told = [line for line in case.err.splitlines() if "secret" in line]
+    assert told == [
+        f"note: `{place}` stands in the lock in plain text, which is no place for a secret"
+        for place in ("build: mine: env: API_KEY", "build: mine: env: MINE_TOKEN", "variables: Db_Password")
+    ]
+    case.hides("hunter2", "hunter3").run("lock", "x.yaml")
+    assert "secret" not in case.err
+
+
 def test_a_managed_python_runs_hooks(
     case: Case, managed_python: tuple[ManagedPython, Server], index: tuple[Path, str], tmp_path: Path
 ) -> None:
