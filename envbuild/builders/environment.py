@@ -165,12 +165,12 @@ def _make_python(prefix: Path, final: Path, python: BuildPython, conda: CondaFil
 
 
 def _install(wheels: Sequence[tuple[Path, Wheel]], prefix: Path, host: str | None, context: Context) -> None:
+    from envbuild.linkers.install_wheels import install_wheels
     from envbuild.linkers.wheel_check import check_wheel
-    from envbuild.linkers.wheels import link_wheels
 
-    for path, wheel in wheels:
-        check_wheel(path, wheel, context.engine_cache("checked-wheels"))
-    link_wheels(wheels, prefix, host, context, {})
+    memory = context.engine_cache("checked-wheels")
+    checked = [(path, wheel, check_wheel(path, wheel, memory)) for path, wheel in wheels]
+    install_wheels(checked, (), prefix, host, context, {})
 
 
 def _take_out(prefix: Path, seen: set[str]) -> None:

@@ -26,6 +26,9 @@ from envbuild.value import dataclass
 Purity = Literal["fixed", "pure", "impure"]
 """``fixed``: the key is the result's own digest. ``pure``: the same key, the same result. ``impure``: not shared."""
 
+Clobber = Literal["deny", "warn"]
+"""``deny`` refuses packages that bring one file with different contents; ``warn`` tells it."""
+
 KINDS: Mapping[str, str] = {
     "solve": "envbuild.derivations.solve",
     "fetch": "envbuild.derivations.fetch",
@@ -156,6 +159,11 @@ class Context(Protocol):
     @property
     def build_log_limit(self) -> int:
         """Bytes that one program of a build may print."""
+        ...
+
+    @property
+    def clobber(self) -> Clobber | None:
+        """What two packages are that bring one file with different contents; None for what is usual of their kind."""
         ...
 
     def keep_log(self, log: Path) -> None:

@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from envbuild import worker
 from envbuild.compile import build_graph
-from envbuild.derivations import Derivation
+from envbuild.derivations import Clobber, Derivation
 from envbuild.derivations.link import Link, prefix_name
 from envbuild.digest import Digest
 from envbuild.environments.counting import counts
@@ -114,6 +115,7 @@ class Realizer:
             lock_timeout=config.lock_timeout,
             build_timeout=config.build_timeout,
             build_log_limit=config.build_log_limit << 20,
+            clobber=cast("Clobber | None", config.clobber),
             environ=environ,
             trusted_hosts=config.trusted_hosts,
             note=relay.note,

@@ -20,13 +20,14 @@ from envbuild.package import CondaPackage, Platform
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
+    from envbuild.linkers.clobber import CondaFiles
 
 _SHOWN = 3
 
 
 def link_beside(
     packages: Sequence[tuple[Path, CondaPackage]], prefix: Path, final: Path, platform: Platform, context: Context
-) -> None:
+) -> CondaFiles:
     """Link conda packages into a prefix that already has a Python.
 
     Args:
@@ -36,6 +37,9 @@ def link_beside(
         platform: The prefix's platform.
         context: For the engine, and to say which files stayed.
 
+    Returns:
+        Each conda package's paths in the prefix.
+
     Raises:
         IntegrityError: As ``link_conda``; so is ``BuildError``.
         NoSpaceError: The disk is full.
@@ -43,13 +47,14 @@ def link_beside(
     from envbuild.linkers.conda import link_conda
 
     apart = prefix.parent / "conda"
-    link_conda(packages, apart, final, platform, context)
+    linked = link_conda(packages, apart, final, platform, context)
     stayed = sorted(move_into(apart, prefix))
     shutil.rmtree(apart)
     if stayed:
         named = ", ".join(stayed[:_SHOWN]) + (" …" if len(stayed) > _SHOWN else "")
         files = "file" if len(stayed) == 1 else "files"
         context.note(f"{len(stayed)} {files} of conda packages gave way to those of the Python: {named}")
+    return linked
 
 
 def move_into(source: Path, target: Path) -> Iterator[str]:

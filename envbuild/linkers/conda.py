@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envbuild.errors import BuildError, NoSpaceError
 from envbuild.linkers import rattler_process
+from envbuild.linkers.clobber import APART, CondaFiles, settle_conda
 from envbuild.linkers.conda_archive import check_listing, check_said, check_structure, explain, format_of
 from envbuild.linkers.conda_contents import check_unpacked
 from envbuild.linkers.conda_meta import finish_record, write_history
@@ -36,7 +36,7 @@ CondaInputs = Sequence[tuple[Path, CondaPackage]]
 """Verified package files with what the lock says about each."""
 
 
-def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platform, context: Context) -> None:
+def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platform, context: Context) -> CondaFiles:
     """Link packages into a prefix that is not yet at its place.
 
     Args:
@@ -46,9 +46,12 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
         platform: The prefix's platform.
         context: For the engine's cache, processes and notes.
 
+    Returns:
+        Each package's paths in the prefix.
+
     Raises:
         IntegrityError: ``wrong-package`` when a file is another package than the lock says, ``bad-package`` when it is
-            not what it says of itself.
+            not what it says of itself, ``clobber`` when two bring a file with different contents.
         BuildError: ``link-failed`` with rattler's words.
         NoSpaceError: The disk is full.
     """
@@ -62,13 +65,21 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
             explain(path, package)
         raise
     context.settle(prefix)
+    moved = (prefix / APART).is_dir()
+    files = []
     for _, package in packages:
-        found = finish_record(prefix / "conda-meta" / _record_name(package), package, alias)
+        found = finish_record(prefix / "conda-meta" / _record_name(package), package, alias, moved=moved)
+        files.append((package, found.files))
         if package.sha256 in unseen:
             _check_once(Path(found.extracted), package, context)
         _tell_scripts(found.files, package, context)
-    _tell_clobbers(prefix, context)
+
+    def again(without: Collection[str], folder: Path) -> None:
+        run_rattler([record for record in records if record["name"] not in without], folder, final, platform, context)
+
+    settle_conda(prefix, files, again, context)
     write_history(prefix, [package for _, package in packages], alias)
+    return files
 
 
 def _look_at(path: Path, package: CondaPackage, context: Context) -> bool:
@@ -78,26 +89,6 @@ def _look_at(path: Path, package: CondaPackage, context: Context) -> bool:
     check_structure(path, package)
     check_listing(path, package)
     return True
-
-
-def _tell_clobbers(prefix: Path, context: Context) -> None:
-    """Say which files two packages brought. rattler puts those that gave way into a folder, which nobody wants."""
-    apart = prefix / "__clobbers__"
-    if not apart.is_dir():
-        return
-    for folder in sorted(apart.iterdir()):
-        lost = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
-        if not lost:  # a file that came first and was put back
-            continue
-        owners = sorted(
-            record.name.rsplit("-", 2)[0]
-            for record in (prefix / "conda-meta").glob("*.json")
-            if record.name.rsplit("-", 2)[0] != folder.name
-            and set(lost) & set(json.loads(record.read_bytes())["files"])
-        )
-        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-        context.note(f"{folder.name} and {', '.join(owners)} both bring {lost[0]}{more}: the latter's stay")
-    shutil.rmtree(apart)
 
 
 def record_document(blob: Path, package: CondaPackage, context: Context) -> dict[str, Any]:

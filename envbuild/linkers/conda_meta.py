@@ -15,6 +15,7 @@ from typing import Any
 import orjson  # five times as fast as the standard library with records that name hundreds of files
 
 from envbuild.errors import BuildError
+from envbuild.linkers.clobber import APART
 from envbuild.package import CondaPackage
 from envbuild.value import dataclass
 
@@ -34,13 +35,14 @@ class Linked:
     files: Sequence[str]
 
 
-def finish_record(path: Path, package: CondaPackage, alias: str) -> Linked:
+def finish_record(path: Path, package: CondaPackage, alias: str, *, moved: bool = False) -> Linked:
     """Rewrite one record in place.
 
     Args:
         path: rattler's record.
         package: What the lock says.
         alias: The engine's own address of named channels, whatever this machine's configuration says.
+        moved: Files that gave way to other packages' may stand there by the place that rattler moved them to.
 
     Raises:
         BuildError: ``link-failed`` when rattler left no readable record.
@@ -49,6 +51,8 @@ def finish_record(path: Path, package: CondaPackage, alias: str) -> Linked:
         document = orjson.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise BuildError(f"py-rattler left no record of {package.name}", reference="link-failed") from error
+    if moved:
+        _put_back(document, f"{APART}/{package.name}/")
     linked = Linked(extracted=document.get("extracted_package_dir") or "", files=document.get("files", []))
     for name in _MACHINE:
         document.pop(name, None)
@@ -60,6 +64,13 @@ def finish_record(path: Path, package: CondaPackage, alias: str) -> Linked:
         stream.truncate()
     path.chmod(0o644)
     return linked
+
+
+def _put_back(document: dict[str, Any], apart: str) -> None:
+    """Name files by the paths that the package gave them, as conda does: both owners of a path list it."""
+    document["files"] = [name.removeprefix(apart) for name in document.get("files", [])]
+    for entry in document.get("paths_data", {}).get("paths", []):
+        entry["_path"] = entry.pop("original_path", entry["_path"])
 
 
 def _text(document: Mapping[str, Any]) -> bytes:

@@ -11,7 +11,6 @@ Rules of the file: engines stand behind their modules; every file system step th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,10 @@ from envbuild.pinned import AnyPinned
 if TYPE_CHECKING:
     from envbuild.derivations import Context, HostPython
     from envbuild.derivations.link import Link
-    from envbuild.linkers.wheel_check import CheckedWheel, Surroundings
+    from envbuild.linkers.checked_wheel import CheckedWheel
+    from envbuild.linkers.clobber import CondaFiles
+    from envbuild.linkers.install_wheels import CheckedWheels
+    from envbuild.linkers.wheel_check import Surroundings
 
 MARK = """[externally-managed]
 Error=This environment was made by envbuild from a lock and is shared, so it is not changed in place.
@@ -82,17 +84,16 @@ def assemble(link: Link, prefix: Path, final: Path, host: HostPython | None, con
     for item in link.packages:
         _check_platform(item.package, link, system)
     wheels = _checked_wheels(link, context)
-    _make_python(link, prefix, final, host, context)
+    conda = _make_python(link, prefix, final, host, context)
     faults.reach("mid-link")
     if wheels:
-        from envbuild.linkers.wheels import link_wheels
+        from envbuild.linkers.install_wheels import install_wheels
 
         if not (prefix / "bin" / "python").exists():
             raise BuildError("there are wheels to link, but no Python to link them to", reference="no-python")
         faults.reach("pre-wheels")
-        _tell_replaced(prefix, wheels, context)
-        files = [(path, wheel) for path, wheel, _ in wheels]
-        link_wheels(files, prefix, host.path if host else None, context, _addresses(link))
+        _tell_replaced(prefix, wheels, conda, context)
+        install_wheels(wheels, conda, prefix, host.path if host else None, context, _addresses(link))
     if wheels or host is not None:
         from envbuild.linkers.scripts import finish_scripts
 
@@ -101,7 +102,8 @@ def assemble(link: Link, prefix: Path, final: Path, host: HostPython | None, con
     prefix.chmod(0o755)
 
 
-def _make_python(link: Link, prefix: Path, final: Path, host: HostPython | None, context: Context) -> None:
+def _make_python(link: Link, prefix: Path, final: Path, host: HostPython | None, context: Context) -> CondaFiles:
+    """Have the Python and conda's packages; the files of these."""
     archive = link.archive()
     packages = [(context.blob(key), package) for key, package in link.conda()]
     if archive is not None:
@@ -116,18 +118,19 @@ def _make_python(link: Link, prefix: Path, final: Path, host: HostPython | None,
     elif packages:
         from envbuild.linkers.conda import link_conda
 
-        link_conda(packages, prefix, final, link.platform, context)
-        return
+        return link_conda(packages, prefix, final, link.platform, context)
     else:
         prefix.mkdir()
     if packages:
         from envbuild.linkers.beside import link_beside
 
-        link_beside(packages, prefix, final, link.platform, context)
+        return link_beside(packages, prefix, final, link.platform, context)
+    return ()
 
 
-def _checked_wheels(link: Link, context: Context) -> list[tuple[Path, Wheel, tuple[str, ...]]]:
-    """Each wheel's file, record and the names of its programs; what runs code at each start of Python is said."""
+def _checked_wheels(link: Link, context: Context) -> CheckedWheels:
+    """Each wheel's file, record and what was found in it; what runs code at each start of Python is said."""
+    from envbuild.linkers.checked_wheel import is_remembered
     from envbuild.linkers.wheel_check import check_wheel
 
     memory, around = context.engine_cache("checked-wheels"), _surroundings(link, context)
@@ -137,7 +140,7 @@ def _checked_wheels(link: Link, context: Context) -> list[tuple[Path, Wheel, tup
         return check_wheel(item[0], item[1], memory, None if item[1].name in built else around)
 
     wheels = [(context.blob(key), wheel) for key, wheel in _wheels(link, context)]
-    fresh = [(path, wheel) for path, wheel in wheels if not (memory / wheel.sha256).exists()]
+    fresh = [(path, wheel) for path, wheel in wheels if not is_remembered(memory, wheel.sha256)]
     looked: dict[Digest, CheckedWheel] = {}
     if len(fresh) > 1:
         from concurrent.futures import ThreadPoolExecutor
@@ -151,7 +154,7 @@ def _checked_wheels(link: Link, context: Context) -> list[tuple[Path, Wheel, tup
             context.note(note)
         if found.startup:
             context.note(f"{wheel.name} {wheel.version} runs code at each start of Python: {', '.join(found.startup)}")
-        checked.append((path, wheel, found.programs))
+        checked.append((path, wheel, found))
     return checked
 
 
@@ -188,13 +191,17 @@ def _addresses(link: Link) -> dict[str, bytes]:
     return {name: address for name, address in told if address is not None}
 
 
-def _tell_replaced(prefix: Path, wheels: Sequence[tuple[Path, Wheel, tuple[str, ...]]], context: Context) -> None:
-    """Say which programs a wheel replaces. uv puts new files in their place, and a test holds it to that."""
-    for _, wheel, programs in wheels:
-        for name in programs:
+def _tell_replaced(prefix: Path, wheels: CheckedWheels, conda: CondaFiles, context: Context) -> None:
+    """Say which of the Python's own programs a wheel replaces. uv puts new files in their place; a test holds it to it.
+
+    Those of conda's packages are ``wheel_clobber``'s.
+    """
+    known: set[str] = set().union(*(paths for _, paths in conda))
+    for _, wheel, found in wheels:
+        for name in found.programs:
             program = prefix / "bin" / name
-            if program.is_symlink() or program.is_file():
-                context.note(f"{wheel.name} {wheel.version} replaces bin/{name} of another package")
+            if f"bin/{name}" not in known and (program.is_symlink() or program.is_file()):
+                context.note(f"{wheel.name} {wheel.version} replaces bin/{name} of the Python")
 
 
 def _check_platform(package: AnyPinned, link: Link, system: dict[str, str]) -> None:
@@ -245,10 +252,19 @@ def _unpack(link: Link, blob: Path, package: AnyPinned, around: Surroundings | N
         from envbuild.linkers.wheel_check import check_wheel
         from envbuild.linkers.wheels import unzip_ahead
 
-        for note in check_wheel(blob, package, context.engine_cache("checked-wheels"), around).notes:
+        memory = context.engine_cache("checked-wheels")
+        found = check_wheel(blob, package, memory, around)
+        for note in found.notes:
             context.note(note)
         if link.python and blob.stat().st_size >= SMALL_WHEEL:
-            unzip_ahead(blob, package, link.python, context)
+
+            def look(folder: Path) -> None:
+                if found.large:
+                    from envbuild.linkers.wheel_large import check_large
+
+                    check_large([(blob, package, found)], folder, folder, memory)
+
+            unzip_ahead(blob, package, link.python, context, look)
     elif isinstance(package, InterpreterArchive):
         from envbuild.linkers.archive import unpack_once
 

@@ -9,13 +9,12 @@ no zip; it is looked at again when an index has told something of it since.
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.errors import IntegrityError
+from envbuild.linkers.checked_wheel import CheckedWheel, recall, remember
 from envbuild.package import Platform, Wheel, normalize_pypi_name
 from envbuild.pinned import AnyPinned
 from envbuild.value import dataclass, replace
@@ -28,25 +27,6 @@ _ENTRY_OBJECT = re.compile(r"[\w.]+(\s*:\s*[\w.]+)?\s*(\[[\w\s,.-]*\])?")
 _RESERVED = re.compile(r"(python|pypy)[0-9.]*w?|activate(\..*)?", re.IGNORECASE)
 _SCRIPT = re.compile(r"[^/\n]+\.data/scripts/([^/\n]+)")
 _LIMIT = 16 << 20
-_CHECKS = "2"
-"""Raised when wheels that passed must be looked at again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedWheel:
-    """What a good wheel brings that others must know.
-
-    Attributes:
-        programs: Names of what it puts into ``bin``.
-        startup: Files that run code at each start of Python.
-        requires: Its ``Requires-Dist`` as written; empty when it was not looked into.
-        notes: What a user must hear; empty when it was not looked into, for then it was said.
-    """
-
-    programs: tuple[str, ...] = ()
-    startup: tuple[str, ...] = ()
-    requires: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,24 +64,15 @@ def check_wheel(path: Path, wheel: Wheel, memory: Path, around: Surroundings | N
     Raises:
         IntegrityError: ``wrong-package``, ``wrong-metadata``, ``bad-wheel`` or ``bad-entry-point``.
     """
-    mark = memory / wheel.sha256
-    passed = f"{_CHECKS} {wheel.name}=={wheel.version}"
-    try:
-        told, programs, startup = mark.read_text(encoding="utf-8").split("\n\n")
-        if told == passed and not (around and around.spoken_of_since(wheel, mark.stat().st_mtime_ns)):
-            return CheckedWheel(programs=tuple(programs.split("\n")[1:]), startup=tuple(startup.split("\n")[1:]))
-    except (OSError, ValueError):
-        pass
+    known = recall(memory, wheel)
+    if known is not None and not (around and around.spoken_of_since(wheel, known[1])):
+        return known[0]
     checked = inspect_wheel(path, wheel)
     if around is not None and (checked.requires or wheel.requires or around.spoken_of_since(wheel, 0)):
         from envbuild.linkers.wheel_requirements import check_requirements
 
         checked = replace(checked, notes=check_requirements(wheel, checked.requires, around))
-    memory.mkdir(parents=True, exist_ok=True)
-    fresh = memory / f".{os.getpid()}-{threading.get_ident()}-{mark.name}"
-    lists = ["\n".join(["programs", *checked.programs]), "\n".join(["startup", *checked.startup])]
-    fresh.write_text("\n\n".join([passed, *lists]), encoding="utf-8")
-    fresh.replace(mark)
+    remember(memory, wheel, checked)
     return checked
 
 
@@ -118,16 +89,33 @@ def inspect_wheel(path: Path, wheel: Wheel) -> CheckedWheel:
         with ZipFileView(path) as view:
             stem = _stem(view, wheel)
             requires = _check_identity(stem, _member(view, f"{stem}.dist-info/METADATA"), wheel)
-            names = check_entry_points(_member(view, f"{stem}.dist-info/entry_points.txt"), wheel)
-            startup = check_contents(view, stem)
+            programs = check_entry_points(_member(view, f"{stem}.dist-info/entry_points.txt"), wheel)
+            contents = check_contents(view, stem)
             scripts = [found[1] for entry in view.entries if (found := _SCRIPT.fullmatch(entry.name))]
     except BadZipError as error:
-        raise IntegrityError(
-            f"{wheel.file} {error}",
-            reference="bad-wheel",
-            hint="ask for another version of it, and tell whoever published this file",
-        ) from error
-    return CheckedWheel(programs=tuple(sorted({*scripts, *names})), startup=startup, requires=requires)
+        raise bad_wheel(wheel, error) from error
+    files = {f"/bin/{name}": f"={''.join(called.split())}" for name, called in programs.items()}
+    files.update(contents.files)
+    inner = [place.split("/", 2) for place in files if not place.startswith("/") and "/" in place]
+    return CheckedWheel(
+        programs=tuple(sorted({*scripts, *programs})),
+        startup=contents.startup,
+        places=tuple(files),
+        hashes=tuple(stated or "-" for stated in files.values()),
+        large=contents.large,
+        packages=tuple(sorted({parts[0] for parts in inner if parts[1:] == ["__init__.py"]})),
+        folders=tuple(sorted({parts[0] for parts in inner} - {f"{stem}.dist-info"})),
+        requires=requires,
+    )
+
+
+def bad_wheel(wheel: Wheel, what: object) -> IntegrityError:
+    """The error for a wheel that is not as it must be, in words that go on from its file's name."""
+    return IntegrityError(
+        f"{wheel.file} {what}",
+        reference="bad-wheel",
+        hint="ask for another version of it, and tell whoever published this file",
+    )
 
 
 def _stem(view: ZipFileView, wheel: Wheel) -> str:
@@ -153,11 +141,11 @@ def _check_identity(stem: str, metadata: str, wheel: Wheel) -> tuple[str, ...]:
     return tuple(headers.get_all("Requires-Dist", ()))
 
 
-def check_entry_points(text: str, wheel: Wheel) -> tuple[str, ...]:
+def check_entry_points(text: str, wheel: Wheel) -> dict[str, str]:
     """Names of console and GUI scripts must be plain and may not replace the interpreter; what they call is a name too.
 
     Returns:
-        The names.
+        What each name calls.
 
     Raises:
         IntegrityError: ``bad-entry-point``.
@@ -172,7 +160,7 @@ def check_entry_points(text: str, wheel: Wheel) -> tuple[str, ...]:
         raise IntegrityError(
             f"{wheel.file} has entry points that cannot be read", reference="bad-entry-point"
         ) from error
-    names = []
+    programs = {}
     for section in ("console_scripts", "gui_scripts"):
         for name, called in parser.items(section) if parser.has_section(section) else ():
             if not _ENTRY_NAME.fullmatch(name) or _RESERVED.fullmatch(name):
@@ -183,8 +171,8 @@ def check_entry_points(text: str, wheel: Wheel) -> tuple[str, ...]:
                 raise IntegrityError(
                     f"{wheel.file} wants its script {name} to call {called[:60]!r}", reference="bad-entry-point"
                 )
-            names.append(name)
-    return tuple(names)
+            programs[name] = called
+    return programs
 
 
 def _member(view: ZipFileView, name: str) -> str:

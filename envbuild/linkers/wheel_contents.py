@@ -16,15 +16,16 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from envbuild.linkers.zip_structure import BadZipError, Entry, ZipFileView
+from envbuild.value import dataclass
 
 SMALL = 16 << 20
 """Most bytes of a member that is read as a whole."""
 HASHED = 64 << 10
-"""Files beyond this are not unpacked to be hashed: the wheel's own sha256 has been checked, RECORD protects from slips
-only, and unpacking a science stack a second time would take as long as installing it (2 s of 3)."""
+"""Files beyond this are not unpacked to be hashed, which would take as long as installing them: they are hashed where
+uv has put them (``wheel_large``)."""
 
 _SCHEMES = {"purelib", "platlib", "headers", "scripts", "data"}
 _STRONG = {"sha256", "sha384", "sha512"}
@@ -38,15 +39,28 @@ _STARTUP = re.compile(r"(sitecustomize|usercustomize)(\.py|/__init__\.py)")
 _IMPORTS = re.compile(rb"^import[ \t]", re.MULTILINE)
 
 
-def check_contents(view: ZipFileView, stem: str) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a wheel holds, by the places where it goes: from ``site-packages``, or from the prefix after a ``/``.
+
+    Attributes:
+        startup: Members that run code at each start of Python.
+        files: Place to the hash that RECORD states, those after a ``/`` first; without headers, which have a folder of
+            their own for each wheel.
+        large: Places whose hash is still to be looked at.
+    """
+
+    startup: tuple[str, ...]
+    files: Mapping[str, str]
+    large: tuple[str, ...]
+
+
+def check_contents(view: ZipFileView, stem: str) -> Contents:
     """Hold a wheel's files against its RECORD, and their places against what is an environment's own.
 
     Args:
         view: The open wheel.
         stem: The beginning of its ``.dist-info`` folder's name: ``name-version`` as the wheel spells it.
-
-    Returns:
-        The files that run code at each start of Python.
 
     Raises:
         BadZipError: With what is wrong.
@@ -57,18 +71,29 @@ def check_contents(view: ZipFileView, stem: str) -> tuple[str, ...]:
         raise BadZipError(f"lacks {'RECORD' if record is None else 'WHEEL'}")
     rows = _rows(view.read(record, SMALL))
     _check_complete(files, rows, stem)
-    for name, entry in files.items():
-        _check_hash(view, entry, rows.get(name, ""))
-    startup = []
+    startup, large = [], []
+    inside: dict[str, str] = {}
+    outside: dict[str, str] = {}
     for name, entry in files.items():
         place = installed_place(name, stem)
         if place is None:
             raise BadZipError(f"has a file for an unknown place: {name!r}")
         if _RESERVED.fullmatch(place):
             raise BadZipError(f"has a file in the place of the environment's own {place}")
+        stated = rows.get(name, "")
+        place = full_place(name, stem)
+        if place is not None:
+            several = outside if place.startswith("/") else inside
+            if several.setdefault(place, stated) != stated:
+                raise BadZipError(f"has two files for {place.lstrip('/')!r}")
+        if _check_stated(entry, stated):
+            if entry.size > HASHED and place is not None:
+                large.append(place)
+            else:
+                check_member(view, entry, stated)
         if _runs_at_start(view, entry, name, stem):
             startup.append(name)
-    return tuple(sorted(startup))
+    return Contents(startup=tuple(sorted(startup)), files={**outside, **inside}, large=tuple(large))
 
 
 def installed_place(name: str, stem: str) -> str | None:
@@ -92,6 +117,16 @@ def installed_place(name: str, stem: str) -> str | None:
     return f"bin/{inner}" if scheme == "scripts" else f"include/{inner}" if scheme == "headers" else inner
 
 
+def full_place(name: str, stem: str) -> str | None:
+    """Where a member goes, from ``site-packages``, or from the prefix after a ``/``; None for headers."""
+    if not name.startswith(f"{stem}.data/"):
+        return name
+    _, scheme, inner = name.split("/", 2)
+    if scheme in {"purelib", "platlib"}:
+        return inner
+    return None if scheme == "headers" else f"/bin/{inner}" if scheme == "scripts" else f"/{inner}"
+
+
 def _rows(data: bytes) -> dict[str, str]:
     """RECORD's paths with their hashes."""
     try:
@@ -104,7 +139,12 @@ def _rows(data: bytes) -> dict[str, str]:
             continue
         path = line[0]
         parts = path.split("/")
-        if len(line) != 3 or any(part in {"", ".", ".."} for part in parts) or "\\" in path or not path.isprintable():
+        if (
+            len(line) != 3
+            or any(part in {"", ".", ".."} for part in parts)
+            or "\\" in path
+            or not "".join(line).isprintable()
+        ):
             raise BadZipError(f"has a RECORD with a bad line: {','.join(line)[:80]!r}")
         if path in rows:
             raise BadZipError(f"has a RECORD that names {path!r} twice")
@@ -122,21 +162,35 @@ def _check_complete(files: Mapping[str, Entry], rows: Mapping[str, str], stem: s
         raise BadZipError("has a RECORD with a hash of itself")
 
 
-def _check_hash(view: ZipFileView, entry: Entry, stated: str) -> None:
+def _check_stated(entry: Entry, stated: str) -> bool:
+    """Whether RECORD states a hash; it must, and a strong one, but for itself and the like."""
     if not stated:
         if not _WITHOUT_HASH.fullmatch(entry.name):
             raise BadZipError(f"has a RECORD without a hash of {entry.name!r}")
-        return
-    algorithm, _, value = stated.partition("=")
+        return False
+    algorithm = stated.partition("=")[0]
     if algorithm not in _STRONG:
         raise BadZipError(f"has a RECORD with a weak hash of {entry.name!r}: {algorithm[:20]!r}")
-    if entry.size > HASHED:
-        return
-    digest = hashlib.new(algorithm)
-    for piece in view.pieces(entry):
-        digest.update(piece)
-    if base64.urlsafe_b64encode(digest.digest()).rstrip(b"=") != value.rstrip("=").encode():
+    return True
+
+
+def check_member(view: ZipFileView, entry: Entry, stated: str) -> None:
+    """Unpack a member and hold it against a hash of RECORD.
+
+    Raises:
+        BadZipError: When it is another.
+    """
+    if not is_stated(view.pieces(entry), stated):
         raise BadZipError(f"has a file that is not what its RECORD says: {entry.name!r}")
+
+
+def is_stated(pieces: Iterable[bytes], stated: str) -> bool:
+    """Whether bytes have a hash as a RECORD states it: the algorithm, ``=``, the digest in base64 without padding."""
+    algorithm, _, value = stated.partition("=")
+    digest = hashlib.new(algorithm)
+    for piece in pieces:
+        digest.update(piece)
+    return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=") == value.rstrip("=").encode()
 
 
 def _runs_at_start(view: ZipFileView, entry: Entry, name: str, stem: str) -> bool:

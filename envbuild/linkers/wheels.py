@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,7 @@ def make_venv(prefix: Path, python: str, context: Context) -> None:
 
 
 def link_wheels(
-    wheels: WheelInputs, prefix: Path, host: str | None, context: Context, addresses: Mapping[str, bytes]
+    rounds: Sequence[WheelInputs], prefix: Path, host: str | None, context: Context, addresses: Mapping[str, bytes]
 ) -> None:
     """Install wheels into a prefix that has a Python, whatever kind it is.
 
@@ -60,7 +60,8 @@ def link_wheels(
     it stands on, which gives the same files.
 
     Args:
-        wheels: At least one; files are verified and checked already.
+        rounds: At least one wheel each; files are verified and checked already. Those of a later round are put in the
+            place of those before; within a round the fastest wins.
         prefix: Has ``bin/python``.
         host: The Python that a virtual environment stands on, by its real path; None for a Python in the prefix.
         context: For uv's cache and processes.
@@ -71,17 +72,25 @@ def link_wheels(
         BuildError: ``link-failed`` with uv's words.
     """
     lock = prefix.parent / "pylock.toml"
-    lock.write_text(pylock(wheels), encoding="utf-8")
     python = (
         ["--python", str(prefix / "bin" / "python")] if host is None else ["--python", host, "--prefix", str(prefix)]
     )
-    _uv(["pip", "install", "--no-deps", "--break-system-packages", *python, "-r", str(lock)], context, prefix.parent)
+    for wheels in rounds:
+        lock.write_text(pylock(wheels), encoding="utf-8")
+        install = ["pip", "install", "--no-deps", "--break-system-packages", *python, "-r", str(lock)]
+        _uv(install, context, prefix.parent)
     context.settle(prefix)
     (prefix / ".lock").unlink(missing_ok=True)  # uv's own, of no use in a prefix that does not change
-    by_name = {wheel.name: wheel for _, wheel in wheels}
+    by_name = {wheel.name: wheel for wheels in rounds for _, wheel in wheels}
     for note in prefix.glob("lib/python*/site-packages/*.dist-info/uv_cache.json"):
         wheel = by_name[normalize_pypi_name(note.parent.name.split("-", 1)[0])]
         _finish_distribution(note, wheel, addresses.get(wheel.name))
+
+
+def site_folder(prefix: Path) -> Path:
+    """The ``site-packages`` of a prefix; conda's Python has links to the one folder of that name."""
+    found = [path for path in prefix.glob("lib/python3*/site-packages") if not path.parent.is_symlink()]
+    return found[0] if found else prefix / "lib" / "site-packages"
 
 
 def _finish_distribution(note: Path, wheel: Wheel, address: bytes | None) -> None:
@@ -114,7 +123,9 @@ def _text(value: str) -> str:
     return json.dumps(value)
 
 
-def unzip_ahead(blob: Path, wheel: Wheel, series: str, context: Context) -> None:
+def unzip_ahead(
+    blob: Path, wheel: Wheel, series: str, context: Context, look: Callable[[Path], None] = lambda folder: None
+) -> None:
     """Have uv unzip one wheel into its cache, by linking it into a folder that is thrown away.
 
     Args:
@@ -122,6 +133,7 @@ def unzip_ahead(blob: Path, wheel: Wheel, series: str, context: Context) -> None
         wheel: What the lock says.
         series: The Python that it is for, ``X.Y``; none of that series needs to be here yet.
         context: For uv's cache, scratch and processes.
+        look: Is given that folder, which holds ``site-packages`` and all else at once.
     """
     mark = context.engine_cache("uv") / "envbuild-unzipped" / f"{wheel.sha256}-{series}"
     if mark.exists():
@@ -133,6 +145,7 @@ def unzip_ahead(blob: Path, wheel: Wheel, series: str, context: Context) -> None
         python = ["--python", sys.executable, "--python-version", series]
         argv = uv_command(["pip", "install", "--no-deps", *python, *target, "-r", str(lock)], context)
         if context.run(argv, env=_environment(), cwd=folder).returncode == 0:
+            look(folder / "alone")
             mark.parent.mkdir(exist_ok=True)
             mark.touch()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.addresses import Addresses
-from envbuild.derivations import Completed, Derivation, HostPython, Output, Outputs
+from envbuild.derivations import Clobber, Completed, Derivation, HostPython, Output, Outputs
 from envbuild.derivations.fetch import Fetch
 from envbuild.digest import Digest, short
 from envbuild.errors import BuildError, IntegrityError, InvalidInput
@@ -68,6 +68,11 @@ class JobContext:
     def build_log_limit(self) -> int:
         """Bytes that one program of a build may print."""
         return self._workspace.build_log_limit
+
+    @property
+    def clobber(self) -> Clobber | None:
+        """What two packages are that bring one file with different contents."""
+        return self._workspace.clobber
 
     def keep_log(self, log: Path) -> None:
         """Keep what a build printed that failed."""

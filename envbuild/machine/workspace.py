@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.addresses import Addresses
-from envbuild.derivations import Derivation, HostPython, Output, Outputs
+from envbuild.derivations import Clobber, Derivation, HostPython, Output, Outputs
 from envbuild.derivations.fetch import Fetch
 from envbuild.digest import Digest, digest_bytes
 from envbuild.errors import IntegrityError, UnreachableError
@@ -57,6 +57,7 @@ class Workspace:
         lock_timeout: Seconds to wait for another process.
         build_timeout: Seconds that one program of a build may take.
         build_log_limit: Bytes that one program of a build may print.
+        clobber: What two packages are that bring one file with different contents.
         environ: This process's environment; ``os.environ`` when None.
         trusted_hosts: Hosts whose certificates are not checked.
         note: Told each thing once that a user must know.
@@ -76,6 +77,7 @@ class Workspace:
         lock_timeout: float = DEFAULT_TIMEOUT,
         build_timeout: float = 3600.0,
         build_log_limit: int = 64 << 20,
+        clobber: Clobber | None = None,
         environ: Mapping[str, str] | None = None,
         trusted_hosts: Sequence[str] = (),
         note: Callable[[str], None] = lambda _: None,
@@ -89,6 +91,7 @@ class Workspace:
         self._lock_timeout = lock_timeout
         self.build_timeout = build_timeout
         self.build_log_limit = build_log_limit
+        self.clobber: Clobber | None = clobber
         self._tell = note
         self._said: set[str] = set()
         self._guard = threading.Lock()

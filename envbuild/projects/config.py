@@ -41,7 +41,8 @@ FLAG_VARIABLES = frozenset(
 )
 """Variables that belong to no setting: flags of commands, and what the home and tests use."""
 
-_TRUST_ORDER = ("hash", "signed", "strict")
+_TIGHTER = {"trust": ("hash", "signed", "strict"), "clobber": ("warn", "deny")}
+"""Settings that protect their reader, from loose to tight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,8 @@ class Config:
         build_log_limit: MiB that one program of a build may print.
         jobs: Jobs at once; None for as many as the machine suggests.
         link: ``auto``, ``reflink``, ``hardlink`` or ``copy``.
+        clobber: What two packages that bring a file with different contents are: ``deny``, ``warn``, or None for
+            what is usual of their kind.
         origins: Where each setting that somebody said came from, by key.
         files: Every file that was read or looked for; when none of them changes, neither does this value.
         read: Those of them that are there.
@@ -89,6 +92,7 @@ class Config:
     jobs: int | None = None
     durability: str = "safe"
     link: str = "auto"
+    clobber: str | None = None
     origins: tuple[tuple[str, str], ...] = ()
     files: tuple[Path, ...] = field(default=(), compare=False)
     read: tuple[Path, ...] = field(default=(), compare=False)
@@ -177,10 +181,10 @@ def load_config(start: Path, environ: Map[str, str], flags: Map[str, str] | None
             continue
         read.append(file)
         check_document(document, file, is_project=is_project, user=user)
-        before = values.get("trust", "hash")
+        before = dict(values)
         reader.document(document, values)
         if is_project:
-            _check_trust(document, str(before), str(values.get("trust", "hash")), user)
+            _check_loosened(document, before, values, user)
     if reader.issues:
         raise InvalidInput.of(tuple(reader.issues))
     warnings = _variables(environ, reader, values)
@@ -276,15 +280,18 @@ def check_document(document: Mapping, file: Path, *, is_project: bool, user: Pat
     check(document, "project")
 
 
-def _check_trust(document: Mapping, before: str, after: str, user: Path | None) -> None:
-    if _TRUST_ORDER.index(after) < _TRUST_ORDER.index(before):
-        key = document.key("trust")
-        raise InvalidInput(
-            f"a project may not loosen trust from {before} to {after}",
-            reference="not-for-projects",
-            where=key.where if key else None,
-            hint=f"remove `trust` here, or change it in {user or SYSTEM_FILE}",
-        )
+def _check_loosened(document: Mapping, before: Map[str, object], after: Map[str, object], user: Path | None) -> None:
+    """What the user's own files say of these settings, a project may only tighten."""
+    for name, order in _TIGHTER.items():
+        old, new = before.get(name, order[0]), after.get(name, order[0])
+        if order.index(str(new)) < order.index(str(old)):
+            key = document.key(name)
+            raise InvalidInput(
+                f"a project may not loosen {name} from {old} to {new}",
+                reference="not-for-projects",
+                where=key.where if key else None,
+                hint=f"remove `{name}` here, or change it in {user or SYSTEM_FILE}",
+            )
 
 
 def _without_effect(values: Map[str, object], origins: Map[str, str]) -> list[str]:

@@ -244,5 +244,6 @@ READERS: dict[str, Callable[[Node], object]] = {
     "jobs": _jobs,
     "durability": text,
     "link": text,
+    "clobber": text,
 }
 """How each setting is read from a node that the schema has accepted."""

@@ -237,15 +237,6 @@ def test_h31_special_bits_are_cleared(tmp_path: Path) -> None:
     assert (prefix_of(link, context) / "bin/s").stat().st_mode & 0o7002 == 0
 
 
-def test_h31_two_owners_of_a_file_are_told(tmp_path: Path) -> None:
-    paths = {"nice": Forged().write(tmp_path), "other": Forged().write(tmp_path, "other")}
-    link, context = linked(paths, tmp_path / "home")
-    realise(link, context.typed())
-    prefix = prefix_of(link, context)
-    assert context.notes == ["other and nice both bring share/nice: the latter's stay"]
-    assert [str(path.relative_to(prefix)) for path in prefix.rglob("nice")] == ["share/nice"]
-
-
 def test_the_command_refuses_and_leaves_nothing(case: Case, tmp_path: Path) -> None:
     import asyncio
 

@@ -164,7 +164,11 @@ ROWS: dict[str, tuple[str, ...]] = {
     "H31 words of conda packages": (
         "hostile/test_conda_packages.py::test_h31_an_index_that_lies",
         "hostile/test_conda_packages.py::test_h31_a_list_of_files_that_lies",
-        "hostile/test_conda_packages.py::test_h31_two_owners_of_a_file_are_told",
+        "hostile/test_clobber.py::test_h31_two_conda_packages_with_the_same_bytes_are_nobodys_trouble",
+        "hostile/test_clobber.py::test_h31_two_conda_packages_with_different_bytes_are_refused",
+        "hostile/test_clobber.py::test_h31_a_link_and_a_file_are_not_the_same",
+        "hostile/test_clobber.py::test_h31_who_wins_does_not_depend_on_the_order_or_the_moment",
+        "hostile/test_clobber.py::test_h31_the_command_names_both_and_the_setting_lets_it_pass",
         "hostile/test_conda_packages.py::test_the_command_refuses_and_leaves_nothing",
         "unit/test_linkers_prefix.py::test_scripts_of_packages_are_told_not_run",
         "hostile/test_packages.py::test_H31_a_hostile_package_ends_the_command_and_stays_out_of_the_store",
@@ -202,6 +206,12 @@ ROWS: dict[str, tuple[str, ...]] = {
     "H41 what runs at each start": (
         "hostile/test_wheels.py::test_h41_what_runs_at_each_start_is_told",
         "hostile/test_wheels.py::test_h41_the_command_tells_what_runs_at_start",
+        "hostile/test_clobber.py::test_h41_two_wheels_with_different_bytes",
+        "hostile/test_clobber.py::test_h41_programs_of_two_wheels",
+        "hostile/test_clobber.py::test_h41_what_lost_stays_whole_for_other_prefixes",
+        "hostile/test_clobber.py::test_h41_a_wheel_in_the_place_of_conda_s_file",
+        "hostile/test_clobber.py::test_h41_files_in_another_s_package",
+        "hostile/test_clobber.py::test_h41_files_in_a_package_of_conda_s",
     ),
     "H42 modules named as ours": (
         "hostile/test_wheels.py::test_h42_modules_of_an_environment_are_never_imported_by_us",

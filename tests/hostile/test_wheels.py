@@ -13,7 +13,8 @@ import pytest
 
 from envbuild.digest import digest_file
 from envbuild.errors import IntegrityError
-from envbuild.linkers.wheel_check import CheckedWheel, inspect_wheel
+from envbuild.linkers.checked_wheel import CheckedWheel
+from envbuild.linkers.wheel_check import inspect_wheel
 from envbuild.locks.lockfile import lock_text, parse_lock
 from envbuild.package import Wheel
 from tests.case import Case
@@ -62,7 +63,13 @@ def refused(path: Path, reference: str) -> IntegrityError:
 
 
 def test_a_good_one_passes(tmp_path: Path) -> None:
-    assert looked_at(with_files(tmp_path, {"tool_box/data.txt": b"x"})) == CheckedWheel()
+    found = looked_at(with_files(tmp_path, {"tool_box/data.txt": b"x", "tool_box-1.0.data/data/share/x": b"y"}))
+    stated = dict(zip(found.places, found.hashes, strict=True))
+    assert stated.pop(f"{INFO}/RECORD") == "-"
+    assert (stated["tool_box/data.txt"], stated["/share/x"]) == (hashed(b"x"), hashed(b"y"))
+    assert found.places[0] == "/share/x", "what lies outside of site-packages comes first"
+    assert (found.packages, found.folders, found.large) == (("tool_box",), ("tool_box",), ())
+    assert (found.programs, found.startup) == ((), ())
 
 
 MODULE = "tool_box/__init__.py"

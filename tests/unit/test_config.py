@@ -141,6 +141,18 @@ def test_a_project_may_tighten_trust_and_never_loosen_it(places: dict[str, Path]
     assert told(places)[0].startswith("unknown-key")
 
 
+def test_a_project_may_say_what_clobbers_are_but_not_loosen_its_reader_s_deny(places: dict[str, Path]) -> None:
+    assert load(places).clobber is None
+    places["project"].write_text("clobber: warn")
+    assert load(places).clobber == "warn"
+    places["user"].write_text("clobber: deny")
+    assert told(places) == ["not-for-projects: a project may not loosen clobber from deny to warn"]
+    places["project"].write_text("clobber: deny")
+    assert load(places, {"ENVBUILD_CLOBBER": "warn"}).clobber == "warn"
+    places["project"].write_text("clobber: perhaps")
+    assert told(places)
+
+
 @pytest.mark.parametrize(
     ("text", "reference"),
     [

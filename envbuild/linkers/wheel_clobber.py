@@ -1,0 +1,159 @@
+"""Files of wheels in each other's way, in conda's, or in a package that another wheel brings: told, or refused.
+
+Places with one hash in RECORD hold the same, which nobody need know. Where they differ, the wheel that comes later in
+the lock wins, and a wheel wins over conda's packages, for it is put there afterwards. uv installs all wheels of a call
+at once and the fastest wins, so that those that must win come with a later call.
+
+A wheel may also add files to a package whose ``__init__.py`` is another's: that is how plugins are made, and how
+packages are changed behind their back. A folder that several make importable is a namespace, and nobody's.
+
+Rules of the file: works on what is known of wheels and on lists of paths; reads a file only where two want its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envbuild.errors import IntegrityError
+from envbuild.linkers.checked_wheel import CheckedWheel
+from envbuild.linkers.clobber import CondaFiles, report, shared_paths
+from envbuild.package import Wheel
+from envbuild.value import dataclass
+
+if TYPE_CHECKING:
+    from envbuild.derivations import Context
+
+_PIECE = 1 << 20
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """How wheels are installed.
+
+    Attributes:
+        rounds: The number of the call of uv for each wheel, from 0.
+        taken: Places that several wheels fill.
+    """
+
+    rounds: tuple[int, ...]
+    taken: frozenset[str] = frozenset()
+
+
+def order_wheels(
+    wheels: Sequence[tuple[Wheel, CheckedWheel]], conda: CondaFiles, prefix: Path, site: str, context: Context
+) -> Order:
+    """Decide about files in each other's way, before any wheel is installed.
+
+    Args:
+        wheels: In the lock's order.
+        conda: The files of conda's packages in the prefix.
+        prefix: Holds those.
+        site: The ``site-packages`` in it, relative.
+        context: For the setting and notes.
+
+    Raises:
+        IntegrityError: ``clobber``.
+    """
+    brought = [_places(found, site) for _, found in wheels]
+    others = [{_place(path, site): path for path in paths} for _, paths in conda]
+    shared = shared_paths([*brought, {place for paths in others for place in paths}])
+    _tell_guests(wheels, brought, conda, others, context)
+    if not shared:
+        return Order(rounds=(0,) * len(wheels))
+    hashes = [
+        dict(zip(places, found.hashes, strict=True)) if not shared.isdisjoint(places) else {}
+        for places, (_, found) in zip(brought, wheels, strict=True)
+    ]
+    lost: dict[tuple[str, str, str], list[str]] = {}
+    before: dict[int, set[int]] = {}
+    for place in sorted(shared):
+        owners = [number for number, stated in enumerate(hashes) if place in stated]
+        if not owners:
+            continue
+        winner = owners[-1]
+        named, stated = _label(wheels[winner][0]), hashes[winner][place]
+        for number in owners[:-1]:
+            if hashes[number][place] != stated or stated == "-":
+                before.setdefault(winner, set()).add(number)
+                label = _label(wheels[number][0])
+                lost.setdefault((label, named, wheels[winner][0].name), []).append(_shown(place, site))
+        for (package, _), paths in zip(conda, others, strict=True):
+            if place in paths and not _is_stated(prefix / paths[place], stated):
+                label = f"{package.name} {package.version}"
+                lost.setdefault((label, named, wheels[winner][0].name), []).append(paths[place])
+    for (label, named, stays), several in lost.items():
+        report(label, named, several, stays, usual="warn", context=context)
+    rounds: list[int] = []
+    for number in range(len(wheels)):
+        rounds.append(max((rounds[earlier] + 1 for earlier in before.get(number, ())), default=0))
+    return Order(rounds=tuple(rounds), taken=frozenset(shared) if before else frozenset())
+
+
+def _places(found: CheckedWheel, site: str) -> Sequence[str]:
+    """A wheel's places, those below ``site-packages`` by their one spelling."""
+    if not found.places or not found.places[0].startswith("/"):
+        return found.places
+    return [_place(place[1:], site) if place.startswith("/") else place for place in found.places]
+
+
+def _place(path: str, site: str) -> str:
+    return path[len(site) + 1 :] if path.startswith(f"{site}/") else f"/{path}"
+
+
+def _shown(place: str, site: str) -> str:
+    return place[1:] if place.startswith("/") else f"{site}/{place}"
+
+
+def _label(wheel: Wheel) -> str:
+    return f"{wheel.name} {wheel.version}"
+
+
+def _is_stated(path: Path, stated: str) -> bool:
+    """Whether a file of conda's has the hash that a wheel's RECORD states of its own."""
+    if stated.startswith(("=", "-")) or not path.is_file():
+        return False
+    from envbuild.linkers.wheel_contents import is_stated
+
+    return is_stated(_pieces(path), stated)
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while piece := stream.read(_PIECE):
+            yield piece
+
+
+def _tell_guests(
+    wheels: Sequence[tuple[Wheel, CheckedWheel]],
+    brought: Sequence[Sequence[str]],
+    conda: CondaFiles,
+    others: Sequence[dict[str, str]],
+    context: Context,
+) -> None:
+    """Tell or refuse wheels that put files into a package that one other owns."""
+    owners: dict[str, list[str]] = {}
+    for wheel, found in wheels:
+        for folder in found.packages:
+            owners.setdefault(folder, []).append(_label(wheel))
+    folders = {folder for _, found in wheels for folder in found.folders}
+    for (package, _), paths in zip(conda, others, strict=True):
+        for folder in folders:
+            if f"{folder}/__init__.py" in paths:
+                owners.setdefault(folder, []).append(f"{package.name} {package.version}")
+    guests: dict[str, list[tuple[str, str]]] = {}
+    for number, (wheel, found) in enumerate(wheels):
+        for folder in found.folders:
+            if len(owners.get(folder, ())) == 1 and folder not in found.packages:
+                example = next(place for place in brought[number] if place.startswith(f"{folder}/"))
+                guests.setdefault(folder, []).append((_label(wheel), example))
+    for folder, several in sorted(guests.items()):
+        labels = [label for label, _ in several]
+        named = ", ".join(labels[:_SHOWN]) + (" …" if len(labels) > _SHOWN else "")
+        verb = "puts" if len(labels) == 1 else "put"
+        what = f"{named} {verb} files into {folder}, a package of {owners[folder][0]}: {several[0][1]}"
+        if context.clobber == "deny":
+            raise IntegrityError(what, reference="clobber", hint="leave one of them out, or set `clobber: warn`")
+        context.note(what)
