@@ -13,13 +13,14 @@ one line in ``KINDS``.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, cast
 
 from envbuild.addresses import Addresses
 from envbuild.digest import Digest, Json
+from envbuild.errors import EnvbuildError
 from envbuild.package import CondaPackage, InterpreterArchive, Origin, Platform, SourcePackage, Wheel
 from envbuild.value import dataclass
 
@@ -138,6 +139,33 @@ class Completed:
     tail: str
 
 
+class Relayed(Protocol):
+    """How an engine that checks every certificate or none reaches hosts whose certificates are not checked."""
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """What is asked instead, by the beginning of an address."""
+        ...
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What the engine's environment needs for it."""
+        ...
+
+    @property
+    def failure(self) -> EnvbuildError | None:
+        """Why the last request got no answer."""
+        ...
+
+    def instead(self, url: str) -> str:
+        """What is asked in place of an address."""
+        ...
+
+    def told(self, text: str) -> str:
+        """A text of the engine's with the addresses that are meant."""
+        ...
+
+
 class Context(Protocol):
     """All that ``realise`` may touch. The real one is ``envbuild.machine.workspace.Workspace``."""
 
@@ -239,6 +267,10 @@ class Context(Protocol):
 
     def expect(self, url: str) -> None:
         """Say that addresses like this one will soon be asked for, so that what this takes can be got ready."""
+        ...
+
+    def relay(self, urls: Iterable[str]) -> AbstractContextManager[Relayed]:
+        """A way for the length of a block to those of these addresses whose hosts are trusted; none when none is."""
         ...
 
     def remember(self, sha256: Digest, url: str) -> None:

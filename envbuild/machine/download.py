@@ -84,6 +84,7 @@ class Downloader:
         self._connections = Connections(credentials, environ, patience, trusted_hosts)
         self.close = self._connections.close
         self.expect = self._connections.expect
+        self.pass_on = self._connections.pass_on
         self._cancelled = threading.Event()
         self._open: set[requests.Response] = set()
 

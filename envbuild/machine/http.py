@@ -91,30 +91,42 @@ class Connections:
         Raises:
             UnreachableError: For every other answer, and for none; ``AgainError`` when it may pass.
         """
+        url, response = self._follow("GET", url, headers)
+        if response.status_code in {200, 206}:
+            return response
+        status = response.status_code
+        after = _retry_after(response)
+        _let_go(response)
+        if status in _AGAIN:
+            raise AgainError(f"{redact(url)} answers {status}", after)
+        if status == 416 and "Range" in headers:
+            raise AgainError(f"{redact(url)} has no such part")
+        raise _refusal(url, status)
+
+    def pass_on(self, method: str, url: str, headers: Mapping[str, str]) -> requests.Response:
+        """Whatever is answered after redirects, as it comes: for an engine that reads it itself.
+
+        Raises:
+            UnreachableError: When nothing is answered, or a redirect is not followed.
+        """
+        return self._follow(method, url, headers)[1]
+
+    def _follow(self, method: str, url: str, headers: Mapping[str, str]) -> tuple[str, requests.Response]:
+        """The answer at the end of the redirects, and the address that gave it."""
         for _ in range(_REDIRECTS):
             _check_host(url)
-            response = self._answer(url, headers)
-            if response.status_code in {301, 302, 303, 307, 308} and "Location" in response.headers:
-                target = urljoin(url, response.headers["Location"])
-                _let_go(response)
-                if urlsplit(target).scheme not in {"https", "http"} or (
-                    urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https"
-                ):
-                    raise UnreachableError(
-                        f"{redact(url)} redirects to {redact(target)}, which is less safe", reference="unsafe-redirect"
-                    )
-                url = target
-                continue
-            if response.status_code in {200, 206}:
-                return response
-            status = response.status_code
-            after = _retry_after(response)
+            response = self._answer(method, url, headers)
+            if response.status_code not in {301, 302, 303, 307, 308} or "Location" not in response.headers:
+                return url, response
+            target = urljoin(url, response.headers["Location"])
             _let_go(response)
-            if status in _AGAIN:
-                raise AgainError(f"{redact(url)} answers {status}", after)
-            if status == 416 and "Range" in headers:
-                raise AgainError(f"{redact(url)} has no such part")
-            raise _refusal(url, status)
+            if urlsplit(target).scheme not in {"https", "http"} or (
+                urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https"
+            ):
+                raise UnreachableError(
+                    f"{redact(url)} redirects to {redact(target)}, which is less safe", reference="unsafe-redirect"
+                )
+            url = target
         raise UnreachableError(f"{redact(url)} redirects too often", reference="redirects")
 
     def expect(self, url: str) -> None:
@@ -128,30 +140,31 @@ class Connections:
         if verify is not False and url.startswith("https://"):
             adapter.context(verify)  # type: ignore[attr-defined]  # ours
 
-    def _answer(self, url: str, headers: Mapping[str, str]) -> requests.Response:
+    def _answer(self, method: str, url: str, headers: Mapping[str, str]) -> requests.Response:
         access = self._credentials.for_url(url)
         host = urlsplit(url).netloc.rsplit("@", 1)[-1]
         granted = self._granted.get((urlsplit(url).scheme, host))
         if granted is not None and not is_whole(access.authorization):
             access = Access(url=access.url, authorization=granted)
-        response = self._send(access, headers)
+        response = self._send(method, access, headers)
         if response.status_code in {401, 403} and not is_whole(access.authorization):
             other = self._credentials.from_keyring(url)
             if other is not None:
                 _let_go(response)
-                response = self._send(other, headers)
+                response = self._send(method, other, headers)
                 if response.status_code < 400 and other.authorization is not None:
                     self._granted[urlsplit(url).scheme, host] = other.authorization
         return response
 
-    def _send(self, access: Access, headers: Mapping[str, str]) -> requests.Response:
+    def _send(self, method: str, access: Access, headers: Mapping[str, str]) -> requests.Response:
         import requests
 
         sent = {"Accept-Encoding": "identity", "Accept": "*/*", **headers}
         if access.authorization is not None:
             sent["Authorization"] = access.authorization
         try:
-            return self._pool().get(
+            return self._pool().request(
+                method,
                 access.url,
                 headers=sent,
                 stream=True,
@@ -188,6 +201,10 @@ class Connections:
 
                 from envbuild.machine.certificates import TrustingOnce
 
+                if self._trusted:  # what the user asked for is not warned of with each request
+                    import urllib3
+
+                    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
                 session = requests.Session()
                 session.trust_env = False  # netrc, proxies and certificates are looked up above, once
                 adapter = TrustingOnce(pool_connections=64, pool_maxsize=64, max_retries=0)

@@ -6,13 +6,13 @@ Rules of the file: it limits and forwards; the workspace and the rooms behind it
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.addresses import Addresses
-from envbuild.derivations import Clobber, Completed, Derivation, HostPython, Output, Outputs
+from envbuild.derivations import Clobber, Completed, Derivation, HostPython, Output, Outputs, Relayed
 from envbuild.derivations.fetch import Fetch
 from envbuild.digest import Digest, short
 from envbuild.errors import BuildError, IntegrityError, InvalidInput
@@ -140,6 +140,13 @@ class JobContext:
     def expect(self, url: str) -> None:
         """Ready what asking servers takes."""
         self._workspace.downloads.expect(url)
+
+    def relay(self, urls: Iterable[str]) -> AbstractContextManager[Relayed]:
+        """A way to hosts whose certificates are not checked, for an engine."""
+        from envbuild.machine.relay import relay_to, trusted_places
+
+        places = trusted_places(urls, self.addresses.trusted_hosts)
+        return relay_to(places, self._workspace.downloads.pass_on, self._workspace.environ)
 
     def remember(self, sha256: Digest, url: str) -> None:
         """Keep an address as a hint for the fetch."""

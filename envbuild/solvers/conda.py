@@ -11,10 +11,8 @@ Rules of the file: effects through ``context``; nothing of the machine gets into
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import re
-import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -29,6 +27,8 @@ from envbuild.request import PlatformRequest
 from envbuild.solvers.conda_files import packages_by_address, write_channel
 from envbuild.solvers.conda_spec import match_spec, spoken
 from envbuild.solvers.explain import clean, unsatisfiable
+from envbuild.solvers.index_copies import day, keep_indices, kept_copies, span
+from envbuild.solvers.rattler_call import ask_rattler, index_cache
 from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 _NAMED = re.compile(r'\[channel="file://[^"]*/named/?"\]')
 """The channel that files which the recipe names lie in for the length of a solve."""
-
-RETRIES = 2
-"""Tries of the engine's own requests after the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,26 +88,29 @@ def solve_conda(question: CondaQuestion, context: Context) -> tuple[CondaPackage
     if not specs and not files:
         return ()
     asked_channels = [served[word] for word in channel_words(request)]
+    channels = asked_channels or sorted(set(served.values()))
+    subdirs = [request.platform, "noarch"]
+    copies = kept_copies(index_cache(context), channels, subdirs, question.cut_off)
     document: dict[str, Any] = {
-        "channels": asked_channels or sorted(set(served.values())),
-        "subdirs": [request.platform, "noarch"],
+        "channels": channels,
+        "subdirs": subdirs,
         "specs": specs,
         "constraints": [match_spec(item) for item in request.conda_constraints],
         "virtual": [_virtual(name, version) for name, version in request.system],
         "pins": [_record(item, served, context.addresses) for item in question.pins if item.name not in files],
         "keep": [_record(item, served, context.addresses) for item in question.keep if item.name not in files],
         "exclude_newer": question.cut_off,
-        "mirrors": {
-            prefix: list(places)
-            for prefix, places in context.addresses.mirrors
-            if not any(place.startswith("file:") for place in places)
-        },
-        "cache": str(context.engine_cache("rattler") / "repodata"),
-        "retries": RETRIES,
+        "copies": {channel: kept.document() for channel, kept in copies.items()},
     }
-    answer = _run(document, files, context)
+    answer = _run(document, files, words.values(), context)
     if "error" in answer:
         raise _refusal(answer, question, {served[word]: word for word in words})
+    spoken_channels = {served[word]: word for word in words}
+    for channel, why in answer["unread"].items():
+        context.note(_old_copy_used(spoken_channels[channel], copies[channel].date(subdirs), why, spoken_channels))
+    read = [channel for channel in channels if channel not in answer["unread"]]
+    for channel, what in keep_indices(index_cache(context), read, subdirs).items():
+        context.note(f"the channel {spoken_channels[channel]} went back in time: {what}; what is locked stays as it is")
     for name in answer["undated"]:
         context.note(f"{name} has no date in its channel: the cut-off {question.cut_off} leaves it out")
     return _packages(answer["records"], question, served, files, context)
@@ -166,25 +166,22 @@ def _record(package: CondaPackage, served: dict[str, str], addresses: Addresses)
     return engine_record(package, url, channel)
 
 
-def _run(document: dict[str, Any], files: Mapping[str, CondaPackage], context: Context) -> dict[str, Any]:
-    found = importlib.util.find_spec("envbuild.solvers.rattler_child")
-    assert found is not None
-    assert found.origin is not None
+def _old_copy_used(channel: str, date: float, why: str, words: Mapping[str, str]) -> str:
+    told = "; ".join(clean(why, words).splitlines())[:300]
+    age = span(time.time() - date)
+    return f"the index of the channel {channel} cannot be read ({told}): its copy of {day(date)} is used ({age} old)"
+
+
+def _run(
+    document: dict[str, Any], files: Mapping[str, CondaPackage], channels: Iterable[str], context: Context
+) -> dict[str, Any]:
     with context.scratch() as folder:
-        question, answer = folder / "question.json", folder / "answer.json"
         if files:
             own = (folder / "named").as_uri()
             write_channel(files, folder / "named")
             document["channels"] = [*document["channels"], own]
             document["specs"] = [*document["specs"], *(_exactly(item, own) for item in files.values())]
-        question.write_text(json.dumps(document), encoding="utf-8")
-        environment = {"RATTLER_CACHE_DIR": str(context.engine_cache("rattler"))}
-        argv = [sys.executable, "-I", found.origin, str(question), str(answer)]
-        done = context.run(argv, env=environment, cwd=folder)
-        if not answer.exists():
-            return {"error": "Panic", "text": done.tail or f"exit {done.returncode}"}
-        result: dict[str, Any] = json.loads(answer.read_bytes())
-        return result
+        return ask_rattler("rattler_child", document, channels, folder, context)
 
 
 def _exactly(package: CondaPackage, channel: str) -> str:
@@ -205,11 +202,11 @@ def _refusal(answer: dict[str, Any], question: CondaQuestion, words: dict[str, s
         if "could not find subdir" in text:
             hint = "check the channel's name or address; a channel has at least a folder noarch with a repodata.json"
             return UnreachableError(first, reference="no-channel", hint=hint)
-        if any(word in text for word in ("expected", "invalid type", "EOF", "parse", "deserial")):
+        if answer.get("unreadable"):
             return InvalidInput(f"a channel's index cannot be read: {text}", reference="bad-index")
         hint = "try again later, or set a mirror in your configuration"
         if "certificate" in text.lower():
-            hint = "set SSL_CERT_FILE to your organisation's certificates; `trusted-hosts` does not reach channels"
+            hint = "set SSL_CERT_FILE to your organisation's certificates, or `trusted-hosts` in your configuration"
             return UnreachableError(
                 f"a channel's certificate is not trusted: {'; '.join(text.splitlines())}",
                 reference="certificate",

@@ -22,6 +22,9 @@ from typing import Any
 MOST = 20_000
 """Letters of an error that are kept."""
 
+_NOT_COME = ("error sending request", "error decoding response body", "HTTP status", "os error", "timed out")
+"""What the engine's text about an index has in it that did not come, or not whole."""
+
 
 def main(question_path: str, answer_path: str) -> None:
     """Answer the question in one file with another file; never raises."""
@@ -38,27 +41,54 @@ def main(question_path: str, answer_path: str) -> None:
         text = str(error)
         text = text if len(text) <= MOST else f"{text[:MOST]} ..."
         answer = {"error": type(error).__name__, "text": text, "trace": traceback.format_exc()[-MOST:]}
+        answer["unreadable"] = isinstance(error, Exception) and unreadable(text)
     answer["warnings"] = notes
     Path(answer_path).write_text(json.dumps(answer), encoding="utf-8")
 
 
 async def _solve(question: dict[str, Any]) -> dict[str, Any]:
-    from rattler import Channel, Gateway, GenericVirtualPackage, PackageName, Version, solve
+    """The packages; of channels whose index cannot be read, by the old copies that the question names."""
+    from rattler import Gateway
     from rattler.networking import AuthenticationMiddleware, Client, MirrorMiddleware, RetryMiddleware
-    from rattler.package import BuildString
 
     middlewares: list[Any] = [RetryMiddleware(question["retries"])]
     if question["mirrors"]:
         middlewares.append(MirrorMiddleware(question["mirrors"]))
     middlewares.append(AuthenticationMiddleware())
     gateway = Gateway(cache_dir=Path(question["cache"]), client=Client(middlewares))
+    unread: dict[str, str] = {}
+    first: Exception | None = None
+    while True:
+        try:
+            answer = await _attempt(question, _sources(question, unread), gateway)
+        except Exception as error:
+            first = first or error  # what an old copy cannot answer is told as what was wrong with the new one
+            more = await _unreadable_channels(question, unread, gateway) if unreadable(str(error)) else {}
+            if not more:
+                raise first from None
+            unread |= more
+        else:
+            return {**answer, "unread": unread}
+
+
+def unreadable(text: str) -> bool:
+    """Whether the engine's text is about an index that came and is none, not about one that did not come."""
+    if text.startswith(("failed to parse", "failed to extract", "failed to decode", "failed to deserialize")):
+        return True
+    return text.startswith("failed to download") and not any(word in text for word in _NOT_COME)
+
+
+async def _attempt(question: dict[str, Any], sources: list[Any], gateway: Any) -> dict[str, Any]:
+    from rattler import GenericVirtualPackage, PackageName, Version, solve
+    from rattler.package import BuildString
+
     virtual = [
         GenericVirtualPackage(PackageName(name), Version(version), BuildString(build))
         for name, version, build in question["virtual"]
     ]
     cut_off = question["exclude_newer"]
     arguments: dict[str, Any] = {
-        "sources": [Channel(url) for url in question["channels"]],
+        "sources": sources,
         "specs": question["specs"],
         "gateway": gateway,
         "platforms": question["subdirs"],
@@ -79,6 +109,66 @@ async def _solve(question: dict[str, Any]) -> dict[str, Any]:
         except Exception:  # the strict answer stands; the lenient one only serves a note
             answer["undated"] = []
     return answer
+
+
+def _sources(question: dict[str, Any], unread: dict[str, str]) -> list[Any]:
+    from rattler import Channel
+
+    return [_OldCopy(url, **question["copies"][url]) if url in unread else Channel(url) for url in question["channels"]]
+
+
+class _OldCopy:
+    """A channel as it was when its index was last read (rattler's ``RepoDataSource``).
+
+    The engine's own word for this, ``force-cache-only``, refuses a channel that lacks one of the folders.
+    """
+
+    def __init__(self, url: str, folder: str, subdirs: list[str]) -> None:
+        from rattler import Channel, Gateway, SourceConfig
+
+        self._channel = Channel(url)
+        self._subdirs = subdirs
+        self._gateway = Gateway(cache_dir=Path(folder), default_config=SourceConfig(cache_action="force-cache-only"))
+
+    async def fetch_package_records(self, platform: Any, name: Any) -> list[Any]:
+        """The records of one name."""
+        if str(platform) not in self._subdirs:
+            return []
+        found = await self._gateway.query(
+            [self._channel], [platform], [name.normalized], recursive=False, channel_relations="disabled"
+        )
+        return [record for records in found for record in records]
+
+    def package_names(self, platform: Any) -> list[str]:
+        """Nothing: names are asked one by one."""
+        return []
+
+
+async def _unreadable_channels(question: dict[str, Any], unread: dict[str, str], gateway: Any) -> dict[str, str]:
+    """The channels, of those with an old copy, whose index cannot be read, and what is wrong with each.
+
+    The engine's text does not always name the channel. So each is asked alone; and as a record that cannot be read may
+    only be met on the way from another channel's packages, all are asked with the old copy of one.
+    """
+    candidates = [url for url in question["channels"] if url in question["copies"] and url not in unread]
+    found = {url: text for url in candidates if (text := await _fault(question, [url], {}, gateway))}
+    if found or len(question["channels"]) == 1:
+        return found
+    text = await _fault(question, question["channels"], unread, gateway)
+    for url in candidates if text else ():
+        if not await _fault(question, question["channels"], {**unread, url: text}, gateway):
+            return {url: text}
+    return {}
+
+
+async def _fault(question: dict[str, Any], channels: list[str], unread: dict[str, str], gateway: Any) -> str:
+    sources = _sources({**question, "channels": channels}, unread)
+    try:
+        await gateway.query(sources, question["subdirs"], question["specs"], channel_relations="disabled")
+    except Exception as error:  # a channel that does not answer is no business of an old copy
+        text = str(error)
+        return text if unreadable(text) else ""
+    return ""
 
 
 def _record(item: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ Locking asks by uv (pages), by rattler (repodata) and by ourselves (METADATA, fi
 
 from __future__ import annotations
 
+import re
 import shutil
 import ssl
 import subprocess
@@ -14,11 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
+from envbuild.machine.credentials import Credentials
+from envbuild.machine.http import Connections, Patience
+from envbuild.machine.relay import relay_to
 from tests.case import Case
 from tests.support.channel import TestChannel
 from tests.support.proxy import Proxy, proxy_to
-from tests.support.servers import Server, folder_content
+from tests.support.servers import Body, Server, folder_content
 from tests.support.wheel_index import WheelIndex
 
 HOST = "packages.invalid"
@@ -133,15 +138,111 @@ def test_an_authority_that_nobody_trusts_is_said(case: Case, channel: TestChanne
     case.recipe(wheels).run("lock", "x.yaml", code=5).mentions("SSL_CERT_FILE")
 
 
-def test_a_trusted_host_is_asked_without_its_certificate(case: Case, secure: str, authority: Path) -> None:
-    """uv and our own requests take it; the conda solver does not, and says what does."""
+def without_certificates(case: Case) -> Case:
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"):
         case.variable(name, None)
-    case.variable("ENVBUILD_TRUSTED_HOSTS", "127.0.0.1")
+    return case
+
+
+@pytest.mark.parametrize("trusted", ["127.0.0.1", "127.0.0.1:PORT"])
+def test_a_trusted_host_is_asked_without_its_certificate(
+    trusted: str, case: Case, channel: TestChannel, secure: str
+) -> None:
+    """By uv, by our own requests, and by the conda solver, which asks it through us."""
+    port = secure.rpartition(":")[2]
+    without_certificates(case).variable("ENVBUILD_TRUSTED_HOSTS", trusted.replace("PORT", port))
     case.recipe(f"interpreter: host\npython: 3.11\npypi:\n  index: {secure}/simple\n  packages: {{toy: }}\n")
     case.run("realize", "x.yaml").run("run", "x.yaml", "--", "toy")
-    case.recipe(
-        f"platforms: [linux-64]\nconda: {{channels: ['{secure}/channel'], packages: {{colours: }}}}\n", "y.yaml"
-    )
-    case.run("lock", "y.yaml", code=5).mentions("`trusted-hosts` does not reach channels", "SSL_CERT_FILE")
-    assert authority.is_dir()
+    case.recipe(recipe(channel, secure), "y.yaml").run("realize", "y.yaml")
+    case.run("run", "y.yaml", "--", "python", "-c", "import toy, colours")
+    lock = (case.project / "y.lock.yaml").read_text()
+    assert f"{secure}/channel" in lock
+    assert set(re.findall(r"127\.0\.0\.1:(\d+)", lock)) == {port}, "the relay is in the lock"
+
+
+def test_only_the_trusted_host_is_not_checked(case: Case, channel: TestChannel, secure: str) -> None:
+    """Neither is another name of the same server, nor another port, nor the host that a trusted one leads to."""
+    without_certificates(case).recipe(recipe(channel, secure))
+    for other in ("localhost", "127.0.0.1:1", "packages.invalid"):
+        case.variable("ENVBUILD_TRUSTED_HOSTS", other).run("lock", "x.yaml", code=5)
+        case.mentions("certificate", "SSL_CERT_FILE", "trusted-hosts")
+
+
+def test_a_trusted_host_that_leads_to_another_trusts_only_itself(
+    case: Case, channel: TestChannel, server: Server, secure: str
+) -> None:
+    elsewhere = secure.replace("127.0.0.1", "localhost")
+    server.fault("/channel/noarch/repodata.json", times=99, redirect=f"{elsewhere}/channel//noarch/repodata.json")
+    server.fault("/channel/noarch/repodata?*", times=99, status=404)  # the other forms of an index
+    only = f"platforms: [{channel.platform}]\nconda: {{channels: ['{secure}/channel'], packages: {{colours: }}}}\n"
+    without_certificates(case).variable("ENVBUILD_TRUSTED_HOSTS", "127.0.0.1").recipe(only)
+    case.run("lock", "x.yaml", code=5).mentions("error[certificate]", "localhost")
+    case.variable("ENVBUILD_TRUSTED_HOSTS", "127.0.0.1,localhost").run("lock", "x.yaml").hides("Warning")
+
+
+def test_a_trusted_mirror_of_a_channel(case: Case, channel: TestChannel, server: Server, secure: str) -> None:
+    """With credentials in the mirror's address, behind a proxy that leads nowhere, and none of it in the lock."""
+    server.require_basic("me", "secret-word")
+    only = f"platforms: [{channel.platform}]\nconda: {{channels: [upstream], packages: {{colours: }}}}\n"
+    mirror = secure.replace("https://", "https://me:secret-word@")
+    without_certificates(case).recipe(only).variable("ENVBUILD_CHANNEL_ALIAS", f"https://{HOST}/")
+    case.variable("ENVBUILD_MIRRORS", f"{{https://{HOST}/upstream: ['{mirror}/channel']}}")
+    for name in ("HTTP_PROXY", "http_proxy"):
+        case.variable(name, "http://127.0.0.1:9")
+    case.run("lock", "x.yaml", code=5).mentions("certificate").hides("secret-word")
+    case.variable("ENVBUILD_TRUSTED_HOSTS", "127.0.0.1").run("realize", "x.yaml").hides("secret-word")
+    lock = (case.project / "x.lock.yaml").read_text()
+    assert "127.0.0.1" not in lock
+    assert "secret-word" not in lock
+
+
+def test_what_a_trusted_host_refuses_is_told_by_its_own_address(
+    case: Case, channel: TestChannel, server: Server, secure: str
+) -> None:
+    only = f"platforms: [{channel.platform}]\nconda: {{channels: ['{secure}/channel'], packages: {{colours: }}}}\n"
+    without_certificates(case).variable("ENVBUILD_TRUSTED_HOSTS", "127.0.0.1").recipe(only)
+    server.fault("/channel/noarch/*", times=99, status=404)
+    case.run("lock", "x.yaml", code=5).mentions("error[no-channel]", f"{secure}/channel".rpartition(":")[0])
+    server.forget()
+    server.fault("/channel/noarch/*", times=99, status=403)
+    case.run("lock", "x.yaml", code=5)
+    assert f"{secure}/channel/noarch/repodata" in case.err
+    server.close()
+    case.run("lock", "x.yaml", code=5).mentions("a channel does not answer")
+    assert f"{secure}/channel/" in case.err
+
+
+def test_the_copy_of_a_broken_index_of_a_trusted_host(
+    case: Case, tmp_path: Path, channel: TestChannel, secure: str, server: Server
+) -> None:
+    """Old copies and the relay work together: caches know the channel by its own address."""
+    only = f"platforms: [{channel.platform}]\nconda: {{channels: ['{secure}/channel'], packages: {{colours: }}}}\n"
+    without_certificates(case).variable("ENVBUILD_TRUSTED_HOSTS", "127.0.0.1").recipe(only).run("lock", "x.yaml")
+    (case.project / "x.lock.yaml").unlink()
+    content = server.content
+    server.content = lambda request: Body(data=b"[]") if "/repodata" in request.path else content(request)
+    case.run("lock", "x.yaml").mentions("cannot be read")
+
+
+def test_the_relay_answers_nobody_else(server: Server) -> None:
+    """Who does not know its secret path gets nothing, and who does gets trusted hosts alone."""
+    connections = Connections(Credentials({}, ()), {}, Patience())
+    with relay_to([f"{server.url}/"], connections.pass_on, {}) as relay:
+        here = relay.places[f"{server.url}/"]
+        good = requests.get(f"{here}channel/noarch/repodata.json", timeout=20)
+        assert good.status_code == 200
+        assert good.json()["info"]["subdir"] == "noarch"
+        tag = good.headers["ETag"]
+        again = requests.get(f"{here}channel/noarch/repodata.json", headers={"If-None-Match": tag}, timeout=20)
+        assert (again.status_code, again.content) == (304, b"")
+        assert requests.head(f"{here}channel/noarch/repodata.json", timeout=20).headers["ETag"] == tag
+        base, _, rest = here.removesuffix("/0/").rpartition("/")
+        for stranger in (
+            f"{base}/",
+            f"{base}/{rest[:-1]}x/0/channel/",
+            f"{base}/{rest}/1/channel/",
+            f"{base}/{rest}/0",
+        ):
+            assert requests.get(stranger, timeout=20).status_code == 404
+    with pytest.raises(requests.ConnectionError):
+        requests.get(here, timeout=20)
