@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.environments.realizing import Realizer, by_project
 from envbuild.environments.verbs import UpkeepVerbs
-from envbuild.errors import EnvbuildError, UsageError, several
+from envbuild.errors import EnvbuildError, UnreachableError, UsageError, several
 from envbuild.exchange.verbs import ExchangeVerbs
 from envbuild.locks.folders import own_digests, own_states
 from envbuild.locks.locking import (
@@ -150,16 +150,21 @@ class Session(ExchangeVerbs, UpkeepVerbs):
                 self._reporter.note(note)
             realizer = self._realizer(project)
             age = request.exclude_newer
-            locked = make_lock(
-                recipe,
-                request,
-                bases,
-                options,
-                cut_off(age, datetime.now(timezone.utc)) if age is not None else None,
-                realizer.workspace.addresses,
-                realizer.solve,
-                write=write,
-            )
+            try:
+                locked = make_lock(
+                    recipe,
+                    request,
+                    bases,
+                    options,
+                    cut_off(age, datetime.now(timezone.utc)) if age is not None else None,
+                    realizer.workspace.addresses,
+                    realizer.solve,
+                    write=write,
+                )
+            except UnreachableError as error:
+                from envbuild.locks.unsolved import unsolved
+
+                raise unsolved(error, recipe, request, bases, self._own(project, request)) from error.__cause__
         if write or not locked.changes:
             self._locked[recipe] = locked
         return locked

@@ -156,9 +156,11 @@ def _record(
 
 
 def _told(error: EnvbuildError, derivation: BuildWheel, log: Path, context: Context) -> EnvbuildError:
-    """The error with the name of what was built, and the log kept where there is one."""
+    """The error with the name of what was built, and the log kept where there is one; it ends with the error."""
     kept = log.is_file() and log.stat().st_size > 0
     if kept:
+        with log.open("ab") as stream:
+            stream.write(f"\nenvbuild: {error.message.splitlines()[0]}\n".encode(errors="replace"))
         context.keep_log(log)
     hint = error.hint or (f"envbuild log {derivation.package.name}" if kept else None)
     return type(error)(

@@ -49,7 +49,9 @@ def stream_folder(folder: Path, write: Callable[[bytes], object], ask: AskGit) -
     names = source_files(folder, ask)
     if not names:
         raise InvalidInput(
-            f"{folder} holds no source: it is empty, or everything in it is ignored", reference="bad-source"
+            f"{folder} holds no source: {'all that is in it is ignored' if any(folder.iterdir()) else 'it is empty'}",
+            reference="bad-source",
+            hint="name the folder with the project's pyproject.toml, or look at .gitignore",
         )
     links = {name: str((folder / name).readlink()) for name in names if (folder / name).is_symlink()}
     tar = CanonicalTar(write)
@@ -75,7 +77,9 @@ def _add_file(tar: CanonicalTar, folder: Path, name: str) -> None:
     with os.fdopen(descriptor, "rb", buffering=0) as stream:
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode):
-            raise InvalidInput(f"{folder / name} is not a file", reference="bad-source")
+            raise InvalidInput(
+                f"{folder / name} is not a file", reference="bad-source", hint="remove it, or name it in .gitignore"
+            )
         tar.add_file(name, state.st_size, _pieces(stream.read), executable=bool(state.st_mode & stat.S_IXUSR))
 
 

@@ -17,20 +17,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from envbuild.digest import Digest, digest_file
+from envbuild.errors import InvalidInput, Where
 from envbuild.recipe import PathSource
 from envbuild.request import Request
 
 
 def own_paths(request: Request) -> tuple[str, ...]:
     """The paths, from the project's root, of the sources and wheels that a recipe names by their path; sorted."""
-    return tuple(sorted(set(_paths(request))))
+    return tuple(sorted({path for path, _ in _paths(request)}))
 
 
-def _paths(request: Request) -> Iterator[str]:
+def _paths(request: Request) -> Iterator[tuple[str, Where | None]]:
     for part in request.platforms:
         for item in part.pypi:
             if isinstance(item.source, PathSource):
-                yield item.source.path
+                yield item.source.path, item.where
 
 
 def own_states(root: Path, request: Request, environ: Mapping[str, str]) -> dict[str, str | None]:
@@ -65,15 +66,21 @@ def own_digests(root: Path, request: Request, environ: Mapping[str, str]) -> dic
         environ: This process's environment, for git.
 
     Raises:
-        InvalidInput: ``bad-source`` for what no source may hold. BuildError: ``git-failed``.
+        InvalidInput: ``bad-source`` for what no source may hold, with the place in the recipe. BuildError:
+            ``git-failed``.
     """
-    found = {}
+    found, places = {}, dict(_paths(request))
     for path in own_paths(request):
         place = root / path
         if place.is_file():
             found[path] = digest_file(place)
         elif place.is_dir():
-            found[path] = _folder_digest(place, environ)
+            try:
+                found[path] = _folder_digest(place, environ)
+            except InvalidInput as error:
+                raise InvalidInput(
+                    error.message, reference=error.reference, where=error.where or places[path], hint=error.hint
+                ) from error.__cause__
     return found
 
 

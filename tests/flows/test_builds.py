@@ -33,6 +33,16 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 """
 
 
+MISNAMED = """
+
+_build_wheel = build_wheel
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    print("all went well")
+    _build_wheel(wheel_directory)
+    return "another-2.0-py3-none-any.whl"
+"""
+
+
 SLOW = """
 
 _build = build_wheel
@@ -92,6 +102,15 @@ def realized(case: Case, recipe: str, *flags: str) -> dict:
 
 def say_version(case: Case, recipe: str, module: str = "mine", what: str = "__version__") -> str:
     return case.run("run", recipe, "--", "python", "-c", f"import {module}; print({module}.{what})").out.strip()
+
+
+def test_the_log_of_a_build_that_was_refused_ends_with_the_reason(case: Case, index: tuple[Path, str]) -> None:
+    folder_project(case, more_backend=MISNAMED)
+    case.recipe(host_recipe(index, "    mine: {path: libs/mine}\n"), "x.yaml").run("realize", "x.yaml", code=9)
+    reason = "the build backend says that it built another-2.0-py3-none-any.whl, and its folder holds mine-1.0-"
+    case.mentions("error[build-output]: ", reason, "hint: envbuild log mine")
+    case.run("log", "mine").mentions("all went well")
+    assert case.out.splitlines()[-1].startswith(f"envbuild: {reason}"), case.out
 
 
 def test_a_folder_is_built_linked_and_used(case: Case, index: tuple[Path, str]) -> None:

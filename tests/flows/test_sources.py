@@ -106,6 +106,31 @@ def test_offline_a_commit_is_named_and_a_folder_is_packed(case: Case, index: str
     case.run("realize", "--offline", "x.yaml")
 
 
+def test_offline_an_edited_folder_is_named_with_what_to_do(case: Case, index: str) -> None:
+    make_project(case.project / "libs" / "mine", "mine", "1.0", static=True)
+    case.recipe(recipe(index, "mine: {path: libs/mine}"), "x.yaml")
+    case.run("realize", "--offline", "x.yaml", code=5)
+    case.mentions("error[offline]: x.yaml has to be solved, and the network may not be used: it has no lock")
+    case.mentions("hint: lock it once with the network: envbuild lock x.yaml")
+    case.run("realize", "x.yaml")
+    case.file("libs/mine/more.py", "MORE = 1\n").run("realize", "--offline", "x.yaml", code=5)
+    case.mentions("error[offline]: x.lock.yaml: ", "libs/mine was edited since it was locked")
+    case.mentions("hint: undo the edit of libs/mine, or lock it once with the network: envbuild lock x.yaml")
+    (case.project / "libs/mine/more.py").unlink()
+    case.run("realize", "--offline", "x.yaml").run("lock", "--upgrade", "--offline", "x.yaml", code=None)
+    if case.code:
+        case.mentions("an upgrade is asked for")
+
+
+def test_a_folder_without_a_source_is_named_by_the_line_that_asks_for_it(case: Case, index: str) -> None:
+    (case.project / "mine").mkdir()
+    case.recipe(recipe(index, "mine: {path: mine}"), "x.yaml").run("lock", "x.yaml", code=3)
+    case.mentions("error[bad-source]: x.yaml:6:5: ", "mine holds no source: it is empty")
+    case.mentions("hint: name the folder with the project's pyproject.toml")
+    case.file("mine/.gitignore", "*\n").file("mine/a.py", "a = 1\n").run("lock", "x.yaml", code=3)
+    case.mentions("x.yaml:6:5: ", "mine holds no source: all that is in it is ignored")
+
+
 def test_a_repository_that_is_gone_is_exit_5(case: Case, index: str, git_server: GitServer) -> None:
     make_project(git_server.repository("toy").folder, "mine", "1.0", static=True)
     case.recipe(recipe(index, f"mine: {{git: '{git_server.url('toy')}'}}"), "x.yaml")
