@@ -177,7 +177,7 @@ class Connections:
             raise UnreachableError(
                 f"{redact(access.url)} has a certificate that is not trusted here",
                 reference="certificate",
-                hint="set SSL_CERT_FILE to your organisation's certificates",
+                hint="set SSL_CERT_FILE to your organisation's certificates, or `trusted-hosts` in your configuration",
             ) from error
         except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
             silent = isinstance(error, requests.exceptions.Timeout)

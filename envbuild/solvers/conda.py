@@ -109,7 +109,9 @@ def solve_conda(question: CondaQuestion, context: Context) -> tuple[CondaPackage
     for channel, why in answer["unread"].items():
         context.note(_old_copy_used(spoken_channels[channel], copies[channel].date(subdirs), why, spoken_channels))
     read = [channel for channel in channels if channel not in answer["unread"]]
-    for channel, what in keep_indices(index_cache(context), read, subdirs).items():
+    with context.lock("read-indices"):  # solves for several platforms end at once
+        back = keep_indices(index_cache(context), read, subdirs)
+    for channel, what in back.items():
         context.note(f"the channel {spoken_channels[channel]} went back in time: {what}; what is locked stays as it is")
     for name in answer["undated"]:
         context.note(f"{name} has no date in its channel: the cut-off {question.cut_off} leaves it out")
