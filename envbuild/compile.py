@@ -2,17 +2,14 @@
 
 One ``fetch`` for each conda package, wheel, source and interpreter archive; a ``transmute`` behind that of a conda
 package that has another format than the one wanted; one ``build-wheel`` for each source, which reads the source, its
-locked build requirements, the conda libraries that it may see and the Python that runs its backend; and one ``link``
-that reads what the prefix holds and is the target. Every key is computed here, offline, from the lock alone, so the
-plan knows what is done before anything runs.
+locked build requirements (wheels, and what other builds give), the conda libraries that it may see and the Python that
+runs its backend; and one ``link`` that reads what the prefix holds and is the target. Every key is computed here,
+offline, from the lock alone, so the plan knows what is done before anything runs.
 
 Rules of the file: pure; no store, no file, no address of this machine. Kinds are used as values only.
 """
 
 from __future__ import annotations
-
-import re
-from collections.abc import Iterable
 
 from envbuild.derivations import Derivation, PackageInput
 from envbuild.derivations.fetch import Fetch
@@ -21,10 +18,9 @@ from envbuild.derivations.transmute import FORMATS, Transmute, name_in
 from envbuild.digest import Digest
 from envbuild.errors import InvalidInput
 from envbuild.graph import Graph
+from envbuild.linkers.python_tags import abi_tag
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.package import CondaPackage, InterpreterArchive, SourcePackage, Wheel
-
-_FREE_THREADED = re.compile(r"(?:^|_)(cp\d+t)(?:$|_)")
 
 
 def build_graph(
@@ -119,26 +115,30 @@ def _built(nodes: _Nodes, environment: LockedEnvironment) -> list[PackageInput]:
         )
     several = (environment.archive,) if environment.archive is not None else _python_packages(environment)
     runs_on = tuple(nodes.input(package) for package in several)
-    return [
-        PackageInput(
-            key=nodes.add(
-                BuildWheel(
-                    source=nodes.fetch(source),
-                    package=source,
-                    python=environment.python,
-                    abi=_abi(environment, environment.python),
-                    platform=environment.platform,
-                    floor=_floor(environment),
-                    requires=tuple(nodes.input(wheel) for wheel in environment.build_wheels(source)),
-                    host=tuple(nodes.input(package) for package in environment.host_packages(source)),
-                    interpreter=environment.interpreter,
-                    runs_on=runs_on,
-                )
-            ),
+    inputs, python = environment.build_inputs, environment.python
+    tools: dict[str, PackageInput] = {}
+
+    def built(source: SourcePackage) -> PackageInput:
+        build = BuildWheel(
+            source=nodes.fetch(source),
             package=source,
+            python=python,
+            abi=abi_tag(environment.conda, python),
+            platform=environment.platform,
+            floor=_floor(environment),
+            requires=(
+                *(nodes.input(wheel) for wheel in inputs.wheels_of(source)),
+                *(tools[item.file] for item in inputs.sources_of(source)),
+            ),
+            host=tuple(nodes.input(package) for package in inputs.host_of(source)),
+            interpreter=environment.interpreter,
+            runs_on=runs_on,
         )
-        for source in environment.sources
-    ]
+        return PackageInput(key=nodes.add(build), package=source)
+
+    for source in inputs.order():
+        tools[source.file] = built(source)
+    return [built(source) for source in environment.sources]
 
 
 def _python_packages(environment: LockedEnvironment) -> tuple[CondaPackage, ...]:
@@ -149,13 +149,6 @@ def _python_packages(environment: LockedEnvironment) -> tuple[CondaPackage, ...]
 
     names = conda_closure(environment.conda, ("python",))
     return tuple(package for package in environment.conda if package.name in names)
-
-
-def _abi(environment: LockedEnvironment, series: str) -> str:
-    """The ABI tag of the environment's Python: ``cp313``, or ``cp313t`` where its package is the free-threaded one."""
-    builds: Iterable[str] = (package.build for package in environment.conda if package.name in {"python", "python_abi"})
-    found = [match[1] for build in builds if (match := _FREE_THREADED.search(build))]
-    return found[0] if found else f"cp{series.replace('.', '')}"
 
 
 def _floor(environment: LockedEnvironment) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import field
 
+from envbuild.build_inputs import BuildInputs
 from envbuild.digest import Digest, Json, key
 from envbuild.package import (
     CondaPackage,
@@ -48,7 +49,9 @@ class LockedEnvironment:
         interpreter: ``conda``, ``host`` or ``managed``.
         system: Virtual packages that the solve assumed; checked against this machine only when it is realized.
         conda: Sorted by name. ``wheels`` and ``sources`` likewise. A package stands in one of them only.
-        build: Wheels that only the builds of ``sources`` see, sorted by file name. Not part of the environment.
+        build: Wheels that only builds see, sorted by file name. Not part of the environment.
+        build_sources: Sources whose wheels only builds see, sorted by file name; ``build`` and these are what they are
+            built with in turn.
         archive: The interpreter's archive when ``interpreter`` is ``managed``.
         variables: Set on activation and by ``run``.
     """
@@ -61,11 +64,14 @@ class LockedEnvironment:
     wheels: tuple[Wheel, ...] = ()
     sources: tuple[SourcePackage, ...] = ()
     build: tuple[Wheel, ...] = ()
+    build_sources: tuple[SourcePackage, ...] = ()
     archive: InterpreterArchive | None = None
     variables: tuple[tuple[str, str], ...] = ()
     id: Digest = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
+        inputs = self.build_inputs
+        known = inputs.identities()
         document: Json = {
             "platform": self.platform,
             "python": self.python,
@@ -74,7 +80,7 @@ class LockedEnvironment:
             "archive": list(self.archive.identity) if self.archive else None,
             "conda": [list(package.identity) for package in self.conda],
             "wheels": [list(wheel.identity) for wheel in self.wheels],
-            "sources": [self._source_identity(source) for source in self.sources],
+            "sources": [inputs.identity(source, known) for source in self.sources],
         }
         object.__setattr__(self, "id", key("environment", ENVIRONMENT_VERSION, document))
 
@@ -83,27 +89,14 @@ class LockedEnvironment:
         names = [package.name for package in self.conda] + [wheel.name for wheel in self.wheels]
         return frozenset(names + [source.name for source in self.sources])
 
+    @property
+    def build_inputs(self) -> BuildInputs:
+        """What its builds may see."""
+        return BuildInputs(wheels=self.build, sources=self.build_sources, conda=self.conda)
+
     def build_wheels(self, source: SourcePackage) -> tuple[Wheel, ...]:
-        """The wheels that a source's build may import."""
-        return tuple(wheel for wheel in self.build if wheel.file in source.build_requires)
-
-    def host_packages(self, source: SourcePackage) -> tuple[CondaPackage, ...]:
-        """The conda packages that a source's build may see."""
-        return tuple(package for package in self.conda if package.name in source.host)
-
-    def _source_identity(self, source: SourcePackage) -> Json:
-        """What the environment id holds of a source: everything that its build sees, by digest."""
-        return {
-            "name": source.name,
-            "version": source.version,
-            "sha256": source.sha256,
-            "subdirectory": source.subdirectory,
-            "requires": [wheel.sha256 for wheel in self.build_wheels(source)],
-            "host": [package.sha256 for package in self.host_packages(source)],
-            "settings": list(source.settings),
-            "variables": list(source.variables),
-            "toolchain": source.toolchain,
-        }
+        """The wheels that a source's build may import, without those that are built for it."""
+        return self.build_inputs.wheels_of(source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -214,7 +214,8 @@ class SourcePackage:
         path: The folder, from the project's root.
         subdirectory: The project's folder inside the archive or tree, with ``/``.
         requires: As in ``Wheel``; so are ``extras``, ``size``, ``upload_time`` and ``asked``.
-        build_requires: File names of ``LockedEnvironment.build`` that its build may import, sorted.
+        build_requires: File names of ``LockedEnvironment.build`` and ``build_sources`` that its build may import,
+            sorted.
         host: Names of the conda packages of the environment that its build may see, with what those need, sorted.
         settings: Config settings for the backend, ``KEY=VALUE``, sorted.
         variables: Variables declared for its build, ``NAME=VALUE``, sorted.

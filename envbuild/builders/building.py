@@ -12,7 +12,7 @@ Rules of the file: the order of the steps; each step is a module.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,9 @@ from envbuild.builders.hooks import build_wheel, declared
 from envbuild.builders.unpack import unpack_source
 from envbuild.digest import Json, canonical_json
 from envbuild.errors import BuildError, EnvbuildError, UnsatisfiableError
+from envbuild.linkers.provenance import built_wheel
 from envbuild.machine.disk import writing
-from envbuild.package import CondaPackage, InterpreterArchive, Wheel
+from envbuild.package import CondaPackage, InterpreterArchive, Platform, SourcePackage, Wheel
 from envbuild.value import replace
 
 if TYPE_CHECKING:
@@ -80,19 +81,43 @@ def _unpack(derivation: BuildWheel, folder: Path, context: Context) -> Path:
 
 
 def _environment(derivation: BuildWheel, folder: Path, context: Context) -> BuildEnvironment:
-    wheels = [(context.blob(item.key), item.package) for item in derivation.requires if isinstance(item.package, Wheel)]
+    wheels = _requires(derivation, context)
     conda = [
         (context.blob(item.key), item.package) for item in derivation.host if isinstance(item.package, CondaPackage)
     ]
     environment = make_build_environment(
         folder, python=_python(derivation, context), wheels=wheels, conda=conda, context=context
     )
-    more = declared(derivation.package.variables)
-    if derivation.package.toolchain:
-        more = declared_toolchain(derivation.package.toolchain, environment, context) | more
-    if derivation.platform.startswith("osx") and derivation.floor:
-        more = {"MACOSX_DEPLOYMENT_TARGET": derivation.floor} | more
+    return with_declared(environment, derivation.package, derivation.platform, derivation.floor, context)
+
+
+def with_declared(
+    environment: BuildEnvironment, package: SourcePackage, platform: Platform, floor: str | None, context: Context
+) -> BuildEnvironment:
+    """The environment with what the lock declares for a build: variables, the toolchain, the floor of a Mac.
+
+    Raises:
+        BuildError: ``no-toolchain``.
+    """
+    more = declared(package.variables)
+    if package.toolchain:
+        more = declared_toolchain(package.toolchain, environment, context) | more
+    if platform.startswith("osx") and floor:
+        more = {"MACOSX_DEPLOYMENT_TARGET": floor} | more
     return replace(environment, variables={**environment.variables, **more})
+
+
+def _requires(derivation: BuildWheel, context: Context) -> list[tuple[Path, Wheel]]:
+    """The wheels of its build requirements: those of the lock, and those that sources have become."""
+    found = []
+    for item in derivation.requires:
+        wheel = item.package
+        if isinstance(wheel, SourcePackage):
+            wheel = built_wheel(item.key, wheel, context)
+        if isinstance(wheel, Wheel):
+            found.append((context.blob(item.key), wheel))
+    _refuse_compiled([wheel.file for _, wheel in found], derivation, context)
+    return found
 
 
 def _python(derivation: BuildWheel, context: Context) -> BuildPython:
@@ -179,13 +204,17 @@ def _refuse_elsewhere(derivation: BuildWheel, context: Context) -> None:
         return
     if derivation.host:
         raise _wrong_builder(derivation, f"it sees conda packages of {derivation.platform}")
-    compiled = [item.package.file for item in derivation.requires if not item.package.file.endswith("-any.whl")]
-    if compiled:
-        raise _wrong_builder(derivation, f"it is built with {compiled[0]}")
+    _refuse_compiled([i.package.file for i in derivation.requires if isinstance(i.package, Wheel)], derivation, context)
     try:
         context.host_python(derivation.python)
     except UnsatisfiableError:
         raise _wrong_builder(derivation, f"this machine has no Python {derivation.python} of its own") from None
+
+
+def _refuse_compiled(files: Sequence[str], derivation: BuildWheel, context: Context) -> None:
+    compiled = [file for file in files if not file.endswith("-any.whl")]
+    if compiled and derivation.platform != context.platform:
+        raise _wrong_builder(derivation, f"it is built with {compiled[0]}")
 
 
 def _wrong_builder(derivation: BuildWheel, why: str) -> BuildError:

@@ -208,6 +208,7 @@ class Screen:
                 "present": present,
                 "packages": [{**package_words(package), **tree(package)} for package in packages],
                 "build": tree(environment.build),
+                "build-sources": tree(environment.build_sources),
             }
         ):
             return

@@ -32,6 +32,7 @@ class Fragment:
     wheels: tuple[Wheel, ...] = ()
     sources: tuple[SourcePackage, ...] = ()
     build: tuple[Wheel, ...] = ()
+    build_sources: tuple[SourcePackage, ...] = ()
     archive: InterpreterArchive | None = None
     notes: tuple[str, ...] = ()
 
@@ -51,6 +52,7 @@ def fragment_bytes(fragment: Fragment) -> bytes:
             "wheels": [package_tree(item) for item in fragment.wheels],
             "sources": [package_tree(item) for item in fragment.sources],
             "build": [package_tree(item) for item in fragment.build],
+            **({"build-sources": several} if (several := [package_tree(i) for i in fragment.build_sources]) else {}),
             "archive": package_tree(fragment.archive) if fragment.archive else None,
             "notes": list(fragment.notes),
         }
@@ -73,6 +75,7 @@ def fragment_from_bytes(data: bytes) -> Fragment:
             wheels=tuple(package_from_tree(Wheel, item) for item in tree["wheels"]),
             sources=tuple(package_from_tree(SourcePackage, item) for item in tree["sources"]),
             build=tuple(package_from_tree(Wheel, item) for item in tree["build"]),
+            build_sources=tuple(package_from_tree(SourcePackage, item) for item in tree.get("build-sources", ())),
             archive=package_from_tree(InterpreterArchive, tree["archive"]) if tree["archive"] else None,
             notes=tuple(tree["notes"]),
         )

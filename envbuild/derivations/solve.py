@@ -43,8 +43,8 @@ class Solve:
         channels: Canonical addresses of ``request.channels`` and of channels that single packages name, in order.
         indices: Canonical addresses of the places for wheels, in order; an unset machine default is ``default``.
         pins_conda: Records of bases that stay; ``pins_wheels``, ``pins_sources`` and what these are built with,
-            ``pins_build``, likewise.
-        keep_conda: Records of the lock before, preferred; ``keep_wheels``, ``keep_sources``, ``keep_build`` likewise.
+            ``pins_build`` and ``pins_build_sources``, likewise.
+        keep_conda: Records of the lock before, preferred; ``keep_wheels`` and the others likewise.
         build: How sources are built.
         after: Key of the platform's conda solve, for a PyPI solve.
     """
@@ -64,8 +64,10 @@ class Solve:
     keep_wheels: tuple[Wheel, ...] = ()
     pins_sources: tuple[SourcePackage, ...] = ()
     pins_build: tuple[Wheel, ...] = ()
+    pins_build_sources: tuple[SourcePackage, ...] = ()
     keep_sources: tuple[SourcePackage, ...] = ()
     keep_build: tuple[Wheel, ...] = ()
+    keep_build_sources: tuple[SourcePackage, ...] = ()
     build: tuple[BuildOptions, ...] = ()
     after: Digest | None = None
     key: Digest = field(init=False, compare=False)
@@ -159,8 +161,10 @@ class Solve:
         several: dict[str, tuple[SourcePackage, ...] | tuple[Wheel, ...]] = {
             "pins-sources": self.pins_sources,
             "pins-build": self.pins_build,
+            "pins-build-sources": self.pins_build_sources,
             "keep-sources": self.keep_sources,
             "keep-build": self.keep_build,
+            "keep-build-sources": self.keep_build_sources,
         }
         found: dict[str, Json] = {
             word: [package_tree(item) for item in packages] for word, packages in several.items() if packages
@@ -256,15 +260,24 @@ def _pypi(solve: Solve, context: Context) -> Fragment:
         conda=before.conda if solve.interpreter == "conda" else (),  # another Python imports none of conda's
         pins_sources=solve.pins_sources,
         pins_build=solve.pins_build,
+        pins_build_sources=solve.pins_build_sources,
         keep_sources=solve.keep_sources,
         keep_build=solve.keep_build,
+        keep_build_sources=solve.keep_build_sources,
         build=solve.build,
         host=before.conda,
         interpreter=solve.interpreter,
         archive=archive,
     )
     answer = solve_pypi(question, context)
-    return Fragment(python=python, wheels=answer.wheels, sources=answer.sources, build=answer.build, archive=archive)
+    return Fragment(
+        python=python,
+        wheels=answer.wheels,
+        sources=answer.sources,
+        build=answer.build,
+        build_sources=answer.build_sources,
+        archive=archive,
+    )
 
 
 def _python(solve: Solve, before: Fragment, context: Context) -> tuple[str, InterpreterArchive | None]:

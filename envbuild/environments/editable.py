@@ -112,7 +112,7 @@ def install(
         BuildError: ``editable-failed`` with the end of what uv and the backend said.
     """
     constraints = prefix.parent / "build-constraints.txt"
-    tools = "".join(f"{wheel.name}=={wheel.version}\n" for wheel in wanted.environment.build)
+    tools = "".join(f"{item.name}=={item.version}\n" for item in wanted.environment.build_inputs.packages)
     constraints.write_text(tools, encoding="utf-8")
     at = ["--python", str(prefix / "bin" / "python")]
     if host is not None:
@@ -155,8 +155,8 @@ def _indices(wanted: Wanted, context: Context) -> Iterator[str]:
     """The places that the lock's build requirements come from, as this machine reaches them, and its own."""
     here = context.addresses
     places: dict[str, None] = {}
-    for wheel in wanted.environment.build:
-        origin = wanted.lock.wheel_origin(wheel)
+    for item in wanted.environment.build_inputs.packages:
+        origin = wanted.lock.wheel_origin(item)
         if isinstance(origin, IndexOrigin) and origin.index != "default":
             places[here.candidates(here.absolute(origin.index))[0]] = None
         elif isinstance(origin, LinksOrigin):

@@ -131,6 +131,7 @@ def _marked(environment: LockedEnvironment, names: frozenset[str]) -> LockedEnvi
         wheels=tuple(replace(item, asked=item.name in names) for item in environment.wheels),
         sources=tuple(replace(item, asked=item.name in names) for item in environment.sources),
         build=environment.build,
+        build_sources=environment.build_sources,
         archive=environment.archive,
         variables=environment.variables,
     )

@@ -301,6 +301,7 @@ def replace_conda(environment: LockedEnvironment, conda: tuple[CondaPackage, ...
         wheels=environment.wheels,
         sources=environment.sources,
         build=environment.build,
+        build_sources=environment.build_sources,
         archive=environment.archive,
         variables=environment.variables,
     )

@@ -122,7 +122,8 @@ def _environment(
         conda=packages,
         wheels=wheels,
         sources=sources,
-        build=built.build if built is not None else (),
+        build=built.build.wheels if built is not None else (),
+        build_sources=built.build.sources if built is not None else (),
     )
 
 

@@ -14,28 +14,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 
 from envbuild.addresses import DEFAULT_INDEX
+from envbuild.build_inputs import BuildInputs
 from envbuild.builders.core_metadata import WheelMetadata
 from envbuild.digest import parse_digest
 from envbuild.errors import IntegrityError, UnsatisfiableError
 from envbuild.exchange.files_found import FoundFile
 from envbuild.exchange.work import Work
-from envbuild.package import CondaPackage, SourcePackage, Wheel
+from envbuild.package import CondaPackage, SourcePackage
 from envbuild.projects.config import PROJECT_FILE
 from envbuild.projects.project import Project
 from envbuild.reading.places import check_path
 from envbuild.recipe import GitSource, Index, PathSource, PypiRequirement, Source, UrlSource
 from envbuild.request import PlatformRequest
 from envbuild.solvers.target import Target
+from envbuild.solvers.tools import joined, needed_by
 from envbuild.value import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedSources:
-    """Sources as a lock has them, their metadata by name, and the wheels that only their builds see."""
+    """Sources as a lock has them, their metadata by name, and what only their builds see."""
 
     sources: tuple[SourcePackage, ...] = ()
     metadata: Mapping[str, WheelMetadata] = field(default_factory=dict)
-    build: tuple[Wheel, ...] = ()
+    build: BuildInputs = BuildInputs()
 
 
 def lock_sources(
@@ -66,19 +68,21 @@ def lock_sources(
     work.need_network(f"what the builds of {_names(wanted)} need")
     places = sorted({(item.index or "", item.find_links or "") for item in wanted})
     sources: list[SourcePackage] = []
-    build: dict[str, Wheel] = {}
+    build: list[BuildInputs] = []
     for index, links in places:
         group = [item for item in wanted if (item.index or "", item.find_links or "") == (index, links)]
         answer = _solved(group, found, conda, target, folder, index, links, project, work)
         sources += answer[0]
-        build |= {wheel.file: wheel for wheel in answer[1]}
+        build.append(answer[1])
     told = {item.name: item for item in sources}
     metadata = {item.package.name: _metadata(item, told[item.package.name]) for item in wanted}
-    tools = f"; {len(build)} wheels that only builds see were chosen for that" if build else ""
+    tools = joined(build)
+    number = len(tools.wheels) + len(tools.sources)
+    chosen = f"; {number} packages that only builds see were chosen for that" if number else ""
     work.say(
-        f"{_names(wanted)}: built from source; what their builds need was solved, for the file does not say{tools}"
+        f"{_names(wanted)}: built from source; what their builds need was solved, for the file does not say{chosen}"
     )
-    return LockedSources(sources=tuple(sources), metadata=metadata, build=tuple(build[file] for file in sorted(build)))
+    return LockedSources(sources=tuple(sources), metadata=metadata, build=tools)
 
 
 def _names(items: Sequence[FoundFile]) -> str:
@@ -102,7 +106,7 @@ def _solved(
     links: str,
     project: Project,
     work: Work,
-) -> tuple[list[SourcePackage], tuple[Wheel, ...]]:
+) -> tuple[list[SourcePackage], BuildInputs]:
     from envbuild.solvers.pypi import PypiQuestion, solve_pypi
 
     named = Index(name=index, url=index) if index and index != DEFAULT_INDEX else None
@@ -126,8 +130,7 @@ def _solved(
     answer = solve_pypi(question, work.context)
     by_name = {item.name: item for item in answer.sources}
     sources = [_checked(item, by_name.get(item.package.name)) for item in group]
-    files = {file for source in sources for file in source.build_requires}
-    return sources, tuple(wheel for wheel in answer.build if wheel.file in files)
+    return sources, needed_by(sources, BuildInputs(wheels=answer.build, sources=answer.build_sources))
 
 
 def _requirement(item: FoundFile, folder: str, project: Project) -> PypiRequirement:

@@ -7,11 +7,13 @@ comparisons. Rules of the file: pure; the platform tag is ``system_floor``'s.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from envbuild.errors import IntegrityError
-from envbuild.package import Wheel
+from envbuild.package import CondaPackage, Wheel
 
 _PYTHON = re.compile(r"(py|cp)(\d)(\d*)")
+_FREE_THREADED = re.compile(r"(?:^|_)(cp\d+t)(?:$|_)")
 
 
 def check_wheel_python(wheel: Wheel, series: str) -> None:
@@ -42,3 +44,15 @@ def _fits(python: str, abi: str, major: int, minor: int) -> bool:
         return older and found[3] != ""
     same = found[3] == str(minor)
     return same and (abi == "none" or re.fullmatch(rf"cp{major}{minor}[a-z]*", abi) is not None)
+
+
+def abi_tag(packages: Iterable[CondaPackage], series: str) -> str:
+    """The ABI tag of an environment's Python: ``cp313``, or ``cp313t`` where its package is the free-threaded one.
+
+    Args:
+        packages: The environment's conda packages.
+        series: ``X.Y``.
+    """
+    builds = (package.build for package in packages if package.name in {"python", "python_abi"})
+    found = [match[1] for build in builds if (match := _FREE_THREADED.search(build))]
+    return found[0] if found else f"cp{series.replace('.', '')}"

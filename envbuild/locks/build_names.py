@@ -31,7 +31,7 @@ def check_build_names(request: Request, environments: Iterable[LockedEnvironment
         for environment in environments
         for name in (
             *(wheel.name for wheel in environment.wheels),
-            *(source.name for source in environment.sources),
+            *(source.name for source in (*environment.sources, *environment.build_sources)),
         )
     }
     issues = tuple(

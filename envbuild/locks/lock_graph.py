@@ -118,8 +118,10 @@ def _platform_solves(
                 keep_wheels=kept.wheels if kept else (),
                 pins_sources=pins.sources if pins else (),
                 pins_build=pins.build if pins else (),
+                pins_build_sources=pins.build_sources if pins else (),
                 keep_sources=kept.sources if kept else (),
                 keep_build=kept.build if kept else (),
+                keep_build_sources=kept.build_sources if kept else (),
                 build=request.build,
                 after=after,
             )
@@ -166,6 +168,8 @@ def _pins(request: Request, platform: Platform, bases: Mapping[str, Lock]) -> Lo
             _pin(pypi, source.name, source, base.path, platform)
         for wheel in environment.build:
             _pin(build, wheel.file, wheel, base.path, platform)
+        for source in environment.build_sources:
+            _pin(build, source.file, source, base.path, platform)
     if not conda and not pypi:
         return None
     return LockedEnvironment(
@@ -177,6 +181,7 @@ def _pins(request: Request, platform: Platform, bases: Mapping[str, Lock]) -> Lo
         wheels=tuple(package for package, _ in pypi.values() if isinstance(package, Wheel)),
         sources=tuple(package for package, _ in pypi.values() if isinstance(package, SourcePackage)),
         build=tuple(package for package, _ in build.values() if isinstance(package, Wheel)),
+        build_sources=tuple(package for package, _ in build.values() if isinstance(package, SourcePackage)),
     )
 
 
@@ -216,6 +221,9 @@ def _environment(request: Request, platform: Platform, fragments: tuple[Fragment
             sorted((item for fragment in fragments for item in fragment.sources), key=lambda item: item.name)
         ),
         build=tuple(sorted((item for fragment in fragments for item in fragment.build), key=lambda item: item.file)),
+        build_sources=tuple(
+            sorted((item for fragment in fragments for item in fragment.build_sources), key=lambda item: item.file)
+        ),
         archive=next((fragment.archive for fragment in fragments if fragment.archive is not None), None),
         variables=request.variables,
     )
@@ -224,7 +232,7 @@ def _environment(request: Request, platform: Platform, fragments: tuple[Fragment
 def named_indices(request: Request, environments: tuple[LockedEnvironment, ...]) -> tuple[Index, ...]:
     """The indices whose names stand in wheels and sources, with the addresses that the recipe wrote; sorted by name."""
     used = {wheel.index for environment in environments for wheel in (*environment.wheels, *environment.build)}
-    used |= {source.index for environment in environments for source in environment.sources}
+    used |= {source.index for item in environments for source in (*item.sources, *item.build_sources)}
     every = {
         index.name: index
         for part in request.platforms

@@ -107,8 +107,11 @@ def _other_inputs(
 
 def _seen(environment: LockedEnvironment, source: SourcePackage) -> set[tuple[str, str]]:
     """Names and digests of the packages that a build sees."""
-    tools = {(wheel.name, wheel.sha256) for wheel in environment.build_wheels(source)}
-    return tools | {(package.name, package.sha256) for package in environment.host_packages(source)}
+    inputs = environment.build_inputs
+    known = inputs.identities()
+    tools = {(wheel.name, wheel.sha256) for wheel in inputs.wheels_of(source)}
+    tools |= {(item.name, known[item.file]) for item in inputs.sources_of(source)}
+    return tools | {(package.name, package.sha256) for package in inputs.host_of(source)}
 
 
 def _newer(old: Package, new: Package) -> bool:

@@ -85,6 +85,8 @@ def closure_bytes(lock: Lock, environment: LockedEnvironment) -> bytes:
         "sources": [package_tree(source) for source in environment.sources],
         "build": [package_tree(wheel) for wheel in environment.build],
     }
+    if environment.build_sources:
+        item["build-sources"] = [package_tree(source) for source in environment.build_sources]
     if environment.python is not None:
         item["python"] = environment.python
     if environment.archive is not None:
@@ -122,6 +124,7 @@ def _environment_lines(environment: LockedEnvironment) -> Iterator[str]:
         ("wheels", environment.wheels),
         ("sources", environment.sources),
         ("build", environment.build),
+        ("build-sources", environment.build_sources),
     ):
         if packages:
             yield f"    {title}:"
@@ -187,6 +190,7 @@ def _refuse_conflict(data: bytes, file: str) -> None:
 
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _DECODE = json.JSONDecoder(object_pairs_hook=lambda pairs: _no_twins(pairs)).decode
+_LISTS = frozenset({"bases", "indices", "conda", "wheels", "sources", "build", "build-sources"})
 _LINE = re.compile(r"( *)(?:- (\{.*\})|([A-Za-z0-9-]+):(?: (.+))?)")
 
 
@@ -220,7 +224,7 @@ def _read_lines(data: bytes, marks: dict[int, int]) -> dict[str, Any] | None:
             if value is not None:
                 parent[name] = _DECODE(value)
             else:
-                child: Any = [] if name in {"bases", "indices", "conda", "wheels", "sources", "build"} else {}
+                child: Any = [] if name in _LISTS else {}
                 parent[name] = child
                 levels.append(child)
     except (ValueError, AttributeError, RecursionError):  # the YAML reader says where brackets are too deep
@@ -300,7 +304,7 @@ def _environment(platform: Platform, tree: dict[str, Any], file: str, marks: dic
     if platform not in PLATFORMS:
         raise InvalidInput(f"unknown platform {platform[:40]!r}", reference="bad-platform", where=Where(file=file))
     known = {"environment", "python", "interpreter", "system", "variables", "archive"}
-    known |= {"conda", "wheels", "sources", "build"}
+    known |= {"conda", "wheels", "sources", "build", "build-sources"}
     unknown = set(tree) - known
     if unknown:
         raise InvalidInput(f"unknown key {sorted(unknown)[0][:60]!r}", reference="unknown-key", where=Where(file=file))
@@ -310,18 +314,25 @@ def _environment(platform: Platform, tree: dict[str, Any], file: str, marks: dic
             package_from_tree(kind, item, Where(file=file, line=marks.get(id(item)))) for item in tree.get(title, ())
         )
 
-    environment = LockedEnvironment(
-        platform=platform,
-        python=tree.get("python"),
-        interpreter=tree["interpreter"],
-        system=tuple(sorted(tree["system"].items())),
-        conda=packages(CondaPackage, "conda"),
-        wheels=packages(Wheel, "wheels"),
-        sources=packages(SourcePackage, "sources"),
-        build=packages(Wheel, "build"),
-        archive=package_from_tree(InterpreterArchive, tree["archive"], Where(file=file)) if "archive" in tree else None,
-        variables=tuple(sorted(tree.get("variables", {}).items())),
-    )
+    archive = package_from_tree(InterpreterArchive, tree["archive"], Where(file=file)) if "archive" in tree else None
+    try:
+        environment = LockedEnvironment(
+            platform=platform,
+            python=tree.get("python"),
+            interpreter=tree["interpreter"],
+            system=tuple(sorted(tree["system"].items())),
+            conda=packages(CondaPackage, "conda"),
+            wheels=packages(Wheel, "wheels"),
+            sources=packages(SourcePackage, "sources"),
+            build=packages(Wheel, "build"),
+            build_sources=packages(SourcePackage, "build-sources"),
+            archive=archive,
+            variables=tuple(sorted(tree.get("variables", {}).items())),
+        )
+    except InvalidInput as error:
+        if error.where is not None:
+            raise
+        raise InvalidInput(error.message, reference=error.reference, where=Where(file=file), hint=error.hint) from None
     if environment.id != Digest(tree["environment"]):
         raise IntegrityError(
             f"the packages of {platform} are not those that its environment id stands for: the lock was edited",

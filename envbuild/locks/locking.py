@@ -295,6 +295,7 @@ def _without(environment: LockedEnvironment, names: set[str]) -> LockedEnvironme
         wheels=tuple(item for item in environment.wheels if item.name not in names),
         sources=tuple(item for item in environment.sources if item.name not in names),
         build=tuple(item for item in environment.build if item.name not in names),
+        build_sources=tuple(item for item in environment.build_sources if item.name not in names),
         archive=environment.archive,
         variables=environment.variables,
     )

@@ -103,7 +103,7 @@ def _moves(
 
 
 def _packages(environment: LockedEnvironment) -> tuple[CondaPackage | Wheel | SourcePackage, ...]:
-    return (*environment.conda, *environment.wheels, *environment.sources, *environment.build)
+    return (*environment.conda, *environment.wheels, *environment.sources, *environment.build_inputs.packages)
 
 
 def _kind(item: CondaPackage | Wheel | SourcePackage) -> str:

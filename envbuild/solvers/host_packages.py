@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from envbuild.builders.environment import BuildPython
 from envbuild.errors import InvalidInput, UnsatisfiableError
 from envbuild.locks.dependencies import conda_closure
-from envbuild.package import CondaPackage
+from envbuild.package import CondaPackage, SourcePackage
 from envbuild.recipe import BuildOptions
 from envbuild.solvers.offers import Source
 from envbuild.solvers.uv_compile import PypiQuestion
@@ -62,7 +62,7 @@ def conda_files(packages: Sequence[CondaPackage], context: Context) -> tuple[tup
     return tuple(found)
 
 
-def locking_python(source: Source, question: PypiQuestion, context: Context) -> BuildPython:
+def locking_python(source: Source | SourcePackage, question: PypiQuestion, context: Context) -> BuildPython:
     """The Python that runs a source's backend while it is locked: the one that was just locked.
 
     For a platform that this machine is not it is a Python of this machine, of the same series.
@@ -82,10 +82,11 @@ def locking_python(source: Source, question: PypiQuestion, context: Context) -> 
     try:
         return BuildPython(series=series, host=context.host_python(series).path)
     except UnsatisfiableError as error:
+        title = f"{source.name} {source.version}".strip()
         there = "" if here else f" for {question.target.platform}, which this machine is not,"
         raise UnsatisfiableError(
-            f"locking {source.title}{there} runs its build backend under Python {series}: {error.message}",
+            f"locking {title}{there} runs its build backend under Python {series}: {error.message}",
             reference="no-python",
-            where=source.where,
+            where=source.where if isinstance(source, Source) else None,
             hint=error.hint,
         ) from None

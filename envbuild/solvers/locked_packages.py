@@ -32,12 +32,14 @@ class PypiAnswer:
     """What a solve found, each sorted by name.
 
     Attributes:
-        sources: What must be built. ``build``: wheels that only these builds see, sorted by file name.
+        sources: What must be built. ``build``: wheels that only builds see, and ``build_sources``: sources whose wheels
+            only builds see, both sorted by file name.
     """
 
     wheels: tuple[Wheel, ...]
     sources: tuple[SourcePackage, ...] = ()
     build: tuple[Wheel, ...] = ()
+    build_sources: tuple[SourcePackage, ...] = ()
 
 
 def locked_packages(
@@ -91,12 +93,13 @@ def locked_packages(
     }
     needs = {name: tuple(sorted({named[item] for item in items if item in named})) for name, items in requires.items()}
     wheels = _wheels(chosen, question, metadata, needs, extras, words, stubs, context)
-    for name in sorted({options.name for options in question.build} & metadata.keys()):
+    told_for = {options.name for options in question.build if not question.building}
+    for name in sorted(told_for & metadata.keys()):
         context.note(f"`build: {name}` is for nothing on {question.target.platform}: it comes as a wheel")
     if supply is None:
         return PypiAnswer(wheels=wheels)
     found, build = supply.packages(sources, needs, extras)
-    return PypiAnswer(wheels=wheels, sources=found, build=build)
+    return PypiAnswer(wheels=wheels, sources=found, build=build.wheels, build_sources=build.sources)
 
 
 def _wheels(

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.errors import EnvbuildError, UnsatisfiableError
-from envbuild.package import Wheel
 from envbuild.recipe import PypiRequirement, UrlSource
 from envbuild.solvers.metadata_ahead import MetadataAhead
 from envbuild.solvers.mixed import Stubs, make_stubs, pypi_projects
@@ -34,8 +33,10 @@ from envbuild.value import replace
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
+    from envbuild.solvers.build_requirements import Memo
     from envbuild.solvers.locked_packages import PypiAnswer
     from envbuild.solvers.source_solve import SourceSupply
+    from envbuild.solvers.tools import Tools
 
 _HEAD_START = 0.01
 """Seconds in which uv is started; modules imported meanwhile would hold the interpreter and delay it by three times as
@@ -48,13 +49,13 @@ _UNDATED = re.compile(r"warning: `([^`]+)` is missing an upload date")
 _NO_EXTRA = re.compile(r"warning: The package `([^`= ]+)(?:==| @ )[^`]*` does not have an extra named `([^`]+)`")
 
 
-def solve_pypi(question: PypiQuestion, context: Context, *, sources: bool = True) -> PypiAnswer:
+def solve_pypi(question: PypiQuestion, context: Context, *, memo: Memo | None = None) -> PypiAnswer:
     """The wheels and sources for one platform; what conda provides is not among them.
 
     Args:
         question: What is asked for.
         context: For effects.
-        sources: Whether anything may be built.
+        memo: Build requirements that were solved already, when this is a solve of some.
 
     Raises:
         UnsatisfiableError: With uv's explanation and the recipe's lines; ``needs-build`` for what has no wheel.
@@ -69,8 +70,11 @@ def solve_pypi(question: PypiQuestion, context: Context, *, sources: bool = True
     with ahead, _expecting(places, context), context.scratch() as folder:
         pinned = _pinned(question, context)
         stubs = make_stubs(question.conda, folder / "stubs", {}, pinned, question.request.provides)
-        supply = _supply(question, places, folder, context) if sources and _names_sources(question) else None
-        ask = _Asking(question, places, folder, context, supply, sources, ahead)
+
+        def supply() -> SourceSupply:
+            return _supply(question, places, folder, context, {} if memo is None else memo)
+
+        ask = _Asking(question, places, folder, context, supply, ahead)
         answer = ask(stubs)
         missing = _missing_extras(answer.said, stubs)
         if missing:
@@ -99,13 +103,17 @@ def _names_sources(question: PypiQuestion) -> bool:
     return named or bool(question.pins_sources) or bool(question.keep_sources)
 
 
-def _supply(question: PypiQuestion, places: Places, folder: Path, context: Context) -> SourceSupply:
+def _supply(question: PypiQuestion, places: Places, folder: Path, context: Context, memo: Memo) -> SourceSupply:
+    from envbuild.build_inputs import BuildInputs
     from envbuild.solvers.source_solve import SourceSupply
+    from envbuild.solvers.tools import tools_of
 
-    def wheels(inner: PypiQuestion) -> tuple[Wheel, ...]:
-        return solve_pypi(inner, context, sources=False).wheels
+    def tools(inner: PypiQuestion, memo: Memo) -> Tools:
+        answer = solve_pypi(inner, context, memo=memo)
+        below = BuildInputs(wheels=answer.build, sources=answer.build_sources)
+        return tools_of(answer.wheels, answer.sources, below, inner.host)
 
-    return SourceSupply(question, places, wheels, folder, context)
+    return SourceSupply(question, places, tools, folder, context, memo)
 
 
 class _Asking:
@@ -117,16 +125,15 @@ class _Asking:
         places: Places,
         folder: Path,
         context: Context,
-        supply: SourceSupply | None,
-        sources: bool,
+        supply: Callable[[], SourceSupply],
         ahead: MetadataAhead,
     ) -> None:
-        self.supply = supply
+        self.supply = supply() if _names_sources(question) else None
+        self._make = supply
         self._question = question
         self._places = places
         self._folder = folder
         self._context = context
-        self._sources = sources
         self._ahead = ahead
 
     def __call__(self, stubs: Stubs) -> Resolved:
@@ -135,10 +142,8 @@ class _Asking:
             try:
                 answer = resolve(self._question, self._places, stubs, self._folder, self._context, offers, self._ahead)
             except NeedsBuildError as refused:
-                if not self._sources:
-                    raise
                 if self.supply is None:
-                    self.supply = _supply(self._question, self._places, self._folder, self._context)
+                    self.supply = self._make()
                 self.supply.widen(refused)
                 continue
             if self.supply is None or not self.supply.refine(answer.packages):

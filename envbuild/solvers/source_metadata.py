@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 from envbuild.builders.core_metadata import WheelMetadata, metadata_text, parse_metadata
 from envbuild.digest import Json, key
 from envbuild.errors import BuildError, EnvbuildError, InvalidInput, Where
-from envbuild.package import CondaPackage, Wheel, normalize_pypi_name
+from envbuild.package import CondaPackage, normalize_pypi_name
 from envbuild.recipe import BuildOptions
 from envbuild.solvers.build_requirements import BuildRequirements, project_folder
 from envbuild.solvers.host_packages import host_packages
 from envbuild.solvers.offers import Source
+from envbuild.solvers.tools import Tools
 from envbuild.solvers.uv_compile import PypiQuestion
 from envbuild.value import dataclass, replace
 
@@ -95,8 +96,8 @@ class SourceReader:
             raise placed(error, source.name, source.title, source.where) from error.__cause__
         return replace(source, metadata=_checked(told, source), version=_normal(told.version), found_on=found_on)
 
-    def build_wheels(self, source: Source) -> tuple[Wheel, ...]:
-        """The wheels that its build needs, for the target.
+    def tools(self, source: Source) -> Tools:
+        """What its build needs, for the target.
 
         Raises:
             UnsatisfiableError: ``build-requires``. BuildError: when its backend fails.
@@ -105,13 +106,13 @@ class SourceReader:
         try:
             project = self._project(source)
             requires = self._requires(source, project)
-            wheels = self._tools.locked(source, requires, host)
-            if not _tells_all(project, wheels):
+            tools = self._tools.locked(source, requires, host)
+            if not _tells_all(project, tools):
                 more = self._hooked(source, project, with_metadata=source.found_on is not None)["requires"]
-                wheels = self._tools.locked(source, (*requires, *more), host)
+                tools = self._tools.locked(source, (*requires, *more), host)
         except EnvbuildError as error:
             raise placed(error, source.name, source.title, source.where) from error.__cause__
-        return wheels
+        return tools
 
     def host(self, name: str) -> tuple[CondaPackage, ...]:
         """The conda packages that its build may see.
@@ -165,16 +166,16 @@ class SourceReader:
 
     def _hooked(self, source: Source, project: Project, *, with_metadata: bool) -> dict[str, Any]:
         """What the hooks say: ``requires``, and ``metadata`` when that is asked for."""
-        tools, options = self._tools, self.options(source.name)
-        host = self.host(source.name) if tools.is_here else ()
+        options = self.options(source.name)
+        host = self.host(source.name) if self._tools.is_here else ()
         requires = self._requires(source, project)
-        wheels = tools.locked(source, requires, host, here=True)
+        tools = self._tools.locked(source, requires, host, here=True)
         identity: dict[str, Json] = {
             "sha256": source.sha256,
             "subdirectory": source.subdirectory,
             "series": self._question.target.series,
             "platform": self._context.platform,
-            "requires": [wheel.sha256 for wheel in wheels],
+            "requires": list(tools.digests()),
             "host": [package.sha256 for package in host],
             "settings": list(settings_of(options)),
             "variables": list(variables_of(options)),
@@ -186,16 +187,15 @@ class SourceReader:
         with self._context.lock(f"hooks-{file.name[:40]}", patient=True):
             known = _load(file)
             if known is None:
-                known = self._run(source, project, requires, wheels, host, with_metadata)
+                known = self._run(source, requires, tools, host, with_metadata)
                 _save(file, known)
             return known
 
     def _run(
         self,
         source: Source,
-        project: Project,
         requires: tuple[str, ...],
-        wheels: tuple[Wheel, ...],
+        tools: Tools,
         host: tuple[CondaPackage, ...],
         with_metadata: bool,
     ) -> dict[str, Any]:
@@ -205,12 +205,12 @@ class SourceReader:
         options = self.options(source.name)
         settings, variables = settings_of(options), variables_of(options)
         archive = self._context.fetched(source.sha256)
-        with self._tools.place(source, archive, wheels, host) as (environment, folder):
+        with self._tools.place(source, archive, tools, host) as (environment, folder):
             more = build_requires(folder, environment, settings, self._context, variables)
             if not with_metadata:
                 return {"requires": list(more), "metadata": None}
             full = self._tools.locked(source, (*requires, *more), host, here=True)
-            if full == wheels:
+            if full.digests() == tools.digests():
                 data = prepare_metadata(folder, environment, settings, variables, self._context)
                 return {"requires": list(more), "metadata": _text(data)}
         with self._tools.place(source, archive, full, host) as (environment, folder):
@@ -232,13 +232,13 @@ def variables_of(options: BuildOptions) -> tuple[str, ...]:
     return tuple(sorted(f"{name}={value}" for name, value in options.env))
 
 
-def _tells_all(project: Project, wheels: tuple[Wheel, ...]) -> bool:
+def _tells_all(project: Project, tools: Tools) -> bool:
     """Whether the backend is one that never asks for more, in a version of which that is true."""
     from packaging.version import Version
 
     if project.nothing_more is None:
         return False
-    versions = {wheel.name: Version(wheel.version) for wheel in wheels}
+    versions = {name: Version(version) for name, version in tools.versions().items()}
     least = [item.partition(">=") for item in project.nothing_more]
     return all(name in versions and versions[name] >= Version(version) for name, _, version in least)
 

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from envbuild.build_inputs import BuildInputs
 from envbuild.builders.core_metadata import WheelMetadata
 from envbuild.errors import EnvbuildError, IntegrityError, UnreachableError, UnsatisfiableError
 from envbuild.package import SourcePackage, Wheel
 from envbuild.recipe import GitSource, PathSource, PypiRequirement, UrlSource
-from envbuild.solvers.build_requirements import BuildRequirements, SolveWheels
+from envbuild.solvers.build_requirements import BuildRequirements, Memo, SolveTools
 from envbuild.solvers.offers import Offers, Source, write_offers
 from envbuild.solvers.pylock import ChosenWheel
 from envbuild.solvers.sdist_candidates import kept_sdist, sdists_of
@@ -35,6 +36,7 @@ from envbuild.solvers.source_requirements import (
 )
 from envbuild.solvers.sources import Places
 from envbuild.solvers.target import marker_environment
+from envbuild.solvers.tools import Tools, joined, needed_by
 from envbuild.solvers.uv_compile import NeedsBuildError, PypiQuestion, requirement_line
 from envbuild.value import replace
 
@@ -51,19 +53,20 @@ class SourceSupply:
     Args:
         question: The solve.
         places: Where packages are looked for.
-        solve: Solves for wheels, for what builds need.
+        solve: Solves for what builds need.
         folder: Scratch, for stubs.
         context: For effects.
+        memo: Build requirements that were solved already.
     """
 
     def __init__(
-        self, question: PypiQuestion, places: Places, solve: SolveWheels, folder: Path, context: Context
+        self, question: PypiQuestion, places: Places, solve: SolveTools, folder: Path, context: Context, memo: Memo
     ) -> None:
         self._question = question
         self._places = places
         self._context = context
         self._folder = folder / "offers" / "stubs"
-        self._tools = BuildRequirements(question, places, solve, context)
+        self._tools = BuildRequirements(question, places, solve, context, memo)
         self._reader = SourceReader(question, self._tools, context)
         self._pins = {item.name: item for item in question.pins_sources}
         self._required: dict[str, Source] = {}
@@ -219,8 +222,8 @@ class SourceSupply:
         sources: Sequence[Source],
         needs: Mapping[str, tuple[str, ...]],
         extras: Mapping[str, tuple[str, ...]],
-    ) -> tuple[tuple[SourcePackage, ...], tuple[Wheel, ...]]:
-        """The lines of the lock for sources that were taken, and the wheels that their builds need.
+    ) -> tuple[tuple[SourcePackage, ...], BuildInputs]:
+        """The lines of the lock for sources that were taken, and what their builds need.
 
         Args:
             sources: From ``take``.
@@ -228,18 +231,16 @@ class SourceSupply:
             extras: By name: which extras are asked of it.
         """
         asked = {item.name for item in self._question.request.pypi}
-        found, build = [], {}
+        pinned = BuildInputs(wheels=self._question.pins_build, sources=self._question.pins_build_sources)
+        found, build = [*self._pins.values()], [needed_by(self._pins.values(), pinned)]
         for source in sources:
-            tools = self._reader.build_wheels(source)
-            build.update({wheel.file: wheel for wheel in tools})
+            tools = self._reader.tools(source)
+            build.append(tools.inputs)
             found.append(self._package(source, tools, needs[source.name], extras[source.name], source.name in asked))
-        for pin in self._pins.values():
-            found.append(pin)
-            build.update({wheel.file: wheel for wheel in self._question.pins_build if wheel.file in pin.build_requires})
-        return tuple(sorted(found, key=lambda item: item.name)), tuple(build[file] for file in sorted(build))
+        return tuple(sorted(found, key=lambda item: item.name)), joined(build)
 
     def _package(
-        self, source: Source, tools: tuple[Wheel, ...], needs: tuple[str, ...], extras: tuple[str, ...], asked: bool
+        self, source: Source, tools: Tools, needs: tuple[str, ...], extras: tuple[str, ...], asked: bool
     ) -> SourcePackage:
         kind, word = source.place
         options = self._reader.options(source.name)
@@ -264,7 +265,7 @@ class SourceSupply:
             requires=needs,
             extras=extras,
             asked=asked,
-            build_requires=tuple(wheel.file for wheel in tools),
+            build_requires=tools.files,
             host=tuple(package.name for package in self._reader.host(source.name)),
             settings=settings_of(options),
             variables=variables_of(options),

@@ -53,11 +53,13 @@ class PypiQuestion:
     Attributes:
         pins: Wheels of bases: they stay. ``keep``: of the lock before: preferred.
         conda: What conda provides in a mixed environment.
-        pins_sources: Sources of bases, with ``pins_build``; ``keep_sources`` and ``keep_build`` of the lock before.
+        pins_sources: Sources of bases, with what they are built with (``pins_build``, ``pins_build_sources``);
+            ``keep_sources`` and what follows likewise of the lock before.
         build: How sources are built.
         host: The environment's conda packages, which builds may ask to see.
         interpreter: ``conda``, ``host`` or ``managed``; ``archive`` of a managed one.
         alone: Whether only what is asked for is looked up, without what it requires.
+        building: What this is a solve of build requirements for, and what that is built for, outermost first.
     """
 
     request: PlatformRequest
@@ -68,13 +70,16 @@ class PypiQuestion:
     conda: tuple[CondaPackage, ...] = ()
     pins_sources: tuple[SourcePackage, ...] = ()
     pins_build: tuple[Wheel, ...] = ()
+    pins_build_sources: tuple[SourcePackage, ...] = ()
     keep_sources: tuple[SourcePackage, ...] = ()
     keep_build: tuple[Wheel, ...] = ()
+    keep_build_sources: tuple[SourcePackage, ...] = ()
     build: tuple[BuildOptions, ...] = ()
     host: tuple[CondaPackage, ...] = ()
     interpreter: str = "host"
     archive: InterpreterArchive | None = None
     alone: bool = False
+    building: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

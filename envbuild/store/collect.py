@@ -205,7 +205,8 @@ def _sources(store: FolderStore, environments: set[str]) -> Iterator[Digest]:
         if path.stem in environments:
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
                 for environment in json.loads(path.read_bytes())["platforms"].values():
-                    made_of = (*environment["sources"], *environment["conda"])
+                    built_with = environment.get("build-sources", ())
+                    made_of = (*environment["sources"], *built_with, *environment["conda"])
                     yield from (Digest(str(item["sha256"])) for item in made_of)
 
 

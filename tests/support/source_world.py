@@ -103,12 +103,18 @@ class World:
             "keep_wheels": tuple(item for item in before.wheels if item.name != free),
             "keep_sources": tuple(item for item in before.sources if item.name != free),
             "keep_build": tuple(item for item in before.build if item.name != free),
+            "keep_build_sources": tuple(item for item in before.build_sources if item.name != free),
         }
         return self.solve(*packages, fields=fields, **options)
 
     def extended(self, base: Fragment, *packages: PypiRequirement, **options: Any) -> Fragment:
         """Solve with everything of a base pinned."""
-        fields = {"pins_wheels": base.wheels, "pins_sources": base.sources, "pins_build": base.build}
+        fields = {
+            "pins_wheels": base.wheels,
+            "pins_sources": base.sources,
+            "pins_build": base.build,
+            "pins_build_sources": base.build_sources,
+        }
         return self.solve(*packages, fields=fields, **options)
 
     def refused(self, *packages: PypiRequirement, **options: Any) -> EnvbuildError:

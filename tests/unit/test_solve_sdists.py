@@ -270,16 +270,6 @@ def test_versions_of_the_lock_before_are_preferred_for_builds_too(world: World) 
     assert world.again(before, need("own"), free="tool").build[0].version == "2.0"
 
 
-def test_a_build_requirement_without_a_wheel_is_a_clear_error(world: World) -> None:
-    world.sdist("tool", "1.0")
-    world.sdist("own", "1.0", build_requires=["tool"])
-    error = world.refused(need("own"))
-    assert (error.exit_code, error.reference, error.where) == (11, "build-requires", HERE)
-    assert "own 1.0" in error.message
-    assert "tool" in error.message
-    assert "wheel" in (error.hint or "")
-
-
 def test_build_requirements_that_cannot_hold_together(world: World) -> None:
     world.wheel("tool", "1.0")
     world.sdist("own", "1.0", build_requires=["tool>=2"])
