@@ -1,0 +1,205 @@
+"""Names as a session uses them: one store has them, this machine remembers them, ids and closures are found by them.
+
+One store says what names mean: the first shared store that may be written, else the first shared store, else the home's
+own. Two would be two truths (ADR 27). A tag that moves is asked of that store each time; one that is written once is
+believed as it was first seen. Without a network the answer is what was last seen, and it is said how old that is.
+
+Rules of the file: decides; how generations are kept is ``envbuild.store.names``'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from envbuild.errors import IntegrityError, InvalidInput, UnreachableError
+from envbuild.names import Name
+from envbuild.objects import Objects
+from envbuild.store import names as generations
+from envbuild.store.names import Generation, Moved, Named
+from envbuild.store.names_seen import Seen
+from envbuild.value import dataclass
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameStore:
+    """A store that may have names and closures.
+
+    Attributes:
+        writable: Whether it may be written.
+        near: Whether it answers without a network.
+    """
+
+    objects: Objects
+    writable: bool = True
+    near: bool = False
+
+
+def authority(shared: Sequence[NameStore], home: NameStore) -> NameStore:
+    """The one store that says what names mean."""
+    return next((store for store in shared if store.writable), shared[0] if shared else home)
+
+
+class Names:
+    """What names mean, and how they come to mean it.
+
+    Args:
+        store: The store that says so; see ``authority``.
+        folder: Where this machine remembers what it saw: ``names/`` of the home.
+        offline: Use no network.
+        note: Told how old an answer is that the store was not asked for.
+    """
+
+    def __init__(self, store: NameStore, folder: Path, *, offline: bool, note: Callable[[str], None]) -> None:
+        self._store = store
+        self._objects = store.objects
+        self._seen = Seen(folder, store.objects.address)
+        self._offline = offline and not store.near
+        self._note = note
+
+    @property
+    def address(self) -> str:
+        """Where names are, as people may see it."""
+        return self._objects.address
+
+    @property
+    def objects(self) -> Objects:
+        """The store that has them."""
+        return self._objects
+
+    def find(self, name: Name) -> Generation | None:
+        """What a name means now; None when it is not there.
+
+        Raises:
+            UnreachableError: When the store does not answer; ``offline`` when it may not be asked and was never.
+            IntegrityError: When the store contradicts itself, or what it said before.
+        """
+        seen = self._seen.get(name)
+        if seen is not None and not name.movable:
+            return seen.generation
+        if self._offline:
+            if seen is None:
+                raise UnreachableError(
+                    f"{name} was never seen on this machine, and {self.address} may not be asked",
+                    reference="offline",
+                    hint="leave --offline out once, or name an id",
+                )
+            self._note(
+                f"{name} as {self.address} had it {_ago(seen.age)} ago (generation {seen.generation.number}): offline"
+            )
+            return seen.generation
+        now = self._asking(name, lambda: generations.current(self._objects, name, seen and seen.generation))
+        if now is not None:
+            self._seen.keep(now)
+        return now
+
+    def get(self, name: Name) -> Generation:
+        """What a name means now.
+
+        Raises:
+            InvalidInput: ``unknown-name``.
+            UnreachableError, IntegrityError: As ``find``.
+        """
+        now = self.find(name)
+        if now is None:
+            raise InvalidInput(
+                f"there is no environment named {name} in {self.address}",
+                reference="unknown-name",
+                hint=f"envbuild alias RECIPE {name}, or see what there is: envbuild list",
+            )
+        return now
+
+    def move(self, name: Name, named: Named, *, expect: int | None = None) -> Moved:
+        """Make a name mean some environments; see ``envbuild.store.names.move``.
+
+        Raises:
+            NameConflictError: ``name-taken``, ``name-moved``.
+            UnreachableError: ``read-only`` for a store that may not be written, ``offline``, and when it fails.
+        """
+        self._writable(name)
+        seen = self._seen.get(name)
+        moved = self._asking(
+            name, lambda: generations.move(self._objects, name, named, expect=expect, seen=seen and seen.generation)
+        )
+        self._seen.keep(moved.now)
+        return moved
+
+    def history(self, name: Name) -> tuple[Generation, ...]:
+        """Every generation, the newest first.
+
+        Raises:
+            InvalidInput: ``unknown-name``.
+            UnreachableError: Also ``offline``: one generation is all that is remembered.
+            IntegrityError: When one does not continue the one before.
+        """
+        self._online(f"the history of {name}")
+        return tuple(generations.history(self._objects, name, self.get(name)))
+
+    def rollback(self, name: Name, to: int | None = None) -> Moved:
+        """A new generation that means what an earlier one meant.
+
+        Args:
+            name: Which.
+            to: The earlier generation; by default the last one that meant something else.
+
+        Raises:
+            InvalidInput: ``unknown-name``, ``unknown-generation``.
+            NameConflictError: ``name-moved`` when somebody else moves it meanwhile; ``name-taken``.
+        """
+        past = self.history(name)
+        now, earlier = past[0], past[1:]
+        wanted = (
+            next((item for item in earlier if item.named != now.named), None)
+            if to is None
+            else next((item for item in past if item.number == to), None)
+        )
+        if wanted is None:
+            raise InvalidInput(
+                f"{name} never meant anything else" if to is None else f"{name} has no generation {to}",
+                reference="unknown-generation",
+                hint=f"envbuild history {name}",
+            )
+        return self.move(name, wanted.named, expect=now.number)
+
+    def listed(self) -> tuple[Generation, ...]:
+        """Every name with what it means, by listing the store.
+
+        Raises:
+            UnreachableError: When the store does not answer, or may not be asked.
+        """
+        self._online("the names of a shared store")
+        found = (generations.read(self._objects, *item) for item in generations.listed(self._objects).items())
+        return tuple(item for item in found if item is not None)
+
+    def _writable(self, name: Name) -> None:
+        if not self._store.writable:
+            raise UnreachableError(
+                f"{self.address} may only be read here, so {name} cannot be moved",
+                reference="read-only",
+                hint="name a store with `mode: read-write` before it, or move the name where that is allowed",
+            )
+        self._online(f"moving {name}")
+
+    def _online(self, what: str) -> None:
+        if self._offline:
+            raise UnreachableError(f"{what} needs {self.address}", reference="offline", hint="leave --offline out")
+
+    def _asking(self, name: Name, ask: Callable[[], _Answer]) -> _Answer:
+        """An answer of the store; when it went back, with what to do if that is right."""
+        try:
+            return ask()
+        except IntegrityError as error:
+            if error.reference != "name-rolled-back":
+                raise
+            raise IntegrityError(error.message, reference=error.reference, hint=self._seen.forget_hint(name)) from None
+
+
+def _ago(seconds: float) -> str:
+    for size, word in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            number = int(seconds // size)
+            return f"{number} {word}{'' if number == 1 else 's'}"
+    return "less than a minute"

@@ -1,0 +1,164 @@
+"""Names of environments, ``team/project/name:tag``, and what a word means where a command takes a SOURCE.
+
+A name is 1 to 8 segments joined by ``/``; its tag follows a colon, ``latest`` when none does. The tags of ``MOVABLE``
+move; every other tag is written once. Both become paths of a store, on any file system, so the alphabet is small, has
+one case, and leaves out what some system cannot have as a file. A name never looks like a digest: 7 or more
+hexadecimal digits are an id.
+
+Rules of the file: pure; text to value; what is there is asked of the caller.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Literal
+
+from envbuild.errors import InvalidInput
+from envbuild.value import dataclass
+
+MOVABLE = ("latest", "candidate", "stable")
+"""The tags that may come to mean another environment."""
+
+DEFAULT_TAG = "latest"
+LONGEST = 128
+"""Characters that a name may have, without its tag."""
+SEGMENTS = 8
+
+_SEGMENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_HEX = re.compile(r"[0-9a-f]{7,64}")
+_STEP = re.compile(r"[A-Z][A-Za-z0-9_]*/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+_DEVICES = frozenset(
+    {"con", "prn", "aux", "nul"} | {f"{word}{digit}" for word in ("com", "lpt") for digit in range(10)}
+)
+"""What Windows takes for a device, with any ending."""
+
+_GRAMMAR = "write team/project/name, or with a tag team/project/name:v1, in a-z, 0-9, `.`, `_` and `-`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Name:
+    """A name with its tag.
+
+    Attributes:
+        path: The segments, joined by ``/``.
+    """
+
+    path: str
+    tag: str = DEFAULT_TAG
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.tag}"
+
+    @property
+    def movable(self) -> bool:
+        """Whether it may come to mean another environment."""
+        return self.tag in MOVABLE
+
+
+def parse_name(text: str) -> Name:
+    """A name from text.
+
+    Raises:
+        InvalidInput: ``bad-alias``, with what is wrong.
+    """
+    path, colon, tag = text.partition(":")
+    problem = _problem(path, tag if colon else DEFAULT_TAG)
+    if problem is not None:
+        raise InvalidInput(
+            f"{text[:160]!r} is not the name of an environment: {problem}", reference="bad-alias", hint=_GRAMMAR
+        )
+    return Name(path=path, tag=tag if colon else DEFAULT_TAG)
+
+
+def _problem(path: str, tag: str) -> str | None:
+    segments = path.split("/")
+    if len(path) > LONGEST:
+        return f"it has more than {LONGEST} characters"
+    if len(segments) > SEGMENTS:
+        return f"it has more than {SEGMENTS} segments"
+    for segment in segments:
+        if problem := _segment_problem(segment):
+            return problem
+    if _HEX.fullmatch(path):
+        return "7 or more hexadecimal digits are an id"
+    problem = _segment_problem(tag)
+    return f"its tag: {problem}" if problem else None
+
+
+def _segment_problem(segment: str) -> str | None:
+    """Why a segment, or a tag, is none."""
+    if not segment:
+        return "a part of it is empty"
+    if not _SEGMENT.fullmatch(segment):
+        return f"{segment[:64]!r} is not a lower-case word of at most 64 characters that begins with a letter or digit"
+    if segment.endswith("."):
+        return f"{segment!r} ends with a dot"
+    if segment.partition(".")[0] in _DEVICES:
+        return f"{segment!r} is a device on Windows"
+    return None
+
+
+Kind = Literal["recipe", "id", "step", "name"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What a word of a command line means.
+
+    Attributes:
+        kind: ``recipe`` (a file), ``id`` (of an environment), ``step`` (of a past run), ``name``.
+        text: Without the prefix that said so.
+    """
+
+    kind: Kind
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.text}"
+
+
+_PREFIX: dict[str, Kind] = {"recipe": "recipe", "id": "id", "step": "step", "name": "name"}
+
+
+def source_of(text: str, is_file: Callable[[str], bool]) -> Source:
+    """What a word means: a prefix decides, then whether there is such a file, then how it looks.
+
+    What only a file can be called (``./x``, ``x.yaml``) is a recipe also when there is none, so that the error is about
+    the file.
+
+    Args:
+        text: As it was typed.
+        is_file: Whether there is a file of that name.
+    """
+    prefix, colon, rest = text.partition(":")
+    if colon and prefix in _PREFIX:
+        return Source(kind=_PREFIX[prefix], text=rest)
+    if is_file(text) or text.endswith((".yaml", ".yml")) or text.startswith(("./", "../", "/", "~")) or "\\" in text:
+        return Source(kind="recipe", text=text)
+    if is_id(text):
+        return Source(kind="id", text=text)
+    if _STEP.fullmatch(text):
+        return Source(kind="step", text=text)
+    return Source(kind="name", text=text)
+
+
+def is_id(text: str) -> bool:
+    """Whether a text looks like an id: ``ENVIRONMENT``, ``REQUEST:ENVIRONMENT``, each whole or its beginning."""
+    return all(_HEX.fullmatch(part) for part in text.split(":", 1))
+
+
+def split_id(text: str) -> tuple[str, str]:
+    """The beginning of a request id (empty when none stands there) and that of an environment id.
+
+    Raises:
+        InvalidInput: ``bad-id``.
+    """
+    if not is_id(text):
+        raise InvalidInput(
+            f"{text[:160]!r} is not the id of an environment",
+            reference="bad-id",
+            hint="7 to 64 hexadecimal digits, or REQUEST:ENVIRONMENT; `envbuild list` shows them",
+        )
+    request, colon, environment = text.partition(":")
+    return (request, environment) if colon else ("", request)

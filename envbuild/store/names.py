@@ -1,0 +1,340 @@
+"""Names in a store: numbered generations that are only ever added, each put create-only.
+
+::
+
+    refs/<name>/@<tag>/<generation, 20 digits>.json
+
+Generations are contiguous from 1 and stay for ever; the highest one is what the name means. It is found without a
+listing: gallop from a generation that is known (or from nothing), then bisect, with one GET each. A store that shows a
+put to whoever asks afterwards makes "the next one is absent" the truth of that moment.
+
+To move a name is to create the next generation. Of all that try, one does; the others look again and try the number
+after, or end when they expected another generation than there is. An answer that was lost is no loss: whatever the put
+said, the generation is read, and our nonce in it says that it is ours.
+
+Rules of the file: through the six calls of ``envbuild.objects`` alone; a body is strict JSON and says its own name, tag
+and number.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import field
+from typing import Any
+
+from envbuild.digest import Digest, digest_bytes
+from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, NameConflictError, UnreachableError
+from envbuild.names import Name, parse_name
+from envbuild.objects import Objects
+from envbuild.package import PLATFORMS, Platform
+from envbuild.value import dataclass
+
+GENERATION_VERSION = 1
+LARGEST = 64 << 10
+"""Bytes that a generation may have."""
+
+_HEX64 = re.compile(r"[0-9a-f]{64}")
+_NONCE = re.compile(r"[0-9a-f]{32}")
+_FIELDS = {"version", "name", "tag", "generation", "request", "environments", "previous", "nonce", "created"}
+_OBJECT = re.compile(r"refs/(.+)/@([^/@]+)/([0-9]{20})\.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What a name means: a request, and its environment on each platform; sorted by platform."""
+
+    request: Digest
+    environments: tuple[tuple[Platform, Digest], ...]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{platform} {self.request[:12]}:{digest[:12]}" for platform, digest in self.environments)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One generation of a name.
+
+    Attributes:
+        number: From 1.
+        previous: sha256 of the generation before; None for the first.
+        created: RFC 3339 UTC, by the clock of whoever moved it: for people, never for a decision.
+        data: Its own bytes. ``digest``: their sha256.
+    """
+
+    name: Name
+    number: int
+    named: Named
+    previous: Digest | None
+    nonce: str
+    created: str
+    data: bytes = field(repr=False)
+    digest: Digest
+
+
+def object_name(name: Name, number: int) -> str:
+    """Where a generation is, or would be."""
+    return f"refs/{name.path}/@{name.tag}/{number:020}.json"
+
+
+def read(objects: Objects, name: Name, number: int) -> Generation | None:
+    """One generation, or None when it is not there.
+
+    Raises:
+        IntegrityError: ``bad-generation`` when what is there is none of this name, tag and number.
+        UnreachableError: When the store does not answer.
+    """
+    data = objects.read(object_name(name, number), LARGEST)
+    return None if data is None else parse(data, name, number)
+
+
+def current(objects: Objects, name: Name, seen: Generation | None = None) -> Generation | None:
+    """The highest generation; None when the name is not there.
+
+    Args:
+        objects: The store.
+        name: Which.
+        seen: The highest that was seen before: the search begins there, and what is found may not contradict it.
+
+    Raises:
+        IntegrityError: ``name-rolled-back`` when the store has less than, or other than, what was seen;
+            ``bad-generation``.
+        UnreachableError: When the store does not answer.
+    """
+    found, low = seen, seen.number if seen else 0
+    step = 1
+    while True:  # gallop: low is there, and whatever lies beyond the first absent one is not
+        above = read(objects, name, low + step)
+        if above is None:
+            break
+        found, low = above, low + step
+        step *= 2
+    high = low + step
+    while high - low > 1:
+        middle = (low + high) // 2
+        between = read(objects, name, middle)
+        if between is None:
+            high = middle
+        else:
+            found, low = between, middle
+    if seen is not None and found is not None:
+        _check_seen(objects, name, seen, found)
+    return found
+
+
+def _check_seen(objects: Objects, name: Name, seen: Generation, found: Generation) -> None:
+    """What was seen once is still there; one question, and none when the next generation says so itself."""
+    if found.number == seen.number + 1:
+        known = found.previous
+    else:
+        again = read(objects, name, seen.number)
+        known = again.digest if again is not None else None
+    if known != seen.digest:
+        raise IntegrityError(
+            f"{name} was at generation {seen.number} in {objects.address}, which has another past now: "
+            "it was rolled back, or another store is behind that address",
+            reference="name-rolled-back",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """What became of a name.
+
+    Attributes:
+        now: Its current generation, the one that was written or the one that said the same already.
+        written: Whether this call wrote it.
+        before: The generation before, when there is one.
+    """
+
+    now: Generation
+    written: bool
+    before: Generation | None
+
+
+def move(
+    objects: Objects, name: Name, named: Named, *, expect: int | None = None, seen: Generation | None = None
+) -> Moved:
+    """Make a name mean some environments: create its next generation.
+
+    Args:
+        objects: The store.
+        name: Which; one whose tag is not movable is written once.
+        named: What it is to mean. When it means that already, nothing is written.
+        expect: The generation that the caller believes to be the current one; 0 for none. None: whatever it is.
+        seen: See ``current``.
+
+    Raises:
+        NameConflictError: ``name-taken`` for another meaning of a tag that is written once, ``name-moved`` when the
+            current generation is not the expected one; both with what the name means.
+        IntegrityError: As ``current``; ``store-contradicts`` when the store says that a generation exists and has none.
+        UnreachableError: When it is not known to be written.
+    """
+    nonce = os.urandom(16).hex()
+    now = current(objects, name, seen)
+    while True:
+        if expect is not None and expect != (now.number if now else 0):
+            raise _elsewhere(name, now, expect)
+        if now is not None and now.named == named:
+            return Moved(now=now, written=False, before=None)
+        if now is not None and not name.movable:
+            raise _taken(name, now)
+        number = now.number + 1 if now else 1
+        data = _bytes(name, number, named, now.digest if now else None, nonce)
+        try:
+            said = objects.put(object_name(name, number), data)
+            if said == "created":
+                return Moved(now=parse(data, name, number), written=True, before=now)
+            there = _winner(objects, name, number)
+        except UnreachableError as error:  # the answer was lost, perhaps: the generation itself says whose it is
+            there = _after(error, objects, name, number)
+        if there.nonce == nonce:
+            return Moved(now=there, written=True, before=now)
+        now = current(objects, name, there)
+
+
+def _winner(objects: Objects, name: Name, number: int) -> Generation:
+    there = read(objects, name, number)
+    if there is None:
+        raise IntegrityError(
+            f"{objects.address} says that generation {number} of {name} exists, and has none",
+            reference="store-contradicts",
+            retryable=True,
+        )
+    return there
+
+
+def _after(error: UnreachableError, objects: Objects, name: Name, number: int) -> Generation:
+    """The generation that is there after a put failed; the failure itself when there is none."""
+    try:
+        there = read(objects, name, number)
+    except EnvbuildError:
+        raise error from None
+    if there is None:
+        raise error
+    return there
+
+
+def _taken(name: Name, now: Generation) -> NameConflictError:
+    return NameConflictError(
+        f"{name} holds {now.named} since {now.created}, and is written once",
+        reference="name-taken",
+        hint="choose another tag; only latest, candidate and stable move",
+    )
+
+
+def _elsewhere(name: Name, now: Generation | None, expected: int) -> NameConflictError:
+    there = f"is at generation {now.number} ({now.named})" if now else "is not there"
+    return NameConflictError(
+        f"{name} {there}, and generation {expected} was expected" if expected else f"{name} {there} already",
+        reference="name-moved",
+        hint=f"envbuild history {name}" if now else None,
+    )
+
+
+def history(objects: Objects, name: Name, now: Generation) -> Iterator[Generation]:
+    """Every generation, the newest first; each is held against what the next one says of it.
+
+    Raises:
+        IntegrityError: ``bad-generation`` when one is missing or is not what the next one continued.
+    """
+    yield now
+    while now.number > 1:
+        before = read(objects, name, now.number - 1)
+        if before is None or before.digest != now.previous:
+            raise _bad(name, now.number - 1, "it is missing" if before is None else "it is not what was continued")
+        yield (now := before)
+
+
+def listed(objects: Objects) -> dict[Name, int]:
+    """Every name with its highest generation, by listing: for people, for collecting and for checking."""
+    found: dict[Name, int] = {}
+    for item in objects.list("refs/"):
+        match = _OBJECT.fullmatch(item.name)
+        if match is None:
+            continue
+        with suppress(InvalidInput):  # what no name can be is not ours
+            name = parse_name(f"{match[1]}:{match[2]}")
+            found[name] = max(found.get(name, 0), int(match[3]))
+    return dict(sorted(found.items(), key=lambda item: (item[0].path, item[0].tag)))
+
+
+def _bytes(name: Name, number: int, named: Named, previous: Digest | None, nonce: str) -> bytes:
+    tree = {
+        "version": GENERATION_VERSION,
+        "name": name.path,
+        "tag": name.tag,
+        "generation": number,
+        "request": named.request,
+        "environments": dict(sorted(named.environments)),
+        "previous": previous,
+        "nonce": nonce,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    return json.dumps(tree, indent=1).encode() + b"\n"
+
+
+def parse(data: bytes, name: Name, number: int) -> Generation:
+    """A generation from its bytes.
+
+    Raises:
+        IntegrityError: ``bad-generation``.
+    """
+    try:
+        tree = json.loads(data, object_pairs_hook=_unique)
+        if not isinstance(tree, dict) or tree.get("version") != GENERATION_VERSION or set(tree) != _FIELDS:
+            raise ValueError("it is of no shape that is known here")
+        if (tree["name"], tree["tag"], tree["generation"]) != (name.path, name.tag, number):
+            raise ValueError("it is that of another name or number")
+        environments = tree["environments"]
+        if not isinstance(environments, dict) or not environments or not set(environments) <= set(PLATFORMS):
+            raise ValueError("its platforms are none")
+        first = tree["previous"] is None
+        if first != (number == 1) or not _NONCE.fullmatch(tree["nonce"]):
+            raise ValueError("it does not continue the one before")
+        return Generation(
+            name=name,
+            number=number,
+            named=Named(
+                request=_hash(tree["request"]),
+                environments=tuple(sorted((Platform(key), _hash(value)) for key, value in environments.items())),
+            ),
+            previous=None if first else _hash(tree["previous"]),
+            nonce=tree["nonce"],
+            created=_moment(tree["created"]),
+            data=data,
+            digest=digest_bytes(data),
+        )
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _bad(name, number, str(error)) from None
+
+
+def _bad(name: Name, number: int, problem: str) -> IntegrityError:
+    return IntegrityError(
+        f"generation {number} of {name} cannot be believed: {problem}",
+        reference="bad-generation",
+        hint="envbuild verify; a store of names is restored from a copy",
+    )
+
+
+def _hash(text: Any) -> Digest:
+    if not isinstance(text, str) or not _HEX64.fullmatch(text):
+        raise ValueError("it names no digest")
+    return Digest(text)
+
+
+def _moment(text: Any) -> str:
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9TZ:-]{1,32}", text):
+        raise ValueError("it says no time")
+    return text
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
+        raise ValueError("a key stands twice")
+    return tree
