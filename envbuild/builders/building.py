@@ -171,6 +171,8 @@ def _record(
         "sha256": found.sha256,
         "tags": list(found.tags),
         "glibc": found.glibc,
+        "macos": found.macos,
+        "cpp": [{"version": version, "file": file, "symbol": symbol} for version, file, symbol in found.cpp],
         "libraries": list(found.libraries),
         "compiler": compiler or None,
         "python": derivation.python,

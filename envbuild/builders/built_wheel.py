@@ -3,7 +3,9 @@
 Name, version and requirements must be the lock's: the environment was solved with what the source said then. The tags
 of the file's name must fit Python, ABI and platform. Compiled files must be for the machine, need no symbol of a glibc
 that is newer than the lock's floor (the linker takes the newest that the building machine has), and look for
-libraries nowhere in the build's own folder, which is gone then and somebody else's tomorrow.
+libraries nowhere in the build's own folder, which is gone then and somebody else's tomorrow. What they need of
+libstdc++ is recorded, for the environment that links the wheel decides whether it is there. Files of a Mac must load on
+the oldest macOS that the lock assumes.
 
 The backend's bytes are kept as they are.
 
@@ -22,6 +24,7 @@ from typing import IO, Any, NoReturn
 
 from envbuild.builders.core_metadata import WheelMetadata, parse_metadata
 from envbuild.builders.elf_check import MAGIC, ElfNeeds, elf_needs
+from envbuild.builders.macho_check import MAGICS, MachoNeeds, macho_needs
 from envbuild.conda_names import PYPI_NAMES
 from envbuild.digest import Digest, digest_file
 from envbuild.errors import BuildError, EnvbuildError, IntegrityError
@@ -32,6 +35,7 @@ from envbuild.value import dataclass
 
 METADATA_LIMIT = 8 << 20
 _MACHINES = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}
+_MAC_MACHINES = {"osx-64": "x86_64", "osx-arm64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,8 @@ class BuiltRecord:
         tags: Of the name: ``cp311-cp311-linux_x86_64``.
         pure: Whether it fits every platform.
         glibc: The oldest glibc that it loads on, ``X.Y``; None when it asks for none.
+        macos: The oldest macOS that it loads on, likewise.
+        cpp: The newest symbols of libstdc++ that it needs: the version's word, the file and the symbol of each.
         libraries: Shared libraries that its compiled files load and it does not bring itself, sorted.
     """
 
@@ -73,6 +79,8 @@ class BuiltRecord:
     tags: tuple[str, ...]
     pure: bool
     glibc: str | None = None
+    macos: str | None = None
+    cpp: tuple[tuple[str, str, str], ...] = ()
     libraries: tuple[str, ...] = ()
 
 
@@ -87,7 +95,7 @@ def check_built(wheel: Path, package: SourcePackage, target: Target) -> BuiltRec
     Raises:
         BuildError: ``build-output`` when it is no wheel, or that of another package; ``build-differs`` when its
             requirements are not the lock's; ``build-platform`` when it does not fit Python or machine;
-            ``wrong-builder`` when only a machine of the platform can build it; ``newer-symbols``;
+            ``wrong-builder`` when only a machine of the platform can build it; ``newer-symbols``, ``newer-system``;
             ``build-run-path``.
     """
     digest = digest_file(wheel)
@@ -100,9 +108,12 @@ def check_built(wheel: Path, package: SourcePackage, target: Target) -> BuiltRec
     _check_requirements(metadata, package, target)
     tags = _check_tags(wheel.name, package, target)
     pure = all(tag.endswith("-none-any") for tag in tags)
-    needs = dict(_compiled(wheel))
+    compiled = dict(_compiled(wheel))
+    needs = {name: found for name, found in compiled.items() if isinstance(found, ElfNeeds)}
     for name, found in needs.items():
         _check_compiled(name, found, package, target)
+    macs = {name: found for name, found in compiled.items() if not isinstance(found, ElfNeeds)}
+    macos = [_check_mac(name, found, package, target) for name, found in macs.items()]
     glibc = max((item.glibc for item in needs.values() if item.glibc), default=None)
     own = {name.rsplit("/", 1)[-1] for name in needs}
     return BuiltRecord(
@@ -111,6 +122,8 @@ def check_built(wheel: Path, package: SourcePackage, target: Target) -> BuiltRec
         tags=tags,
         pure=pure,
         glibc=f"{glibc[0]}.{glibc[1]}" if glibc else None,
+        macos=_text(max((version for version in macos if version), default=None)),
+        cpp=() if "libstdc++.so.6" in own else _newest_cpp(needs),
         libraries=tuple(sorted({library for item in needs.values() for library in item.libraries} - own)),
     )
 
@@ -191,20 +204,36 @@ def _floor_name(platform: Platform) -> str:
     return "__glibc" if platform.startswith("linux") else "__osx"
 
 
-def _compiled(wheel: Path) -> Iterator[tuple[str, ElfNeeds]]:
-    """The ELF files of a wheel with what they need."""
+def _text(version: tuple[int, int] | None) -> str | None:
+    return None if version is None else f"{version[0]}.{version[1]}"
+
+
+def _newest_cpp(needs: Mapping[str, ElfNeeds]) -> tuple[tuple[str, str, str], ...]:
+    """Of each family of symbols the newest that any file needs."""
+    found: dict[str, tuple[tuple[int, ...], str, str, str]] = {}
+    for name, item in needs.items():
+        for numbers, word, symbol in item.cpp:
+            family = word.partition("_")[0]
+            if family not in found or numbers > found[family][0]:
+                found[family] = (numbers, word, name, symbol)
+    return tuple((word, name, symbol) for _, word, name, symbol in found.values())
+
+
+def _compiled(wheel: Path) -> Iterator[tuple[str, ElfNeeds | tuple[MachoNeeds, ...]]]:
+    """The ELF and Mach-O files of a wheel with what they need."""
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.infolist():
             if member.file_size < 64 or member.is_dir():
                 continue
             with archive.open(member) as stream:
-                if stream.read(4) != MAGIC:
-                    continue
+                magic = stream.read(4)
+            if magic != MAGIC and magic not in MAGICS:
+                continue
             with tempfile.TemporaryFile(dir=wheel.parent) as whole:
                 with archive.open(member) as stream:
                     shutil.copyfileobj(stream, whole, 1 << 20)
-                found = _needs(whole)
-            if found is not None:
+                found = _needs(whole) if magic == MAGIC else macho_needs(whole)
+            if found:
                 yield member.filename, found
 
 
@@ -233,6 +262,31 @@ def _check_compiled(name: str, needs: ElfNeeds, package: SourcePackage, target: 
             reference="build-run-path",
             hint="the source sets this run path itself; a patched source or `config-settings` may stop it",
         )
+
+
+def _check_mac(
+    name: str, needs: tuple[MachoNeeds, ...], package: SourcePackage, target: Target
+) -> tuple[int, int] | None:
+    """The oldest macOS that a file loads on; None for a file that is not for the target, or does not say."""
+    machine = _MAC_MACHINES.get(target.platform)
+    if machine is None:
+        return None
+    mine = [item for item in needs if item.machine == machine]
+    if not mine:
+        raise BuildError(
+            f"{name} is for {', '.join(item.machine for item in needs)}, not for {target.platform}",
+            reference="build-platform",
+        )
+    needed = max((item.macos for item in mine if item.macos), default=None)
+    found = re.match(r"(\d+)(?:\.(\d+))?", target.floor or "")
+    if found and needed is not None and needed > (int(found[1]), int(found[2] or 0)):
+        raise BuildError(
+            f"{name} of {package.name} needs macOS {_text(needed)}, the lock assumes {target.floor}",
+            reference="newer-system",
+            hint=f'write system: {{__osx: "{_text(needed)}"}} into the recipe, then: envbuild lock; or have the build '
+            "heed MACOSX_DEPLOYMENT_TARGET",
+        )
+    return needed
 
 
 def _refuse_symbol(name: str, needs: ElfNeeds, package: SourcePackage, target: Target) -> NoReturn:

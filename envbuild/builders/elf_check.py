@@ -1,7 +1,8 @@
 """What the compiled files of a wheel need of a system: read from their ELF headers, nothing is run.
 
 Symbols of glibc carry the version that they came with; the newest one that a file asks for is the oldest glibc that
-it loads on. Symbols alone decide: a wheel built on a new machine is as good as any when it needs nothing new.
+it loads on. Symbols alone decide: a wheel built on a new machine is as good as any when it needs nothing new. So it is
+with libstdc++, whose symbols have versions of two families.
 
 Rules of the file: ``pyelftools`` is imported late; a file that cannot be read as ELF is none.
 """
@@ -9,7 +10,6 @@ Rules of the file: ``pyelftools`` is imported late; a file that cannot be read a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from envbuild.value import dataclass
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
 
 MAGIC = b"\x7fELF"
-_GLIBC = re.compile(r"GLIBC_(\d+)\.(\d+)(?:\.\d+)?")
+_VERSION = re.compile(r"(GLIBC|GLIBCXX|CXXABI)_(\d+(?:\.\d+)+)")
+_CPP = ("GLIBCXX", "CXXABI")
 _MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}
 
 
@@ -30,6 +31,8 @@ class ElfNeeds:
         machine: ``x86_64``, ``aarch64``, or the header's own word.
         glibc: The newest version of glibc that a symbol asks for; None when none does.
         symbol: Such a symbol: ``pow@GLIBC_2.29``.
+        cpp: The newest version of each family of libstdc++'s that a symbol asks for, with such a symbol: numbers, the
+            word (``GLIBCXX_3.4.30``), and ``SYMBOL@GLIBCXX_3.4.30``.
         libraries: Names of the shared libraries that it loads.
         run_paths: Where it looks for them, in order.
     """
@@ -37,6 +40,7 @@ class ElfNeeds:
     machine: str
     glibc: tuple[int, int] | None = None
     symbol: str | None = None
+    cpp: tuple[tuple[tuple[int, ...], str, str], ...] = ()
     libraries: tuple[str, ...] = ()
     run_paths: tuple[str, ...] = ()
 
@@ -53,14 +57,19 @@ def elf_needs(stream: IO[bytes]) -> ElfNeeds | None:
         elf = ELFFile(stream)
         machine = str(elf["e_machine"])
         libraries, paths = _dynamic(elf)
-        versions = list(_glibc_versions(elf))
-        newest = max((version for version, _, _ in versions), default=None)
-        index, word = next(((number, word) for version, number, word in versions if version == newest), (0, ""))
-        symbol = None if newest is None else f"{_symbol_of(elf, index)}@{word}"
+        newest = _newest(elf)
+        glibc = newest.get("GLIBC")
+        told = {family: f"{_symbol_of(elf, index)}@{word}" for family, (_, index, word) in newest.items()}
+        cpp = tuple((newest[name][0], newest[name][2], told[name]) for name in _CPP if name in newest)
     except Exception:  # the library raises whatever its parts raise on bytes that mean nothing
         return None
     return ElfNeeds(
-        machine=_MACHINES.get(machine, machine), glibc=newest, symbol=symbol, libraries=libraries, run_paths=paths
+        machine=_MACHINES.get(machine, machine),
+        glibc=None if glibc is None else (glibc[0][0], glibc[0][1]),
+        symbol=told.get("GLIBC"),
+        cpp=cpp,
+        libraries=libraries,
+        run_paths=paths,
     )
 
 
@@ -77,14 +86,19 @@ def _dynamic(elf: ELFFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(libraries), tuple(paths)
 
 
-def _glibc_versions(elf: ELFFile) -> Iterator[tuple[tuple[int, int], int, str]]:
-    """Versions of glibc that are asked for, with the number that symbols name them by and the word for them."""
+def _newest(elf: ELFFile) -> dict[str, tuple[tuple[int, ...], int, str]]:
+    """By family: the newest version that is asked for, the number that symbols name it by, and the word for it."""
     section: Any = elf.get_section_by_name(".gnu.version_r")
+    found: dict[str, tuple[tuple[int, ...], int, str]] = {}
     for _, wanted in section.iter_versions() if section is not None else ():
         for version in wanted:
-            found = _GLIBC.fullmatch(version.name)
-            if found:
-                yield (int(found[1]), int(found[2])), version["vna_other"], version.name
+            match = _VERSION.fullmatch(version.name)
+            if match:
+                numbers = tuple(int(part) for part in match[2].split("."))
+                known = found.get(match[1])
+                if known is None or numbers > known[0]:
+                    found[match[1]] = (numbers, version["vna_other"], version.name)
+    return found
 
 
 def _symbol_of(elf: ELFFile, index: int) -> str:
