@@ -1,8 +1,12 @@
 """The plan: what has to be done, in which order; a pure state machine.
 
 The plan starts from the targets. A derivation whose outputs are known is a *hit*, and nothing that only hits read is
-looked at; every other derivation that a target leads to is *needed*. Events go in (``started``, ``finished``,
-``failed``), jobs come out (``ready``), those first on which the longest remaining chain of work depends.
+looked at; every other derivation that a target leads to is *needed*. What somebody else has done is *far*: it is
+needed, and its one job is to pull what it gave; its inputs are not looked at either. Should that be gone by then
+(``missed``), it is no longer far: it waits for its inputs, which are needed after all, and is done here.
+
+Events go in (``started``, ``finished``, ``failed``, ``missed``), jobs come out (``ready``), those first on which the
+longest remaining chain of work depends.
 
 Some kinds can prepare an input before the others are there (unpack a package while the next one downloads): each input
 is then a job of its own, offered as soon as that input is done, and the final ``realise`` waits for those that began.
@@ -13,7 +17,8 @@ from it to a target; without ``keep_going`` no more jobs are offered.
 ::
 
     waiting ──► ready ──► running ──► done
-       └──► blocked          └──────► failed
+       │          far ──►    ├──────► failed
+       └──► blocked          └──────► missed ──► waiting
 
 Rules of the file: no clock, no thread, no I/O, no recursion; every event costs what its own edges cost.
 """
@@ -32,7 +37,7 @@ from envbuild.digest import Digest
 from envbuild.graph import Graph
 from envbuild.value import dataclass
 
-Phase = Literal["prepare", "realise"]
+Phase = Literal["prepare", "realise", "pull"]
 
 Lane = Literal["io", "cpu"]
 """Where a job spends its time: waiting for the network, or computing. Each lane has its own slots."""
@@ -45,11 +50,11 @@ _BYTES_PER_MILLISECOND = {"fetch": 10_000, "transmute": 8_000, "link": 200_000, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One thing to run: a derivation's ``realise``, or its ``prepare`` of one finished input.
+    """One thing to run: a derivation's ``realise``, its ``prepare`` of one finished input, or the pull of its result.
 
     Attributes:
         key: The derivation's key.
-        input: The input to prepare; None when the phase is ``realise``.
+        input: The input to prepare; None in the other phases.
         derivation: Carried along, never compared: the key says it all.
     """
 
@@ -60,8 +65,8 @@ class Job:
 
     @property
     def lane(self) -> Lane:
-        """``io`` for a fetch, ``cpu`` for everything else."""
-        return "io" if self.derivation.kind == "fetch" else "cpu"
+        """``io`` for a fetch and for a pull, ``cpu`` for everything else."""
+        return "io" if self.derivation.kind == "fetch" or self.phase == "pull" else "cpu"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +89,7 @@ class Summary:
         milliseconds: Expected length of the longest chain of work: no number of slots makes it faster. A build that
             nobody has done yet may take any time, and counts nothing.
         builds: Wheels to build.
+        pulls: Of what is needed, results that somebody else has.
     """
 
     hits: int
@@ -92,6 +98,7 @@ class Summary:
     unknown_sizes: int
     milliseconds: int
     builds: int = 0
+    pulls: int = 0
 
 
 def estimate(derivation: Derivation) -> int:
@@ -107,7 +114,7 @@ class Plan:
     Attributes:
         graph: What the plan is over.
         hits: Known keys that the plan reached, in graph order.
-        needed: Keys that have to be done, in graph order.
+        needed: Keys that have to be done, in graph order; those that a missed pull brought stand last.
         failures: In the order in which they happened.
         blocked: Keys that cannot be done any more, each with the failed key that blocks it.
         stopped: True once no more jobs are offered: after ``stop``, or a failure without ``keep_going``.
@@ -119,6 +126,7 @@ class Plan:
         known: Mapping[Digest, Outputs],
         costs: Mapping[Digest, int] = MappingProxyType({}),
         *,
+        far: Collection[Digest] = frozenset(),
         prepared_kinds: Collection[str] = frozenset(),
         keep_going: bool = False,
     ) -> None:
@@ -128,6 +136,7 @@ class Plan:
             graph: What is wanted.
             known: Outputs that some store already has, by key; keys outside the graph are ignored.
             costs: Milliseconds that a derivation took the last time; ``estimate`` stands in for the others.
+            far: Keys whose results can be pulled from somewhere; those that are known, or not needed, are ignored.
             prepared_kinds: Kinds whose inputs can be prepared one by one.
             keep_going: Whether a failure leaves the work that does not depend on it going.
         """
@@ -136,6 +145,7 @@ class Plan:
         self.blocked: dict[Digest, Digest] = {}
         self.stopped = False
         self._keep_going = keep_going
+        self._known = known
         self._costs = costs
         self._outputs: dict[Digest, Outputs] = {}
         self._pending: set[Job] = set()
@@ -143,17 +153,18 @@ class Plan:
         self._failed: set[Digest] = set()
         self._heaps: dict[Lane, list[tuple[int, int, Job]]] = {lane: [] for lane in LANES}
         self._offers = 0
-        self.hits, self.needed = _demand(graph, known)
+        self.hits, self.needed = demand(graph, known, far)
+        self._far = set(far)
         self._lengths = self._longest_chains(costs)
         todo = set(self.needed)
         self._prepared = frozenset(
-            key for key in self.needed if graph[key].kind in prepared_kinds and not todo.isdisjoint(graph.inputs(key))
+            key
+            for key in self.needed
+            if graph[key].kind in prepared_kinds and key not in self._far and not todo.isdisjoint(graph.inputs(key))
         )
-        self._waiting = {key: len(set(graph.inputs(key))) for key in self.needed}
-        self._awaited = dict(self._waiting)
-        for key in self.needed:
-            if not self._waiting[key]:
-                self._offer(Job(key=key, derivation=graph[key]))
+        self._waiting: dict[Digest, int] = {}
+        self._awaited: dict[Digest, int] = {}
+        self._begin(self.needed)
         for key in self.hits:
             self._complete(key, known[key])
 
@@ -190,7 +201,7 @@ class Plan:
         """The plan in numbers."""
         needed = [self.graph[key] for key in self.needed]
         sizes = [derivation.size for derivation in needed if derivation.kind == "fetch"]
-        builds = [derivation.key for derivation in needed if derivation.kind == "build-wheel"]
+        builds = [each.key for each in needed if each.kind == "build-wheel" and each.key not in self._far]
         lengths = self._longest_chains({**dict.fromkeys(builds, 0), **self._costs}) if builds else self._lengths
         return Summary(
             hits=len(self.hits),
@@ -199,6 +210,7 @@ class Plan:
             unknown_sizes=sizes.count(None),
             milliseconds=max(lengths.values(), default=0),
             builds=len(builds),
+            pulls=sum(derivation.key in self._far for derivation in needed),
         )
 
     def ready(self, lane: Lane | None = None, limit: int | None = None) -> tuple[Job, ...]:
@@ -235,7 +247,7 @@ class Plan:
             ValueError: When it was not running.
         """
         self._end(job)
-        if job.phase == "realise":
+        if job.phase != "prepare":
             self._complete(job.key, outputs)
         else:
             self._satisfied(job.key)
@@ -250,9 +262,34 @@ class Plan:
         self.failures.append(Failure(job=job, error=error))
         if not self._lost(job.key):
             self._failed.add(job.key)
-            self._block(job.key)
+            self._withdraw(job.key)
+            self._block(job.key, *self._users(job.key))
         if not self._keep_going:
             self.stop()
+
+    def missed(self, job: Job) -> None:
+        """What was to be pulled is gone: the derivation is done here, so what leads to it is needed after all.
+
+        Args:
+            job: A pull that was started.
+
+        Raises:
+            ValueError: When it was not running.
+        """
+        self._end(job)
+        self._far.discard(job.key)
+        met = {*self.hits, *self.needed} - {job.key}
+        wanted = demand(self.graph, {**self._known, **self._outputs}, self._far, (job.key,))
+        hits, needed = (tuple(key for key in keys if key not in met) for keys in wanted)
+        self.hits += hits
+        self.needed += tuple(key for key in needed if key != job.key)
+        self._lengths |= self._longest_chains(self._costs, needed, self._lengths)
+        self._begin(needed)
+        for key in hits:
+            self._complete(key, self._known[key])
+        for key in needed:
+            if lost := next(filter(self._lost, self.graph.inputs(key)), None):
+                self._block(self.blocked.get(lost, lost), key)
 
     def stop(self) -> None:
         """Offer nothing more; what runs may still finish or fail."""
@@ -281,21 +318,36 @@ class Plan:
                 for _ in range(1 + self._withdraw(user)):
                     self._satisfied(user)
 
+    def _begin(self, keys: Collection[Digest]) -> None:
+        """Let needed derivations wait for the inputs that are not there; offer those that need not wait."""
+        for key in keys:
+            derivation = self.graph[key]
+            if key in self._far:
+                self._offer(Job(key=key, phase="pull", derivation=derivation))
+                continue
+            self._waiting[key] = self._awaited[key] = len(set(self.graph.inputs(key)) - self._outputs.keys())
+            if not self._waiting[key]:
+                self._offer(Job(key=key, derivation=derivation))
+
     def _satisfied(self, key: Digest) -> None:
         """One more input of a derivation is done, and prepared where that is wanted."""
         self._waiting[key] -= 1
         if not self._waiting[key] and not self._lost(key):
             self._offer(Job(key=key, derivation=self.graph[key]))
 
-    def _block(self, failed: Digest) -> None:
-        todo = [failed]
+    def _users(self, key: Digest) -> list[Digest]:
+        """Who waits for a derivation."""
+        return [user for user in self.graph.users(key) if user in self._waiting]
+
+    def _block(self, failed: Digest, *keys: Digest) -> None:
+        """These, and all that waits for them, cannot be done."""
+        todo = list(keys)
         while todo:
             key = todo.pop()
-            self._withdraw(key)
-            for user in self.graph.users(key):
-                if user in self._waiting and not self._lost(user):
-                    self.blocked[user] = failed
-                    todo.append(user)
+            if not self._lost(key):
+                self.blocked[key] = failed
+                self._withdraw(key)
+                todo += self._users(key)
 
     def _withdraw(self, key: Digest) -> int:
         """Take back the preparations for a derivation that have not begun; how many there were."""
@@ -324,19 +376,44 @@ class Plan:
             heapq.heappush(heap, entry)
         return [job for _, _, job in kept]
 
-    def _longest_chains(self, costs: Mapping[Digest, int]) -> dict[Digest, int]:
-        """For each needed key the milliseconds from its start to the end of the longest chain that begins with it."""
-        lengths: dict[Digest, int] = {}
-        for key in reversed(self.needed):
-            derivation = self.graph[key]
+    def _longest_chains(
+        self,
+        costs: Mapping[Digest, int],
+        keys: Collection[Digest] | None = None,
+        known: Mapping[Digest, int] = MappingProxyType({}),
+    ) -> dict[Digest, int]:
+        """For each needed key the milliseconds from its start to the end of the longest chain that begins with it.
+
+        Args:
+            costs: What each takes, instead of an estimate.
+            keys: Only these, in graph order.
+            known: The lengths of others.
+        """
+        lengths = dict(known)
+        for key in reversed(tuple(self.needed if keys is None else keys)):
             after = max((lengths[user] for user in self.graph.users(key) if user in lengths), default=0)
-            lengths[key] = after + (costs[key] if key in costs else estimate(derivation))
+            if key in self._far:
+                lengths[key] = after + _FIXED_COST["fetch"]
+            else:
+                lengths[key] = after + (costs[key] if key in costs else estimate(self.graph[key]))
         return lengths
 
 
-def _demand(graph: Graph, known: Mapping[Digest, Outputs]) -> tuple[tuple[Digest, ...], tuple[Digest, ...]]:
-    """Hits and needed keys, in graph order: wanted are the targets, and the inputs of what is needed."""
-    wanted = set(graph.targets)
+def demand(
+    graph: Graph,
+    known: Collection[Digest],
+    far: Collection[Digest] = frozenset(),
+    targets: Collection[Digest] | None = None,
+) -> tuple[tuple[Digest, ...], tuple[Digest, ...]]:
+    """What a graph's targets ask for: hits and needed keys, in graph order.
+
+    Args:
+        graph: The graph.
+        known: What need not be done.
+        far: What is needed and needs nothing itself.
+        targets: The graph's own when None.
+    """
+    wanted = set(graph.targets if targets is None else targets)
     hits: list[Digest] = []
     needed: list[Digest] = []
     for key in reversed(graph.order()):
@@ -346,5 +423,6 @@ def _demand(graph: Graph, known: Mapping[Digest, Outputs]) -> tuple[tuple[Digest
             hits.append(key)
         else:
             needed.append(key)
-            wanted.update(graph.inputs(key))
+            if key not in far:
+                wanted.update(graph.inputs(key))
     return tuple(reversed(hits)), tuple(reversed(needed))

@@ -44,6 +44,9 @@ class Reporter:
     def failed(self, job: Job, error: BaseException) -> None:
         """A job failed."""
 
+    def missed(self, job: Job) -> None:
+        """What was to be pulled from a shared store is gone: the derivation is done here, after what leads to it."""
+
     def blocked(self, derivation: Derivation, failed: Derivation) -> None:
         """A derivation cannot be done any more because another one failed."""
 
@@ -86,6 +89,10 @@ class Several(Reporter):
     def failed(self, job: Job, error: BaseException) -> None:  # noqa: D102
         for reporter in self._reporters:
             reporter.failed(job, error)
+
+    def missed(self, job: Job) -> None:  # noqa: D102
+        for reporter in self._reporters:
+            reporter.missed(job)
 
     def blocked(self, derivation: Derivation, failed: Derivation) -> None:  # noqa: D102
         for reporter in self._reporters:
@@ -156,6 +163,9 @@ class Listener(Reporter):
     def failed(self, job: Job, error: BaseException) -> None:  # noqa: D102
         reference = error.reference if isinstance(error, EnvbuildError) else "defect"
         self._tell("failed", **_job(job), reference=reference, message=str(error))
+
+    def missed(self, job: Job) -> None:  # noqa: D102
+        self._tell("missed", **_job(job))
 
     def blocked(self, derivation: Derivation, failed: Derivation) -> None:  # noqa: D102
         self._tell("blocked", **_named(derivation), failed=failed.key)

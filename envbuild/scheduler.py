@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from queue import SimpleQueue
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from envbuild.derivations import Outputs
@@ -49,10 +50,11 @@ class Outcome:
         milliseconds: How long each ``realise`` took, by key; hits are not there, nor what another process did.
         hits: Derivations that did not have to be done.
         done: Kind and how many of it were done, sorted.
-        fetched_bytes: Bytes of all fetches done.
+        fetched_bytes: Bytes of all fetches done, but for what came from shared stores.
         failures: In the order in which they happened.
         blocked: Keys that could not be done, each with the failed key that blocked it.
         elapsed: Milliseconds from the first job to the last.
+        pulled: Keys whose outputs came from a shared store, each with its name.
     """
 
     outputs: Mapping[Digest, Outputs]
@@ -63,6 +65,7 @@ class Outcome:
     failures: tuple[Failure, ...]
     blocked: Mapping[Digest, Digest]
     elapsed: int
+    pulled: Mapping[Digest, str] = MappingProxyType({})
 
     def count(self, kind: str) -> int:
         """How many derivations of a kind were done."""
@@ -178,6 +181,7 @@ class _Run:
         self._busy: dict[Lane, int] = dict.fromkeys(LANES, 0)
         self._milliseconds: dict[Digest, int] = {}
         self._done: Counter[str] = Counter()
+        self._pulled: dict[Digest, str] = {}
         self._fetched_bytes = 0
 
     def fill(self) -> None:
@@ -207,9 +211,15 @@ class _Run:
             self._failed(job, error)
 
     def _succeeded(self, job: Job, done: Done) -> None:
+        if done.missed:
+            self._plan.missed(job)
+            self._reporter.missed(job)
+            return
         outputs = dict(done.outputs)
         size = sum(output.size for output in outputs.values())
-        if job.phase == "realise" and not done.found:
+        if done.store is not None and job.phase != "prepare":
+            self._pulled[job.key] = done.store
+        elif job.phase == "realise" and not done.found:
             kind = job.derivation.kind
             self._done[kind] += 1
             self._milliseconds[job.key] = done.milliseconds
@@ -234,6 +244,7 @@ class _Run:
             failures=tuple(self._plan.failures),
             blocked=self._plan.blocked,
             elapsed=elapsed,
+            pulled=self._pulled,
         )
 
 

@@ -1,7 +1,9 @@
 """The worker: one job, done by one plain function, the same near and far.
 
 A ``Task`` is a job with all that it needs to know about its inputs; ``run`` gives it a context limited to those inputs,
-lets the kind do the work, records the result where the kind is pure, and returns a small ``Done``: never bytes.
+lets the kind do the work, records the result where the kind is pure, and returns a small ``Done``: never bytes. What
+was recorded is shared with the stores behind the home's own. A ``pull`` brings from them what somebody else has
+recorded; when it is gone by then, that is no error: ``Done`` says ``missed``.
 
 **Long work is done once.** Builds and transmutes hold a lock of their key, also among processes, and look again once
 they have it: what another process has recorded meanwhile is the result. So the first result for a key stands, also for
@@ -25,7 +27,7 @@ from envbuild.digest import Digest, short
 from envbuild.errors import EnvbuildError, NoSpaceError
 from envbuild.plan import Job
 from envbuild.store import Result, Results
-from envbuild.value import dataclass
+from envbuild.value import dataclass, replace
 from envbuild.version import __version__
 
 _ENGINES: Mapping[str, tuple[str, ...]] = {
@@ -63,12 +65,16 @@ class Done:
         outputs: By name; empty for a preparation.
         notes: What had to be said, each once.
         found: Another process did it while this one waited.
+        missed: What was to be pulled is gone.
+        store: The shared store that it came from, by name; None for what came from elsewhere or was done here.
     """
 
     outputs: tuple[tuple[str, Output], ...]
     milliseconds: int
     notes: tuple[str, ...] = ()
     found: bool = False
+    missed: bool = False
+    store: str | None = None
 
 
 class Workspace(Protocol):
@@ -82,6 +88,18 @@ class Workspace(Protocol):
 
     def known(self, derivations: Iterable[Derivation]) -> Mapping[Digest, Outputs]:
         """Which of these need not be done, and what they gave."""
+        ...
+
+    def pull(self, derivation: Derivation) -> Outputs | None:
+        """Bring what somebody else has recorded, and record it here; None when it is gone."""
+        ...
+
+    def share(self, derivation: Derivation, outputs: Outputs, result: Result | None) -> Outputs:
+        """Offer what was done to shared stores; gives what counts, which may be what somebody else was faster with."""
+        ...
+
+    def came_from(self, outputs: Outputs) -> str | None:
+        """The shared store that these were brought from by this process."""
         ...
 
 
@@ -100,13 +118,15 @@ def run(task: Task, workspace: Workspace, results: Results | None) -> Done:
     job = task.job
     context = workspace.for_job(job.derivation, task.inputs, task.derivations)
     try:
-        if results is None or job.phase == "prepare" or job.derivation.kind not in _ONCE:
-            return _done(job, context, results)
+        if job.phase != "pull" and (results is None or job.phase == "prepare" or job.derivation.kind not in _ONCE):
+            return _done(job, context, workspace, results)
         with context.lock(f"{job.derivation.kind}-{job.key}", patient=True):
             outputs = workspace.known((job.derivation,)).get(job.key)
             if outputs is not None:
                 return Done(outputs=tuple(sorted(outputs.items())), milliseconds=0, found=True)
-            return _done(job, context, results)
+            if job.phase == "pull":
+                return _pulled(job, workspace)
+            return _done(job, context, workspace, results)
     except EnvbuildError:
         raise
     except OSError as error:
@@ -115,7 +135,19 @@ def run(task: Task, workspace: Workspace, results: Results | None) -> Done:
         raise EnvbuildError(f"{_described(job)} met what it does not know: {type(error).__name__}: {error}") from error
 
 
-def _done(job: Job, context: Context, results: Results | None) -> Done:
+def _pulled(job: Job, workspace: Workspace) -> Done:
+    """Bring it, rather than do it."""
+    began = time.monotonic()
+    outputs = workspace.pull(job.derivation)
+    return Done(
+        outputs=tuple(sorted((outputs or {}).items())),
+        milliseconds=round((time.monotonic() - began) * 1000),
+        missed=outputs is None,
+        store=None if outputs is None else workspace.came_from(outputs),
+    )
+
+
+def _done(job: Job, context: Context, workspace: Workspace, results: Results | None) -> Done:
     """Do it and record it."""
     listening = _Listening(context)
     began = time.monotonic()
@@ -125,12 +157,16 @@ def _done(job: Job, context: Context, results: Results | None) -> Done:
         milliseconds=round((time.monotonic() - began) * 1000),
         notes=tuple(dict.fromkeys(listening.notes)),
     )
-    if results is not None and job.phase == "realise" and job.derivation.purity == "pure":
+    if results is None or job.phase == "prepare":
+        return done
+    record = None
+    if job.derivation.purity == "pure":
         record = _record(job.derivation, done, context)
         if results.put(record) == "exists" and record.kind in _ONCE:  # its outputs are lost: it was not known
             results.delete(record.kind, record.key)
             results.put(record)
-    return done
+    shared = workspace.share(job.derivation, outputs, record)
+    return replace(done, outputs=tuple(sorted(shared.items())), store=workspace.came_from(shared))
 
 
 def _work(job: Job, context: Context) -> Outputs:

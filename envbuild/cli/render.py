@@ -56,8 +56,8 @@ class TerminalReporter(Reporter):
     def started(self, job: Job) -> None:
         """Show a job."""
         if self._progress is not None:
-            verb = "unpack" if job.phase == "prepare" else job.derivation.kind
-            label = job.derivation.label if job.phase == "realise" else short(job.input or "")
+            verb = {"prepare": "unpack", "pull": "pull", "realise": job.derivation.kind}[job.phase]
+            label = short(job.input or "") if job.phase == "prepare" else job.derivation.label
             self._tasks[job.key, job.input] = self._progress.add_task(
                 f"  {verb} {label}", total=job.derivation.size if job.phase == "realise" else None, told=""
             )
@@ -71,10 +71,14 @@ class TerminalReporter(Reporter):
     def finished(self, job: Job, milliseconds: int, size: int) -> None:
         """A job is done."""
         self._gone(job)
-        if self._progress is not None and job.phase == "realise":
+        if self._progress is not None and job.phase != "prepare":
             self._progress.advance(self._whole)
             task = next(task for task in self._progress.tasks if task.id == self._whole)
             self._progress.update(self._whole, told=f"{task.completed:.0f}/{task.total:.0f}")
+
+    def missed(self, job: Job) -> None:
+        """What was to be pulled is gone; it will be done."""
+        self._gone(job)
 
     def failed(self, job: Job, error: BaseException) -> None:
         """A job failed; the error itself is said at the end."""

@@ -214,6 +214,39 @@ def test_events_out_of_turn_are_refused():
         plan.inputs(Job(key=prefix.key, phase="prepare", input=prefix.key, derivation=prefix))
 
 
+def test_what_is_far_is_pulled_and_nothing_that_leads_to_it_is_done():
+    source = fetch("source")
+    wheel = Toy(name="wheel", kind="build-wheel", inputs=(source.key,))
+    prefix = link(wheel)
+    plan = Plan(Graph([source, wheel, prefix]), {}, far={wheel.key, source.key}, prepared_kinds={"link"})
+    assert plan.needed == (wheel.key, prefix.key)
+    assert (plan.summary().pulls, plan.summary().builds) == (1, 0)
+    (job,) = plan.ready("io")
+    assert (job.phase, job.derivation) == ("pull", wheel)
+    run_one(plan, job)
+    assert labels(plan.ready()) == ["realise prefix"]
+
+
+def test_what_is_gone_when_it_is_pulled_is_done_after_its_inputs():
+    source, tool = fetch("source"), fetch("tool")
+    wheel = Toy(name="wheel", kind="build-wheel", inputs=(source.key, tool.key))
+    prefix = link(wheel, tool)
+    plan = Plan(Graph([source, tool, wheel, prefix]), {}, far={wheel.key})
+    second, first = plan.ready("io")
+    assert labels([second, first]) == ["realise tool", "pull wheel"]
+    run_one(plan, second)
+    plan.started(first)
+    plan.missed(first)
+    assert plan.needed == (tool.key, wheel.key, prefix.key, source.key)
+    assert plan.summary().builds == 1
+    for label in ("realise source", "realise wheel", "realise prefix"):
+        (job,) = plan.ready()
+        assert labels([job]) == [label]
+        run_one(plan, job)
+    assert plan.over
+    assert plan.succeeded
+
+
 def test_the_summary_says_what_it_will_cost():
     a, b, c = fetch("a", 1_000_000), fetch("b"), fetch("c", 7)
     prefix = link(a, b, c)
@@ -277,29 +310,32 @@ def runs(draw):
     ]
     targets = draw(st.lists(st.sampled_from(keys), max_size=3)) or None
     known = draw(st.sets(st.sampled_from(keys), max_size=4))
-    failing = draw(st.sets(st.tuples(st.sampled_from(keys), st.sampled_from(["prepare", "realise"])), max_size=3))
-    return Graph(nodes, targets), known, failing, draw(st.booleans()), draw(st.randoms(use_true_random=False))
+    phases = st.sampled_from(["prepare", "realise", "pull"])
+    failing = draw(st.sets(st.tuples(st.sampled_from(keys), phases), max_size=3))
+    far = draw(st.sets(st.sampled_from(keys), max_size=5)) - known
+    gone = {key for key in sorted(far) if draw(st.booleans())}
+    random = draw(st.randoms(use_true_random=False))
+    return Graph(nodes, targets), known, far, gone, failing, draw(st.booleans()), random
 
 
-def demanded(graph: Graph, known: set[Digest]) -> set[Digest]:
-    """The definition, written naively: targets that are not known, and the inputs of what is needed."""
+def demanded(graph: Graph, known: set[Digest], far: set[Digest]) -> set[Digest]:
+    """The definition, written naively: targets that are not known, and the inputs of what is needed and not far."""
     needed: set[Digest] = set()
     todo = [key for key in graph.targets if key not in known]
     while todo:
         key = todo.pop()
         if key not in needed:
             needed.add(key)
-            todo += [each for each in graph.inputs(key) if each not in known]
+            todo += [each for each in graph.inputs(key) if each not in known and key not in far]
     return needed
 
 
 @settings(max_examples=300, deadline=None)
 @given(runs())
 def test_any_interleaving_runs_each_needed_job_once_after_its_inputs(case):
-    graph, known, failing, keep_going, random = case
-    plan = Plan(graph, dict.fromkeys(known, OUT), prepared_kinds={"link"}, keep_going=keep_going)
-    needed = demanded(graph, known)
-    assert set(plan.needed) == needed
+    graph, known, far, gone, failing, keep_going, random = case
+    plan = Plan(graph, dict.fromkeys(known, OUT), prepared_kinds={"link"}, far=far, keep_going=keep_going)
+    assert set(plan.needed) == demanded(graph, known, far)
     assert set(plan.hits) <= known
 
     ran: list[Job] = []
@@ -310,13 +346,16 @@ def test_any_interleaving_runs_each_needed_job_once_after_its_inputs(case):
         ready = plan.ready()
         if ready and (not running or random.random() < 0.5):
             job = random.choice(ready)
-            if job.input is None:
+            if job.key in far:
+                assert job.phase == "pull"
+            elif job.input is None:
+                assert job.phase == "realise"
                 assert set(graph.inputs(job.key)) <= complete
                 assert all(other.key != job.key for other in running)
             else:
                 assert job.input in complete
                 assert not set(graph.inputs(job.key)) <= complete
-            assert not any(_leads(graph, bad, job.key, known) for bad in broken)
+            assert not any(_leads(graph, bad, job.key, known | far) for bad in broken)
             plan.started(job)
             running.append(job)
             ran.append(job)
@@ -325,6 +364,10 @@ def test_any_interleaving_runs_each_needed_job_once_after_its_inputs(case):
             if (job.key, job.phase) in failing:
                 plan.failed(job, OSError("no"))
                 broken.add(job.key)
+            elif job.phase == "pull" and job.key in gone:
+                plan.missed(job)
+                far.remove(job.key)
+                ran.remove(job)
             else:
                 plan.finished(job, OUT)
                 if job.input is None:
@@ -333,11 +376,13 @@ def test_any_interleaving_runs_each_needed_job_once_after_its_inputs(case):
             break
     assert plan.over
     assert len(ran) == len(set(ran))
+    needed = demanded(graph, known, far)
+    assert set(plan.needed) == needed
     assert {job.key for job in ran} <= needed
 
     done = {job.key for job in ran if job.input is None} - broken
     assert done == set(plan.outputs) - known
-    lost = {key for key in needed if any(_leads(graph, bad, key, known) for bad in broken)}
+    lost = {key for key in needed if any(_leads(graph, bad, key, known | far) for bad in broken)}
     assert set(plan.blocked) <= lost
     assert set(plan.blocked) | broken == lost
     if keep_going:
