@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from envbuild.builders.build_system import build_system, checked_requires, is_texts, static_build_requires
 from envbuild.builders.isolation import run_apart
 from envbuild.builders.log_tail import log_tail
-from envbuild.errors import BuildError
+from envbuild.errors import BuildError, EnvbuildError, NoSpaceError
 
 if TYPE_CHECKING:
     from envbuild.builders.environment import BuildEnvironment
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["build_requires", "build_wheel", "prepare_metadata", "static_build_requires"]
 
 _KILLED = 128 + 9
+_FULL = re.compile("No space left on device|Disk quota exceeded")
 _ANSWER_LIMIT = 16 << 20
 _FOLDER = "hooks"
 
@@ -109,6 +111,7 @@ def build_wheel(
         The wheel: the only file in ``out``, a plain one, with the name that the backend told.
 
     Raises:
+        NoSpaceError: When the disk was full for it.
         BuildError: ``hook-failed`` with the end of what it printed; ``too-slow``, ``too-much-output``;
             ``build-output`` when there is another number of files than one, or what was told is not there.
     """
@@ -182,9 +185,13 @@ def _call(
     return said.get("value")
 
 
-def failed(what: str, output: str) -> BuildError:
-    """The error of a program of a build, with the end of what it printed."""
+def failed(what: str, output: str) -> EnvbuildError:
+    """The error of a program of a build, with the end of what it printed; a full disk is no defect of the project."""
     hint = None
+    if found := _FULL.search(output):
+        return NoSpaceError(
+            f"{what}: {found[0]}\n{log_tail(output)}".rstrip(), reference="no-space", hint="run: envbuild gc"
+        )
     if "setuptools_scm" in output or "setuptools-scm" in output or "hatch_vcs" in output:
         hint = "a source is built without its history: build: {NAME: {env: {SETUPTOOLS_SCM_PRETEND_VERSION: VERSION}}}"
     return BuildError(f"{what}\n{log_tail(output)}".rstrip(), reference="hook-failed", hint=hint)

@@ -13,6 +13,7 @@ Rules of the file: refuses early and clearly; the lock is never touched.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -142,11 +143,12 @@ def _variables(item: Editable, context: Context, prefix: Path, final: Path) -> d
         return variables
     if item.source.host:
         variables |= {
+            "PREFIX": str(prefix),
             "CPATH": str(prefix / "include"),
             "LIBRARY_PATH": str(prefix / "lib"),
-            "PKG_CONFIG_PATH": str(prefix / "lib" / "pkgconfig"),
+            "PKG_CONFIG_PATH": f"{prefix}/lib/pkgconfig:{prefix}/share/pkgconfig",
             "CMAKE_PREFIX_PATH": str(prefix),
-            "LDFLAGS": f"-L{prefix}/lib -Wl,-rpath,{final}/lib",
+            "LDFLAGS": " ".join(map(shlex.quote, (f"-L{prefix}/lib", f"-Wl,-rpath,{final}/lib"))),
         }
     return variables | dict(text.partition("=")[::2] for text in item.source.variables)
 

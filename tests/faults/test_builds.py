@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.faults.conftest import Mounts
 from tests.faults.figures import count, worst
 from tests.faults.world import World, differences, kill_group, nobody_stays, one_error
 from tests.support.link_context import contents_of_processes
@@ -23,6 +25,19 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None, 
     import time
     os.system("setsid {SLEEPER} & {SLEEPER} &")
     time.sleep(1.5)
+    return _real(wheel_directory)
+"""
+
+
+WIDE = """
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None, _real=build_wheel):
+    try:
+        with open("wide.bin", "wb") as stream:
+            for _ in range(64):
+                stream.write(os.urandom(1 << 20))
+    except OSError as error:
+        raise SystemExit(f"error: could not write wide.bin: {error.strerror}")
+    os.unlink("wide.bin")
     return _real(wheel_directory)
 """
 
@@ -124,3 +139,27 @@ def test_two_processes_want_one_build(built: World) -> None:
     assert sorted(done) == [0, 1], [outcome.err for outcome in outcomes]
     assert not differences(built.tree("built"), expected)
     assert built.leftovers() == []
+
+
+def test_a_disk_that_is_full_while_the_backend_writes(built: World, mounted: Mounts) -> None:
+    """Exit 8 with what the backend said, nothing half-written, and whole again when there is room."""
+    make_project(built.project / "wide", "wide", "1.0", static=True, more_backend=WIDE)
+    built.recipe(
+        "wide", f"python: {built.series}\n" + built.conda_lines() + "pypi:\n  packages:\n    wide: {path: ./wide}\n"
+    )
+    built.run("realize", "wide.yaml")
+    need = sum(path.stat().st_blocks * 512 for path in built.home.rglob("*") if path.is_file())
+    built.fresh()
+    mounted(built.home, "-t", "tmpfs", "-o", f"size={need + (16 << 20)},mode=700", "tmpfs")
+    try:
+        outcome = built.run("realize", "wide.yaml", code=8)
+        assert outcome.err.startswith("error[no-space]: wide 1.0 was not built: "), outcome.err
+        assert "No space left on device" in outcome.err
+        assert "hint: run: envbuild gc" in outcome.err
+        assert built.leftovers() == []
+        assert not built.prefixes()
+        subprocess.run(["mount", "-o", "remount,size=400m", str(built.home)], check=True)
+        built.run("realize", "wide.yaml")
+        assert "0 findings" in built.run("verify").err
+    finally:
+        mounted.end()

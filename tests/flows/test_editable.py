@@ -11,6 +11,7 @@ import pytest
 
 from tests.case import Case
 from tests.support.channel import TestChannel
+from tests.support.extension import make_extension
 from tests.support.sdists import make_project
 from tests.support.servers import Server
 from tests.support.wheel_index import WheelIndex
@@ -131,3 +132,48 @@ def test_a_backend_that_fails_leaves_nothing(case: Case, index: str, tmp_path: P
     case.mentions("could not be installed as editable", "no, thank you")
     assert not (tmp_path / "dev").exists()
     assert list((case.home / "tmp").iterdir()) == []
+
+
+IN_PLACE = """
+
+def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
+    import glob
+
+    file = build_wheel(wheel_directory)
+    (module,) = glob.glob("speedy.*.so")
+    os.makedirs("src")
+    os.replace(module, os.path.join("src", module))
+    folder = "%s-%s.dist-info" % (MODULE, VERSION)
+    contents = {
+        "_speedy.pth": os.path.join(os.getcwd(), "src") + "\\n",
+        folder + "/METADATA": _metadata(),
+        folder + "/WHEEL": WHEEL,
+    }
+    contents[folder + "/RECORD"] = "".join(name + ",,\\n" for name in (*contents, folder + "/RECORD"))
+    with zipfile.ZipFile(Path(wheel_directory, file), "w") as archive:
+        for path, text in contents.items():
+            archive.writestr(zipfile.ZipInfo(path, (2024, 1, 1, 0, 0, 0)), text)
+    return file
+"""
+
+
+def test_an_extension_is_compiled_in_place_against_the_libraries_of_the_prefix(
+    case: Case, index: str, compiled_channel: TestChannel, tmp_path: Path
+) -> None:
+    folder = make_extension(case.project / "speedy")
+    backend = next(path for path in folder.rglob("*.py") if "def build_wheel" in path.read_text())
+    backend.write_text(backend.read_text() + IN_PLACE)
+    series = ".".join(compiled_channel.pythons[0].split(".")[:2])
+    case.recipe(
+        f"python: {series}\nconda:\n  channels: ['{compiled_channel.folder.as_uri()}']\n"
+        f"  packages:\n    libfast: '1.2'\npypi:\n  index: {index}\n  packages:\n    speedy: {{path: speedy}}\n"
+        "build:\n  speedy: {host: [libfast]}\n",
+        "x.yaml",
+    )
+    place = tmp_path / "dev"
+    case.run("realize", "x.yaml", "--prefix", place, "--editable", "speedy")
+    code = "import speedy; print(speedy.__file__, speedy.version())"
+    file, version = case.program(place / "bin" / "python", "-c", code).split()
+    assert Path(file).parent == folder / "src"
+    assert version == "1.2"
+    assert str(place / "lib").encode() in Path(file).read_bytes(), "it finds its libraries in the prefix, by itself"
