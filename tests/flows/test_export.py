@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import venv
@@ -339,3 +340,42 @@ def test_no_credentials_are_written(case: Case, toy_wheels: Path, serving: Calla
     case.recipe(f"interpreter: host\npython: {SERIES}\npypi:\n  packages:\n    toy:\n", "shop.yaml")
     for name in ("requirements", "pylock", "conda-lock", "pixi", "environment-yml"):
         case.run("export", "shop.yaml", "--format", name).hides("hunter2", "anna")
+
+
+def test_a_lock_of_private_places_goes_and_comes_back_without_their_secrets(
+    case: Case, channel: TestChannel, toy_wheels: Path, serving: Callable[..., Server]
+) -> None:
+    """Channel and index want a password; it comes from this machine's netrc, and conda-lock's file has it too."""
+    from tests.support.wheel_index import WheelIndex
+
+    conda, index = serving(channel.folder), serving(WheelIndex(folder=toy_wheels))
+    for server in (conda, index):
+        server.require_basic("anna", "hunter2")
+    netrc = Path(case.environ["NETRC"])
+    netrc.write_text(f"machine {conda.host} login anna password hunter2\n")
+    netrc.chmod(0o600)
+    case.recipe(
+        f"interpreter: host\npython: {SERIES}\nplatforms: [linux-64, osx-arm64]\n"
+        f"conda:\n  channels: ['{conda.url}']\n  packages:\n    data-files:\n"
+        f"pypi:\n  index: {index.url}/simple\n  packages:\n    toy: '<2'\n",
+        "shop.yaml",
+    )
+    case.run("export", "shop.yaml", "--format", "conda-lock", "-o", "conda-lock.yml").hides("hunter2", "anna")
+    for name in ("conda-lock.yml", "shop.lock.yaml"):
+        assert not {"hunter2", "anna"} & set(re.findall(r"\w+", (case.project / name).read_text()))
+    theirs = (case.project / "conda-lock.yml").read_text()
+    assert theirs.count(f"{index.url}/") >= 4, "two wheels on two platforms"
+    assert theirs.count(f"{conda.url}/") >= 2
+    private = theirs.replace("http://", "http://anna:hunter2@").replace(
+        f"@{conda.host}:{conda.server_address[1]}/", f"@{conda.host}:{conda.server_address[1]}/t/hunter3/"
+    )
+    case.file("theirs/conda-lock.yml", private)
+    case.run("import", "theirs/conda-lock.yml", "-o", "again.yaml", "--python-version", SERIES)
+    case.hides("hunter2", "hunter3", "anna").run("lock", "--check", "again.yaml")
+    for name in ("again.yaml", "again.lock.yaml"):
+        assert not {"hunter2", "hunter3", "anna"} & set(re.findall(r"\w+", (case.project / name).read_text()))
+    for ours, again in zip(environments(case, "shop"), environments(case, "again"), strict=True):
+        assert {item.sha256 for item in ours.conda} == {item.sha256 for item in again.conda}
+        assert {item.sha256 for item in ours.wheels} == {item.sha256 for item in again.wheels}
+    left = [path for path in case.home.rglob("*") if path.is_file() and b"hunter" in path.read_bytes()]
+    assert left == [], "nothing in the home either"

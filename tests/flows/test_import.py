@@ -329,6 +329,14 @@ def test_a_lock_of_pixi_is_imported(case: Case, channel: TestChannel, wheel_inde
     case.run("run", "shop.yaml", "--", "python", "-c", "import colours")
 
 
+def test_of_several_environments_of_a_lock_one_is_asked_for(case: Case) -> None:
+    case.file("pixi.lock", "version: 6\nenvironments:\n  gpu: {channels: [], packages: {}}\n  cpu: {}\npackages: []\n")
+    case.run("import", "pixi.lock", "-o", "x.yaml", code=2)
+    case.mentions("error[several-environments]: pixi.lock: the file has several environments: cpu, gpu")
+    case.mentions("hint: say which: --environment cpu")
+    assert not (case.project / "x.yaml").exists()
+
+
 def solved_records(channel: TestChannel, specs: list[str]) -> list[Any]:
     from rattler import Channel, VirtualPackage, solve
 
