@@ -103,16 +103,19 @@ def solve_conda(question: CondaQuestion, context: Context) -> tuple[CondaPackage
         "copies": {channel: kept.document() for channel, kept in copies.items()},
     }
     answer = _run(document, files, words.values(), context)
-    if "error" in answer:
-        raise _refusal(answer, question, {served[word]: word for word in words})
     spoken_channels = {served[word]: word for word in words}
-    for channel, why in answer["unread"].items():
+    unread = answer.get("unread", {})
+    for channel, why in unread.items():
         context.note(_old_copy_used(spoken_channels[channel], copies[channel].date(subdirs), why, spoken_channels))
-    read = [channel for channel in channels if channel not in answer["unread"]]
-    with context.lock("read-indices"):  # solves for several platforms end at once
-        back = keep_indices(index_cache(context), read, subdirs)
-    for channel, what in back.items():
-        context.note(f"the channel {spoken_channels[channel]} went back in time: {what}; what is locked stays as it is")
+    if answer.get("error", "SolverError") == "SolverError":  # each index was read
+        read = [channel for channel in channels if channel not in unread]
+        with context.lock("read-indices"):  # solves for several platforms end at once
+            back = keep_indices(index_cache(context), read, subdirs, solved="error" not in answer)
+        for channel, what in back.items():
+            told = f"the channel {spoken_channels[channel]} went back in time: {what}"
+            context.note(f"{told}; what is locked stays as it is")
+    if "error" in answer:
+        raise _refusal(answer, question, spoken_channels)
     for name in answer["undated"]:
         context.note(f"{name} has no date in its channel: the cut-off {question.cut_off} leaves it out")
     return _packages(answer["records"], question, served, files, context)

@@ -103,13 +103,16 @@ def kept_copies(
     return found
 
 
-def keep_indices(cache: Path, channels: Iterable[str], subdirs: Sequence[str]) -> dict[str, str]:
+def keep_indices(
+    cache: Path, channels: Iterable[str], subdirs: Sequence[str], *, solved: bool = True
+) -> dict[str, str]:
     """Keep the indices that a solve has read; the newer copy stays, when a channel went back in time.
 
     Args:
         cache: The engine's cache of indices.
         channels: Addresses as the engine was given them, without those whose index could not be read.
         subdirs: Folders that were asked for.
+        solved: Whether they had an answer; if not, nothing is kept: an index may be read and have lost what it had.
 
     Returns:
         What to tell of each channel that went back.
@@ -121,12 +124,12 @@ def keep_indices(cache: Path, channels: Iterable[str], subdirs: Sequence[str]) -
         for server in servers:
             here = {subdir: indices.get(f"{server}/{subdir}") for subdir in subdirs}
             if any(here.values()):
-                word = _keep_one(_read(cache, server), here, cache)
+                word = _keep_one(_read(cache, server), here, cache, solved=solved)
                 told |= {server: word} if word else {}
     return told
 
 
-def _keep_one(kept: Kept, here: Mapping[str, CachedIndex | None], cache: Path) -> str:
+def _keep_one(kept: Kept, here: Mapping[str, CachedIndex | None], cache: Path, *, solved: bool) -> str:
     """Keep what is new of one channel, and say how it went back, if it did."""
     marks, words = dict(kept.marks), []
     absent = kept.absent - here.keys() | {subdir for subdir, index in here.items() if index is None} - marks.keys()
@@ -139,11 +142,13 @@ def _keep_one(kept: Kept, here: Mapping[str, CachedIndex | None], cache: Path) -
             words += _went_back(before, now, subdir)
             if _is_older(before, now):
                 continue
+        if not solved:
+            continue
         _link(index, kept.folder, cache)
         marks[subdir] = now
         for name in set(before.files if before else ()) - set(now.files):
             (kept.folder / name).unlink(missing_ok=True)
-    if marks != kept.marks or absent != kept.absent:
+    if solved and (marks != kept.marks or absent != kept.absent):
         _write(replace(kept, marks=marks, absent=frozenset(absent)))
     return "; ".join(words)
 

@@ -374,6 +374,24 @@ def test_h52_records_that_vanished_are_counted(case: Case, tmp_path: Path, servi
     case.run("lock", "x.yaml", "--upgrade").hides("went back")
 
 
+def test_h52_an_index_that_lost_what_is_asked_for(case: Case, tmp_path: Path, serving: Callable[..., Server]) -> None:
+    """The error is that nothing fits; the note says why. It is no good index: the copy from before stays."""
+    folder = tmp_path / "c"
+    channel(folder, "1.0", "2.0")
+    url = serving(folder).url
+    case.recipe(recipe(url)).run("lock", "x.yaml")
+    before = (case.project / "x.lock.yaml").read_bytes()
+    place = folder / "noarch" / "repodata.json"
+    place.write_text('{"packages": {}, "packages.conda": {}}')
+    case.run("lock", "x.yaml", "--upgrade", code=11).mentions(
+        "error[unsatisfiable]", "went back in time: noarch lists 0"
+    )
+    case.run("lock", "x.yaml", "--check")
+    place.write_text("<html>sign in</html>")
+    case.run("lock", "x.yaml", "--upgrade").mentions("cannot be read")
+    assert (case.project / "x.lock.yaml").read_bytes() == before
+
+
 def test_h52_a_few_records_less_and_an_hour_are_no_news(
     case: Case, tmp_path: Path, serving: Callable[..., Server]
 ) -> None:
