@@ -19,6 +19,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envbuild.environments.name_verbs import NameVerbs
 from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.environments.realizing import Realizer, by_project
 from envbuild.environments.verbs import UpkeepVerbs
@@ -58,8 +59,8 @@ if TYPE_CHECKING:
     from envbuild.request import Request
 
 
-class Session(ExchangeVerbs, UpkeepVerbs):
-    """All verbs; those of other tools' formats stand in ``envbuild.exchange.verbs``, upkeep in ``environments.verbs``.
+class Session(ExchangeVerbs, NameVerbs, UpkeepVerbs):
+    """All verbs; further ones stand in ``exchange.verbs``, ``environments.name_verbs`` and ``environments.verbs``.
 
     Args:
         start: Where projects are looked for when no recipe says; the working folder by default.
@@ -186,24 +187,29 @@ class Session(ExchangeVerbs, UpkeepVerbs):
 
     # Environments
 
-    def plan(self, *recipes: Path | str, mode: Mode = "auto") -> tuple[Planned, ...]:
+    def plan(self, *sources: Path | str, mode: Mode = "auto") -> tuple[Planned, ...]:
         """What ``realize`` would do; locks that do not fit are solved, and not written."""
-        wanted = [self._wanted(_absolute(recipe), mode, write=False) for recipe in recipes]
+        wanted = [self._wanted(source, mode, write=False) for source in sources]
         return tuple(self._realizer(project).plan(items) for project, items in by_project(wanted))
 
     def realize(
-        self, *recipes: Path | str, mode: Mode = "auto", options: RealizeOptions | None = None
+        self, *sources: Path | str, mode: Mode = "auto", options: RealizeOptions | None = None
     ) -> tuple[Realized, ...]:
         """Make environments exist on this machine; see ``envbuild.environments.realizing``.
+
+        Args:
+            sources: Recipes, names and ids; a ``Path`` is a recipe, text is what ``envbuild.names.source_of`` says.
+            mode: What becomes of a lock that does not fit; a name and an id have none.
+            options: Where they go.
 
         Raises:
             StaleError: With mode ``locked``, when a lock does not fit.
             UnsatisfiableError: When there is no environment for this machine, or it lacks what the lock assumes.
         """
         wanted, failures = [], []
-        for recipe in recipes:
+        for source in sources:
             try:
-                wanted.append(self._wanted(_absolute(recipe), mode))
+                wanted.append(self._wanted(source, mode))
             except EnvbuildError as error:
                 if not self._keep_going:
                     raise
@@ -218,7 +224,11 @@ class Session(ExchangeVerbs, UpkeepVerbs):
             raise failures[0] if len(failures) == 1 else several(failures)
         return tuple(made[item.recipe] for _, item in wanted)
 
-    def _wanted(self, recipe: Path, mode: Mode, *, write: bool = True) -> tuple[Project, Wanted]:
+    def _wanted(self, source: Path | str, mode: Mode, *, write: bool = True) -> tuple[Project, Wanted]:
+        meant = self._source(source)
+        if meant.kind != "recipe":
+            return self._wanted_source(meant)
+        recipe = _absolute(meant.text)
         project = self.project(recipe)
         files: tuple[Path, ...] = (recipe, lock_path(recipe))
         folders: dict[str, str | None] = {}

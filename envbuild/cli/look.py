@@ -23,14 +23,16 @@ def show_command(recipe: Path, platform: str | None, as_json: bool) -> None:
     Screen(as_json=as_json).shown(Session().show(recipe, platform=platform))
 
 
-@click.command("list", short_help="List the environments on this machine.")
+@click.command("list", short_help="List environments and names.")
 @as_json
 def list_command(as_json: bool) -> None:
-    """List the environments on this machine."""
+    """List the environments on this machine, and the names that there are."""
     from envbuild.cli.screen import Screen
     from envbuild.session import Session
 
-    Screen(as_json=as_json).listed(Session().environments())
+    screen = Screen(as_json=as_json)
+    session = Session(reporter=screen.reporter)
+    screen.listed(session.environments(), session.names())
 
 
 @click.command("tree", short_help="Show which package requires which.")

@@ -20,6 +20,9 @@ def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
 
 recipe_argument = click.argument("recipe", type=click.Path(path_type=Path))
 recipes_argument = click.argument("recipes", nargs=-1, type=click.Path(path_type=Path))
+source_argument = click.argument("source", type=click.Path())
+"""A recipe's file, a name or an id, as it was typed: as a path, ``a//b`` would be the name ``a/b``."""
+sources_argument = click.argument("sources", nargs=-1, type=click.Path())
 
 as_json = option("--json", "as_json", is_flag=True, help="Print JSON (versioned) on stdout.")
 quiet = option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from envbuild.cli.options import as_json, jobs, keep_going, locking_mode, offline, option, quiet, recipes_argument
+from envbuild.cli.options import as_json, jobs, keep_going, locking_mode, offline, option, quiet, sources_argument
+
+if TYPE_CHECKING:
+    from envbuild.environments.stamp import Stamp
 
 _BEGAN = time.monotonic()
 
 
 @click.command("realize", short_help="Make environments exist; print where.")
-@recipes_argument
+@sources_argument
 @locking_mode
 @offline
 @option(
@@ -36,7 +40,7 @@ _BEGAN = time.monotonic()
 @as_json
 @quiet
 def realize_command(
-    recipes: tuple[Path, ...],
+    sources: tuple[str, ...],
     locked: bool,
     frozen: bool,
     offline: bool,
@@ -51,22 +55,23 @@ def realize_command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Make the environments of recipes exist on this machine, and print their folders.
+    """Make environments exist on this machine, and print their folders.
 
-    A recipe that has no lock, or one that does not fit, is locked first.
+    A SOURCE is a recipe, a name (team/train:stable) or an id, whole or its first digits. A recipe that has no lock, or
+    one that does not fit, is locked first.
     """
     if prefix and out_link:
         raise click.UsageError("--prefix puts the environment into a folder, --out-link makes a link: choose one")
     if no_out_link and out_link:
         raise click.UsageError("--out-link or --no-out-link, not both")
-    if not recipes:
+    if not sources:
         raise click.UsageError("Which recipe? For example: envbuild realize recipes/train.yaml")
     plain = not (prefix or writable or editables or dry_run or as_json)
     options = stamp_options(locked=locked, frozen=frozen, out_link=out_link, no_out_link=no_out_link)
-    if plain and len(recipes) == 1 and answer_from_stamp(recipes[0], options, quiet=quiet):
+    if plain and len(sources) == 1 and answer_from_stamp(sources[0], options, quiet=quiet):
         return
 
-    ready_engines(recipes, solving=not (frozen or offline))
+    ready_engines(tuple(map(recipe_of, sources)), solving=not (frozen or offline))
     from envbuild.cli.screen import Screen
     from envbuild.environments.realized import RealizeOptions, mode
     from envbuild.session import Session
@@ -75,17 +80,17 @@ def realize_command(
         raise click.UsageError("--dry-run shows the plan of a lock, which --editable is no part of")
     if writable and prefix is None:
         raise click.UsageError("--writable makes a private copy, so it needs --prefix DIR")
-    if len(recipes) > 1 and (prefix or out_link):
-        raise click.UsageError("--prefix and --out-link are for one recipe")
+    if len(sources) > 1 and (prefix or out_link):
+        raise click.UsageError("--prefix and --out-link are for one environment")
     screen = Screen(quiet=quiet, as_json=as_json)
     session = Session(reporter=screen.reporter, offline=offline, jobs=jobs, keep_going=keep_going)
     chosen = mode(locked=locked, frozen=frozen)
     if dry_run:
-        screen.planned(session.plan(*recipes, mode=chosen))
+        screen.planned(session.plan(*sources, mode=chosen))
         return
     screen.realized(
         session.realize(
-            *recipes,
+            *sources,
             mode=chosen,
             options=RealizeOptions(
                 out_link=out_link,
@@ -126,6 +131,8 @@ def ready_engines(recipes: tuple[Path, ...], *, solving: bool = False) -> None:
     from envbuild.locks.place import lock_path
 
     for recipe in recipes:
+        if recipe.suffix not in {".yaml", ".yml"}:  # a name or an id
+            continue
         try:
             text = lock_path(recipe).read_bytes()
         except FileNotFoundError:
@@ -143,12 +150,23 @@ def ready_engines(recipes: tuple[Path, ...], *, solving: bool = False) -> None:
             return
 
 
-def answer_from_stamp(recipe: Path, options: tuple[str, ...], *, quiet: bool) -> bool:
-    """Print what an earlier realize made, when nothing has changed since."""
+def recipe_of(source: str) -> Path:
+    """The recipe's file that a source would be."""
+    return Path(os.path.abspath(source.removeprefix("recipe:")))
+
+
+def read_stamp_of(source: str, options: tuple[str, ...]) -> Stamp | None:
+    """The stamp of a recipe when it still holds. A name has none that could answer: it may have moved."""
     from envbuild.environments.stamp import read_stamp, stamp_path
     from envbuild.machine.home import find_home
 
-    stamp = read_stamp(stamp_path(find_home(os.environ), Path(os.path.abspath(recipe)), options))
+    recipe = recipe_of(source)
+    return read_stamp(stamp_path(find_home(os.environ), recipe, options)) if recipe.is_file() else None
+
+
+def answer_from_stamp(source: str, options: tuple[str, ...], *, quiet: bool) -> bool:
+    """Print what an earlier realize made, when nothing has changed since."""
+    stamp = read_stamp_of(source, options)
     if stamp is None:
         return False
     click.echo(stamp.prefix)

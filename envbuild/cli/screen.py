@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from envbuild.locks.dependencies import Branch
     from envbuild.locks.locking import Locked
     from envbuild.store.collect import Garbage
+    from envbuild.store.names import Generation
 
 JSON_VERSION = 1
 
@@ -221,12 +222,15 @@ class Screen:
         self.result(f"present      {present[0] if present else 'no'}")
         if not item.fits:
             self.result(f"lock         does not fit the recipe: envbuild lock {shown_path(item.recipe)}")
-        self._table(TITLES, package_rows(environment))
+        self.table(TITLES, package_rows(environment))
         self.say(f"{count(len(packages), 'package')}; * asked for by the recipe")
 
-    def listed(self, items: Sequence[Present]) -> None:
-        """The environments of this machine."""
-        if self.document({"environments": [tree(item) for item in items]}):
+    def listed(self, items: Sequence[Present], names: Sequence[Generation]) -> None:
+        """The environments of this machine, and what has a name."""
+        from envbuild.cli.screen_names import generation_tree, show_names
+
+        document = {"environments": [tree(item) for item in items]}
+        if self.document({**document, "names": [generation_tree(item) for item in names]}):
             return
         rows = [
             (
@@ -241,8 +245,13 @@ class Screen:
             for item in items
         ]
         if rows:
-            self._table(("name", "platform", "environment", "packages", "last used", "where"), rows)
-        self.say(count(len(items), "environment"))
+            self.table(("name", "platform", "environment", "packages", "last used", "where"), rows)
+        if rows and names:
+            self.result("")
+        if names:
+            show_names(self, names)
+        named = f", {count(len(names), 'name')}" if names else ""
+        self.say(f"{count(len(items), 'environment')}{named}")
 
     def tree(self, branches: Sequence[Branch]) -> None:
         """A dependency tree."""
@@ -312,9 +321,9 @@ class Screen:
         if self.document({"settings": {key: {"value": value, "origin": origin} for key, value, origin in entries}}):
             return
         rows = [(key, value, origin) if origins else (key, value) for key, value, origin in entries]
-        self._table(("setting", "value", "origin") if origins else ("setting", "value"), rows)
+        self.table(("setting", "value", "origin") if origins else ("setting", "value"), rows)
 
-    def _table(self, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    def table(self, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Columns as wide as their content: rich would cut them to the terminal, and scripts read them."""
         self.close()
         table = [titles, *rows]

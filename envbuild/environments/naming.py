@@ -1,7 +1,7 @@
 """Names as a session uses them: one store has them, this machine remembers them, ids and closures are found by them.
 
 One store says what names mean: the first shared store that may be written, else the first shared store, else the home's
-own. Two would be two truths (ADR 27). A tag that moves is asked of that store each time; one that is written once is
+own. Two would be two truths (ADR 29). A tag that moves is asked of that store each time; one that is written once is
 believed as it was first seen. Without a network the answer is what was last seen, and it is said how old that is.
 
 Rules of the file: decides; how generations are kept is ``envbuild.store.names``'.
@@ -91,7 +91,8 @@ class Names:
                 f"{name} as {self.address} had it {_ago(seen.age)} ago (generation {seen.generation.number}): offline"
             )
             return seen.generation
-        now = self._asking(name, lambda: generations.current(self._objects, name, seen and seen.generation))
+        known = seen.generation if seen is not None else None
+        now = self._asking(name, lambda: generations.current(self._objects, name, known))
         if now is not None:
             self._seen.keep(now)
         return now
@@ -108,7 +109,7 @@ class Names:
             raise InvalidInput(
                 f"there is no environment named {name} in {self.address}",
                 reference="unknown-name",
-                hint=f"envbuild alias RECIPE {name}, or see what there is: envbuild list",
+                hint=f"`envbuild list` shows what there is, `envbuild alias RECIPE {name}` names one",
             )
         return now
 
@@ -121,9 +122,8 @@ class Names:
         """
         self._writable(name)
         seen = self._seen.get(name)
-        moved = self._asking(
-            name, lambda: generations.move(self._objects, name, named, expect=expect, seen=seen and seen.generation)
-        )
+        known = seen.generation if seen is not None else None
+        moved = self._asking(name, lambda: generations.move(self._objects, name, named, expect=expect, seen=known))
         self._seen.keep(moved.now)
         return moved
 

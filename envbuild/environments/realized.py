@@ -79,9 +79,9 @@ class Wanted:
     """One environment to realize, and what decided it.
 
     Attributes:
-        recipe: The recipe's file. ``name``: what people call it.
+        recipe: The recipe's file; of a name or an id the closure's. ``name``: what people call it.
         files: Every file that decided it, also those looked for and not there.
-        link: Where its out-link goes when nobody says.
+        link: Where its out-link goes when nobody says; None for no link then.
         folders: Source folders and files of the project that decided it, each with its state (``folder_state``).
         editables: Packages that are not linked, but used where they lie.
     """
@@ -91,7 +91,7 @@ class Wanted:
     lock: Lock
     environment: LockedEnvironment
     files: tuple[Path, ...]
-    link: Path
+    link: Path | None
     folders: tuple[tuple[str, str | None], ...] = ()
     editables: tuple[Editable, ...] = ()
 

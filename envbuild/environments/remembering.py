@@ -45,8 +45,8 @@ def remember(
     out_link = None
     if options.prefix is not None:
         register(home.roots, _root(realized, str(realized.prefix)), workspace.durability)
-    elif options.link:
-        out_link = Path(os.path.abspath(options.out_link or wanted.link))
+    elif options.link and (link := options.out_link or wanted.link) is not None:
+        out_link = Path(os.path.abspath(link))
         try:
             with workspace.lock(f"link-{digest_bytes(os.fsencode(out_link))[:32]}"):
                 register(home.roots, _root(realized, str(out_link)), workspace.durability)

@@ -8,6 +8,7 @@
     roots/       one file for each registered out-link
     locks/       kernel locks
     stamps/      what a no-op realize reads; when a prefix was used last
+    names/       what was last seen of named environments
     logs/        what builds printed that failed
     tmp/         scratch, on the same file system as all of the above
 
@@ -61,6 +62,11 @@ class Home:
     def stamps(self) -> Path:
         """What a no-op realize reads, and when prefixes were used."""
         return self.path / "stamps"
+
+    @property
+    def names(self) -> Path:
+        """What was last seen of names, by store."""
+        return self.path / "names"
 
     @property
     def scratch(self) -> Path:

@@ -154,7 +154,7 @@ def _instead(file: Path, project: Project) -> str:
     if meant is not None:
         return f"did you mean {shown_path(meant)}?"
     if file.suffix not in SUFFIXES:
-        return "name a recipe's file; names and ids of environments come with a later version of envbuild"
+        return "name a recipe's file, which ends with .yaml"
     return "check the path, or `envbuild init`"
 
 

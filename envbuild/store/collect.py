@@ -142,6 +142,7 @@ def mark(home: Home, store: FolderStore, *, keep_days: float, now: float, caches
     lost = {str(path) for path in gone}
     named = {root.environment for _, root in roots if root.alive}
     named |= {environment for _, prefix, environment in _stamps(home) if prefix not in lost and Path(prefix).exists()}
+    meant = named | _aliased(store)
     results, blobs = _references(store, {name[:32] for name in kept}, since)
     _add_makers(store, results, blobs)
     blobs.update(_sources(store, named))
@@ -162,7 +163,7 @@ def mark(home: Home, store: FolderStore, *, keep_days: float, now: float, caches
         closures=tuple(
             path
             for path in sorted(store.path.glob("environments/*/*/*.json"))
-            if path.stem not in named and not _younger(path, since)
+            if path.stem not in meant and not _younger(path, since)
         ),
         caches=tuple(sorted(home.cache.iterdir())) if caches else (),
         leftovers=(*stale(home.scratch), *stale(store.incoming), *home.roots.glob("*.tmp"), *home.stamps.glob("*.tmp")),
@@ -208,6 +209,15 @@ def _sources(store: FolderStore, environments: set[str]) -> Iterator[Digest]:
                     built_with = environment.get("build-sources", ())
                     made_of = (*environment["sources"], *built_with, *environment["conda"])
                     yield from (Digest(str(item["sha256"])) for item in made_of)
+
+
+def _aliased(store: FolderStore) -> set[str]:
+    """The environments that a name means, or meant: their closures stay, so that all of its generations can be had."""
+    found: set[str] = set()
+    for path in store.path.glob("refs/**/@*/*.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            found.update(json.loads(path.read_bytes())["environments"].values())
+    return found
 
 
 def _blobs_of(store: FolderStore, result: Result) -> Iterator[Digest]:

@@ -10,10 +10,30 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from envbuild.errors import EnvbuildError
+from envbuild.digest import Digest
+from envbuild.errors import EnvbuildError, IntegrityError
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.locks.lockfile import closure_bytes, parse_closure
 from envbuild.machine.publish import Durability, publish_bytes
+from envbuild.package import PLATFORMS, Platform
+from envbuild.value import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What an environment is called: its request, and its own id on its platform."""
+
+    platform: Platform
+    request: Digest
+    environment: Digest
+
+    @property
+    def object_name(self) -> str:
+        """The name of its closure in a store."""
+        return f"environments/{self.platform}/{self.request}/{self.environment}.json"
+
+    def __str__(self) -> str:
+        return f"{self.platform} {self.request[:12]}:{self.environment[:12]}"
 
 
 def record(store: Path, lock: Lock, environment: LockedEnvironment, durability: Durability) -> Path:
@@ -22,10 +42,43 @@ def record(store: Path, lock: Lock, environment: LockedEnvironment, durability: 
     Raises:
         NoSpaceError: When the store cannot be written.
     """
-    path = store / "environments" / environment.platform / lock.request / f"{environment.id}.json"
+    identity = Identity(platform=environment.platform, request=lock.request, environment=environment.id)
+    path = store / identity.object_name
     if not path.exists():
         publish_bytes(closure_bytes(lock, environment), path, store / "tmp", durability)
     return path
+
+
+def parse(data: bytes, identity: Identity) -> Lock:
+    """A closure from its bytes, held against its name.
+
+    Raises:
+        IntegrityError: When it is another environment's, or was edited. InvalidInput: when it is malformed.
+    """
+    lock = parse_closure(data, identity.object_name)
+    (environment,) = lock.platforms or (None,)
+    found = environment and Identity(platform=environment.platform, request=lock.request, environment=environment.id)
+    if found != identity:
+        raise IntegrityError(f"{identity.object_name} is the record of {found}", reference="bad-closure")
+    return lock
+
+
+def read(store: Path, identity: Identity) -> Lock | None:
+    """A closure of a local store; None when there is none that can be read."""
+    with contextlib.suppress(OSError, EnvbuildError):
+        return parse((store / identity.object_name).read_bytes(), identity)
+    return None
+
+
+def beginning(store: Path, request: str, environment: str) -> tuple[Identity, ...]:
+    """The environments of a local store whose ids begin so, by name alone; an empty beginning fits all."""
+    found = []
+    for platform in PLATFORMS:
+        for path in sorted(store.glob(f"environments/{platform}/{request}*/{environment}*.json")):
+            if len(path.stem) == len(path.parent.name) == 64:
+                identity = Identity(platform=platform, request=Digest(path.parent.name), environment=Digest(path.stem))
+                found.append(identity)
+    return tuple(found)
 
 
 def closures(store: Path) -> Iterator[tuple[Path, Lock]]:

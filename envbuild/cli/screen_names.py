@@ -1,0 +1,83 @@
+"""What the commands about names say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from envbuild.cli.screen import Screen
+from envbuild.cli.wording import count
+from envbuild.digest import short
+
+if TYPE_CHECKING:
+    from envbuild.environments.name_verbs import Meant
+    from envbuild.store.names import Generation, Moved, Named
+
+
+def generation_tree(item: Generation) -> dict[str, Any]:
+    """A generation as JSON."""
+    return {
+        "name": str(item.name),
+        "generation": item.number,
+        "created": item.created,
+        "request": item.named.request,
+        "environments": dict(item.named.environments),
+    }
+
+
+def show_moved(screen: Screen, moved: Moved) -> None:
+    """What a name means now: itself on stdout, what became of it on stderr."""
+    now, before = moved.now, moved.before
+    if screen.document(
+        {"written": moved.written, "before": generation_tree(before) if before else None, **generation_tree(now)}
+    ):
+        return
+    screen.result(str(now.name))
+    if not moved.written:
+        screen.say(f"{now.name} means that already: generation {now.number}, {now.named}")
+        return
+    was = f"; it was {before.named}" if before else ""
+    screen.say(f"{now.name} is generation {now.number} now: {now.named}{was}")
+
+
+def show_meant(screen: Screen, meant: Meant) -> None:
+    """What a name or an id means, in lines that a script can read."""
+    generation, named = meant.generation, meant.named
+    document = (
+        generation_tree(generation)
+        if generation is not None
+        else {"request": named.request, "environments": dict(named.environments)}
+    )
+    if screen.document({**document, "others": [item.request for item in meant.others]}):
+        return
+    rows = []
+    if generation is not None:
+        rows = [
+            ("name", str(generation.name)),
+            ("generation", f"{generation.number}, since {generation.created}"),
+        ]
+    rows.append(("request", named.request))
+    rows += [(platform, f"{named.request}:{digest}") for platform, digest in named.environments]
+    rows += [("also of", item.request) for item in meant.others]
+    width = max(len(title) for title, _ in rows)
+    for title, text in rows:
+        screen.result(f"{title:<{width}}  {text}")
+
+
+def show_history(screen: Screen, name: str, past: Sequence[Generation]) -> None:
+    """Every generation, the newest first."""
+    if screen.document({"generations": [generation_tree(item) for item in past]}):
+        return
+    rows = [(str(item.number), item.created, short(item.named.request), _environments(item.named)) for item in past]
+    screen.table(("generation", "since", "request", "environments"), rows)
+    screen.say(f"{past[0].name}: {count(len(past), 'generation')}")
+
+
+def show_names(screen: Screen, names: Sequence[Generation]) -> None:
+    """Every name with what it means."""
+    rows = [(str(item.name), str(item.number), item.created, _environments(item.named)) for item in names]
+    screen.table(("name", "generation", "since", "environments"), rows)
+
+
+def _environments(named: Named) -> str:
+    return ", ".join(f"{platform} {short(digest)}" for platform, digest in named.environments)

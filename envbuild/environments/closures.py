@@ -1,0 +1,145 @@
+"""Closures as a session finds them: in the home, then in the shared stores, by ids whole or by their beginning.
+
+A closure proves itself: what is read is held against the id, so any store may have it, also one that nobody trusts
+with names. What a shared store gave is kept in the home. The beginning of an id is looked for in the home alone: shared
+stores are never listed for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from envbuild.digest import Digest
+from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, UnreachableError
+from envbuild.lock import Lock
+from envbuild.locks.lockfile import LIMIT, closure_bytes
+from envbuild.machine.publish import Durability
+from envbuild.names import split_id
+from envbuild.objects import Objects
+from envbuild.package import PLATFORMS, Platform
+from envbuild.store import environments
+from envbuild.store.environments import Identity
+from envbuild.store.names import Named
+
+MOST_SHOWN = 10
+
+
+class Closures:
+    """Where locked environments are found again.
+
+    Args:
+        store: The home's store.
+        shared: Shared stores, near to far; those that need a network are left out when there is to be none.
+        durability: How what they gave is kept.
+    """
+
+    def __init__(self, store: Path, shared: Sequence[Objects] = (), durability: Durability = "safe") -> None:
+        self._store = store
+        self._shared = shared
+        self._durability = durability
+
+    def find(self, identity: Identity) -> Lock | None:
+        """An environment as a lock of its own; None when no store has it.
+
+        Raises:
+            UnreachableError: When a store does not answer, and no other has it.
+            IntegrityError: When a store has something else under its name, and no other has it.
+        """
+        found = environments.read(self._store, identity)
+        problem: EnvbuildError | None = None
+        for objects in self._shared if found is None else ():
+            try:
+                data = objects.read(identity.object_name, LIMIT)
+                if data is not None:
+                    found = environments.parse(data, identity)
+                    self.keep(found)
+                    return found
+            except (UnreachableError, IntegrityError, InvalidInput) as error:
+                problem = problem or error
+        if found is None and problem is not None:
+            raise problem
+        return found
+
+    def get(self, identity: Identity, chain: str) -> Lock:
+        """As ``find``, where somebody says that it is there.
+
+        Args:
+            identity: Which.
+            chain: Who says so.
+
+        Raises:
+            IntegrityError: ``absent-environment`` with the chain.
+        """
+        found = self.find(identity)
+        if found is None:
+            raise IntegrityError(
+                f"{chain} -> {identity}, which no store here has",
+                reference="absent-environment",
+                hint="name it again: envbuild alias RECIPE NAME, where its lock is",
+            )
+        return found
+
+    def path(self, identity: Identity) -> Path:
+        """Where the home has it, or would."""
+        return self._store / identity.object_name
+
+    def keep(self, lock: Lock, objects: Objects | None = None) -> None:
+        """Have the closures of a lock in the home, and in a store when one is given.
+
+        Raises:
+            NoSpaceError, UnreachableError: When they cannot be written.
+        """
+        for environment in lock.platforms:
+            environments.record(self._store, lock, environment, self._durability)
+            if objects is not None:
+                identity = Identity(platform=environment.platform, request=lock.request, environment=environment.id)
+                objects.put(identity.object_name, closure_bytes(lock, environment))
+
+    def begin(self, text: str) -> tuple[Identity, ...]:
+        """The environments of one id, given whole or by its beginning: one environment, of one request or several.
+
+        Raises:
+            InvalidInput: ``bad-id``; ``unknown-id``; ``ambiguous-id`` with those that begin so.
+        """
+        request, environment = split_id(text)
+        found = environments.beginning(self._store, request, environment)
+        if not found and len(request) == len(environment) == 64:
+            found = self._elsewhere(Digest(request), Digest(environment))
+        if not found:
+            raise InvalidInput(
+                f"no environment here has the id {text}",
+                reference="unknown-id",
+                hint="shared stores are asked for whole ids only: REQUEST:ENVIRONMENT, as `envbuild get NAME` shows",
+            )
+        if len({item.environment for item in found}) > 1:
+            shown = ", ".join(map(str, found[:MOST_SHOWN]))
+            more = f" and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
+            raise InvalidInput(
+                f"{len(found)} environments begin with {text}: {shown}{more}",
+                reference="ambiguous-id",
+                hint="write more digits",
+            )
+        return found
+
+    def _elsewhere(self, request: Digest, environment: Digest) -> tuple[Identity, ...]:
+        """Whole ids in the shared stores: one question to each, for the platform is not said."""
+        every = [Identity(platform=platform, request=request, environment=environment) for platform in PLATFORMS]
+        for objects in self._shared:
+            there = objects.sizes([identity.object_name for identity in every])
+            found = tuple(identity for identity in every if identity.object_name in there)
+            if found:
+                return found
+        return ()
+
+
+def on(named: Named, platform: Platform) -> Identity | None:
+    """What a name means on one platform."""
+    return next(
+        (
+            Identity(platform=name, request=named.request, environment=environment)
+            for name, environment in named.environments
+            if name == platform
+        ),
+        None,
+    )

@@ -1,0 +1,237 @@
+"""``alias``, ``get``, ``history`` and ``rollback`` as verbs of a session, and what ``realize`` makes of names and ids.
+
+Rules of the file: finds out what a SOURCE means, and wires; ``naming`` moves names, ``closures`` finds closures.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envbuild.digest import short
+from envbuild.environments.realized import Wanted
+from envbuild.errors import InvalidInput, UnsatisfiableError
+from envbuild.machine.home import Home, find_home, open_home
+from envbuild.machine.virtual import current_platform
+from envbuild.names import Source, parse_name, source_of
+from envbuild.projects.project import Project, load_recipe, project_files
+from envbuild.projects.recipe_files import instead_of
+from envbuild.value import dataclass
+
+if TYPE_CHECKING:
+    from envbuild.environments.closures import Closures
+    from envbuild.environments.naming import Names, NameStore
+    from envbuild.locks.locking import Locked
+    from envbuild.package import Platform
+    from envbuild.reporter import Reporter
+    from envbuild.store.environments import Identity
+    from envbuild.store.names import Generation, Moved, Named
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meant:
+    """What a name or an id means.
+
+    Attributes:
+        said: As people may read it: the name with its tag, or the beginning of the id.
+        generation: Of a name; None for an id.
+        others: Further requests that led to the environment of an id.
+    """
+
+    said: str
+    named: Named
+    generation: Generation | None
+    others: tuple[Identity, ...] = ()
+
+
+class NameVerbs:
+    """The verbs; ``envbuild.session.Session`` is one of these."""
+
+    _environ: Mapping[str, str]
+    _reporter: Reporter
+    _offline: bool
+    _start: Path
+
+    if TYPE_CHECKING:
+
+        def project(self, recipe: Path | None = None) -> Project: ...  # noqa: D102  it is the session's
+
+        def _checked(self, recipe: Path) -> Locked: ...
+
+    def alias(self, source: Path | str, name: str, *, expect: int | None = None) -> Moved:
+        """Make a name mean what a source is, on every platform that it is locked for.
+
+        Args:
+            source: A recipe (its lock must fit), an id, or another name.
+            name: ``team/project/name:tag``.
+            expect: The generation that the name is believed to be at, 0 for none; None: whatever it is.
+
+        Raises:
+            NameConflictError: ``name-taken`` for a tag that is written once, ``name-moved``.
+            StaleError: When the recipe's lock does not fit.
+        """
+        from envbuild.environments.closures import on
+        from envbuild.store.names import Named
+
+        target = parse_name(name)
+        home = self._home()
+        names, closures = self._names(home), self._closures(home)
+        meant = self._source(source)
+        if meant.kind == "recipe":
+            lock = self._checked(Path(os.path.abspath(meant.text))).lock
+            closures.keep(lock, names.objects)
+            named = Named(
+                request=lock.request, environments=tuple(sorted((item.platform, item.id) for item in lock.platforms))
+            )
+        else:
+            found = self._meant(meant, names, closures)
+            named = found.named
+            if found.others:
+                requests = [short(named.request), *(short(item.request) for item in found.others)]
+                raise InvalidInput(
+                    f"{found.said} was locked for {len(requests)} requests: {', '.join(requests)}",
+                    reference="ambiguous-id",
+                    hint=f"say which: envbuild alias {requests[0]}:{found.said} {name}",
+                )
+            for platform, _ in named.environments:
+                identity = on(named, platform)
+                assert identity is not None
+                closures.keep(closures.get(identity, found.said), names.objects)
+        return names.move(target, named, expect=expect)
+
+    def get(self, source: str) -> Meant:
+        """What a name or an id means.
+
+        Raises:
+            InvalidInput: ``unknown-name``, ``unknown-id``, ``ambiguous-id``.
+        """
+        home = self._home()
+        return self._meant(self._source(source), self._names(home), self._closures(home))
+
+    def history(self, name: str) -> tuple[Generation, ...]:
+        """Every generation of a name, the newest first.
+
+        Raises:
+            InvalidInput: ``unknown-name``.
+        """
+        return self._names(self._home()).history(parse_name(name))
+
+    def rollback(self, name: str, to: int | None = None) -> Moved:
+        """A new generation of a name that means what an earlier one meant; see ``envbuild.environments.naming``."""
+        return self._names(self._home()).rollback(parse_name(name), to)
+
+    def names(self) -> tuple[Generation, ...]:
+        """Every name with what it means."""
+        return self._names(self._home()).listed()
+
+    # What a source is
+
+    def _source(self, source: Path | str) -> Source:
+        """What a word means; a path is a recipe."""
+        if isinstance(source, Path):
+            return Source(kind="recipe", text=str(source))
+        return source_of(source, os.path.isfile)
+
+    def _meant(self, source: Source, names: Names, closures: Closures) -> Meant:
+        """The environments that a name or an id means."""
+        from envbuild.store.names import Named
+
+        if source.kind == "name":
+            generation = names.get(parse_name(source.text))
+            return Meant(said=str(generation.name), named=generation.named, generation=generation)
+        if source.kind == "id":
+            first, *others = closures.begin(source.text)
+            named = Named(request=first.request, environments=((first.platform, first.environment),))
+            return Meant(said=short(first.environment), named=named, generation=None, others=tuple(others))
+        if source.kind == "recipe":
+            raise InvalidInput(
+                f"{source.text} is a recipe, and a name or an id is needed",
+                reference="unknown-name",
+                hint=f"envbuild show {source.text}",
+            )
+        raise InvalidInput(
+            f"{source.text} is a step of a run, and environments of runs come with a later version of envbuild",
+            reference="not-available",
+            hint="name a recipe, a name or an id",
+        )
+
+    def _wanted_source(self, source: Source) -> tuple[Project, Wanted]:
+        """What a name or an id wants realized on this machine.
+
+        Raises:
+            UnsatisfiableError: ``no-platform`` with the platforms that it has.
+            IntegrityError: ``absent-environment``.
+        """
+        from envbuild.environments.closures import on
+
+        home = self._home()
+        closures = self._closures(home)
+        try:
+            meant = self._meant(source, self._names(home), closures)
+        except InvalidInput:
+            self._refuse_path(source)
+            raise
+        platform = current_platform()
+        identity = on(meant.named, platform)
+        if identity is None:
+            raise _other_platform(meant, platform)
+        chain = meant.said if meant.generation is None else f"{meant.said}, generation {meant.generation.number}"
+        lock = closures.get(identity, chain)
+        project = self.project()
+        path = closures.path(identity)
+        return project, Wanted(
+            recipe=path,
+            name=meant.said,
+            lock=lock,
+            environment=lock.platforms[0],
+            files=(path, *project.config.files, *project_files(self._start)),
+            link=None,
+        )
+
+    def _refuse_path(self, source: Source) -> None:
+        """Say what is wrong with a path that was meant, where a folder or a recipe of nearly that name is there."""
+        path = Path(os.path.abspath(source.text)) if "\0" not in source.text else None
+        if source.kind == "name" and path is not None:
+            project = self.project()
+            if path.is_dir() or instead_of(path, project.root, project.config.recipes) is not None:
+                load_recipe(project, path)
+
+    # What names and closures are kept in
+
+    def _home(self) -> Home:
+        return open_home(find_home(self._environ))
+
+    def _names(self, home: Home) -> Names:
+        from envbuild.environments.naming import Names, authority
+
+        store = authority(self._shared(), self._near(home))
+        return Names(store, home.names, offline=self._offline, note=self._reporter.note)
+
+    def _closures(self, home: Home) -> Closures:
+        from envbuild.environments.closures import Closures
+
+        asked = [store.objects for store in self._shared() if store.near or not self._offline]
+        durability = self.project().config.durability
+        return Closures(home.store, asked, "fast" if durability == "fast" else "safe")
+
+    def _shared(self) -> Sequence[NameStore]:
+        """The shared stores, near to far."""
+        return ()
+
+    def _near(self, home: Home) -> NameStore:
+        """The home's own store."""
+        from envbuild.environments.naming import NameStore
+        from envbuild.objects.folder import FolderObjects
+
+        return NameStore(objects=FolderObjects(home.store), near=True)
+
+
+def _other_platform(meant: Meant, platform: Platform) -> UnsatisfiableError:
+    have = ", ".join(name for name, _ in meant.named.environments)
+    return UnsatisfiableError(
+        f"{meant.said} has no environment for {platform}; it is for: {have}",
+        reference="no-platform",
+        hint=f"lock its recipe for {platform} and name it again",
+    )
