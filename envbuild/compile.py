@@ -11,6 +11,7 @@ Rules of the file: pure; no store, no file, no address of this machine. Kinds ar
 
 from __future__ import annotations
 
+from envbuild.conda_names import names_of_needs
 from envbuild.derivations import Derivation, PackageInput
 from envbuild.derivations.fetch import Fetch
 from envbuild.derivations.link import Link
@@ -133,6 +134,7 @@ def _built(nodes: _Nodes, environment: LockedEnvironment) -> list[PackageInput]:
             host=tuple(nodes.input(package) for package in inputs.host_of(source)),
             interpreter=environment.interpreter,
             runs_on=runs_on,
+            names=names_of_needs(source, environment.conda),
         )
         return PackageInput(key=nodes.add(build), package=source)
 

@@ -10,10 +10,10 @@ Rules of the file: pure; every answer says on whose word it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from envbuild.package import CondaPackage, normalize_pypi_name
+from envbuild.package import CondaPackage, SourcePackage, normalize_pypi_name
 from envbuild.value import dataclass
 
 Provides = Sequence[tuple[str, tuple[str, ...]]]
@@ -97,6 +97,22 @@ def counted_as(package: CondaPackage, provides: Provides = ()) -> tuple[Counted,
 def project_names(package: CondaPackage) -> tuple[str, ...]:
     """The names under which wheels may ask for a conda package, by its record, the table and its own name."""
     return tuple(dict.fromkeys((*(normalize_pypi_name(name) for name, _, _ in _named(package, {})), package.name)))
+
+
+def names_of_needs(source: SourcePackage, packages: Iterable[CondaPackage]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What a source may call each conda package that it needs: conda's name, and PyPI's.
+
+    Args:
+        source: As locked.
+        packages: The environment's conda packages.
+    """
+    told: dict[str, list[str]] = {}
+    for text in source.provided:
+        project, _, name = text.partition("=")
+        told.setdefault(name, []).append(project)
+    needed = set(source.requires)
+    several = (package for package in packages if package.name in needed)
+    return tuple((item.name, (*told.get(item.name, ()), *project_names(item))) for item in several)
 
 
 def _named(package: CondaPackage, provides: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str, Word]]:

@@ -220,6 +220,8 @@ class SourcePackage:
         settings: Config settings for the backend, ``KEY=VALUE``, sorted.
         variables: Variables declared for its build, ``NAME=VALUE``, sorted.
         toolchain: As the recipe declares it.
+        provided: ``torch=my-torch``: a PyPI project that it needs, and the conda package that is it by the word of the
+            recipe or the configuration alone; what records and names tell is not repeated.
         found_on: ``linux-64 3.11``: where the backend's hook told name, version or requirements; None when static.
     """
 
@@ -246,6 +248,7 @@ class SourcePackage:
     settings: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     toolchain: str | None = None
+    provided: tuple[str, ...] = ()
     found_on: str | None = None
 
     @property

@@ -73,7 +73,7 @@ def _unpack(derivation: BuildWheel, folder: Path, context: Context) -> Path:
     package = derivation.package
     place = folder / "source"
     place.mkdir()
-    top = unpack_source(context.blob(derivation.source), package.file, place)
+    top = unpack_source(context.blob(derivation.source), package.file, place, context.note)
     project = top / package.subdirectory if package.subdirectory else top
     if not project.is_dir() or not project.resolve().is_relative_to(top.resolve()):
         raise BuildError(f"{package.file} has no folder {package.subdirectory!r}", reference="no-project")
@@ -152,7 +152,7 @@ def _build(
         abi=derivation.abi,
         floor=derivation.floor,
         markers=markers,
-        mixed=derivation.interpreter == "conda",
+        names=dict(derivation.names),
         folder=environment.place,
     )
     if derivation.platform != context.platform and not wheel.name.endswith("-none-any.whl"):
@@ -183,11 +183,12 @@ def _record(
 
 
 def _told(error: EnvbuildError, derivation: BuildWheel, log: Path, context: Context) -> EnvbuildError:
-    """The error with the name of what was built, and the log kept where there is one; it ends with the error."""
+    """The error with the name of what was built, and the log kept where there is one; it ends with the reason."""
     kept = log.is_file() and log.stat().st_size > 0
     if kept:
-        with log.open("ab") as stream:
-            stream.write(f"\nenvbuild: {error.message.splitlines()[0]}\n".encode(errors="replace"))
+        if error.reference != "hook-failed":  # the backend said nothing of it: it had come to its end
+            with log.open("ab") as stream:
+                stream.write(f"\nenvbuild: {error.message.splitlines()[0]}\n".encode(errors="replace"))
         context.keep_log(log)
     hint = error.hint or (f"envbuild log {derivation.package.name}" if kept else None)
     return type(error)(

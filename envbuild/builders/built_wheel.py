@@ -19,13 +19,13 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from envbuild.builders.core_metadata import WheelMetadata, parse_metadata
 from envbuild.builders.elf_check import MAGIC, ElfNeeds, elf_needs
 from envbuild.builders.macho_check import MAGICS, MachoNeeds, macho_needs
-from envbuild.conda_names import PYPI_NAMES
 from envbuild.digest import Digest, digest_file
 from envbuild.errors import BuildError, EnvbuildError, IntegrityError
 from envbuild.linkers.system_floor import check_wheel_platform
@@ -47,7 +47,7 @@ class Target:
         abi: Such as ``cp311``.
         floor: Version of glibc or macOS; None where nothing is promised.
         markers: PEP 508 variables of the target.
-        mixed: Whether requirements may be conda packages, which have names of their own.
+        names: Of the conda packages among the lock's requirements: what METADATA may call each.
         folder: The build's folder as the build saw it.
     """
 
@@ -56,7 +56,7 @@ class Target:
     abi: str
     floor: str | None
     markers: Mapping[str, str]
-    mixed: bool = False
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     folder: Path | None = None
 
 
@@ -151,10 +151,9 @@ def _check_requirements(metadata: WheelMetadata, package: SourcePackage, target:
             requirement.marker.evaluate({**target.markers, "extra": extra}) for extra in extras
         ):
             needed.add(normalize_pypi_name(requirement.name))
-    locked = {normalize_pypi_name(PYPI_NAMES.get(name) or name) if target.mixed else name for name in package.requires}
-    more, fewer = sorted(needed - locked - {package.name}), sorted(locked - needed)
-    if target.mixed and len(more) <= len(fewer):  # conda's names, which only the lock's conda packages could tell
-        return
+    called = {name: {name, *target.names.get(name, ())} for name in package.requires}
+    more = sorted(needed.difference(*called.values()) - {package.name})
+    fewer = sorted(name for name, names in called.items() if needed.isdisjoint(names))
     if more or fewer:
         told = [f"it needs {', '.join(more)}"] if more else []
         told += [f"the lock says that it needs {', '.join(fewer)}"] if fewer else []

@@ -40,6 +40,8 @@ class BuildWheel:
         interpreter: ``conda``, ``host`` or ``managed``: where the Python that runs the backend comes from. Any of this
             series and ABI gives the same wheel, so it is not in the key, nor are ``runs_on``.
         runs_on: The conda packages or the archive that this Python is made of; empty for the host's.
+        names: What METADATA may call the conda packages that it needs: conda's name, and PyPI's. The lock is checked by
+            it; not in the key.
         key: Computed.
     """
 
@@ -56,6 +58,7 @@ class BuildWheel:
     host: tuple[PackageInput, ...] = field(default=(), compare=False)
     interpreter: str = field(default="host", compare=False)
     runs_on: tuple[PackageInput, ...] = field(default=(), compare=False)
+    names: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), compare=False)
     inputs: tuple[Digest, ...] = field(init=False)
     key: Digest = field(init=False)
 

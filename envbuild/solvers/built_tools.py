@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.builders.environment import BuildEnvironment
+from envbuild.conda_names import names_of_needs
 from envbuild.digest import Digest, Json, key
 from envbuild.errors import BuildError, IntegrityError
 from envbuild.linkers.python_tags import abi_tag
@@ -127,7 +128,7 @@ class BuiltTools:
                     abi=self._abi,
                     floor=floor,
                     markers=marker_environment(target),
-                    mixed=self._question.interpreter == "conda",
+                    names=dict(names_of_needs(source, self._question.conda)),
                     folder=environment.place,
                 )
                 found = check_built(wheel, source, wanted)

@@ -6,9 +6,10 @@ Rules of the file: effects through ``context``; nothing of the machine gets into
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from envbuild.conda_names import project_names
 from envbuild.errors import IntegrityError, UnsatisfiableError
 from envbuild.package import SourcePackage, UrlOrigin, Wheel
 from envbuild.recipe import UrlSource
@@ -98,8 +99,18 @@ def locked_packages(
         context.note(f"`build: {name}` is for nothing on {question.target.platform}: it comes as a wheel")
     if supply is None:
         return PypiAnswer(wheels=wheels)
-    found, build = supply.packages(sources, needs, extras)
+    found, build = supply.packages(sources, needs, extras, _provided(requires, stubs))
     return PypiAnswer(wheels=wheels, sources=found, build=build.wheels, build_sources=build.sources)
+
+
+def _provided(requires: Mapping[str, Iterable[str]], stubs: Stubs) -> dict[str, tuple[str, ...]]:
+    """By name: what conda packages are it by the recipe's word alone, as ``SourcePackage.provided`` has it."""
+    said = {
+        project: f"{project}={package.name}"
+        for project, package in stubs.packages.items()
+        if project not in project_names(package)
+    }
+    return {name: tuple(sorted(said[item] for item in items if item in said)) for name, items in requires.items()}
 
 
 def _wheels(

@@ -222,6 +222,7 @@ class SourceSupply:
         sources: Sequence[Source],
         needs: Mapping[str, tuple[str, ...]],
         extras: Mapping[str, tuple[str, ...]],
+        provided: Mapping[str, tuple[str, ...]],
     ) -> tuple[tuple[SourcePackage, ...], BuildInputs]:
         """The lines of the lock for sources that were taken, and what their builds need.
 
@@ -229,6 +230,7 @@ class SourceSupply:
             sources: From ``take``.
             needs: By name: what each needs, in the lock's words.
             extras: By name: which extras are asked of it.
+            provided: By name: as ``SourcePackage.provided``.
         """
         asked = {item.name for item in self._question.request.pypi}
         pinned = BuildInputs(wheels=self._question.pins_build, sources=self._question.pins_build_sources)
@@ -236,7 +238,8 @@ class SourceSupply:
         for source in sources:
             tools = self._reader.tools(source)
             build.append(tools.inputs)
-            found.append(self._package(source, tools, needs[source.name], extras[source.name], source.name in asked))
+            package = self._package(source, tools, needs[source.name], extras[source.name], source.name in asked)
+            found.append(replace(package, provided=provided[source.name]))
         return tuple(sorted(found, key=lambda item: item.name)), joined(build)
 
     def _package(

@@ -10,13 +10,17 @@ from pathlib import Path
 import pytest
 from rattler.index import index_fs
 
+from envbuild.compile import build_graph
+from envbuild.conda_names import names_of_needs
+from envbuild.derivations.build_wheel import BuildWheel
 from envbuild.locks.lockfile import parse_lock
 from tests.case import Case
 from tests.support.channel import this_platform
 from tests.support.conda_package import PackageRecipe, write_package
+from tests.support.sdists import make_project, pack_sdist
 from tests.support.servers import Server
 from tests.support.wheel_index import WheelIndex
-from tests.support.wheels import make_wheel
+from tests.support.wheels import make_wheel, metadata
 
 
 @pytest.fixture
@@ -114,3 +118,29 @@ def test_bases_that_disagree_and_bad_names(case: Case, world: tuple[Path, Path, 
     case.recipe("extends: [one.yaml, two.yaml]\n").run("lock", "x.yaml", code=3)
     case.mentions("bases-disagree", "conda: provides: odd-name")
     case.recipe("conda: {provides: {'../x': 'a b'}}\n", "y.yaml").run("lock", "y.yaml", code=3).mentions("bad-name")
+
+
+def test_what_is_built_must_need_what_was_locked_whatever_conda_calls_it(
+    case: Case, world: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    _, index, text = world
+    needs = ["torch>=2", "told-at-home", "proper-name", "plain"]
+    pyproject = '[build-system]\nrequires = ["flit_core>=3.2"]\nbuild-backend = "flit_core.buildapi"\n'
+    project = make_project(tmp_path / "made", "built", "1.0", files={"pyproject.toml": pyproject})
+    pack_sdist(project, index, "built", "1.0", pkg_info=metadata("built", "1.0", requires=needs))
+    make_wheel(index, "flit-core", "3.12.0")
+    recipe = text.replace("PYPI", "built: ") + "  provides: {odd-name: proper-name}\n"
+    case.recipe(recipe).run("lock", "x.yaml")
+    (environment,) = parse_lock((case.project / "x.lock.yaml").read_bytes(), "x").platforms
+    (source,) = environment.sources
+    assert source.requires == ("odd-name", "plain", "pytorch", "told")
+    assert source.provided == ("proper-name=odd-name",), "what no record and no table tells"
+    assert names_of_needs(source, environment.conda) == (
+        ("odd-name", ("proper-name", "odd-name")),
+        ("plain", ("plain",)),
+        ("pytorch", ("torch", "pytorch")),
+        ("told", ("told-at-home", "told")),
+    )
+    graph = build_graph(parse_lock((case.project / "x.lock.yaml").read_bytes(), "x"), environment)
+    (build,) = (item for item in graph if isinstance(item, BuildWheel))
+    assert build.names == names_of_needs(source, environment.conda)

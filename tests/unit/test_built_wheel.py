@@ -106,11 +106,26 @@ def test_requirements_are_the_locks(
 
 def test_conda_has_other_names_for_what_is_needed(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "thing", "1.0", requires=["torch", "numpy"])
-    check_built(wheel, source(requires=("numpy", "pytorch")), target(mixed=True))
+    names = {"pytorch": ("torch",), "numpy": ("numpy",)}
+    check_built(wheel, source(requires=("numpy", "pytorch")), target(names=names))
+    for locked, known in (
+        (("numpy", "pytorch"), {}),
+        (("numpy",), names),
+        (("numpy", "pytorch"), {"pytorch": ("torchvision",)}),
+        (("numpy", "msgpack-python"), {"msgpack-python": ("msgpack",)}),
+        (("numpy", "pytorch", "msgpack-python"), {**names, "msgpack-python": ("msgpack",)}),
+    ):
+        with pytest.raises(BuildError) as caught:
+            check_built(wheel, source(requires=locked), target(names=known))
+        assert caught.value.reference == "build-differs"
+
+
+def test_one_conda_package_may_be_several_projects(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "thing", "1.0", requires=["jupyter-server", "jupyter-client"])
+    names = {"jupyter-all": ("jupyter-client", "jupyter-server")}
+    check_built(wheel, source(requires=("jupyter-all",)), target(names=names))
     with pytest.raises(BuildError):
-        check_built(wheel, source(requires=("numpy", "pytorch")), target())
-    with pytest.raises(BuildError):
-        check_built(wheel, source(requires=("numpy",)), target(mixed=True))
+        check_built(wheel, source(requires=("jupyter-all", "jupyter-server")), target(names={}))
 
 
 @pytest.fixture
