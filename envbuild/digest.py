@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NewType
 
@@ -29,7 +29,9 @@ EMPTY = Digest(hashlib.sha256(b"").hexdigest())
 """The digest of no bytes; never a package."""
 
 CHUNK = 1 << 20
-"""Bytes read at a time when a file is hashed."""
+"""Bytes of a file that are moved at a time."""
+
+_BUFFER = 1 << 18
 
 
 def parse_digest(text: str) -> Digest:
@@ -95,13 +97,24 @@ def digest_bytes(data: bytes) -> Digest:
 
 
 def digest_file(path: Path) -> Digest:
-    """The sha256 of a file, read in pieces of ``CHUNK`` bytes.
+    """The sha256 of a file, whatever its size.
 
     Raises:
         OSError: When the file cannot be read.
     """
     state = hashlib.sha256()
-    with path.open("rb") as stream:
-        while piece := stream.read(CHUNK):
-            state.update(piece)
+    for piece in file_pieces(path):
+        state.update(piece)
     return Digest(state.hexdigest())
+
+
+def file_pieces(path: Path) -> Iterator[memoryview]:
+    """A file in pieces, each good until the next is asked for: one buffer that stays in the processor's cache.
+
+    Raises:
+        OSError: When the file cannot be read.
+    """
+    buffer = memoryview(bytearray(_BUFFER))
+    with path.open("rb", buffering=0) as stream:
+        while count := stream.readinto(buffer):
+            yield buffer[:count]

@@ -2,9 +2,9 @@
 
 Allowed are files, folders, symbolic links that stay inside, and hard links to files that came before; below one top
 folder; with names that mean one path to every reader. Nothing is written through a link: links are made last, when it
-is known where all of them lead. Modes become 0644 or 0755, whatever this process's mask; setuid, owners and extended
-attributes are left behind. Every file gets the same time, so that make finds nothing older than what it was made from
-and two machines unpack one tree.
+is known where all of them lead. Modes become 0644 or 0755, whatever this process's mask; owners and extended attributes
+are left behind, and so are setuid and the like, which is told. Every file gets the same time, so that make finds
+nothing older than what it was made from and two machines unpack one tree.
 
 The suffix of the name says the format and the first bytes must agree; an archive that is two things at once is
 refused, for two tools would build two things of it.
@@ -16,7 +16,7 @@ Rules of the file: limits hold while bytes come, not after; one error class, ``I
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,7 +24,9 @@ from envbuild.builders.archive_streams import open_members
 from envbuild.builders.canonical_tar import COMPONENT_BYTES, LARGEST_FILE, PATH_BYTES
 from envbuild.builders.links import stays_inside
 from envbuild.builders.tar_reader import Member
+from envbuild.builders.twins import Folding, Twins, probe
 from envbuild.errors import IntegrityError
+from envbuild.linkers.special_bits import SPECIAL, lost_bits
 
 MEMBERS = 500_000
 TOTAL_BYTES = 32 << 30
@@ -39,13 +41,21 @@ SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst
 """Endings of the names of archives that can be unpacked."""
 
 
-def unpack_source(archive: Path, name: str, folder: Path) -> Path:
+def unpack_source(
+    archive: Path,
+    name: str,
+    folder: Path,
+    note: Callable[[str], None] = lambda _: None,
+    ask: Callable[[Path], Folding] = probe,
+) -> Path:
     """Unpack a source archive.
 
     Args:
         archive: The verified file.
         name: Its file name, which says the format; for errors too.
         folder: An empty folder; the only place that is written to.
+        note: Told what is odd about the archive and stops nothing.
+        ask: Says which names the file system of the folder takes for one.
 
     Returns:
         The archive's one top folder.
@@ -54,19 +64,25 @@ def unpack_source(archive: Path, name: str, folder: Path) -> Path:
         IntegrityError: ``archive-path``, ``archive-link``, ``archive-type``, ``archive-duplicate``,
             ``archive-limit``, ``archive-format`` or ``archive-structure``, naming the member.
     """
-    unpacking = _Unpacking(name, folder, archive.stat().st_size)
+    unpacking = _Unpacking(name, folder, archive.stat().st_size, Twins(lambda: ask(folder)))
     with open_members(archive, name) as members:
         for member, pieces in members:
             unpacking.take(member, pieces)
-    return unpacking.finish()
+    top = unpacking.finish()
+    for text in unpacking.notes():
+        note(text)
+    return top
 
 
 class _Unpacking:
     """The tree so far: what each path is, and what is still to be made."""
 
-    def __init__(self, name: str, folder: Path, compressed: int) -> None:
+    def __init__(self, name: str, folder: Path, compressed: int, twins: Twins) -> None:
         self._name = name
         self._folder = folder
+        self._twins = twins
+        self._twin: tuple[str, str] | None = None
+        self._special: list[str] = []
         self._most = max(RATIO_FROM, RATIO * compressed)
         self._files: set[str] = set()
         self._folders: set[str] = set()
@@ -85,6 +101,8 @@ class _Unpacking:
                 self._refuse("path", f"has a member without a name: {member.name!r}")
             return
         self._claim(path, is_folder=member.kind == "folder")
+        if member.mode & SPECIAL and member.kind in {"file", "folder"}:
+            self._special.append(path)
         if member.kind == "file":
             self._files.add(path)
             self._write(path, member, pieces)
@@ -112,6 +130,13 @@ class _Unpacking:
             os.utime(self._folder / path, (UNPACKED_TIME, UNPACKED_TIME), follow_symlinks=False)
         return self._folder / top
 
+    def notes(self) -> Iterable[str]:
+        """What is odd and stops nothing."""
+        if self._special:
+            yield lost_bits(self._name, self._special)
+        if self._twin:
+            yield f"{self._name} has {self._twin[0]} and {self._twin[1]}, which are one file on many other machines"
+
     def _path(self, text: str) -> str:
         """A member's path in its one spelling; empty for the archive's own root."""
         parts = [part for part in text.split("/") if part not in {"", "."}]
@@ -133,6 +158,10 @@ class _Unpacking:
             return
         if path in self._folders or path in self._files or path in self._links:
             self._refuse("duplicate", f"has {path} twice")
+        if (twin := self._twins.add(path)) is not None:
+            self._twin = self._twin or (twin[0], path)
+            if twin[1]:
+                self._refuse("duplicate", f"has {twin[0]} and {path}, which are one file here")
         if is_folder:
             self._folders.add(path)
             (self._folder / path).mkdir()

@@ -75,6 +75,7 @@ def zip_members(stream: BinaryIO) -> Iterator[tuple[Member, Iterable[bytes]]]:
             size=entry.size if kind == "file" else 0,
             executable=bool(entry.mode & 0o111),
             target=target,
+            mode=entry.mode & 0o7777 or 0o644,
         )
         yield member, _content(stream, entry, start)
 

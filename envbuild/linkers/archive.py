@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 from envbuild.errors import IntegrityError
 from envbuild.linkers.record import replace_bytes
+from envbuild.linkers.special_bits import SPECIAL, lost_bits
 from envbuild.package import InterpreterArchive
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ def unpack_once(blob: Path, archive: InterpreterArchive, context: Context) -> Pa
     tree = context.engine_cache("interpreters") / archive.sha256
     if not tree.is_dir():
         with context.scratch() as folder:
-            unpack(blob, archive.file, folder)
+            special = unpack(blob, archive.file, folder)
+            if special:
+                context.note(lost_bits(archive.file, special))
             inner = folder / _ROOT
             if not (inner / "bin").is_dir():
                 raise _bad(archive.file, f"has no {_ROOT}/bin")
@@ -80,7 +83,7 @@ def unpack_once(blob: Path, archive: InterpreterArchive, context: Context) -> Pa
     return tree
 
 
-def unpack(blob: Path, name: str, folder: Path) -> None:
+def unpack(blob: Path, name: str, folder: Path) -> list[str]:
     """Unpack an archive member by member.
 
     Args:
@@ -88,10 +91,14 @@ def unpack(blob: Path, name: str, folder: Path) -> None:
         name: Its name, for errors.
         folder: An empty folder; the only place that is written to.
 
+    Returns:
+        The members whose setuid, setgid, sticky or world-write bits are left behind.
+
     Raises:
         IntegrityError: ``bad-archive``, naming the member.
     """
     seen: set[str] = set()
+    special: list[str] = []
     total = 0
     try:
         with _plain(blob) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
@@ -104,8 +111,11 @@ def unpack(blob: Path, name: str, folder: Path) -> None:
                 if len(seen) > MEMBERS or total > TOTAL_BYTES or member.size < 0:
                     raise _bad(name, "is larger than the limits")
                 _place(tar, member, folder, path, name)
+                if member.mode & SPECIAL and (member.isreg() or member.isdir()):
+                    special.append(path)
     except (tarfile.TarError, EOFError, UnicodeError, ValueError) as error:
         raise _bad(name, f"cannot be read: {error}") from error
+    return special
 
 
 def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, path: str, name: str) -> None:

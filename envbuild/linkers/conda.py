@@ -6,14 +6,15 @@ its address too. rattler does not check the digest of a local file: ``context.bl
 is which package those bytes are, so that afterwards each package's own ``info/index.json`` must say what the lock
 says.
 
-Scripts of packages (``post-link`` and the like) are never run; the user is told which exist. Rules of the file: the
-engine runs in a child process (``rattler_process``); ``conda-meta`` is finished by ``conda_meta``.
+Scripts of packages are never run: one with a ``pre-link`` script is refused, of the others the user is told. Rules of
+the file: the engine runs in a child process (``rattler_process``); ``conda-meta`` is finished by ``conda_meta``.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,13 +25,16 @@ from envbuild.linkers.clobber import APART, CondaFiles, settle_conda
 from envbuild.linkers.conda_archive import check_listing, check_said, check_structure, explain, format_of
 from envbuild.linkers.conda_contents import check_unpacked
 from envbuild.linkers.conda_meta import finish_record, write_history
+from envbuild.linkers.special_bits import SPECIAL, lost_bits
 from envbuild.package import CondaPackage, Platform
 from envbuild.pinned import engine_record
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
 
-_SCRIPTS = tuple(f"-{moment}.sh" for moment in ("pre-link", "post-link", "pre-unlink"))
+_SCRIPTS = tuple(f"-{moment}.sh" for moment in ("post-link", "pre-unlink"))
+_CHECKS = 2
+"""Raised when packages that passed must be looked at again."""
 
 CondaInputs = Sequence[tuple[Path, CondaPackage]]
 """Verified package files with what the lock says about each."""
@@ -70,8 +74,8 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
     for _, package in packages:
         found = finish_record(prefix / "conda-meta" / _record_name(package), package, alias, moved=moved)
         files.append((package, found.files))
-        if package.sha256 in unseen:
-            _check_once(Path(found.extracted), package, context)
+        if package.sha256 in unseen and _check_once(Path(found.extracted), package, context):
+            _clear_bits(prefix, found.files)
         _tell_scripts(found.files, package, context)
 
     def again(without: Collection[str], folder: Path) -> None:
@@ -141,13 +145,28 @@ def run_rattler(
     return str(said["alias"])
 
 
-def _check_once(extracted: Path, package: CondaPackage, context: Context) -> None:
-    """Check what a package says of itself, and remember that these very bytes say it."""
+def _check_once(extracted: Path, package: CondaPackage, context: Context) -> bool:
+    """Check what a package says of itself, and remember that these very bytes say it.
+
+    Returns:
+        Whether bits of its files' modes were cleared, which is told.
+    """
     check_identity(extracted, package)
-    check_unpacked(extracted, package)
+    cleared = check_unpacked(extracted, package)
+    if cleared:
+        context.note(lost_bits(package.file, cleared))
     mark = _mark(package, context)
     mark.parent.mkdir(exist_ok=True)
     mark.touch()
+    return bool(cleared)
+
+
+def _clear_bits(prefix: Path, files: Sequence[str]) -> None:
+    """For files that the engine copied, and not linked, before those of its cache were cleared."""
+    for name in files:
+        state = (prefix / name).lstat()
+        if stat.S_ISREG(state.st_mode) and state.st_mode & SPECIAL:
+            (prefix / name).chmod(state.st_mode & 0o775)
 
 
 def check_identity(extracted: Path, package: CondaPackage) -> None:
@@ -198,7 +217,7 @@ def prepare_conda(blob: Path, package: CondaPackage, platform: Platform, context
 
 def _mark(package: CondaPackage, context: Context) -> Path:
     """Stands for a package that was unpacked and found good."""
-    return context.engine_cache("rattler") / "looked-at" / f"{package.sha256}-{_record_name(package)}"
+    return context.engine_cache("rattler") / "looked-at" / f"{package.sha256}-{_CHECKS}-{_record_name(package)}"
 
 
 def _extracted(package: CondaPackage, context: Context) -> Path | None:

@@ -1,9 +1,9 @@
 """What is in an unpacked conda package, against what its own ``info`` says: refused before anything of it is linked.
 
 rattler links what ``info/paths.json`` lists, from its cache into a prefix. So each path must stay inside both, once,
-and not in the place of the environment's own records; what it names must be there, of the size and (for all but large
-files, whose bytes the package's own sha256 stands for) with the hash that is stated; links must not lead out; nothing
-but files, folders and links is taken. What is there and not listed is never linked, and so is no matter.
+and not in the place of the environment's own records; what it names must be there, of the size and with the hash that
+is stated, before a path is written into it; links must not lead out; nothing but files, folders and links is taken.
+What is there and not listed is never linked, and so is no matter. A package is looked at once on a machine.
 
 Rules of the file: reads; one error class, ``IntegrityError`` with the reference ``bad-package``.
 """
@@ -20,16 +20,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from envbuild.digest import digest_file
 from envbuild.errors import IntegrityError
+from envbuild.linkers.special_bits import SPECIAL
 from envbuild.package import CondaPackage
 
-HASHED = 1 << 20
-"""Files beyond this are not hashed again."""
+_WHOLE = 1 << 20
+"""Bytes of a file that is read at once."""
 PATH_BYTES = 4096
 LISTED = 1_000_000
 LARGEST_LIST = 256 << 20
 PLACEHOLDER = 1024
 """Most bytes of a prefix's placeholder; packages have 255."""
+
+_BEFORE = re.compile(r"(bin|Scripts)/\.[^/]*-pre-link\.(sh|bat)", re.IGNORECASE)
 
 _OWN = re.compile(r"conda-meta(/.*)?|\.envbuild.*|info(/.*)?", re.IGNORECASE)
 _KINDS = {"hardlink", "softlink", "directory"}
@@ -51,15 +55,18 @@ class Listed:
     sha256: str | None = None
 
 
-def check_unpacked(folder: Path, package: CondaPackage) -> None:
-    """Hold an unpacked package against its list of files.
+def check_unpacked(folder: Path, package: CondaPackage) -> tuple[str, ...]:
+    """Hold an unpacked package against its list of files, and clear bits that no file of a package needs.
 
     Args:
         folder: With ``info/`` in it; as an engine unpacked it.
         package: What the lock says.
 
+    Returns:
+        The files whose setuid, setgid, sticky or world-write bits were cleared.
+
     Raises:
-        IntegrityError: ``bad-package``.
+        IntegrityError: ``bad-package``, ``pre-link-script``.
     """
     listing = folder / "info" / "paths.json"
     if listing.is_file():
@@ -68,8 +75,7 @@ def check_unpacked(folder: Path, package: CondaPackage) -> None:
         listed = read_listing(listing.read_bytes(), package)
     else:
         listed = _old_listing(folder / "info" / "files", package)
-    for item in listed:
-        _check_file(folder, item, package)
+    return tuple(item.path for item in listed if _check_file(folder, item, package))
 
 
 def read_listing(data: bytes, package: CondaPackage) -> tuple[Listed, ...]:
@@ -118,8 +124,10 @@ def _old_listing(file: Path, package: CondaPackage) -> tuple[Listed, ...]:
 def check_paths(paths: Iterable[str], package: CondaPackage) -> None:
     """Paths below a prefix: each inside it, none in the place of the environment's own, none twice.
 
+    A script that must run before its package is linked is refused: what it would do, the package counts on.
+
     Raises:
-        IntegrityError: ``bad-package``.
+        IntegrityError: ``bad-package``, ``pre-link-script``.
     """
     seen: set[str] = set()
     for path in paths:
@@ -129,12 +137,19 @@ def check_paths(paths: Iterable[str], package: CondaPackage) -> None:
             raise bad(package, f"lists a path that leaves its place: {path[:60]!r}")
         if _OWN.fullmatch(path):
             raise bad(package, f"lists a file in the place of the environment's own: {path[:60]!r}")
+        if _BEFORE.fullmatch(path):
+            raise IntegrityError(
+                f"{package.file} has a script that must run before it is linked, and envbuild runs none: {path}",
+                reference="pre-link-script",
+                hint="ask for another version or build of it",
+            )
         if path in seen:
             raise bad(package, f"lists {path[:60]!r} twice")
         seen.add(path)
 
 
-def _check_file(folder: Path, item: Listed, package: CondaPackage) -> None:
+def _check_file(folder: Path, item: Listed, package: CondaPackage) -> bool:
+    """Check one line; whether bits of the file's mode were cleared."""
     place = f"{folder}/{item.path}"
     try:
         state = os.lstat(place)
@@ -142,21 +157,28 @@ def _check_file(folder: Path, item: Listed, package: CondaPackage) -> None:
         raise bad(package, f"lists {item.path[:60]!r}, which it does not hold") from None
     if stat.S_ISLNK(state.st_mode):
         check_link(os.readlink(place), item.path, package)  # noqa: PTH115  some thousands
-        return
+        return False
     if stat.S_ISDIR(state.st_mode) and item.kind == "directory":
-        return
+        return False
     if not stat.S_ISREG(state.st_mode) or item.kind == "directory":
         raise bad(package, f"holds {item.path[:60]!r}, which is neither file nor link")
-    if state.st_mode & 0o7002:  # setuid, setgid, sticky, and what everybody may write
+    cleared = bool(state.st_mode & SPECIAL)
+    if cleared:
         os.chmod(place, state.st_mode & 0o775)  # noqa: PTH101
     if item.kind == "softlink":
-        return
+        return cleared
     if item.size is not None and state.st_size != item.size:
         raise bad(package, f"holds {item.path[:60]!r} with another size than it says")
-    if item.sha256 and state.st_size <= HASHED:
-        with open(place, "rb") as stream:  # noqa: PTH123  some thousands
-            if hashlib.sha256(stream.read()).hexdigest() != item.sha256.lower():
-                raise bad(package, f"holds {item.path[:60]!r} with another sha256 than it says")
+    if item.sha256 and _sha256(place, state.st_size) != item.sha256.lower():
+        raise bad(package, f"holds {item.path[:60]!r} with another sha256 than it says")
+    return cleared
+
+
+def _sha256(place: str, size: int) -> str:
+    if size > _WHOLE:
+        return digest_file(Path(place))
+    with open(place, "rb") as stream:  # noqa: PTH123  some thousands
+        return hashlib.sha256(stream.read()).hexdigest()
 
 
 def check_link(target: str, path: str, package: CondaPackage) -> None:

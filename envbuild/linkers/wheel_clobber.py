@@ -12,10 +12,11 @@ Rules of the file: works on what is known of wheels and on lists of paths; reads
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envbuild.digest import file_pieces
 from envbuild.errors import IntegrityError
 from envbuild.linkers.checked_wheel import CheckedWheel
 from envbuild.linkers.clobber import CondaFiles, report, shared_paths
@@ -25,7 +26,6 @@ from envbuild.value import dataclass
 if TYPE_CHECKING:
     from envbuild.derivations import Context
 
-_PIECE = 1 << 20
 _SHOWN = 3
 
 
@@ -35,7 +35,7 @@ class Order:
 
     Attributes:
         rounds: The number of the call of uv for each wheel, from 0.
-        taken: Places that several wheels fill.
+        taken: Places that several wheels fill, as each may spell them.
     """
 
     rounds: tuple[int, ...]
@@ -89,7 +89,8 @@ def order_wheels(
     rounds: list[int] = []
     for number in range(len(wheels)):
         rounds.append(max((rounds[earlier] + 1 for earlier in before.get(number, ())), default=0))
-    return Order(rounds=tuple(rounds), taken=frozenset(shared) if before else frozenset())
+    taken = {spelling for place in shared for spelling in (place, f"/{_shown(place, site)}")} if before else set()
+    return Order(rounds=tuple(rounds), taken=frozenset(taken))
 
 
 def _places(found: CheckedWheel, site: str) -> Sequence[str]:
@@ -117,13 +118,7 @@ def _is_stated(path: Path, stated: str) -> bool:
         return False
     from envbuild.linkers.wheel_contents import is_stated
 
-    return is_stated(_pieces(path), stated)
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        while piece := stream.read(_PIECE):
-            yield piece
+    return is_stated(file_pieces(path), stated)
 
 
 def _tell_guests(

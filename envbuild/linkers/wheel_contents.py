@@ -184,7 +184,7 @@ def check_member(view: ZipFileView, entry: Entry, stated: str) -> None:
         raise BadZipError(f"has a file that is not what its RECORD says: {entry.name!r}")
 
 
-def is_stated(pieces: Iterable[bytes], stated: str) -> bool:
+def is_stated(pieces: Iterable[bytes | memoryview], stated: str) -> bool:
     """Whether bytes have a hash as a RECORD states it: the algorithm, ``=``, the digest in base64 without padding."""
     algorithm, _, value = stated.partition("=")
     digest = hashlib.new(algorithm)

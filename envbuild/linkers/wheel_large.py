@@ -10,10 +10,11 @@ Rules of the file: reads; a prefix appears only after this.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from envbuild.digest import file_pieces
 from envbuild.errors import IntegrityError
 from envbuild.linkers.checked_wheel import CheckedWheel, recall, remember
 from envbuild.linkers.wheel_check import bad_wheel
@@ -21,8 +22,6 @@ from envbuild.linkers.wheel_contents import check_member, full_place, is_stated
 from envbuild.linkers.zip_structure import BadZipError, ZipFileView
 from envbuild.package import Wheel
 from envbuild.value import replace
-
-_PIECE = 1 << 20
 
 
 def check_large(
@@ -42,7 +41,7 @@ def check_large(
         taken: Places where several wheels have put files.
 
     Raises:
-        IntegrityError: ``bad-wheel``.
+        IntegrityError: ``bad-wheel``; ``damaged-cache`` when the wheel is good, and what uv unpacked of it is not.
     """
     waiting = [(item, place) for item in wheels for place in item[2].large]
     if not waiting:
@@ -55,13 +54,10 @@ def check_large(
         (blob, wheel, _), place = job
         stated = hashes[wheel.sha256][place]
         path = prefix / place[1:] if place.startswith("/") else site / place
-        try:
-            good = place not in taken and is_stated(_pieces(path), stated)
-        except OSError:
-            good = False
-        if not good:
+        elsewhere = place in taken or not path.is_file()
+        if elsewhere or not is_stated(file_pieces(path), stated):
             _unpack_after_all(blob, wheel, place, stated)
-            if place not in taken and not place.startswith("/bin/"):
+            if not elsewhere and not place.startswith("/bin/"):
                 raise IntegrityError(
                     f"uv's cache holds {place} of {wheel.name} {wheel.version} with other bytes than the wheel",
                     reference="damaged-cache",
@@ -85,9 +81,3 @@ def _unpack_after_all(blob: Path, wheel: Wheel, place: str, stated: str) -> None
                     check_member(view, entry, stated)
     except BadZipError as error:
         raise bad_wheel(wheel, error) from error
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb", buffering=0) as stream:
-        while piece := stream.read(_PIECE):
-            yield piece

@@ -209,7 +209,7 @@ class BuildRequirements:
             environment = make_build_environment(folder, python=python, wheels=files, conda=conda, context=context)
             inside = folder / "source"
             inside.mkdir()
-            yield environment, project_folder(source, unpack_source(archive, source.file, inside))
+            yield environment, project_folder(source, unpack_source(archive, source.file, inside, context.note))
 
     def _file(self, package: Wheel | SourcePackage) -> Path:
         output = self._context.fetch(self._origin(package), sha256=package.sha256, size=package.size)

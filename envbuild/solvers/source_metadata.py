@@ -154,7 +154,7 @@ class SourceReader:
 
         assert source.sha256 is not None
         with self._context.scratch() as folder:
-            top = unpack_source(self._context.fetched(source.sha256), source.file, folder)
+            top = unpack_source(self._context.fetched(source.sha256), source.file, folder, self._context.note)
             project = project_folder(source, top)
             told = static_metadata(project, sdist=source.is_sdist)
             more = asks_nothing_more(project)

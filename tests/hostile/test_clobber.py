@@ -209,6 +209,17 @@ def test_h41_two_wheels_with_different_bytes(setting: str | None, tmp_path: Path
     assert found == [found[0]] * 3
 
 
+def test_h41_large_files_of_two_wheels_are_each_held_against_their_own_record(tmp_path: Path) -> None:
+    big = {name: name * 100_000 for name in ("aa", "bb")}
+    wheels = [wheel(tmp_path, name, {"shared.txt": big[name], "same.txt": "s" * 100_000}) for name in big]
+    link, context = linked(tmp_path / "home", (), wheels, host=True)
+    realise(link, context.typed())
+    assert (prefix_of(link, context) / SITE / "shared.txt").read_text() == big["bb"]
+    assert len(context.notes) == 1
+    marks = list((tmp_path / "home/cache/checked-wheels").iterdir())
+    assert [mark.read_text().count("\n\nlarge\n\n") for mark in marks] == [1, 1], "both were looked at"
+
+
 def test_h41_programs_of_two_wheels(tmp_path: Path) -> None:
     wheels = [wheel(tmp_path, name, {}, {"go": f"{name}:main", "same": "aa:main"}) for name in ("aa", "bb")]
     link, context = linked(tmp_path / "home", (), wheels, host=True)

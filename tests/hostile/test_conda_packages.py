@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -192,6 +193,10 @@ LISTS: Mapping[str, Forged] = {
     "a control character": Forged(paths=[line("share/\x1b[2J")]),
     "what is not there": Forged(paths=[line("share/evil")]),
     "another sha256": Forged(paths=[line("share/nice", b"y")]),
+    "another sha256 of a large file": Forged(
+        payload=[Piece(name="share/nice", data=b"large " * 400_000)],
+        paths=[line("share/nice", b"other " * 400_000)],
+    ),
     "another size": Forged(paths=[line("share/nice", size_in_bytes=7)]),
     "a size that is none": Forged(paths=[line("share/nice", size_in_bytes=-1)]),
     "an unknown kind": Forged(paths=[line("share/nice", path_type="device")]),
@@ -229,12 +234,43 @@ def test_h31_a_list_of_files_that_lies(case: str, tmp_path: Path) -> None:
         assert error.reference == "bad-package"
 
 
-def test_h31_special_bits_are_cleared(tmp_path: Path) -> None:
-    forged = Forged(payload=[Piece(name="bin/s", mode=0o6777)], paths=[line("bin/s")])
+@pytest.mark.parametrize("step", ["prepare", "realise"])
+def test_h25_special_bits_are_cleared_and_told_once(step: str, tmp_path: Path) -> None:
+    """Also of a file that is copied, since a path is written into it, before anybody could look at it."""
+    placeholder, text = "/opt/" + "p" * 200, b"#!/opt/" + b"p" * 200 + b"/bin/sh\n"
+    patched = line("bin/t", text, prefix_placeholder=placeholder, file_mode="text")
+    forged = Forged(
+        payload=[Piece(name="bin/s", mode=0o6777), Piece(name="bin/t", mode=0o4757, data=text)],
+        paths=[line("bin/s"), patched],
+    )
     link, context = linked({"nice": forged.write(tmp_path)}, tmp_path / "home")
-    prepare(link, link.inputs[0], context.typed())
-    realise(link, context.typed())
-    assert (prefix_of(link, context) / "bin/s").stat().st_mode & 0o7002 == 0
+    for _ in range(2):
+        done(link, context, step)
+        for name in ("s", "t"):
+            assert (prefix_of(link, context) / "bin" / name).stat().st_mode & 0o7002 == 0
+        shutil.rmtree(prefix_of(link, context))
+    said = "nice-1.0-0.conda: 2 members lose setuid, setgid, sticky or world-write bits: bin/s …"
+    assert context.notes == [said]
+
+
+@pytest.mark.parametrize("name", ["bin/.nice-pre-link.sh", "bin/.other-pre-link.sh", "Scripts/.nice-pre-link.bat"])
+def test_h31_a_script_that_must_run_first_is_refused(name: str, tmp_path: Path) -> None:
+    forged = Forged(payload=[Piece(name=name)], paths=[line(name)])
+    for error in refused(forged, tmp_path):
+        assert error.reference == "pre-link-script"
+        assert "nice-1.0-0.conda" in error.message
+
+
+def test_h31_other_scripts_are_told_and_never_run(tmp_path: Path) -> None:
+    names = [f"bin/.nice-{moment}.sh" for moment in ("post-link", "pre-unlink")]
+    ran = f"#!/bin/sh\ntouch {tmp_path}/ran\n".encode()
+    forged = Forged(
+        payload=[Piece(name=name, data=ran, mode=0o755) for name in names], paths=[line(name, ran) for name in names]
+    )
+    link, context = linked({"nice": forged.write(tmp_path)}, tmp_path / "home")
+    done(link, context, "prepare")
+    assert context.notes == [f"nice 1.0 has scripts that envbuild does not run: {', '.join(names)}"]
+    assert not (tmp_path / "ran").exists()
 
 
 def test_the_command_refuses_and_leaves_nothing(case: Case, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import pytest
 import zstandard
 
 from envbuild.builders import unpack
+from envbuild.builders.twins import Folding, probe
 from envbuild.builders.unpack import unpack_source
 from envbuild.errors import IntegrityError
 from tests.support.memory import at_most
@@ -243,14 +244,82 @@ def test_H24_sparse_files_in_pax(folder: Path) -> None:
     assert refused(tar(*members), folder).reference == "archive-type"
 
 
+def told(data: bytes, folder: Path, name: str = "p.tar", folding: Folding | None = None) -> tuple[Path, list[str]]:
+    """An archive's top folder, and what was said of it."""
+    notes: list[str] = []
+    (folder / "a").write_bytes(data)
+    (folder / "out").mkdir()
+    ask = probe if folding is None else lambda _: folding
+    return unpack_source(folder / "a", name, folder / "out", notes.append, ask), notes
+
+
 def test_H25_bits_that_would_be_dangerous_are_cleared(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(tar(Raw(name=b"p/a", mode=b"0007777\0"), Raw(name=b"p/b", mode=b"0006666\0")))
-    (tmp_path / "out").mkdir()
-    top = unpack_source(tmp_path / "a", "p.tar", tmp_path / "out")
-    assert [(top / name).stat().st_mode & 0o7777 for name in ("a", "b")] == [0o755, 0o644]
+    modes = {b"p/a": b"0007777\0", b"p/b": b"0006666\0", b"p/c": b"0000644\0"}
+    top, notes = told(tar(*(Raw(name=name, mode=mode) for name, mode in modes.items())), tmp_path)
+    assert [(top / name).stat().st_mode & 0o7777 for name in ("a", "b", "c")] == [0o755, 0o644, 0o644]
+    assert notes == ["p.tar: 2 members lose setuid, setgid, sticky or world-write bits: p/a …"]
+
+
+@pytest.mark.parametrize("mode", [0o4755, 0o2755, 0o1755, 0o646])
+def test_H25_one_of_these_bits_is_told_in_zips_too(mode: int, tmp_path: Path) -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name, bits in (("p/a", mode), ("p/b", 0o644)):
+            member = zipfile.ZipInfo(name)
+            member.external_attr = (0o100000 | bits) << 16
+            archive.writestr(member, b"")
+    top, notes = told(data.getvalue(), tmp_path, "p.zip")
+    assert notes == ["p.zip: 1 member loses setuid, setgid, sticky or world-write bits: p/a"]
+    assert (top / "a").stat().st_mode & 0o7777 in {0o644, 0o755}
+
+
+def test_H25_modes_that_archives_have_are_nothing_to_tell(tmp_path: Path) -> None:
+    modes = (b"0000644\0", b"0000664\0", b"0000755\0", b"0000775\0", b"0000600\0", b"0000000\0")
+    link = Raw(name=b"p/l", kind=b"2", link=b"0", mode=b"0000777\0")
+    members = [Raw(name=b"p/%d" % number, mode=mode) for number, mode in enumerate(modes)]
+    assert told(tar(*members, link), tmp_path)[1] == []
 
 
 # H26
+
+TWINS = {
+    "case": (["p/README", "p/readme"], Folding(case=True, form=False)),
+    "case of a folder": (["p/Doc/a", "p/doc/b"], Folding(case=True, form=False)),
+    "case beyond ASCII": (["p/\u00c9", "p/\u00e9"], Folding(case=True, form=False)),
+    "composition": (["p/\u00e9", "p/e\u0301"], Folding(case=False, form=True)),
+    "both": (["p/\u00c9", "p/e\u0301"], Folding(case=True, form=True)),
+}
+
+
+@pytest.mark.parametrize("case", TWINS)
+def test_H26_twins_are_refused_where_they_are_one_file(case: str, tmp_path: Path) -> None:
+    names, folds = TWINS[case]
+    data = tar(*(Raw(name=name.encode(), data=b"x") for name in names))
+    with pytest.raises(IntegrityError, match="one file here") as caught:
+        told(data, tmp_path, folding=folds)
+    assert caught.value.reference == "archive-duplicate"
+
+
+@pytest.mark.parametrize("case", TWINS)
+def test_H26_twins_are_told_where_they_are_two_files(case: str, tmp_path: Path) -> None:
+    names, folds = TWINS[case]
+    real = probe(tmp_path)
+    if (real.case and folds.case) or (real.form and folds.form):
+        pytest.skip("THIS FILE SYSTEM takes these names for one")
+    top, notes = told(tar(*(Raw(name=name.encode(), data=name.encode()) for name in names)), tmp_path)
+    assert [(top.parent / name).read_text() for name in names] == names
+    assert len(notes) == 1, "one, also where what is below has twins too"
+    assert "are one file on many other machines" in notes[0]
+
+
+def test_H26_the_file_system_is_asked_by_a_file_of_ours_that_goes(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "Caf\u00e9").touch()
+    found = probe(place)
+    assert found.case == (place / "cAF\u00e9").exists()
+    assert found.form == (place / "Cafe\u0301").exists()
+    assert [path.name for path in place.iterdir()] == ["Caf\u00e9"]
 
 
 @pytest.mark.parametrize(

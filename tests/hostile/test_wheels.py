@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,13 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from envbuild.derivations.link import Link, prepare, realise
 from envbuild.digest import digest_file
 from envbuild.errors import IntegrityError
+from envbuild.linkers import prefix
 from envbuild.linkers.checked_wheel import CheckedWheel
 from envbuild.linkers.wheel_check import inspect_wheel
 from envbuild.locks.lockfile import lock_text, parse_lock
 from envbuild.package import Wheel
 from tests.case import Case
+from tests.support.link_context import FolderContext, make_link, prefix_of, store_blobs, wheel_inputs
 from tests.support.servers import Server
 from tests.support.wheel_index import WheelIndex
 from tests.support.wheels import make_wheel
@@ -109,6 +113,90 @@ def test_h37_a_record_that_is_missing_or_not_text(tmp_path: Path) -> None:
                 if content is not None:
                     archive.writestr(name, content)
         refused(path, "bad-wheel")
+
+
+BIG = b"large " * 20_000
+
+
+def test_h37_a_large_file_is_looked_at_where_it_was_unpacked(tmp_path: Path) -> None:
+    """It passes the look into the zip, and no prefix with it appears; a good one is remembered."""
+    lie = {"tool_box/big.txt": f"tool_box/big.txt,{hashed(b'other')},{len(BIG)}"}
+    for number, step in enumerate((with_unzipping, whole)):
+        link, context = linked(
+            with_files(tmp_path / "bad", {"tool_box/big.txt": BIG}, record=lie), tmp_path / str(number)
+        )
+        assert looked_at(tmp_path / "bad/tool_box-1.0-py3-none-any.whl").large == ("tool_box/big.txt",)
+        with pytest.raises(IntegrityError) as caught:
+            step(link, context)
+        assert (caught.value.reference, "big.txt" in caught.value.message) == ("bad-wheel", True)
+        assert not prefix_of(link, context).exists()
+    for number, step in enumerate((with_unzipping, whole)):
+        link, context = linked(with_files(tmp_path / "good", {"tool_box/big.txt": BIG}), tmp_path / f"good-{number}")
+        step(link, context)
+        (mark,) = (context.home / "cache/checked-wheels").iterdir()
+        assert "big.txt" in mark.read_text()
+        assert "\n\nlarge\n\n" in mark.read_text(), "nothing is left to look at"
+
+
+def whole(link: Link, context: FolderContext) -> None:
+    realise(link, context.typed())
+
+
+def with_unzipping(link: Link, context: FolderContext) -> None:
+    """Prepare a wheel as one is prepared that is worth it."""
+    before, prefix.SMALL_WHEEL = prefix.SMALL_WHEEL, 0
+    try:
+        prepare(link, link.inputs[0], context.typed())
+    finally:
+        prefix.SMALL_WHEEL = before
+
+
+def linked(path: Path, home: Path) -> tuple[Link, FolderContext]:
+    link, files = make_link((), wheel_inputs([path]), interpreter="host")
+    return link, FolderContext(home, store_blobs(files, home / "store"))
+
+
+def test_h37_large_files_in_all_places_pass(tmp_path: Path) -> None:
+    """Scripts get another first line, and headers a folder of their own."""
+    data = "tool_box-1.0.data"
+    files = {
+        f"{data}/scripts/long": b"#!python\n# " + BIG,
+        f"{data}/scripts/program": b"\x7fELF" + BIG,
+        f"{data}/headers/long.h": BIG,
+        f"{data}/data/share/long": BIG,
+        f"{data}/purelib/long.txt": BIG,
+        f"{data}/platlib/tool_box/long.txt": BIG,
+    }
+    link, context = linked(with_files(tmp_path, files), tmp_path / "home")
+    realise(link, context.typed())
+    place = prefix_of(link, context)
+    assert (place / "bin/program").read_bytes() == b"\x7fELF" + BIG
+    assert b"bin/python" in (place / "bin/long").read_bytes()[:300]
+    assert (place / "share/long").read_bytes() == BIG
+    for name in files:
+        wrong = with_files(tmp_path / "bad", files, record={name: f"{name},{hashed(b'other')},5"})
+        link, context = linked(wrong, tmp_path / "bad" / name.replace("/", "-"))
+        with pytest.raises(IntegrityError) as caught:
+            realise(link, context.typed())
+        assert caught.value.reference == "bad-wheel", name
+
+
+def test_h37_what_was_unpacked_and_then_damaged_is_found(tmp_path: Path) -> None:
+    """Another wheel's check says nothing about uv's copy of this one, which prefixes share by hard links."""
+    link, context = linked(with_files(tmp_path, {"tool_box/big.txt": BIG}), tmp_path / "home")
+    realise(link, context.typed())
+    (big,) = prefix_of(link, context).glob("lib/*/site-packages/tool_box/big.txt")
+    if big.stat().st_nlink == 1:
+        pytest.skip("NO HARD LINKS: uv copied the file")
+    big.write_bytes(b"damaged" + BIG[7:])
+    shutil.rmtree(prefix_of(link, context))
+    shutil.rmtree(context.home / "cache/checked-wheels")
+    with pytest.raises(IntegrityError) as caught:
+        realise(link, context.typed())
+    assert caught.value.reference == "damaged-cache"
+    assert not prefix_of(link, context).exists()
+    shutil.rmtree(context.home / "cache/uv")
+    realise(link, context.typed())
 
 
 def metadata(text: bytes) -> dict[str, bytes]:
@@ -233,6 +321,11 @@ def swapped(
 
 COMMANDS: Mapping[str, tuple[dict[str, bytes], Mapping[str, str], str]] = {
     "H37": ({}, RECORDS["a path out"], "bad-wheel"),
+    "H37 large": (
+        {"tool_box/big.txt": BIG},
+        {"tool_box/big.txt": f"tool_box/big.txt,{hashed(b'')},{len(BIG)}"},
+        "bad-wheel",
+    ),
     "H38": (metadata(b"Name: other\nVersion: 1.0\n"), {}, "wrong-package"),
     "H39": ({f"{INFO}/entry_points.txt": b"[console_scripts]\n../../evil = a:b\n"}, {}, "bad-entry-point"),
     "H40": ({"tool_box-1.0.data/data/bin/python": b"x"}, {}, "bad-wheel"),
