@@ -5,12 +5,15 @@ Locking asks by uv (pages), by rattler (repodata) and by ourselves (METADATA, fi
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import ssl
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +227,16 @@ def test_the_copy_of_a_broken_index_of_a_trusted_host(
     case.run("lock", "x.yaml").mentions("cannot be read")
 
 
+def test_records_of_a_foreign_lock_come_from_a_trusted_host(case: Case, channel: TestChannel, secure: str) -> None:
+    records = json.loads((channel.folder / "noarch" / "repodata.json").read_bytes())["packages.conda"]
+    name, md5 = next((name, record["md5"]) for name, record in records.items() if record["name"] == "colours")
+    case.file("explicit.txt", f"# platform: {channel.platform}\n@EXPLICIT\n{secure}/channel/noarch/{name}#{md5}\n")
+    without_certificates(case).run("import", "explicit.txt", "-o", "x.yaml", code=5).mentions("certificate")
+    case.variable("ENVBUILD_TRUSTED_HOSTS", "127.0.0.1").run("import", "explicit.txt", "-o", "x.yaml")
+    case.mentions("taken from the channels' indices")
+    assert records[name]["sha256"] in (case.project / "x.lock.yaml").read_text()
+
+
 def test_the_relay_answers_nobody_else(server: Server) -> None:
     """Who does not know its secret path gets nothing, and who does gets trusted hosts alone."""
     connections = Connections(Credentials({}, ()), {}, Patience())
@@ -246,3 +259,40 @@ def test_the_relay_answers_nobody_else(server: Server) -> None:
             assert requests.get(stranger, timeout=20).status_code == 404
     with pytest.raises(requests.ConnectionError):
         requests.get(here, timeout=20)
+
+
+class Chunks(BaseHTTPRequestHandler):
+    """Answers in chunks, as servers do that do not know a length; below ``/cut`` the last one is missing."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"5\r\nfirst\r\n6\r\nsecond\r\n")
+        if self.path.startswith("/cut"):
+            self.close_connection = True
+        else:
+            self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+def test_a_body_that_breaks_off_does_not_look_whole_behind_the_relay(server: Server) -> None:
+    chunks = ThreadingHTTPServer(("127.0.0.1", 0), Chunks)
+    threading.Thread(target=chunks.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    base = f"http://127.0.0.1:{chunks.server_address[1]}/"
+    connections = Connections(Credentials({}, ()), {}, Patience())
+    try:
+        with relay_to([f"{server.url}/", base], connections.pass_on, {}) as relay:
+            assert requests.get(f"{relay.places[base]}whole", timeout=20).content == b"firstsecond"
+            with pytest.raises(requests.exceptions.ChunkedEncodingError):
+                requests.get(f"{relay.places[base]}cut", timeout=20)
+            server.fault("/channel/noarch/repodata.json", cut_after=50)
+            with pytest.raises(requests.exceptions.ChunkedEncodingError):
+                requests.get(f"{relay.places[f'{server.url}/']}channel/noarch/repodata.json", timeout=20)
+    finally:
+        chunks.shutdown()
+        chunks.server_close()

@@ -263,6 +263,23 @@ def test_h51_only_the_broken_channel_s_copy_is_used(case: Case, tmp_path: Path, 
     assert solved(case) == {"nice": "2.0", "below": "1.0"}
 
 
+def test_h51_solves_for_several_platforms_use_one_copy_and_say_it_once(
+    case: Case, tmp_path: Path, serving: Callable[..., Server]
+) -> None:
+    folder = tmp_path / "c"
+    channel(folder, "1.0")
+    url = serving(folder).url
+    several = recipe(url).replace(f"[{this_platform()}]", "[linux-64, linux-aarch64, osx-arm64, win-64]")
+    case.recipe(several).run("lock", "x.yaml")
+    lock = case.project / "x.lock.yaml"
+    before = lock.read_bytes()
+    lock.unlink()
+    (folder / "noarch" / "repodata.json").write_bytes(b"[]")
+    case.run("lock", "x.yaml")
+    assert case.err.count("cannot be read") == 1, case.err
+    assert lock.read_bytes() == before
+
+
 def test_h51_what_the_copy_does_not_have_is_told_as_the_broken_index(
     case: Case, tmp_path: Path, serving: Callable[..., Server]
 ) -> None:
