@@ -270,6 +270,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "hostile/test_repodata.py::test_h51_two_hundred_thousand_records_are_read_in_time",
         "hostile/test_repodata.py::test_h51_the_copy_of_an_index_that_cannot_be_read_any_more",
         "hostile/test_repodata.py::test_h51_only_the_broken_channel_s_copy_is_used",
+        "hostile/test_repodata.py::test_h51_solves_for_several_platforms_use_one_copy_and_say_it_once",
         "hostile/test_repodata.py::test_h51_what_the_copy_does_not_have_is_told_as_the_broken_index",
         "hostile/test_repodata.py::test_h51_a_copy_older_than_the_cut_off_does_not_count",
         "hostile/test_repodata.py::test_h51_a_channel_that_does_not_answer_is_no_broken_one",
