@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 from envbuild.locks.lockfile import parse_lock
+from envbuild.machine.uv_program import uv_program
 from tests.case import Case
 from tests.support.channel import TestChannel
 from tests.support.managed_python import ManagedPython
+from tests.support.sdists import make_project
 from tests.support.servers import Server
 
 SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -28,6 +32,42 @@ def test_a_missing_python_is_said_with_what_there_is_and_nothing_is_downloaded(
     case.run("realize", "x.yaml", code=11)
     case.mentions(f"no Python {missing}", f"{SERIES}.", "interpreter: managed")
     assert not any((case.home / "prefixes").glob("*"))
+
+
+MARKED = "import os, sysconfig; print(os.path.exists(sysconfig.get_path('stdlib') + '/EXTERNALLY-MANAGED'))"
+
+
+def test_a_python_that_its_distribution_manages_will_do_and_stays_as_it_is(
+    case: Case, tmp_path: Path, wheel_index: Server
+) -> None:
+    """PEP 668 forbids changing it: a prefix only stands on it, builds included, and breaks no rule."""
+    names = ("/usr/bin/python3", "/usr/local/bin/python3")
+    found = [name for name in names if Path(name).exists() and case.program(name, "-c", MARKED).strip() == "True"]
+    if not found:
+        pytest.skip("NO MANAGED SYSTEM PYTHON: no python3 of this system is marked EXTERNALLY-MANAGED")
+    what = "import sys; print(sys.prefix, '%d.%d' % sys.version_info[:2])"
+    base, series = case.program(found[0], "-c", what).split()
+    list_packages = "import importlib.metadata as m; print(sorted(d.name for d in m.distributions()))"
+    before = case.program(found[0], "-c", list_packages)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / f"python{series}").symlink_to(found[0])
+    make_project(case.project / "mine", "mine", "1.0", static=True)
+    case.variable("PATH", f"{tmp_path / 'bin'}:{case.environ['PATH']}")
+    case.recipe(
+        f"interpreter: host\npython: {series}\npypi:\n  index: {wheel_index.url}/simple\n"
+        "  packages: {toy-core: '', mine: {path: mine}}\n"
+    )
+    prefix = Path(case.run("realize", "x.yaml").out.strip())
+    asked = "import sys, toy_core, mine; print(sys.prefix, sys.base_prefix)"
+    assert case.program(prefix / "bin" / "python", "-c", asked).split() == [str(prefix), base]
+    others = case.program(prefix / "bin" / "python", "-c", list_packages)
+    assert others.strip() == "['mine', 'toy-core']", "nothing of the system's own packages is seen"
+    copy = tmp_path / "copy"
+    case.run("realize", "x.yaml", "--prefix", copy, "--writable")
+    case.program(uv_program(), "pip", "uninstall", "--no-config", "--python", copy / "bin" / "python", "toy-core")
+    assert case.program(copy / "bin" / "python", "-c", list_packages).strip() == "['mine']"
+    case.hides("externally", "EXTERNALLY", "break-system-packages")
+    assert case.program(found[0], "-c", list_packages) == before
 
 
 def test_another_python_on_the_machine_gets_another_prefix(
