@@ -23,22 +23,28 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[1]
 _LEAKS = ("ENVBUILD_", "UV_", "PIP_", "CONDA_", "RATTLER_", "MAMBA_", "PIXI_", "VIRTUAL_ENV", "PYTHON")
 _KEPT = {"UV_HTTP_TIMEOUT", "PIP_CERT", "UV_NATIVE_TLS"}
+_TOOLS = {"PYENV_ROOT": ".pyenv"}
+"""Programs on ``PATH`` that look for themselves in the user's home: they are told where they are."""
 
 
 def clean_environment(folder: Path, environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a test's process: nothing of this machine's user leaks in.
 
     Args:
-        folder: Holds the ``home`` and ``config`` folders that the process is told of.
+        folder: Holds the ``home``, ``user`` (``HOME``) and ``config`` folders that the process is told of.
         environ: What is cleaned; this process's environment by default.
     """
     given = os.environ if environ is None else environ
     kept = {name: value for name, value in given.items() if name in _KEPT or not name.startswith(_LEAKS)}
-    home, settings = folder / "home", folder / "config"
-    settings.mkdir(parents=True, exist_ok=True)
+    home, user, settings = folder / "home", folder / "user", folder / "config"
+    for place in (user, settings):
+        place.mkdir(parents=True, exist_ok=True)
+    mine = Path(given.get("HOME") or user)
     return {
+        **{name: str(mine / place) for name, place in _TOOLS.items() if (mine / place).is_dir()},
         **kept,
         "ENVBUILD_HOME": str(home),
+        "HOME": str(user),
         "XDG_CONFIG_HOME": str(settings),
         "XDG_DATA_HOME": str(folder / "data"),
         "XDG_CACHE_HOME": str(folder / "cache"),

@@ -67,7 +67,6 @@ class World:
         self._clean: dict[str, tuple[dict[str, str], bytes]] = {}
         self.case = Case(folder)
         self.environ = self.case.environ
-        self.environ["HOME"] = str(folder / "user")
         self.home, self.project = self.case.home, self.case.project
         self.recipe("small", self.small())
         self.recipe("mixed", self.mixed())
