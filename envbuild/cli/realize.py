@@ -66,6 +66,12 @@ def realize_command(
         raise click.UsageError("--out-link or --no-out-link, not both")
     if not sources:
         raise click.UsageError("Which recipe? For example: envbuild realize recipes/train.yaml")
+    if dry_run and editables:
+        raise click.UsageError("--dry-run shows the plan of a lock, which --editable is no part of")
+    if writable and prefix is None:
+        raise click.UsageError("--writable makes a private copy, so it needs --prefix DIR")
+    if len(sources) > 1 and (prefix or out_link):
+        raise click.UsageError("--prefix and --out-link are for one environment")
     plain = not (prefix or writable or editables or dry_run or as_json)
     options = stamp_options(locked=locked, frozen=frozen, out_link=out_link, no_out_link=no_out_link)
     if plain and len(sources) == 1 and answer_from_stamp(sources[0], options, quiet=quiet):
@@ -76,12 +82,6 @@ def realize_command(
     from envbuild.environments.realized import RealizeOptions, mode
     from envbuild.session import Session
 
-    if dry_run and editables:
-        raise click.UsageError("--dry-run shows the plan of a lock, which --editable is no part of")
-    if writable and prefix is None:
-        raise click.UsageError("--writable makes a private copy, so it needs --prefix DIR")
-    if len(sources) > 1 and (prefix or out_link):
-        raise click.UsageError("--prefix and --out-link are for one environment")
     screen = Screen(quiet=quiet, as_json=as_json)
     session = Session(reporter=screen.reporter, offline=offline, jobs=jobs, keep_going=keep_going)
     chosen = mode(locked=locked, frozen=frozen)
