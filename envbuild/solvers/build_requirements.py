@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envbuild.build_inputs import BuildInputs
 from envbuild.builders.environment import BuildEnvironment, make_build_environment
 from envbuild.builders.unpack import unpack_source
 from envbuild.errors import InvalidInput, UnsatisfiableError
@@ -37,7 +38,7 @@ from envbuild.solvers.host_packages import conda_files, locking_python
 from envbuild.solvers.offers import Source
 from envbuild.solvers.sources import Places
 from envbuild.solvers.target import Target
-from envbuild.solvers.tools import Tools
+from envbuild.solvers.tools import Tools, needed_by
 from envbuild.solvers.uv_compile import NeedsBuildError, PypiQuestion
 from envbuild.value import replace
 
@@ -151,6 +152,9 @@ class BuildRequirements:
     def _kept(self, source: Source) -> tuple[tuple[Wheel, ...], tuple[SourcePackage, ...]]:
         """What the lock before built it with; else what it built others with."""
         question = self._question
+        if (pin := next((item for item in question.pins_sources if item.name == source.name), None)) is not None:
+            pinned = needed_by((pin,), BuildInputs(wheels=question.pins_build, sources=question.pins_build_sources))
+            return pinned.wheels_of(pin), pinned.sources_of(pin)
         before = (*question.keep_sources, *question.keep_build_sources)
         own = next((item.build_requires for item in before if item.name == source.name), None)
         wheels = {item.name: item for item in question.keep_build if own is None or item.file in own}

@@ -76,12 +76,17 @@ def solve_pypi(question: PypiQuestion, context: Context, *, memo: Memo | None = 
 
         ask = _Asking(question, places, folder, context, supply, ahead)
         answer = ask(stubs)
-        missing = _missing_extras(answer.said, stubs)
-        if missing:
+        looked: set[str] = set()
+        while missing := _missing_extras(answer.said, stubs, question, looked):
+            looked |= missing.keys()
             extras = _extra_metadata(question, places, stubs, missing, folder, context)
-            if extras:
-                stubs = make_stubs(question.conda, folder / "stubs", extras, pinned, question.request.provides)
-                answer = ask(stubs)
+            told = ask.supply.pinned_extras(missing) if ask.supply is not None else {}
+            if not extras and not told:
+                break
+            pinned |= told
+            known = {**stubs.extras, **extras}
+            stubs = make_stubs(question.conda, folder / "stubs", known, pinned, question.request.provides)
+            answer = ask(stubs)
         loading.join()
         from envbuild.solvers.locked_packages import locked_packages
 
@@ -194,10 +199,12 @@ def _is_wheel(item: PypiRequirement) -> bool:
     return isinstance(item.source, UrlSource) and item.source.url.split("#", 1)[0].split("?", 1)[0].endswith(".whl")
 
 
-def _missing_extras(said: str, stubs: Stubs) -> dict[str, set[str]]:
+def _missing_extras(said: str, stubs: Stubs, question: PypiQuestion, looked: set[str]) -> dict[str, set[str]]:
+    """The extras that uv missed in what conda provides, and in what bases build; not of names looked into before."""
+    pins = {source.name for source in question.pins_sources}
     missing: dict[str, set[str]] = {}
     for name, extra in _NO_EXTRA.findall(said):
-        if name in stubs.packages:
+        if (name in stubs.packages or name in pins) and name not in looked:
             missing.setdefault(name, set()).add(extra)
     return missing
 
@@ -211,7 +218,8 @@ def _extra_metadata(
     context: Context,
 ) -> dict[str, WheelMetadata]:
     """What the wheels of the same versions say of the extras that are asked of conda's packages."""
-    wanted = tuple(PypiRequirement(name=name, version=f"=={stubs.versions[name]}") for name in sorted(missing))
+    names = sorted(missing.keys() & stubs.versions.keys())
+    wanted = tuple(PypiRequirement(name=name, version=f"=={stubs.versions[name]}") for name in names)
     found: dict[str, WheelMetadata] = {}
     for item in wanted:
         request = replace(question.request, pypi=(item,), pypi_constraints=(), pypi_overrides=())

@@ -20,10 +20,11 @@ from urllib.parse import unquote, urlsplit
 from envbuild.build_inputs import BuildInputs
 from envbuild.builders.core_metadata import WheelMetadata
 from envbuild.errors import EnvbuildError, IntegrityError, UnreachableError, UnsatisfiableError
-from envbuild.package import SourcePackage, Wheel
-from envbuild.recipe import GitSource, PathSource, PypiRequirement, UrlSource
+from envbuild.package import SourcePackage
+from envbuild.recipe import PypiRequirement
 from envbuild.solvers.build_requirements import BuildRequirements, Memo, SolveTools
 from envbuild.solvers.offers import Offers, Source, write_offers
+from envbuild.solvers.pinned_sources import check_pins, is_wheel_address, pinned_extras, repinned
 from envbuild.solvers.pylock import ChosenWheel
 from envbuild.solvers.sdist_candidates import kept_sdist, sdists_of
 from envbuild.solvers.source_metadata import SourceReader, placed, settings_of, variables_of
@@ -69,6 +70,7 @@ class SourceSupply:
         self._tools = BuildRequirements(question, places, solve, context, memo)
         self._reader = SourceReader(question, self._tools, context)
         self._pins = {item.name: item for item in question.pins_sources}
+        self._extras: dict[str, tuple[str, ...]] = {}
         self._required: dict[str, Source] = {}
         self._offered: dict[str, dict[str, Source]] = {}
         self._wheels: dict[str, tuple[str, Path]] = {}
@@ -82,31 +84,31 @@ class SourceSupply:
         for item in self._question.request.pypi:
             if item.source is None or not _holds(item, environment):
                 continue
-            self._check_pins(item)
+            check_pins(item, self._question, self._context)
             if item.name in self._pins:
                 continue
             if (wheel := wheel_at(item, self._context)) is not None:
                 self._wheels[item.name] = wheel
-            elif not _is_wheel_address(item):
+            elif not is_wheel_address(item):
                 self._require(self._source(item), environment)
         for kept in self._question.keep_sources:
             if (kept.index or kept.find_links) and kept.name not in {*self._required, *self._pins, *self._wheels}:
                 self._offer_kept(kept)
 
-    def _check_pins(self, item: PypiRequirement) -> None:
-        """Refuse a source that is another one than a base's package of that name."""
-        source = self._pins.get(item.name)
-        pinned = source or next((wheel for wheel in self._question.pins if wheel.name == item.name), None)
-        if pinned is None or (source is not None and _is_same(source, item)):
-            return
-        if isinstance(pinned, Wheel) and (_is_wheel_address(item) or wheel_at(item, self._context) is not None):
-            return
-        raise UnsatisfiableError(
-            f"the base pins {pinned.name} {pinned.version}, and another source of it is asked for",
-            reference="base-pins",
-            where=item.where,
-            hint="extend the base with `pin: false`, or change it in the base",
-        )
+    def pinned_extras(self, asked: Mapping[str, set[str]]) -> dict[str, WheelMetadata]:
+        """What bases' sources say of extras that the bases did not ask for; names of other packages are left out.
+
+        Raises:
+            EnvbuildError: As ``pinned_sources.pinned_extras`` does.
+        """
+        found = {
+            name: pinned_extras(
+                self._pins[name], asked[name], self._question, self._places, self._reader, self._where(name)
+            )
+            for name in sorted(self._pins.keys() & asked)
+        }
+        self._extras |= {name: metadata.extras for name, metadata in found.items()}
+        return found
 
     def _require(self, source: Source, environment: dict[str, str]) -> None:
         """Read a source that is asked for, and those that it names in turn."""
@@ -118,7 +120,7 @@ class SourceSupply:
         for item in named_sources(read, read.metadata, environment):
             if item.name in self._required or item.name in self._pins:
                 continue
-            if _is_wheel_address(item):
+            if is_wheel_address(item):
                 self._addressed[item.name] = requirement_line(item)
             else:
                 self._require(self._source(item, read.name), environment)
@@ -234,7 +236,9 @@ class SourceSupply:
         """
         asked = {item.name for item in self._question.request.pypi}
         pinned = BuildInputs(wheels=self._question.pins_build, sources=self._question.pins_build_sources)
-        found, build = [*self._pins.values()], [needed_by(self._pins.values(), pinned)]
+        known = self._extras
+        pins = (repinned(pin, extras.get(name, ()), known.get(name, ()), needs) for name, pin in self._pins.items())
+        found, build = [*pins], [needed_by(self._pins.values(), pinned)]
         for source in sources:
             tools = self._reader.tools(source)
             build.append(tools.inputs)
@@ -320,26 +324,9 @@ def _path(url: str) -> str:
     return unquote(urlsplit(url).path)
 
 
-def _is_wheel_address(item: PypiRequirement) -> bool:
-    return isinstance(item.source, UrlSource) and item.source.url.split("#", 1)[0].split("?", 1)[0].endswith(".whl")
-
-
 def _holds(item: PypiRequirement, environment: Mapping[str, str]) -> bool:
     if item.markers is None:
         return True
     from packaging.markers import Marker
 
     return Marker(item.markers).evaluate({**environment, "extra": ""})
-
-
-def _is_same(pinned: SourcePackage, item: PypiRequirement) -> bool:
-    """Whether a requirement names the place that a base's source came from."""
-    match item.source:
-        case GitSource(git=git, rev=rev, subdirectory=below):
-            return (pinned.git, pinned.rev, pinned.subdirectory) == (git, rev, below)
-        case UrlSource(url=url, subdirectory=below):
-            return (pinned.url, pinned.subdirectory) == (url.split("#", 1)[0], below)
-        case PathSource(path=path):
-            return path == pinned.path or (pinned.find_links is not None and path.endswith(pinned.file))
-        case None:
-            return False

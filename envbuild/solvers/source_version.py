@@ -43,7 +43,8 @@ def told_version(
         return ()
     if not names:
         return ()
-    before = {item for kept in question.keep_sources if _same(kept, source) for item in _variables(kept)}
+    locked = (*question.pins_sources, *question.keep_sources)
+    before = {item for kept in locked if _same(kept, source) for item in _variables(kept)}
     if {name for name, _ in before} >= set(names):
         return tuple(sorted(item for item in before if item[0] in names))
     if isinstance(origin, GitOrigin):

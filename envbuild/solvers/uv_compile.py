@@ -177,7 +177,7 @@ def resolve(
     if done.returncode != 0:
         raise _refusal(without_hints(done.tail), question, stubs, places)
     packages = read_pylock(output.read_bytes())
-    if not (question.cut_off or places.several or stubs.packages):
+    if not (question.cut_off or places.several or stubs.packages or question.pins_sources):
         return Resolved(packages=packages)
     listed = folder / "listed.txt"
     listed.write_text("".join(f"{item['name']}=={item['version']}\n" for item in packages if "version" in item))

@@ -15,10 +15,10 @@ from envbuild.compile import build_graph
 from envbuild.locks.lockfile import parse_lock
 from envbuild.value import replace
 from tests.case import Case
-from tests.support.sdists import pack_sdist
+from tests.support.sdists import make_project, pack_sdist
 from tests.support.servers import Server
 from tests.support.wheel_index import WheelIndex
-from tests.support.wheels import real_wheels
+from tests.support.wheels import make_wheel, real_wheels
 
 SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -179,3 +179,22 @@ def test_a_circle_names_the_chain(case: Case, recipe: str, files: Path, tmp_path
     case.run("lock", "x.yaml", code=11)
     case.mentions("build-circle", "stamped 1.0 -> stamp-plugin 1.0 -> stamped 1.0", "put a wheel of")
     assert not (case.project / "x.lock.yaml").exists()
+
+
+def test_an_extra_of_what_the_base_builds_comes_with_what_is_behind_it(
+    case: Case, tmp_path: Path, serving: Callable[..., Server]
+) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    make_wheel(folder, "paint", "1.0")
+    address = f"{serving(WheelIndex(folder=folder)).url}/simple"
+    make_project(case.project / "mine", "mine", "1.0", static=True, extras={"more": ["paint>=1"]})
+    head = f"interpreter: host\npython: {SERIES}\npypi:\n  index: {address}\n  packages:\n"
+    case.recipe(f"{head}    mine: {{path: mine}}\n", "base.yaml").run("realize", "base.yaml")
+    shutil.rmtree(case.project / "mine")
+    case.recipe(f"extends: base.yaml\npypi:\n  index: {address}\n  packages:\n    'mine[more]': \n", "x.yaml")
+    case.run("lock", "x.yaml").mentions("added paint 1.0")
+    case.run("realize", "x.yaml").mentions("2 packages", "0 built")
+    case.run("run", "x.yaml", "--", "python", "-c", "import mine, paint")
+    case.run("why", "x.yaml", "paint").mentions("mine 1.0 -> paint 1.0")
+    case.run("lock", "--check", "x.yaml")
