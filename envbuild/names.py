@@ -109,10 +109,12 @@ class Source:
     Attributes:
         kind: ``recipe`` (a file), ``id`` (of an environment), ``step`` (of a past run), ``name``.
         text: Without the prefix that said so.
+        said: Whether a prefix did.
     """
 
     kind: Kind
     text: str
+    said: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.text}"
@@ -133,7 +135,7 @@ def source_of(text: str, is_file: Callable[[str], bool]) -> Source:
     """
     prefix, colon, rest = text.partition(":")
     if colon and prefix in _PREFIX:
-        return Source(kind=_PREFIX[prefix], text=rest)
+        return Source(kind=_PREFIX[prefix], text=rest, said=True)
     if is_file(text) or text.endswith((".yaml", ".yml")) or text.startswith(("./", "../", "/", "~")) or "\\" in text:
         return Source(kind="recipe", text=text)
     if is_id(text):

@@ -193,7 +193,7 @@ class NameVerbs:
     def _refuse_path(self, source: Source) -> None:
         """Say what is wrong with a path that was meant, where a folder or a recipe of nearly that name is there."""
         path = Path(os.path.abspath(source.text)) if "\0" not in source.text else None
-        if source.kind == "name" and path is not None:
+        if source.kind == "name" and not source.said and path is not None:
             project = self.project()
             if path.is_dir() or instead_of(path, project.root, project.config.recipes) is not None:
                 load_recipe(project, path)

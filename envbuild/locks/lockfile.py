@@ -103,7 +103,7 @@ def parse_closure(data: bytes, file: str) -> Lock:
     """
     try:
         return _lock(_DECODE(data.decode()), file, {})
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise InvalidInput(
             f"this is no environment's record ({error})", reference="bad-closure", where=Where(file=file)
         ) from None
