@@ -34,7 +34,7 @@ class CheckedWheel:
         hashes: What RECORD states of each place, ``-`` for nothing; for a program made of an entry point ``=`` and
             what it calls.
         large: Places whose hash is still to be looked at, once the file is unpacked.
-        packages: Folders of ``site-packages`` that it makes importable by an ``__init__.py``.
+        packages: Folders of ``site-packages`` that it makes importable by an ``__init__.py``, but for namespaces.
         folders: Folders of ``site-packages`` that it has files in.
         requires: Its ``Requires-Dist`` as written; empty when it was not looked into.
         notes: What a user must hear; empty when it was not looked into, for then it was said.

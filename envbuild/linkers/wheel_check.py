@@ -103,7 +103,7 @@ def inspect_wheel(path: Path, wheel: Wheel) -> CheckedWheel:
         places=tuple(files),
         hashes=tuple(stated or "-" for stated in files.values()),
         large=contents.large,
-        packages=tuple(sorted({parts[0] for parts in inner if parts[1:] == ["__init__.py"]})),
+        packages=contents.packages,
         folders=tuple(sorted({parts[0] for parts in inner} - {f"{stem}.dist-info"})),
         requires=requires,
     )

@@ -5,7 +5,8 @@ the lock wins, and a wheel wins over conda's packages, for it is put there after
 at once and the fastest wins, so that those that must win come with a later call.
 
 A wheel may also add files to a package whose ``__init__.py`` is another's: that is how plugins are made, and how
-packages are changed behind their back. A folder that several make importable is a namespace, and nobody's.
+packages are changed behind their back. A folder that several make importable, or one whose ``__init__.py`` says so, is
+a namespace, and nobody's.
 
 Rules of the file: works on what is known of wheels and on lists of paths; reads a file only where two want its place.
 """
@@ -60,7 +61,7 @@ def order_wheels(
     brought = [_places(found, site) for _, found in wheels]
     others = [{_place(path, site): path for path in paths} for _, paths in conda]
     shared = shared_paths([*brought, {place for paths in others for place in paths}])
-    _tell_guests(wheels, brought, conda, others, context)
+    _tell_guests(wheels, brought, conda, others, prefix, context)
     if not shared:
         return Order(rounds=(0,) * len(wheels))
     hashes = [
@@ -121,11 +122,19 @@ def _is_stated(path: Path, stated: str) -> bool:
     return is_stated(file_pieces(path), stated)
 
 
+def _is_namespace(path: Path) -> bool:
+    from envbuild.linkers.wheel_contents import SMALL, is_namespace
+
+    with path.open("rb") as stream:
+        return is_namespace(stream.read(SMALL))
+
+
 def _tell_guests(
     wheels: Sequence[tuple[Wheel, CheckedWheel]],
     brought: Sequence[Sequence[str]],
     conda: CondaFiles,
     others: Sequence[dict[str, str]],
+    prefix: Path,
     context: Context,
 ) -> None:
     """Tell or refuse wheels that put files into a package that one other owns."""
@@ -136,7 +145,8 @@ def _tell_guests(
     folders = {folder for _, found in wheels for folder in found.folders}
     for (package, _), paths in zip(conda, others, strict=True):
         for folder in folders:
-            if f"{folder}/__init__.py" in paths:
+            file = paths.get(f"{folder}/__init__.py")
+            if file is not None and not _is_namespace(prefix / file):
                 owners.setdefault(folder, []).append(f"{package.name} {package.version}")
     guests: dict[str, list[tuple[str, str]]] = {}
     for number, (wheel, found) in enumerate(wheels):

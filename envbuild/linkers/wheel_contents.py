@@ -48,11 +48,13 @@ class Contents:
         files: Place to the hash that RECORD states, those after a ``/`` first; without headers, which have a folder of
             their own for each wheel.
         large: Places whose hash is still to be looked at.
+        packages: Folders of ``site-packages`` that it makes importable by an ``__init__.py``, but for namespaces.
     """
 
     startup: tuple[str, ...]
     files: Mapping[str, str]
     large: tuple[str, ...]
+    packages: tuple[str, ...]
 
 
 def check_contents(view: ZipFileView, stem: str) -> Contents:
@@ -71,7 +73,7 @@ def check_contents(view: ZipFileView, stem: str) -> Contents:
         raise BadZipError(f"lacks {'RECORD' if record is None else 'WHEEL'}")
     rows = _rows(view.read(record, SMALL))
     _check_complete(files, rows, stem)
-    startup, large = [], []
+    startup, large, packages = [], [], []
     inside: dict[str, str] = {}
     outside: dict[str, str] = {}
     for name, entry in files.items():
@@ -93,7 +95,20 @@ def check_contents(view: ZipFileView, stem: str) -> Contents:
                 check_member(view, entry, stated)
         if _runs_at_start(view, entry, name, stem):
             startup.append(name)
-    return Contents(startup=tuple(sorted(startup)), files={**outside, **inside}, large=tuple(large))
+        folder, _, file = (place or "").rpartition("/")
+        if file == "__init__.py" and "/" not in folder and not is_namespace(view.read(entry, SMALL)):
+            packages.append(folder)
+    return Contents(
+        startup=tuple(sorted(startup)),
+        files={**outside, **inside},
+        large=tuple(large),
+        packages=tuple(sorted(packages)),
+    )
+
+
+def is_namespace(source: bytes) -> bool:
+    """Whether an ``__init__.py`` says that others may have files in its folder, as was done before PEP 420."""
+    return b"extend_path" in source or b"declare_namespace" in source
 
 
 def installed_place(name: str, stem: str) -> str | None:

@@ -264,6 +264,10 @@ def test_h41_files_in_another_s_package(tmp_path: Path) -> None:
         wheel(tmp_path, "space-b", {"space/__init__.py": "", "space/b.py": ""}),
         wheel(tmp_path, "space-c", {"space/c.py": "", "free/x.py": ""}),
         wheel(tmp_path, "space-d", {"free/y.py": ""}),
+        wheel(
+            tmp_path, "old-a", {"old/__init__.py": "__path__ = __import__('pkgutil').extend_path(__path__, __name__)"}
+        ),
+        wheel(tmp_path, "old-b", {"old/b.py": ""}),
     ]
     link, context = linked(tmp_path / "home", (), wheels, host=True)
     realise(link, context.typed())
@@ -275,8 +279,11 @@ def test_h41_files_in_another_s_package(tmp_path: Path) -> None:
 
 
 def test_h41_files_in_a_package_of_conda_s(channel: TestChannel, tmp_path: Path) -> None:
-    packages = [*python(channel), conda(tmp_path, "nice", {"site-packages/nice/__init__.py": ""})]
-    link, context = linked(tmp_path / "home", packages, [wheel(tmp_path, "guest", {"nice/plugin.py": ""})])
+    old = "__import__('pkg_resources').declare_namespace(__name__)"
+    files = {"site-packages/nice/__init__.py": "", "site-packages/old/__init__.py": old}
+    packages = [*python(channel), conda(tmp_path, "nice", files)]
+    guest = wheel(tmp_path, "guest", {"nice/plugin.py": "", "old/plugin.py": ""})
+    link, context = linked(tmp_path / "home", packages, [guest])
     realise(link, context.typed())
     assert context.notes == ["guest 1.0 puts files into nice, a package of nice 1.0: nice/plugin.py"]
 
