@@ -1,23 +1,26 @@
 """``./dev torture``: the fault tests with full counts; their figures go into ``docs/reliability.md``.
 
-    python -m tests.torture            everything, about an hour on two cores
-    python -m tests.torture 0.25       a quarter of the counts
-    python -m tests.torture 1 -k kill  further arguments go to pytest; the page is written only for whole runs
+    python -m tests.torture                  everything, about an hour on two cores
+    python -m tests.torture 0.25             a quarter of the counts
+    python -m tests.torture 0.25 --inputs 1  all inputs of parsers, and a quarter of everything else
+    python -m tests.torture 1 -k kill        further arguments go to pytest; the page is written only for whole runs
 
 The page says what was tried, how often, and what came of it; no paths and no names of this machine.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from tests.faults.figures import VARIABLE, added_up
+from tests.faults.figures import VARIABLE, added_up, parsers
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
@@ -31,12 +34,22 @@ child process lives on, and after `gc` no temporary file is left.
 """
 
 
+PARSERS = """
+## Damaged inputs
+
+Each parser gets good inputs with bytes, words, lines, headers or fields changed. An input is read, and then what was
+read must hold (it is what other readers find; no word is a path that leads out; nothing lies beside what was unpacked),
+or it is refused with one of envbuild's own errors, in less than 5 seconds, by a process of less than 512 MB.
+
+| parser | inputs | read | slowest, s | most, MB |
+|---|---:|---:|---:|---:|"""
+
 HOSTILE = """
 ## Hostile inputs
 
 Each is tried by `./dev test`: it ends in an error with a reference, a place and an exit code, without a traceback, in
 bounded time and memory, and leaves every file as it was. The parsers of what comes from outside are also fed with
-damaged bytes, 100,000 for each under `./dev torture`.
+damaged inputs, as the table above says.
 
 | row | what | tests | in `tests/` |
 |---|---|---:|---|"""
@@ -49,17 +62,27 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {memory:.0f} GiB, {system}, Python {platform.python_version()}"
 
 
-def page(figures: Path, summary: str, seconds: float, scale: float) -> str:
+def share(scale: float) -> str:
+    """A scale in words."""
+    return "the full counts" if scale == 1 else f"{scale:g} of the full counts"
+
+
+def page(figures: Path, summary: str, seconds: float, scale: float, inputs: float) -> str:
     """The page's text."""
     sums, largest = added_up(figures)
     lines = [INTRODUCTION]
-    share = "full counts" if scale == 1 else f"{scale:g} of the full counts"
-    lines.append(f"{time.strftime('%Y-%m-%d', time.gmtime())}, {share}, {seconds / 60:.0f} minutes; {machine()}.")
+    counts = share(scale) + (f" ({share(inputs)} for the inputs of parsers)" if inputs != scale else "")
+    lines.append(f"{time.strftime('%Y-%m-%d', time.gmtime())}, {counts}, {seconds / 60:.0f} minutes; {machine()}.")
     lines.append(f"pytest: {summary}.\n")
     lines.append("| what | good | tried |\n|---|---:|---:|")
     lines += [f"| {name} | {good} | {tried} |" for name, (good, tried) in sorted(sums.items())]
     lines.append("\n| worst of all | value |\n|---|---:|")
     lines += [f"| {name} | {value:.3g} |" for name, value in sorted(largest.items())]
+    lines.append(PARSERS)
+    lines += [
+        f"| {name} | {told['inputs']:,} | {told['read']:,} | {told['seconds']:.2g} | {told['megabytes']:.0f} |"
+        for name, told in sorted(parsers(figures).items())
+    ]
     return "\n".join(lines) + "\n" + hostile_rows()
 
 
@@ -77,16 +100,22 @@ def hostile_rows() -> str:
 
 def main(arguments: list[str]) -> int:
     """Run the tests and, when all of them passed, write the page."""
-    scale = float(arguments[0]) if arguments else 1.0
+    options = argparse.ArgumentParser(prog="./dev torture", allow_abbrev=False)
+    options.add_argument("scale", nargs="?", type=float, default=1.0, help="share of the full counts")
+    options.add_argument("--inputs", type=float, help="share of the damaged inputs for each parser; SCALE by default")
+    chosen, rest = options.parse_known_args(arguments)
+    inputs = chosen.scale if chosen.inputs is None else chosen.inputs
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; commands would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "figures.jsonl"
         figures.touch()
-        environ = {**os.environ, "ENVBUILD_TEST_TORTURE": str(scale), VARIABLE: str(figures)}
+        environ = {**os.environ, "ENVBUILD_TEST_TORTURE": str(chosen.scale), VARIABLE: str(figures)}
+        environ["ENVBUILD_TEST_TORTURE_INPUTS"] = str(inputs)
         log = Path(folder) / "summary.txt"
         began = time.monotonic()
         command = [sys.executable, "-m", "pytest", "tests/faults", "-o", "timeout=7200"]
-        command += ["-n", "2", "--dist", "loadfile"]  # what one process found out about a fault point serves all kills
-        command += arguments[1:]
+        command += ["-n", "2", "--dist", "loadgroup", *rest]
         with log.open("w", encoding="utf-8") as stream:
             with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as process:
                 assert process.stdout is not None
@@ -95,8 +124,9 @@ def main(arguments: list[str]) -> int:
                     stream.write(line)
             code = process.returncode
         summary = log.read_text(encoding="utf-8").strip().splitlines()[-1].strip("= ")
-        if code == 0 and not arguments[1:]:
-            PAGE.write_text(page(figures, summary.partition(" in ")[0], time.monotonic() - began, scale), "utf-8")
+        if code == 0 and not rest:
+            seconds = time.monotonic() - began
+            PAGE.write_text(page(figures, summary.partition(" in ")[0], seconds, chosen.scale, inputs), "utf-8")
             print(f"written: {PAGE.relative_to(ROOT)}")
         return code
 

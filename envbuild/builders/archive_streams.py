@@ -15,10 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from envbuild.builders.canonical_tar import BLOCK
-from envbuild.builders.tar_reader import ArchiveFormatError, Member, TarReader, is_tar_header
 from envbuild.digest import CHUNK
 from envbuild.errors import IntegrityError
+from envbuild.tar_reader import BLOCK, ArchiveFormatError, Member, TarReader, is_tar_header
 
 Members = Iterator[tuple[Member, Iterable[bytes]]]
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from envbuild.errors import InvalidInput
+from envbuild.tar_reader import BLOCK
 
-BLOCK = 512
 TOP = "source"
 """The one folder in it; the tree's own name is not in the bytes."""
 

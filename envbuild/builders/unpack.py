@@ -23,10 +23,10 @@ from typing import NoReturn
 from envbuild.builders.archive_streams import open_members
 from envbuild.builders.canonical_tar import COMPONENT_BYTES, LARGEST_FILE, PATH_BYTES
 from envbuild.builders.links import stays_inside
-from envbuild.builders.tar_reader import Member
 from envbuild.builders.twins import Folding, Twins, probe
 from envbuild.errors import IntegrityError
 from envbuild.linkers.special_bits import SPECIAL, lost_bits
+from envbuild.tar_reader import Member
 
 MEMBERS = 500_000
 TOTAL_BYTES = 32 << 30

@@ -16,8 +16,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from envbuild.builders.tar_reader import ArchiveFormatError, Member, MemberKind
 from envbuild.digest import CHUNK
+from envbuild.tar_reader import ArchiveFormatError, Member, MemberKind
 from envbuild.value import dataclass
 
 _END = struct.Struct("<4s4H2LH")

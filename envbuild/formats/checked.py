@@ -201,6 +201,11 @@ def bare_address(text: str, here: Checked) -> str:
         raise InvalidInput(place + error.message, reference="bad-url", where=here.where) from None
 
 
+def without_credentials(text: str) -> str:
+    """Words of a file for a message: no user info, token or query of an address in them is said aloud."""
+    return re.sub(r"\?[^\s'\"]*", "", _TOKEN.sub("/", _USER_INFO.sub("", text)))
+
+
 def had_credentials(text: str) -> bool:
     """Whether an address carried user info or a token."""
     return bool(_USER_INFO.search(text) or _TOKEN.search(text) or _SECRET_QUERY.search(text))

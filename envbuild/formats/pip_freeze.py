@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote
 
 from envbuild.errors import InvalidInput, Issue
 from envbuild.formats import Document
-from envbuild.formats.checked import MOST_PACKAGES, Checked, bare_address
+from envbuild.formats.checked import MOST_PACKAGES, Checked, bare_address, without_credentials
 from envbuild.formats.files import file_name, git_source, inner_path, split_address
 from envbuild.formats.foreign_lock import (
     ForeignEnvironment,
@@ -51,7 +51,7 @@ def read_lock(document: Document, wanted: Wanted) -> ForeignLock:
         text = line.strip()
         if not text or text.startswith("#"):
             if "ditable" in text:
-                notes.append(f"left out: {text.lstrip('# ')[:100]}")
+                notes.append(f"left out: {without_credentials(text).lstrip('# ')[:100]}")
             continue
         try:
             package = _package(text, document, number, notes)
@@ -87,7 +87,7 @@ def _package(text: str, document: Document, number: int, notes: list[str]) -> Fo
     if direct := _DIRECT.fullmatch(text):
         return _direct(normalize_pypi_name(direct[1]), direct[2], document, number)
     raise InvalidInput(
-        f"{text[:80]!r} is no exact version",
+        f"{without_credentials(text)[:80]!r} is no exact version",
         reference="not-frozen",
         where=where,
         hint="a file of requirements is imported with --format requirements, and then locked",
@@ -98,7 +98,9 @@ def _editable(text: str, document: Document, number: int, notes: list[str]) -> F
     """``-e git+https://host/repository@commit#egg=name``; a folder is named and left out."""
     name = parse_qs(split_address(text, Checked(text, f"line {number}", document)).fragment).get("egg", [""])[0]
     if not text.startswith("git+") or not name:
-        notes.append(f"left out: {text[:100]}, which was installed editable from a folder of that machine")
+        notes.append(
+            f"left out: {without_credentials(text)[:100]}, which was installed editable from a folder of that machine"
+        )
         return None
     notes.append(f"{name}: it was installed editable; here it is built from its commit")
     return _direct(normalize_pypi_name(name), text, document, number)

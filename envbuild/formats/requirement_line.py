@@ -94,7 +94,7 @@ def marker(text: str) -> str:
     from packaging.markers import InvalidMarker, Marker
 
     try:
-        return str(Marker(text))
+        return spelling.marker(str(Marker(text)))
     except (InvalidMarker, RecursionError):
         raise InvalidInput(
             f"{text.strip()[:80]!r} is not a marker (PEP 508)",
@@ -139,7 +139,7 @@ def _by_packaging(text: str, where: Where, document: Document, asked: Asked) -> 
         raise _not_one(text, error) from None
     name = spelling.pypi_name(found.name)
     extras = tuple(sorted({spelling.pypi_name(item) for item in found.extras}))
-    markers = str(found.marker) if found.marker else None
+    markers = spelling.marker(str(found.marker)) if found.marker else None
     if found.url is not None:
         place = read_place(found.url, document)
         if place.name is not None and place.name != name:

@@ -227,9 +227,19 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def conda_python(packages: Sequence[ForeignConda]) -> str | None:
-    """``X.Y`` of the ``python`` among conda packages."""
-    version = next((item.version for item in packages if item.name == "python"), None)
-    return ".".join(version.split(".")[:2]) if version else None
+    """``X.Y`` of the ``python`` among conda packages.
+
+    Raises:
+        InvalidInput: ``bad-version`` for one that is of no series.
+    """
+    package = next((item for item in packages if item.name == "python"), None)
+    if package is None:
+        return None
+    found = re.match(r"([0-9]{1,3}\.[0-9]{1,3})(?![0-9])", package.version)
+    if found is None:
+        said = f"{package.version[:40]!r} is no version of Python"
+        raise InvalidInput(said, reference="bad-version", where=package.where)
+    return found[1]
 
 
 def check_twins(environment: ForeignEnvironment, where: Where) -> ForeignEnvironment:

@@ -7,14 +7,24 @@ own unpacked copy is read, which costs nothing.
 from __future__ import annotations
 
 import json
-import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from envbuild.errors import IntegrityError
+from envbuild.linkers.zip_structure import BadZipError
 from envbuild.package import CondaPackage
+from envbuild.tar_reader import ArchiveFormatError, Member, TarReader
 
 _MOST_MEMBERS = 10_000
 _LARGEST_INDEX = 16 << 20
+_WINDOW = 128 << 20
+_RATIO = 200
+"""Bytes out for each byte in, once more than ``_RATIO_FROM`` are out."""
+_RATIO_FROM = 1 << 30
+_BROKEN = (ArchiveFormatError, BadZipError, EOFError, OSError)
+"""How zip, tar, zstd and bz2 are broken, each in its own way."""
 
 
 def check_archive(path: Path, package: CondaPackage) -> None:
@@ -44,32 +54,85 @@ def package_index(path: Path, file: str) -> object:
 
 
 def _info_member(path: Path, file: str, name: str, limit: int) -> bytes | None:
-    """One file of a package's ``info``; None when it has none of that name."""
-    from conda_package_streaming.package_streaming import stream_conda_component
-
+    """One file of a package's ``info``; None when it has none of that name, or one that is too long."""
     try:
-        with path.open("rb") as stream:
-            named = _own_name(path, file)
-            for count, (tar, member) in enumerate(stream_conda_component(named, stream, component="info")):
-                if member.name == name:
-                    found = tar.extractfile(member)
-                    return found.read(limit) if found else None
+        with _members(path, "info") as found:
+            for count, (member, pieces) in enumerate(found):
+                if member.name.removeprefix("./") == name:
+                    return b"".join(pieces) if member.kind == "file" and member.size <= limit else None
                 if count > _MOST_MEMBERS:
                     break
-    except Exception as error:  # zip, tar, zstd and bz2 each have their own way to be broken
+    except _BROKEN as error:
         raise IntegrityError(f"{file} cannot be read: {error}", reference="bad-archive") from error
     return None
 
 
-def _own_name(path: Path, file: str) -> str:
-    """The name by which a ``.conda`` file calls its parts; the parts of another package have another."""
+Members = Iterator[tuple[Member, Iterator[bytes]]]
+
+
+@contextmanager
+def _members(path: Path, part: str) -> Iterator[Members]:
+    """The members of one part of a package, in order; the older format has but one part, and all of it is given.
+
+    Raises:
+        ArchiveFormatError: For a broken package, or one that unpacks to too much; BadZipError, OSError or EOFError
+            likewise.
+    """
+    most = max(_RATIO_FROM, _RATIO * path.stat().st_size)
     if format_of(path) != ".conda":
-        return "package.tar.bz2"
-    with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if name.startswith("info-") and name.endswith(".tar.zst"):
-                return name.removeprefix("info-").removesuffix(".tar.zst") + ".conda"
-    return file
+        import bz2
+
+        with bz2.open(path) as stream:
+            yield _read(TarReader(_Limited(stream.read, most).read))
+        return
+    import zstandard
+
+    from envbuild.linkers.zip_structure import ZipFileView
+
+    with ZipFileView(path) as view:
+        for entry in view.entries:
+            if entry.name.startswith(f"{part}-") and entry.name.endswith(".tar.zst"):
+                packed = cast(BinaryIO, _Pieces(view.pieces(entry)))
+                plain = zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(packed)
+                try:
+                    yield _read(TarReader(_Limited(plain.read, most).read))
+                except zstandard.ZstdError as error:
+                    raise ArchiveFormatError(f"it cannot be unpacked: {error}") from error
+                return
+        yield iter(())
+
+
+def _read(tar: TarReader) -> Members:
+    for member in tar.members():
+        yield member, tar.pieces()
+
+
+class _Limited:
+    """A stream that gives no more than a package may hold."""
+
+    def __init__(self, read: Callable[[int], bytes], most: int) -> None:
+        self._read = read
+        self._left = most
+
+    def read(self, count: int) -> bytes:
+        piece = self._read(count)
+        self._left -= len(piece)
+        if self._left < 0:
+            raise ArchiveFormatError("it unpacks to more than a package may hold")
+        return piece
+
+
+class _Pieces:
+    """Pieces of bytes as a stream."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._ahead = b""
+
+    def read(self, count: int) -> bytes:
+        self._ahead = self._ahead or next(self._pieces, b"")
+        piece, self._ahead = self._ahead[:count], self._ahead[count:]
+        return piece
 
 
 def format_of(path: Path) -> str:
@@ -110,7 +173,7 @@ def check_structure(path: Path, package: CondaPackage) -> None:
     if format_of(path) != ".conda":
         return
     from envbuild.linkers.conda_contents import bad
-    from envbuild.linkers.zip_structure import BadZipError, ZipFileView
+    from envbuild.linkers.zip_structure import ZipFileView
 
     stem = package.file.removesuffix(".conda").removesuffix(".tar.bz2")
     wanted = {"metadata.json", f"info-{stem}.tar.zst", f"pkg-{stem}.tar.zst"}
@@ -137,32 +200,31 @@ def explain(path: Path, package: CondaPackage) -> None:
     Raises:
         IntegrityError: ``wrong-package``, ``bad-archive`` or ``bad-package``; nothing is raised for a good package.
     """
-    from conda_package_streaming.package_streaming import stream_conda_component
-
     from envbuild.linkers.conda_contents import bad, check_link, check_paths, read_listing
 
     check_archive(path, package)
     check_listing(path, package)
+    parted = format_of(path) == ".conda"
     held: set[str] = set()
     links: set[str] = set()
     try:
-        with path.open("rb") as stream:
-            for _, member in stream_conda_component(_own_name(path, package.file), stream, component="pkg"):
+        with _members(path, "pkg") as members:
+            for member, _ in members:
                 name = member.name.removeprefix("./").rstrip("/")
+                if not parted and name.split("/")[0] == "info":
+                    continue  # the older format holds what is said and what is linked in one tar
                 check_paths([name], package)
-                if member.islnk() and member.linkname not in held:
+                if member.kind == "hard link" and member.target not in held:
                     raise bad(package, f"holds a hard link to what is not there: {name[:60]!r}")
-                if member.issym():
-                    check_link(member.linkname, name, package)
+                if member.kind == "link":
+                    check_link(member.target, name, package)
                     links.add(name)
                 if any(name.startswith(f"{link}/") for link in links):
                     raise bad(package, f"holds a file behind a link: {name[:60]!r}")
-                if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
+                if member.kind == "other":
                     raise bad(package, f"holds {name[:60]!r}, which is neither file nor link")
                 held.add(name)
-    except IntegrityError:
-        raise
-    except Exception as error:  # zip, tar, zstd and bz2 each have their own way to be broken
+    except _BROKEN as error:
         raise IntegrityError(f"{package.file} cannot be read: {error}", reference="bad-archive") from error
     data = _info_member(path, package.file, "info/paths.json", _LARGEST_INDEX)
     for item in read_listing(data, package) if data is not None else ():

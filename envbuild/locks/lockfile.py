@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from envbuild.digest import Digest, parse_digest
 from envbuild.errors import IntegrityError, InvalidInput, Where
@@ -30,6 +30,8 @@ from envbuild.lock import LOCK_VERSION, Lock, LockedBase, LockedEnvironment
 from envbuild.package import PLATFORMS, CondaPackage, InterpreterArchive, Platform, SourcePackage, Wheel
 from envbuild.pinned import Pinned, package_from_tree, package_tree, refuse_secret
 from envbuild.recipe import Index
+
+Value = TypeVar("Value")
 
 HEADER = "# Written by `envbuild lock` from the recipe beside it: edit that one, then lock again.\n"
 
@@ -274,19 +276,21 @@ def _lock(tree: dict[str, Any], file: str, marks: dict[int, int]) -> Lock:
         raise InvalidInput(f"unknown key {sorted(unknown)[0][:60]!r}", reference="unknown-key", where=place)
     return Lock(
         request=_digest(tree["request"], place),
-        exclude_newer=tree.get("exclude-newer"),
+        exclude_newer=_of(str, tree["exclude-newer"]) if "exclude-newer" in tree else None,
         bases=tuple(
             LockedBase(
-                path=base["path"],
+                path=_of(str, base["path"]),
                 request=_digest(base["request"], place),
                 environments=tuple(
                     (Platform(name), _digest(digest, place)) for name, digest in base["environments"].items()
                 ),
-                pin=base["pin"],
+                pin=_of(bool, base["pin"]),
             )
             for base in tree.get("bases", ())
         ),
-        indices=tuple(Index(name=index["name"], url=index["url"]) for index in tree.get("indices", ())),
+        indices=tuple(
+            Index(name=_of(str, index["name"]), url=_of(str, index["url"])) for index in tree.get("indices", ())
+        ),
         platforms=tuple(
             _environment(Platform(name), item, file, marks) for name, item in tree.get("platforms", {}).items()
         ),
@@ -298,6 +302,16 @@ def _digest(text: str, place: Where) -> Digest:
         return parse_digest(text)
     except InvalidInput as error:
         raise InvalidInput(error.message, reference=error.reference, where=place, hint=error.hint) from None
+
+
+def _of(kind: type[Value], value: Any) -> Value:
+    if not isinstance(value, kind):
+        raise TypeError(f"{str(value)[:40]!r} is not what stands there")
+    return value
+
+
+def _words(tree: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, _of(str, value)) for name, value in tree.items()))
 
 
 def _environment(platform: Platform, tree: dict[str, Any], file: str, marks: dict[int, int]) -> LockedEnvironment:
@@ -318,16 +332,16 @@ def _environment(platform: Platform, tree: dict[str, Any], file: str, marks: dic
     try:
         environment = LockedEnvironment(
             platform=platform,
-            python=tree.get("python"),
-            interpreter=tree["interpreter"],
-            system=tuple(sorted(tree["system"].items())),
+            python=_of(str, tree["python"]) if "python" in tree else None,
+            interpreter=_of(str, tree["interpreter"]),
+            system=_words(tree["system"]),
             conda=packages(CondaPackage, "conda"),
             wheels=packages(Wheel, "wheels"),
             sources=packages(SourcePackage, "sources"),
             build=packages(Wheel, "build"),
             build_sources=packages(SourcePackage, "build-sources"),
             archive=archive,
-            variables=tuple(sorted(tree.get("variables", {}).items())),
+            variables=_words(tree.get("variables", {})),
         )
     except InvalidInput as error:
         if error.where is not None:

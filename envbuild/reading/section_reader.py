@@ -236,7 +236,7 @@ def marker(it: str) -> str:
     from packaging.markers import InvalidMarker, Marker  # 75 ms: few recipes have markers
 
     try:
-        return str(Marker(it))
+        return spelling.marker(str(Marker(it)))
     except (InvalidMarker, RecursionError):
         raise InvalidInput(
             f"{it[:60]!r} is not a marker (PEP 508)",

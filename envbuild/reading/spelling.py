@@ -29,6 +29,7 @@ _VERSION = re.compile(
 _PREFIX = re.compile(_RELEASE + r"\.\*")
 _OPERATOR = re.compile(r"(===|==|~=|!=|<=|>=|<|>|)\s*(.*)", re.DOTALL)
 _PYTHON_PIECE = re.compile(r"(==|~=|!=|<=|>=|<|>|=|)\s*([0-9]{1,3}(?:\.[0-9]{1,3}){0,2})(\.\*)?")
+_NO_MARKER = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _GUARDED_VARIABLES = frozenset(
     [
@@ -193,6 +194,24 @@ def python_constraint(text: str) -> str:
         else:
             pieces.add(f"{operator}{version}{star}")
     return ",".join(sorted(pieces))
+
+
+def marker(text: str) -> str:
+    """A marker as ``packaging`` has written it, when it is one line that others read alike.
+
+    ``packaging`` takes Python's escapes in a marker's words, which PEP 508 does not have, and writes what they stand
+    for: after the end of a line comes a line of its own in a file for another tool.
+
+    Raises:
+        InvalidInput: ``bad-marker``.
+    """
+    if _NO_MARKER.search(text):
+        raise InvalidInput(
+            f"{text[:60]!r} holds characters that no marker may have (PEP 508)",
+            reference="bad-marker",
+            hint="write its words without backslashes",
+        )
+    return text
 
 
 def variable_name(text: str) -> str:

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from envbuild.builders.tar_reader import ArchiveFormatError
 from envbuild.digest import CHUNK
+from envbuild.tar_reader import ArchiveFormatError
 from envbuild.transmuting.streams import Read
 
 LARGE = 4 << 20

@@ -24,8 +24,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from envbuild.builders.tar_reader import ArchiveFormatError
 from envbuild.digest import CHUNK
+from envbuild.tar_reader import ArchiveFormatError
 from envbuild.transmuting.streams import Gathered, Read, zstd_reader
 
 if TYPE_CHECKING:
@@ -189,6 +189,8 @@ def _check(path: Path, archive: zipfile.ZipFile, wanted: dict[str, str]) -> None
     for entry in archive.infolist():
         if entry.compress_type != 0 or entry.flag_bits & 0x2041 or entry.file_size != entry.compress_size:
             raise ArchiveFormatError(f"does not store its part {entry.filename} as it is")
+    if min(entry.header_offset for entry in archive.infolist()) < 0:
+        raise ArchiveFormatError("has parts that begin before it does")
     if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
         raise ArchiveFormatError("has parts that overlap")
     with path.open("rb") as stream:

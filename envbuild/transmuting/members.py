@@ -16,8 +16,8 @@ from typing import NoReturn
 
 from envbuild.builders.canonical_tar import COMPONENT_BYTES, LARGEST_FILE, PATH_BYTES
 from envbuild.builders.links import stays_inside
-from envbuild.builders.tar_reader import Member
 from envbuild.errors import IntegrityError
+from envbuild.tar_reader import Member
 from envbuild.transmuting.streams import Read
 
 MEMBERS = 500_000

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from envbuild.builders.canonical_tar import BLOCK
-from envbuild.builders.tar_reader import ArchiveFormatError, Member
+from envbuild.tar_reader import BLOCK, ArchiveFormatError, Member
 
 _KINDS = {"file": b"0", "hard link": b"1", "link": b"2", "folder": b"5"}
 _RECORD = 20 * BLOCK

@@ -20,8 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from envbuild import faults
-from envbuild.builders.tar_reader import ArchiveFormatError, Member, TarReader
 from envbuild.errors import IntegrityError
+from envbuild.tar_reader import ArchiveFormatError, Member, TarReader
 from envbuild.transmuting.bz2_file import open_bz2
 from envbuild.transmuting.conda_file import PARTS, CondaWriter, open_conda
 from envbuild.transmuting.members import Members

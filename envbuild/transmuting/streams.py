@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO
 
-from envbuild.builders.tar_reader import ArchiveFormatError
 from envbuild.digest import CHUNK
+from envbuild.tar_reader import ArchiveFormatError
 
 Read = Callable[[int], bytes]
 """Gives at most the bytes asked for, and none at the end."""

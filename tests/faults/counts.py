@@ -1,6 +1,7 @@
 """How often the fault tests try things: seldom by default, often under ``./dev torture``.
 
-``ENVBUILD_TEST_TORTURE=1`` asks for full counts, ``0.25`` for a quarter of them.
+``ENVBUILD_TEST_TORTURE=1`` asks for full counts, ``0.25`` for a quarter of them; ``ENVBUILD_TEST_TORTURE_INPUTS``
+likewise for the inputs of parsers alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 from dataclasses import dataclass
 
 SCALE = float(os.environ.get("ENVBUILD_TEST_TORTURE") or 0)
+INPUTS = float(os.environ.get("ENVBUILD_TEST_TORTURE_INPUTS") or SCALE)
 TORTURE = SCALE > 0
 
 
@@ -37,7 +39,7 @@ class Counts:
     inputs: int
 
 
-SMALL = Counts(full=False, kills=8, signals=3, rounds=1, sizes=5, nth=0, collections=6, files=3, inputs=400)
+SMALL = Counts(full=False, kills=8, signals=3, rounds=1, sizes=5, nth=0, collections=6, files=3, inputs=250)
 FULL = Counts(full=True, kills=200, signals=20, rounds=20, sizes=24, nth=60, collections=100, files=50, inputs=100_000)
 
 
@@ -46,7 +48,7 @@ def chosen() -> Counts:
     if not TORTURE:
         return SMALL
     scaled = {
-        name: max(getattr(SMALL, name), round(getattr(FULL, name) * SCALE))
+        name: max(getattr(SMALL, name), round(getattr(FULL, name) * (INPUTS if name == "inputs" else SCALE)))
         for name in ("kills", "signals", "rounds", "sizes", "nth", "collections", "files", "inputs")
     }
     return Counts(full=True, **scaled)

@@ -26,7 +26,13 @@ SCENARIO = {
 }
 TIMES = {"tmp-created": (1, 4), "pre-fsync": (1, 3), "pre-rename": (1, 2, 6), "post-rename-pre-result": (1, 5),
          "lock-taken": (1, 3), "post-prefix-rename-pre-root": (1, 2)}  # fmt: skip
-CASES = [(name, nth) for name in POINTS for nth in (range(1, COUNTS.nth + 1) or TIMES.get(name, (1,)))]
+CASES = [
+    pytest.param(name, nth, marks=pytest.mark.xdist_group(f"kills at {name}"))  # what one process finds out serves all
+    for name in POINTS
+    for nth in (range(1, COUNTS.nth + 1) or TIMES.get(name, (1,)))
+]
+ROUND = 10
+"""Random kills of one test."""
 NOTHING_WRITTEN = {"lock-taken", "mid-solve", "pre-stamp", "gc-post-mark", "gc-mid-sweep"}
 """Steps at which no file is being written, so that an error there can name none."""
 NEVER: dict[str, int] = {}
@@ -133,12 +139,13 @@ def test_every_name_of_a_fault_point_is_reached_in_the_code() -> None:
     assert set(re.findall(r'\breach\("([a-z-]+)"\)', source)) == set(FAULTS)
 
 
-def test_killed_at_any_instant(world: World, counts: Counts) -> None:
+@pytest.mark.parametrize("first", range(0, COUNTS.kills, ROUND))
+def test_killed_at_any_instant(world: World, counts: Counts, first: int) -> None:
     expected = world.clean("mixed")
     world.fresh(locks=True)
     whole = world.run("realize", "mixed.yaml").seconds
-    chance = random.Random(20_240_501)
-    for _ in range(counts.kills):
+    chance = random.Random(20_240_501 + first)
+    for _ in range(min(ROUND, counts.kills - first)):
         world.fresh(locks=chance.random() < 0.5)
         with nobody_stays():
             process = world.start("realize", "mixed.yaml")

@@ -52,6 +52,8 @@ RECIPES = [
     ("H08", PYPI + "    toy: {markers: \"__import__('os').system('true')\"}\n", "bad-marker", "5:20"),
     ("H09", PYPI + "    '--config-settings=x': ''\n", "bad-name", "5:5"),
     ("H09", PYPI + "    'toy; touch x': ''\n", "bad-name", "5:5"),
+    ("H09", PYPI + "    toy: {markers: 'os_name == \"x\\\\n--index-url=http://x\"'}\n", "bad-marker", "5:20"),
+    ("H09", PYPI + "    toy: {markers: 'os_name == \"\\\\ud800\"'}\n", "bad-marker", "5:20"),
     ("H09", PYPI + "    toy: '>=1\\n--index-url=http://x'\n", "bad-version", "5:10"),
     ("H09", PYPI + '    toy: "==1\\n--index-url http://x"\n', "bad-version", "5:10"),
     ("H09", CONDA + "    '$(touch x)': ''\n", "bad-name", "4:5"),

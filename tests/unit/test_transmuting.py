@@ -22,8 +22,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from envbuild.builders.tar_reader import ArchiveFormatError
 from envbuild.errors import IntegrityError
+from envbuild.tar_reader import ArchiveFormatError
 from envbuild.transmuting.bz2_file import PlainReader, open_bz2
 from envbuild.transmuting.rewrite import Package, Rewritten, rewrite
 from tests.case import CHECKOUT

@@ -14,9 +14,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from envbuild.builders.canonical_tar import BLOCK
 from envbuild.digest import CHUNK
 from envbuild.value import dataclass
+
+BLOCK = 512
+"""Bytes of a header; content is padded to whole ones."""
 
 MemberKind = Literal["file", "folder", "link", "hard link", "other"]
 
