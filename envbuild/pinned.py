@@ -31,6 +31,7 @@ _SECRET_URL = re.compile(r"://[^/?#]*@|[?&](X-Amz-|sig=|token=|access_token=|pas
 _SSH_USER = re.compile(r"^ssh://[A-Za-z0-9_][A-Za-z0-9._-]*@")
 # A whole check follows where git is run; here only what no address has.
 _REPOSITORY = re.compile(r"(https?|ssh|git|file)://[^\s\x00-\x1f-][^\s\x00-\x1f]*")
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._!+-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SPECS: dict[type, dict[str, tuple[str, str, Any]]] = {}
@@ -184,6 +185,8 @@ def _check_source(package: SourcePackage, where: Where | None) -> None:
     """A source stands in one place, and the place is one that a recipe could name."""
     places = (package.index, package.url, package.find_links, package.git, package.path)
     try:
+        if not _NAME.fullmatch(package.name):
+            raise InvalidInput(f"{package.name[:80]!r} is not a name", reference="bad-name")
         if not _VERSION.fullmatch(package.version):
             raise InvalidInput(f"{package.version[:80]!r} is not a version", reference="bad-version")
         if sum(place is not None for place in places) != 1 or (package.git is None) != (package.commit is None):

@@ -3,7 +3,10 @@
     python -m tests.torture                  everything, about an hour on two cores
     python -m tests.torture 0.25             a quarter of the counts
     python -m tests.torture 0.25 --inputs 1  all inputs of parsers, and a quarter of everything else
-    python -m tests.torture 1 -k kill        further arguments go to pytest; the page is written only for whole runs
+    python -m tests.torture 1 -k kill        further arguments go to pytest; no page is written
+    python -m tests.torture 1 --part f.jsonl -k kill
+                                             a run in parts: what the parts count is kept in a file, and the page is
+                                             written of all that it holds after each
 
 The page says what was tried, how often, and what came of it; no paths and no names of this machine.
 """
@@ -11,6 +14,7 @@ The page says what was tried, how often, and what came of it; no paths and no na
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import signal
@@ -20,7 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.faults.figures import VARIABLE, added_up, parsers
+from tests.faults.figures import VARIABLE, added_up, parsers, parts
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
@@ -67,13 +71,16 @@ def share(scale: float) -> str:
     return "the full counts" if scale == 1 else f"{scale:g} of the full counts"
 
 
-def page(figures: Path, summary: str, seconds: float, scale: float, inputs: float) -> str:
-    """The page's text."""
+def page(figures: Path) -> str:
+    """The page's text, of what one run or all parts of one counted."""
     sums, largest = added_up(figures)
     lines = [INTRODUCTION]
-    counts = share(scale) + (f" ({share(inputs)} for the inputs of parsers)" if inputs != scale else "")
-    lines.append(f"{time.strftime('%Y-%m-%d', time.gmtime())}, {counts}, {seconds / 60:.0f} minutes; {machine()}.")
-    lines.append(f"pytest: {summary}.\n")
+    for part in parts(figures):
+        counts = share(part["scale"]) + f", {share(part['inputs'])} of inputs for parsers" * (
+            part["inputs"] != part["scale"]
+        )
+        lines.append(f"{part['day']}, {part['what']}: {counts}, {part['seconds'] / 60:.0f} minutes; {part['summary']}.")
+    lines.append(f"\n{machine()}.\n")
     lines.append("| what | good | tried |\n|---|---:|---:|")
     lines += [f"| {name} | {good} | {tried} |" for name, (good, tried) in sorted(sums.items())]
     lines.append("\n| worst of all | value |\n|---|---:|")
@@ -103,6 +110,7 @@ def main(arguments: list[str]) -> int:
     options = argparse.ArgumentParser(prog="./dev torture", allow_abbrev=False)
     options.add_argument("scale", nargs="?", type=float, default=1.0, help="share of the full counts")
     options.add_argument("--inputs", type=float, help="share of the damaged inputs for each parser; SCALE by default")
+    options.add_argument("--part", type=Path, metavar="FILE", help="this is a part of a run, whose counts FILE keeps")
     chosen, rest = options.parse_known_args(arguments)
     inputs = chosen.scale if chosen.inputs is None else chosen.inputs
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; commands would inherit it
@@ -110,25 +118,42 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "figures.jsonl"
         figures.touch()
-        environ = {**os.environ, "ENVBUILD_TEST_TORTURE": str(chosen.scale), VARIABLE: str(figures)}
-        environ["ENVBUILD_TEST_TORTURE_INPUTS"] = str(inputs)
-        log = Path(folder) / "summary.txt"
         began = time.monotonic()
-        command = [sys.executable, "-m", "pytest", "tests/faults", "-o", "timeout=7200"]
-        command += ["-n", "2", "--dist", "loadgroup", *rest]
-        with log.open("w", encoding="utf-8") as stream:
-            with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as process:
-                assert process.stdout is not None
-                for line in process.stdout:
-                    sys.stdout.write(line)
-                    stream.write(line)
-            code = process.returncode
-        summary = log.read_text(encoding="utf-8").strip().splitlines()[-1].strip("= ")
-        if code == 0 and not rest:
-            seconds = time.monotonic() - began
-            PAGE.write_text(page(figures, summary.partition(" in ")[0], seconds, chosen.scale, inputs), "utf-8")
+        code, last = tests(figures, chosen.scale, inputs, rest)
+        if code:
+            return code
+        told = {
+            "part": {
+                "day": time.strftime("%Y-%m-%d", time.gmtime()), "what": " ".join(rest) or "all", "scale": chosen.scale,
+                "inputs": inputs, "seconds": time.monotonic() - began, "summary": last.partition(" in ")[0],
+            }
+        }  # fmt: skip
+        with figures.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(told) + "\n")
+        if chosen.part is not None:
+            with chosen.part.open("a", encoding="utf-8") as stream:
+                stream.write(figures.read_text(encoding="utf-8"))
+            figures = chosen.part
+        if chosen.part is not None or not rest:
+            PAGE.write_text(page(figures), "utf-8")
             print(f"written: {PAGE.relative_to(ROOT)}")
-        return code
+    return 0
+
+
+def tests(figures: Path, scale: float, inputs: float, arguments: list[str]) -> tuple[int, str]:
+    """Run pytest; its exit code and its last line."""
+    environ = {**os.environ, "ENVBUILD_TEST_TORTURE": str(scale), VARIABLE: str(figures)}
+    environ["ENVBUILD_TEST_TORTURE_INPUTS"] = str(inputs)
+    command = [sys.executable, "-m", "pytest", "tests/faults", "-o", "timeout=7200"]
+    command += ["-n", "2", "--dist", "loadgroup", *arguments]
+    last = ""
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+            last = line.strip("= \n") or last
+    return process.returncode, last
 
 
 if __name__ == "__main__":

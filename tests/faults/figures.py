@@ -67,6 +67,11 @@ def parsers(path: Path) -> dict[str, dict[str, float]]:
     return dict(found)
 
 
+def parts(path: Path) -> list[dict[str, Any]]:
+    """What each part of a run was."""
+    return [entry["part"] for entry in _entries(path) if "part" in entry]
+
+
 def _entries(path: Path) -> Iterator[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8").splitlines():
         yield json.loads(line)
