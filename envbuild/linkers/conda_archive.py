@@ -99,7 +99,7 @@ def _members(path: Path, part: str) -> Iterator[Members]:
                 except zstandard.ZstdError as error:
                     raise ArchiveFormatError(f"it cannot be unpacked: {error}") from error
                 return
-        yield iter(())
+        raise ArchiveFormatError(f"it has no {part}-….tar.zst")
 
 
 def _read(tar: TarReader) -> Members:
