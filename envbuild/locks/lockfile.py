@@ -266,7 +266,21 @@ def _lock(tree: dict[str, Any], file: str, marks: dict[int, int]) -> Lock:
     place = Where(file=file)
     if tree.get("version") != LOCK_VERSION:
         raise InvalidInput(
-            f"lock version {str(tree.get('version'))[:40]!r} is not known here, only {LOCK_VERSION}",
+            "the lock holds nothing",
+            reference="empty-file",
+            where=place,
+            hint="restore it from Git, or remove it and lock again",
+        )
+    if "version" not in tree:
+        raise InvalidInput(
+            f"the lock does not say its version, which is {LOCK_VERSION}",
+            reference="lock-version",
+            where=place,
+            hint="restore it from Git, or remove it and lock again",
+        )
+    if tree["version"] != LOCK_VERSION:
+        raise InvalidInput(
+            f"lock version {str(tree['version'])[:40]!r} is not known here, only {LOCK_VERSION}",
             reference="lock-version",
             where=place,
             hint="use the envbuild that wrote it, or remove it and lock again",

@@ -192,6 +192,15 @@ def test_a_lock_that_is_not_what_was_written_is_refused(old, new, reference, cod
     assert (error.value.reference, error.value.exit_code) == (reference, code)
 
 
+@pytest.mark.parametrize(("text", "said"), [("", "nothing"), ("# a comment\n", "nothing"), ('request: "x"\n', "version")])
+def test_a_lock_that_lost_what_it_held_is_told_so(text, said):
+    with pytest.raises(InvalidInput, match=said) as error:
+        parse_lock(text.encode(), "a.lock.yaml")
+    assert error.value.where is not None
+    assert "None" not in error.value.message
+    assert error.value.hint == "restore it from Git, or remove it and lock again"
+
+
 def test_credentials_cannot_be_written():
     with pytest.raises(InvalidInput) as error:
         lock_text(make(indices=(Index(name="private", url="https://me:secret@host/simple"),)))
