@@ -264,7 +264,7 @@ def _read_yaml(data: bytes, file: str, marks: dict[int, int]) -> dict[str, Any]:
 
 def _lock(tree: dict[str, Any], file: str, marks: dict[int, int]) -> Lock:
     place = Where(file=file)
-    if tree.get("version") != LOCK_VERSION:
+    if not tree:
         raise InvalidInput(
             "the lock holds nothing",
             reference="empty-file",
