@@ -192,7 +192,9 @@ def test_a_lock_that_is_not_what_was_written_is_refused(old, new, reference, cod
     assert (error.value.reference, error.value.exit_code) == (reference, code)
 
 
-@pytest.mark.parametrize(("text", "said"), [("", "nothing"), ("# a comment\n", "nothing"), ('request: "x"\n', "version")])
+@pytest.mark.parametrize(
+    ("text", "said"), [("", "nothing"), ("# a comment\n", "nothing"), ('request: "x"\n', "version")]
+)
 def test_a_lock_that_lost_what_it_held_is_told_so(text, said):
     with pytest.raises(InvalidInput, match=said) as error:
         parse_lock(text.encode(), "a.lock.yaml")
