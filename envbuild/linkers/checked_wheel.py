@@ -1,8 +1,8 @@
 """What is known of a wheel that was looked into, and the memory of it: a warm link opens no zip.
 
-The memory is a folder with one small text for each wheel, named by its digest: sections divided by an empty line, each
-a title and one entry per line. Names in a wheel hold no line breaks, or it was refused. Text that is split is read ten
-times as fast as JSON, and a science stack has 8,000 files.
+The memory is a folder with two small texts for each wheel, named by its digest: what every link asks for, in sections
+divided by an empty line, and the list of its files, which is read only when another wheel may have one of them. Names
+in a wheel hold no line breaks, or it was refused. Text that is split is read ten times as fast as JSON.
 
 Rules of the file: what cannot be read was never remembered; a text is replaced as a whole.
 """
@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from envbuild.digest import Digest
 from envbuild.package import Wheel
 from envbuild.value import dataclass
 
-CHECKS = "3"
+CHECKS = "4"
 """Raised when wheels that passed must be looked at again."""
 
-_SECTIONS = ("programs", "startup", "places", "hashes", "large", "packages", "folders")
+_SECTIONS = ("programs", "startup", "large", "packages", "folders", "tops")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,23 +32,24 @@ class CheckedWheel:
     Attributes:
         programs: Names of what it puts into ``bin``.
         startup: Files that run code at each start of Python.
-        places: Where its files go: from ``site-packages``, or from the prefix after a ``/``; those come first.
-        hashes: What RECORD states of each place, ``-`` for nothing; for a program made of an entry point ``=`` and
-            what it calls.
-        large: Places whose hash is still to be looked at, once the file is unpacked.
+        large: Hash and place, divided by a space, of files whose hash is still to be looked at, once they are unpacked.
         packages: Folders of ``site-packages`` that it makes importable by an ``__init__.py``, but for namespaces.
         folders: Folders of ``site-packages`` that it has files in.
+        tops: Beginnings of its places; two wheels without one in common have no file in common.
+        files: Where its files go (from ``site-packages``, or from the prefix after a ``/``) to what RECORD states of
+            each: a hash, ``-`` for nothing, ``=`` and what it calls for a program made of an entry point. None when it
+            was not looked into: ``files_of`` knows.
         requires: Its ``Requires-Dist`` as written; empty when it was not looked into.
         notes: What a user must hear; empty when it was not looked into, for then it was said.
     """
 
     programs: tuple[str, ...] = ()
     startup: tuple[str, ...] = ()
-    places: tuple[str, ...] = ()
-    hashes: tuple[str, ...] = ()
     large: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    tops: tuple[str, ...] = ()
+    files: Mapping[str, str] | None = None
     requires: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -58,7 +61,7 @@ def recall(memory: Path, wheel: Wheel) -> tuple[CheckedWheel, int] | None:
         told, *sections = mark.read_text(encoding="utf-8").split("\n\n")
         if told != _passed(wheel) or len(sections) != len(_SECTIONS):
             return None
-        lists = [tuple(section.split("\n")[1:]) for section in sections]
+        lists: list[Any] = [tuple(section.split("\n")[1:]) for section in sections]
         return CheckedWheel(**dict(zip(_SECTIONS, lists, strict=True))), mark.stat().st_mtime_ns
     except (OSError, ValueError):
         return None
@@ -74,13 +77,38 @@ def remember(memory: Path, wheel: Wheel, checked: CheckedWheel, moment: int | No
         moment: When it was looked at, when that was not now.
     """
     memory.mkdir(parents=True, exist_ok=True)
-    mark = memory / wheel.sha256
-    fresh = memory / f".{os.getpid()}-{threading.get_ident()}-{mark.name}"
+    if checked.files is not None:
+        lines = "\n".join([_passed(wheel), *(f"{stated} {place}" for place, stated in checked.files.items())])
+        _replace(memory / f"{wheel.sha256}.files", lines, None)
     sections = ["\n".join([name, *getattr(checked, name)]) for name in _SECTIONS]
-    fresh.write_text("\n\n".join([_passed(wheel), *sections]), encoding="utf-8")
+    _replace(memory / wheel.sha256, "\n\n".join([_passed(wheel), *sections]), moment)
+
+
+def _replace(path: Path, text: str, moment: int | None) -> None:
+    fresh = path.with_name(f".{os.getpid()}-{threading.get_ident()}-{path.name}")
+    fresh.write_text(text, encoding="utf-8")
     if moment is not None:
         os.utime(fresh, ns=(moment, moment))
-    fresh.replace(mark)
+    fresh.replace(path)
+
+
+def files_of(memory: Path, wheel: Wheel, checked: CheckedWheel) -> Mapping[str, str] | None:
+    """The files of a wheel, as in ``CheckedWheel``; None when they are not remembered."""
+    if checked.files is not None:
+        return checked.files
+    try:
+        told, *lines = (memory / f"{wheel.sha256}.files").read_text(encoding="utf-8").split("\n")
+        pairs = [line.split(" ", 1) for line in lines]
+        return {place: stated for stated, place in pairs} if told == _passed(wheel) else None
+    except (OSError, ValueError):
+        return None
+
+
+def top_of(place: str) -> str:
+    """The beginning of a place that stands for it in ``tops``."""
+    if place.startswith("/"):
+        return place if place.startswith("/bin/") else "/".join(place.split("/", 4)[:4])
+    return place.partition("/")[0]
 
 
 def is_remembered(memory: Path, sha256: Digest) -> bool:

@@ -5,21 +5,17 @@ Rules of the file: puts the steps in order; each has a module of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envbuild.linkers.checked_wheel import CheckedWheel
-from envbuild.linkers.wheel_clobber import order_wheels
+from envbuild.linkers.wheel_clobber import CheckedWheels, order_wheels
 from envbuild.linkers.wheels import link_wheels, site_folder
 from envbuild.package import Wheel
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
     from envbuild.linkers.clobber import CondaFiles
-
-CheckedWheels = Sequence[tuple[Path, Wheel, CheckedWheel]]
-"""Verified wheel files with what the lock says and what was found in them."""
 
 
 def install_wheels(
@@ -45,13 +41,12 @@ def install_wheels(
         BuildError: ``link-failed`` with uv's words.
     """
     site = site_folder(prefix)
-    checked = [(wheel, found) for _, wheel, found in wheels]
-    order = order_wheels(checked, conda, prefix, str(site.relative_to(prefix)), context)
+    order = order_wheels(wheels, conda, prefix, str(site.relative_to(prefix)), context)
     rounds: list[list[tuple[Path, Wheel]]] = [[] for _ in range(max(order.rounds) + 1)]
     for (path, wheel, _), number in zip(wheels, order.rounds, strict=True):
         rounds[number].append((path, wheel))
     link_wheels(rounds, prefix, host, context, addresses)
-    if any(found.large for _, found in checked):
+    if any(found.large for _, _, found in wheels):
         from envbuild.linkers.wheel_large import check_large
 
         check_large(wheels, site, prefix, context.engine_cache("checked-wheels"), order.taken)

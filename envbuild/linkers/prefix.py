@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from envbuild.derivations.link import Link
     from envbuild.linkers.checked_wheel import CheckedWheel
     from envbuild.linkers.clobber import CondaFiles
-    from envbuild.linkers.install_wheels import CheckedWheels
     from envbuild.linkers.wheel_check import Surroundings
+    from envbuild.linkers.wheel_clobber import CheckedWheels
 
 MARK = """[externally-managed]
 Error=This environment was made by envbuild from a lock and is shared, so it is not changed in place.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.errors import IntegrityError
-from envbuild.linkers.checked_wheel import CheckedWheel, recall, remember
+from envbuild.linkers.checked_wheel import CheckedWheel, recall, remember, top_of
 from envbuild.package import Platform, Wheel, normalize_pypi_name
 from envbuild.pinned import AnyPinned
 from envbuild.value import dataclass, replace
@@ -96,15 +96,16 @@ def inspect_wheel(path: Path, wheel: Wheel) -> CheckedWheel:
         raise bad_wheel(wheel, error) from error
     files = {f"/bin/{name}": f"={''.join(called.split())}" for name, called in programs.items()}
     files.update(contents.files)
-    inner = [place.split("/", 2) for place in files if not place.startswith("/") and "/" in place]
+    tops = {top_of(place) for place in files} - {f"{stem}.dist-info"}
+    folders = {place.partition("/")[0] for place in files if not place.startswith("/") and "/" in place}
     return CheckedWheel(
         programs=tuple(sorted({*scripts, *programs})),
         startup=contents.startup,
-        places=tuple(files),
-        hashes=tuple(stated or "-" for stated in files.values()),
-        large=contents.large,
+        large=tuple(f"{files[place]} {place}" for place in contents.large),
         packages=contents.packages,
-        folders=tuple(sorted({parts[0] for parts in inner} - {f"{stem}.dist-info"})),
+        folders=tuple(sorted(folders - {f"{stem}.dist-info"})),
+        tops=tuple(sorted(tops)),
+        files={place: stated or "-" for place, stated in files.items()},
         requires=requires,
     )
 

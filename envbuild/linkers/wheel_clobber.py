@@ -8,18 +8,20 @@ A wheel may also add files to a package whose ``__init__.py`` is another's: that
 packages are changed behind their back. A folder that several make importable, or one whose ``__init__.py`` says so, is
 a namespace, and nobody's.
 
-Rules of the file: works on what is known of wheels and on lists of paths; reads a file only where two want its place.
+Rules of the file: works on what is known of wheels; reads the lists of those alone that have the beginning of a path in
+common, and a file only where two want its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.digest import file_pieces
 from envbuild.errors import IntegrityError
-from envbuild.linkers.checked_wheel import CheckedWheel
+from envbuild.linkers.checked_wheel import CheckedWheel, files_of
 from envbuild.linkers.clobber import CondaFiles, report, shared_paths
 from envbuild.package import Wheel
 from envbuild.value import dataclass
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     from envbuild.derivations import Context
 
 _SHOWN = 3
+
+
+CheckedWheels = Sequence[tuple[Path, Wheel, CheckedWheel]]
+"""Verified wheel files with what the lock says and what was found in them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +49,7 @@ class Order:
     taken: frozenset[str] = frozenset()
 
 
-def order_wheels(
-    wheels: Sequence[tuple[Wheel, CheckedWheel]], conda: CondaFiles, prefix: Path, site: str, context: Context
-) -> Order:
+def order_wheels(wheels: CheckedWheels, conda: CondaFiles, prefix: Path, site: str, context: Context) -> Order:
     """Decide about files in each other's way, before any wheel is installed.
 
     Args:
@@ -53,21 +57,21 @@ def order_wheels(
         conda: The files of conda's packages in the prefix.
         prefix: Holds those.
         site: The ``site-packages`` in it, relative.
-        context: For the setting and notes.
+        context: For the setting, notes, and the memory of wheels.
 
     Raises:
         IntegrityError: ``clobber``.
     """
-    brought = [_places(found, site) for _, found in wheels]
-    others = [{_place(path, site): path for path in paths} for _, paths in conda]
-    shared = shared_paths([*brought, {place for paths in others for place in paths}])
-    _tell_guests(wheels, brought, conda, others, prefix, context)
-    if not shared:
+    near = _near(wheels, prefix if conda else None, site)
+    if not near:
         return Order(rounds=(0,) * len(wheels))
-    hashes = [
-        dict(zip(places, found.hashes, strict=True)) if not shared.isdisjoint(places) else {}
-        for places, (_, found) in zip(brought, wheels, strict=True)
+    memory = context.engine_cache("checked-wheels")
+    hashes: list[Mapping[str, str]] = [
+        _files(item, memory, site) if number in near else {} for number, item in enumerate(wheels)
     ]
+    others = [{_place(path, site): path for path in paths} for _, paths in conda]
+    shared = shared_paths([*hashes, {place for paths in others for place in paths}])
+    _tell_guests(wheels, hashes, conda, others, prefix, context)
     lost: dict[tuple[str, str, str], list[str]] = {}
     before: dict[int, set[int]] = {}
     for place in sorted(shared):
@@ -75,16 +79,16 @@ def order_wheels(
         if not owners:
             continue
         winner = owners[-1]
-        named, stated = _label(wheels[winner][0]), hashes[winner][place]
+        named, stated = _label(wheels[winner][1]), hashes[winner][place]
         for number in owners[:-1]:
             if hashes[number][place] != stated or stated == "-":
                 before.setdefault(winner, set()).add(number)
-                label = _label(wheels[number][0])
-                lost.setdefault((label, named, wheels[winner][0].name), []).append(_shown(place, site))
+                label = _label(wheels[number][1])
+                lost.setdefault((label, named, wheels[winner][1].name), []).append(_shown(place, site))
         for (package, _), paths in zip(conda, others, strict=True):
             if place in paths and not _is_stated(prefix / paths[place], stated):
                 label = f"{package.name} {package.version}"
-                lost.setdefault((label, named, wheels[winner][0].name), []).append(paths[place])
+                lost.setdefault((label, named, wheels[winner][1].name), []).append(paths[place])
     for (label, named, stays), several in lost.items():
         report(label, named, several, stays, usual="warn", context=context)
     rounds: list[int] = []
@@ -94,11 +98,31 @@ def order_wheels(
     return Order(rounds=tuple(rounds), taken=frozenset(taken))
 
 
-def _places(found: CheckedWheel, site: str) -> Sequence[str]:
-    """A wheel's places, those below ``site-packages`` by their one spelling."""
-    if not found.places or not found.places[0].startswith("/"):
-        return found.places
-    return [_place(place[1:], site) if place.startswith("/") else place for place in found.places]
+def _near(wheels: CheckedWheels, prefix: Path | None, site: str) -> set[int]:
+    """The wheels that may have a file in common with another, or with conda's packages in a prefix."""
+    owners: dict[str, list[int]] = {}
+    for number, (_, _, found) in enumerate(wheels):
+        for top in found.tops:
+            owners.setdefault(top, []).append(number)
+    if any(top.startswith("/lib/") for top in owners):  # site-packages by another way
+        return set(range(len(wheels)))
+    near = {number for several in owners.values() if len(several) > 1 for number in several}
+    if prefix is not None:
+        for top, several in owners.items():
+            if os.path.lexists(f"{prefix}{top}" if top.startswith("/") else f"{prefix}/{site}/{top}"):
+                near.update(several)
+    return near
+
+
+def _files(item: tuple[Path, Wheel, CheckedWheel], memory: Path, site: str) -> dict[str, str]:
+    """A wheel's places and hashes, those below ``site-packages`` by their one spelling."""
+    blob, wheel, found = item
+    files = files_of(memory, wheel, found)
+    if files is None:
+        from envbuild.linkers.wheel_check import inspect_wheel
+
+        files = inspect_wheel(blob, wheel).files or {}
+    return {_place(place[1:], site) if place.startswith("/") else place: stated for place, stated in files.items()}
 
 
 def _place(path: str, site: str) -> str:
@@ -130,8 +154,8 @@ def _is_namespace(path: Path) -> bool:
 
 
 def _tell_guests(
-    wheels: Sequence[tuple[Wheel, CheckedWheel]],
-    brought: Sequence[Sequence[str]],
+    wheels: CheckedWheels,
+    brought: Sequence[Mapping[str, str]],
     conda: CondaFiles,
     others: Sequence[dict[str, str]],
     prefix: Path,
@@ -139,17 +163,17 @@ def _tell_guests(
 ) -> None:
     """Tell or refuse wheels that put files into a package that one other owns."""
     owners: dict[str, list[str]] = {}
-    for wheel, found in wheels:
+    for _, wheel, found in wheels:
         for folder in found.packages:
             owners.setdefault(folder, []).append(_label(wheel))
-    folders = {folder for _, found in wheels for folder in found.folders}
+    folders = {folder for _, _, found in wheels for folder in found.folders}
     for (package, _), paths in zip(conda, others, strict=True):
         for folder in folders:
             file = paths.get(f"{folder}/__init__.py")
             if file is not None and not _is_namespace(prefix / file):
                 owners.setdefault(folder, []).append(f"{package.name} {package.version}")
     guests: dict[str, list[tuple[str, str]]] = {}
-    for number, (wheel, found) in enumerate(wheels):
+    for number, (_, wheel, found) in enumerate(wheels):
         for folder in found.folders:
             if len(owners.get(folder, ())) == 1 and folder not in found.packages:
                 example = next(place for place in brought[number] if place.startswith(f"{folder}/"))

@@ -43,16 +43,13 @@ def check_large(
     Raises:
         IntegrityError: ``bad-wheel``; ``damaged-cache`` when the wheel is good, and what uv unpacked of it is not.
     """
-    waiting = [(item, place) for item in wheels for place in item[2].large]
+    waiting = [(blob, wheel, line) for blob, wheel, found in wheels for line in found.large]
     if not waiting:
         return
-    hashes = {
-        wheel.sha256: dict(zip(found.places, found.hashes, strict=True)) for _, wheel, found in wheels if found.large
-    }
 
-    def look(job: tuple[tuple[Path, Wheel, CheckedWheel], str]) -> None:
-        (blob, wheel, _), place = job
-        stated = hashes[wheel.sha256][place]
+    def look(job: tuple[Path, Wheel, str]) -> None:
+        blob, wheel, line = job
+        stated, _, place = line.partition(" ")
         path = prefix / place[1:] if place.startswith("/") else site / place
         elsewhere = place in taken or not path.is_file()
         if elsewhere or not is_stated(file_pieces(path), stated):

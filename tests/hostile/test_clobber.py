@@ -205,6 +205,9 @@ def test_h41_two_wheels_with_different_bytes(setting: str | None, tmp_path: Path
         assert context.notes == notes
         context.notes.clear()
         found.append(tree(prefix))
+        if len(found) == 2:  # the lists of files may be gone, as any cache
+            for path in (tmp_path / "home/cache/checked-wheels").glob("*.files"):
+                path.unlink()
         shutil.rmtree(prefix)
     assert found == [found[0]] * 3
 
@@ -216,7 +219,7 @@ def test_h41_large_files_of_two_wheels_are_each_held_against_their_own_record(tm
     realise(link, context.typed())
     assert (prefix_of(link, context) / SITE / "shared.txt").read_text() == big["bb"]
     assert len(context.notes) == 1
-    marks = list((tmp_path / "home/cache/checked-wheels").iterdir())
+    marks = [path for path in (tmp_path / "home/cache/checked-wheels").iterdir() if not path.suffix]
     assert [mark.read_text().count("\n\nlarge\n\n") for mark in marks] == [1, 1], "both were looked at"
 
 
