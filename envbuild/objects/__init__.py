@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
-from envbuild.errors import InvalidInput
+from envbuild.errors import IntegrityError, InvalidInput
 from envbuild.value import dataclass
 
 Put = Literal["created", "exists"]
@@ -77,13 +77,15 @@ class Objects(Protocol):
     def fetch(self, name: str, into: Writer, size: int | None = None) -> bool:
         """Stream an object, in bounded memory; False when there is none.
 
+        An object that is shorter than ``size`` is given as it is: whoever hashes it finds out, and may heal it.
+
         Args:
             name: Which.
             into: Gets the bytes. What it holds after an error is worth nothing.
             size: Its bytes when known: more end the transfer.
 
         Raises:
-            UnreachableError: When it cannot be asked for, or ends early.
+            UnreachableError: When it cannot be asked for, or ends before the end that the other side promised.
             IntegrityError: ``too-large``.
         """
         ...
@@ -91,8 +93,12 @@ class Objects(Protocol):
     def put(self, name: str, source: Path | bytes) -> Put:
         """Create an object unless there is one of that name; what is half sent is never seen.
 
+        ``exists`` may be our own: when an answer is lost and the put is asked again, the second answer says so. Whoever
+        must know whose it is reads it.
+
         Raises:
             UnreachableError: When it is not known to be there afterwards; ``refused`` where we may not write.
+            OSError: When ``source`` cannot be read.
         """
         ...
 
@@ -122,3 +128,13 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name) or any(part in {".", ".."} for part in name.split("/")) or len(name) > 900:
         raise InvalidInput(f"{name[:80]!r} is no name of an object", reference="bad-name")
     return name
+
+
+def check_size(address: str, name: str, size: int, limit: int) -> None:
+    """Refuse an object that has more bytes than it may have.
+
+    Raises:
+        IntegrityError: ``too-large``.
+    """
+    if size > limit:
+        raise IntegrityError(f"{address}: {name} has more than the {limit} bytes expected", reference="too-large")

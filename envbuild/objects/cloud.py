@@ -1,0 +1,255 @@
+"""Objects in a bucket: what S3, Google's and Azure's have in common, over fsspec's loop and connections.
+
+Each cloud gives a ``Bucket``: five questions as coroutines, each one request where the service can do so, without
+listings, caches or retries of its library. They run on fsspec's one thread for I/O; callers are any threads. A transfer
+is handed over in pieces through a short queue, so it takes the same memory whatever its size, and a caller that gives
+up ends it.
+
+The connections belong to the process that made them: a forked child is refused (fsspec's loop does not survive a fork),
+and nothing here can be pickled. Processes get an address.
+
+Rules of the file: asks once (``envbuild.objects.retrying`` asks again); knows no cloud.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, NoReturn, Protocol, TypeVar
+
+from envbuild.errors import EnvbuildError, UnreachableError
+from envbuild.objects import SMALL, Listed, Put, Writer, check_name, check_size
+from envbuild.objects.failures import STALL, AbsentError, Pace, SomeSizesError
+
+T = TypeVar("T")
+
+IN_FLIGHT = 96
+"""Sizes asked for at once. Connections are kept for as many."""
+
+LARGE = 8 << 20
+"""Bytes from which a put is large: only two of those are under way at once, so that memory stays bounded."""
+
+_PIECE = 1 << 19
+_QUEUED = 4
+
+
+class Bucket(Protocol):
+    """One bucket or container; keys are whole. Every coroutine runs on fsspec's loop, and asks once.
+
+    Absent is ``AbsentError``; everything else that fails raises through ``failure``.
+    """
+
+    async def size(self, key: str) -> int:
+        """Bytes of an object."""
+        ...
+
+    def stream(self, key: str) -> AsyncIterator[bytes]:
+        """The bytes of an object, in pieces of any length; ends early only by an exception."""
+        ...
+
+    async def create(self, key: str, source: Path | bytes) -> Put:
+        """A create-only put."""
+        ...
+
+    def pages(self, prefix: str) -> AsyncIterator[list[tuple[str, int, float]]]:
+        """Keys, sizes and times of a listing."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Forget an object; absent is fine."""
+        ...
+
+    def failure(self, doing: str, error: Exception) -> EnvbuildError | AbsentError:
+        """What an exception of the cloud's library means."""
+        ...
+
+
+class CloudObjects:
+    """The objects under a prefix of a bucket; implements ``envbuild.objects.Objects``.
+
+    Args:
+        connect: Makes the bucket's connections; called on the first question, once.
+        prefix: What stands before every name, without slashes around it.
+        shown: The address as people may see it.
+        stall: Seconds without enough bytes after which a transfer is cut.
+    """
+
+    def __init__(self, connect: Callable[[], Bucket], prefix: str, shown: str, stall: float = STALL) -> None:
+        self._connect = connect
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._shown = shown
+        self._stall = stall
+        self._process = os.getpid()
+        self._guard = threading.Lock()
+        self._large = threading.BoundedSemaphore(2)
+        self._opened: tuple[Bucket, asyncio.AbstractEventLoop] | None = None
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("connections to a store are not pickled: give the address")
+
+    @property
+    def address(self) -> str:
+        """The address as people may see it."""
+        return self._shown
+
+    def read(self, name: str, limit: int = SMALL) -> bytes | None:
+        """A small object; see ``Objects.read``."""
+        pieces: list[bytes] = []
+        return b"".join(pieces) if self._stream(name, pieces.append, limit) else None
+
+    def fetch(self, name: str, into: Writer, size: int | None = None) -> bool:
+        """Stream an object; see ``Objects.fetch``."""
+        return self._stream(name, into.write, size)
+
+    def put(self, name: str, source: Path | bytes) -> Put:
+        """Create an object; see ``Objects.put``."""
+        key = self._prefix + check_name(name)
+        bytes_ = len(source) if isinstance(source, bytes) else source.stat().st_size
+        if isinstance(source, Path) and bytes_ < LARGE:
+            source = source.read_bytes()
+        if bytes_ < LARGE:
+            return self._run("writing", lambda bucket: bucket.create(key, source))
+        if name in self.sizes((name,)):  # one question, rather than all of its bytes in vain
+            return "exists"
+        with self._large:
+            return self._run("writing", lambda bucket: bucket.create(key, source))
+
+    def sizes(self, names: Iterable[str]) -> Mapping[str, int]:
+        """Sizes, ``IN_FLIGHT`` asked for at once; see ``Objects.sizes``."""
+        wanted = tuple(dict.fromkeys(check_name(name) for name in names))
+        if not wanted:
+            return {}
+        answers = self._run("reading", lambda bucket: self._sizes(bucket, wanted))
+        pairs = list(zip(wanted, answers, strict=True))
+        found = {name: answer for name, answer in pairs if isinstance(answer, int)}
+        errors = [(name, answer) for name, answer in pairs if isinstance(answer, UnreachableError)]
+        if errors:
+            raise SomeSizesError(errors[0][1], found, tuple(name for name, _ in errors)) from errors[0][1]
+        return found
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        """A listing; see ``Objects.list``. What has no name of an object is left alone."""
+        pages: queue.SimpleQueue[list[tuple[str, int, float]] | None] = queue.SimpleQueue()
+        yielding = self._handed(lambda bucket: bucket.pages(self._prefix + prefix), pages, "listing")
+        for page in yielding:
+            for key, size, modified in page:
+                listed = self._listed(key, size, modified)
+                if listed is not None:
+                    yield listed
+
+    def delete(self, name: str) -> None:
+        """Forget an object."""
+        key = self._prefix + check_name(name)
+        self._run("deleting", lambda bucket: bucket.delete(key))
+
+    def _listed(self, key: str, size: int, modified: float) -> Listed | None:
+        name = key.removeprefix(self._prefix)
+        try:
+            return Listed(name=check_name(name), size=size, modified=modified)
+        except EnvbuildError:
+            return None
+
+    def _stream(self, name: str, write: Callable[[bytes], object], limit: int | None) -> bool:
+        key = self._prefix + check_name(name)
+        pieces: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        done = 0
+        try:
+            for piece in self._handed(lambda bucket: self._paced(bucket.stream(key)), pieces, "reading"):
+                done += len(piece)
+                if limit is not None:
+                    check_size(self._shown, name, done, limit)
+                write(piece)
+        except AbsentError:
+            return False
+        return True
+
+    async def _paced(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The pieces of a transfer, larger ones, and none of a transfer that all but stands still."""
+        pace = Pace(self._shown, self._stall)
+        held = bytearray()
+        async for piece in stream:
+            pace.moved(len(piece))
+            held += piece
+            if len(held) >= _PIECE:
+                yield bytes(held)
+                held.clear()
+        if held:
+            yield bytes(held)
+
+    def _handed(
+        self,
+        begin: Callable[[Bucket], AsyncIterator[T]],
+        pieces: queue.SimpleQueue[T | None],
+        doing: str,
+    ) -> Iterator[T]:
+        """What a coroutine gives, in this thread; at most ``_QUEUED`` pieces wait in between."""
+        bucket, loop = self._open(doing)
+        slots = asyncio.Semaphore(_QUEUED)
+
+        async def pump() -> None:
+            try:
+                async with aclosing(begin(bucket)) as stream:  # type: ignore[type-var]  # generators, all of them
+                    async for piece in stream:
+                        await slots.acquire()
+                        pieces.put(piece)
+            finally:
+                pieces.put(None)
+
+        running = asyncio.run_coroutine_threadsafe(self._told(bucket, doing, pump()), loop)
+        try:
+            while (piece := pieces.get()) is not None:
+                loop.call_soon_threadsafe(slots.release)
+                yield piece
+            running.result()
+        finally:
+            running.cancel()
+
+    async def _sizes(self, bucket: Bucket, names: tuple[str, ...]) -> Sequence[int | UnreachableError | None]:
+        slots = asyncio.Semaphore(IN_FLIGHT)
+
+        async def one(name: str) -> int | UnreachableError | None:
+            async with slots:
+                try:
+                    return await self._told(bucket, "reading", bucket.size(self._prefix + name))
+                except AbsentError:
+                    return None
+                except UnreachableError as error:
+                    return error
+
+        return await asyncio.gather(*(one(name) for name in names))
+
+    def _run(self, doing: str, ask: Callable[[Bucket], Coroutine[Any, Any, T]]) -> T:
+        bucket, loop = self._open(doing)
+        running = asyncio.run_coroutine_threadsafe(self._told(bucket, doing, ask(bucket)), loop)
+        try:
+            return running.result()
+        finally:
+            running.cancel()
+
+    async def _told(self, bucket: Bucket, doing: str, asking: Coroutine[Any, Any, T]) -> T:
+        """The answer, or what its failure means."""
+        try:
+            return await asking
+        except (EnvbuildError, AbsentError):
+            raise
+        except Exception as error:
+            raise bucket.failure(doing, error) from error
+
+    def _open(self, doing: str) -> tuple[Bucket, asyncio.AbstractEventLoop]:
+        if os.getpid() != self._process:
+            raise UnreachableError(
+                f"{self._shown} was opened before this process was forked, which its connections do not survive",
+                reference="forked",
+                hint='start processes by "spawn" or "forkserver", and open the store in each',
+            )
+        with self._guard:
+            if self._opened is None:
+                from fsspec.asyn import get_loop
+
+                self._opened = (self._connect(), get_loop())
+            return self._opened

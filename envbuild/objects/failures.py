@@ -1,0 +1,149 @@
+"""What answers and failures mean: absent, refused, to be asked again. One vocabulary for every kind of server.
+
+Texts of servers and libraries never reach a message: they repeat headers, signed addresses and keys. What is said is
+the address, what was tried, the status and the kind of failure.
+
+Rules of the file: nothing is asked here; no library of a cloud is imported.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from envbuild.errors import UnreachableError
+
+AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524})
+"""Statuses that may pass."""
+
+STALL = 30.0
+"""Seconds without (enough) bytes after which a transfer is cut."""
+
+SLOWEST = 1024
+"""Bytes that must come within each stall time: one byte a second is silence too."""
+
+
+class AbsentError(Exception):
+    """There is no such object. Never leaves ``envbuild.objects``."""
+
+
+class PassingError(UnreachableError):
+    """A failure that may pass.
+
+    Attributes:
+        after: Seconds that the server asked us to wait.
+    """
+
+    def __init__(self, message: str, after: float = 0.0) -> None:
+        super().__init__(message, retryable=True)
+        self.after = after
+
+    def __reduce__(self) -> tuple[type[PassingError], tuple[str, float]]:
+        return type(self), (self.message, self.after)
+
+
+class SomeSizesError(UnreachableError):
+    """Some of the sizes that were asked for are known, some not.
+
+    Attributes:
+        found: Those that exist.
+        open: Those that are not known.
+    """
+
+    def __init__(self, first: UnreachableError, found: Mapping[str, int], unknown: tuple[str, ...]) -> None:
+        super().__init__(first.message, reference=first.reference, hint=first.hint, retryable=first.retryable)
+        self.first = first
+        self.found = dict(found)
+        self.open = unknown
+
+    def __reduce__(self) -> tuple[type[SomeSizesError], tuple[object, ...]]:
+        return type(self), (self.first, self.found, self.open)
+
+
+class Pace:
+    """Cuts a transfer that all but stands still.
+
+    Args:
+        what: Named in the error.
+        stall: Seconds for each ``SLOWEST`` bytes.
+    """
+
+    def __init__(self, what: str, stall: float = STALL) -> None:
+        self._what = what
+        self._stall = stall
+        self._since = time.monotonic()
+        self._moved = 0
+
+    def moved(self, count: int) -> None:
+        """So many bytes came.
+
+        Raises:
+            PassingError: When too few came for too long.
+        """
+        self._moved += count
+        now = time.monotonic()
+        if now - self._since >= self._stall:
+            if self._moved < SLOWEST:
+                raise PassingError(f"{self._what} all but stands still")
+            self._since, self._moved = now, 0
+
+
+def refused(place: str, doing: str, status: int | str, hint: str | None = None) -> UnreachableError:
+    """The other side does not let us: ``reference="refused"``.
+
+    Args:
+        place: The address as shown.
+        doing: ``reading``, ``writing``, ``listing`` or ``deleting``.
+        status: What it answered.
+        hint: Which right is missing, where that is known.
+    """
+    return UnreachableError(f"{place} refuses {doing} ({status})", reference="refused", hint=hint)
+
+
+def no_bucket(place: str, word: str, hint: str) -> UnreachableError:
+    """There is no bucket or container of that name.
+
+    Args:
+        place: The address as shown.
+        word: ``bucket`` or ``container``.
+        hint: What makes one.
+    """
+    return UnreachableError(f"{place}: there is no such {word}", reference="no-bucket", hint=hint)
+
+
+def failed(place: str, doing: str, error: BaseException) -> PassingError:
+    """No answer, or half of one: the kind of failure alone."""
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    words = {
+        "ClientPayloadError": "the connection was cut",
+        "ResponseStreamingError": "the connection was cut",
+        "IncompleteReadError": "the connection was cut",
+        "IncompleteRead": "the connection was cut",
+        "ServerDisconnectedError": "the connection was cut",
+        "ConnectionClosedError": "the connection was cut",
+        "ReadTimeoutError": "no byte came for too long",
+        "TimeoutError": "no answer came for too long",
+        "SocketTimeoutError": "no byte came for too long",
+        "ServerTimeoutError": "no answer came for too long",
+        "EndpointConnectionError": "no connection",
+        "ClientConnectorError": "no connection",
+        "ClientConnectorDNSError": "no connection",
+        "ServiceRequestError": "no connection",
+    }
+    name = type(cause).__name__
+    return PassingError(f"{place} does not answer while {doing}: {words.get(name, name)}")
+
+
+def answered(place: str, doing: str, status: int, after: float = 0.0) -> UnreachableError:
+    """Any status that is not an answer to the question."""
+    if status in AGAIN:
+        return PassingError(f"{place} answers {status} while {doing}", after)
+    if status in {401, 403, 407}:
+        return refused(place, doing, status)
+    return UnreachableError(f"{place} answers {status} while {doing}", reference="bad-answer")
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds that ``Retry-After`` asks for, at most an hour; 0 for none or a date."""
+    text = headers.get("Retry-After", "").strip()
+    return float(min(int(text), 3600)) if text.isdigit() else 0.0
