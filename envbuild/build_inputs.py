@@ -10,6 +10,7 @@ Rules of the file: pure; no recursion, for a chain of builds is as long as whoev
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 
 from envbuild.digest import Digest, Json, key
 from envbuild.errors import InvalidInput
@@ -26,11 +27,16 @@ class BuildInputs:
     Attributes:
         wheels: Sorted by file name; ``sources`` likewise. A file name stands in them once.
         conda: The environment's conda packages.
+        places: Computed: where each file name stands, in wheels followed by sources.
     """
 
     wheels: tuple[Wheel, ...] = ()
     sources: tuple[SourcePackage, ...] = ()
     conda: tuple[CondaPackage, ...] = ()
+    places: Mapping[str, int] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", {item.file: place for place, item in enumerate(self.packages)})
 
     @property
     def packages(self) -> tuple[Wheel | SourcePackage, ...]:
@@ -39,15 +45,21 @@ class BuildInputs:
 
     def wheels_of(self, source: SourcePackage) -> tuple[Wheel, ...]:
         """The wheels that a source's build may import."""
-        return tuple(wheel for wheel in self.wheels if wheel.file in source.build_requires)
+        number = len(self.wheels)
+        return tuple(self.wheels[place] for place in self._places_of(source) if place < number)
 
     def sources_of(self, source: SourcePackage) -> tuple[SourcePackage, ...]:
         """The sources whose wheels a source's build may import."""
-        return tuple(item for item in self.sources if item.file in source.build_requires)
+        number = len(self.wheels)
+        return tuple(self.sources[place - number] for place in self._places_of(source) if place >= number)
 
     def host_of(self, source: SourcePackage) -> tuple[CondaPackage, ...]:
         """The conda packages that a source's build may see."""
-        return tuple(package for package in self.conda if package.name in source.host)
+        names = frozenset(source.host)
+        return tuple(package for package in self.conda if package.name in names) if names else ()
+
+    def _places_of(self, source: SourcePackage) -> list[int]:
+        return sorted({self.places[file] for file in source.build_requires if file in self.places})
 
     def order(self) -> tuple[SourcePackage, ...]:
         """The sources, each after those that its own build needs.
