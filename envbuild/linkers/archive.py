@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import tarfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from envbuild.errors import IntegrityError
 from envbuild.linkers.record import replace_bytes
 from envbuild.linkers.special_bits import SPECIAL, lost_bits
 from envbuild.package import InterpreterArchive
+from envbuild.tar_reader import ArchiveFormatError, Member, TarReader
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
@@ -101,41 +102,45 @@ def unpack(blob: Path, name: str, folder: Path) -> list[str]:
     special: list[str] = []
     total = 0
     try:
-        with _plain(blob) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
-            for member in tar:
+        with _plain(blob) as read:
+            tar = TarReader(read)
+            for member in tar.members():
                 path = _checked_name(member.name, name)
-                if path in seen and not member.isdir():
+                if path in seen and member.kind != "folder":
                     raise _bad(name, f"has {path} twice")
                 seen.add(path)
-                total += max(member.size, 0)
-                if len(seen) > MEMBERS or total > TOTAL_BYTES or member.size < 0:
+                total += member.size
+                if len(seen) > MEMBERS or total > TOTAL_BYTES:
                     raise _bad(name, "is larger than the limits")
                 _place(tar, member, folder, path, name)
-                if member.mode & SPECIAL and (member.isreg() or member.isdir()):
+                if member.mode & SPECIAL and member.kind in {"file", "folder"}:
                     special.append(path)
-    except (tarfile.TarError, EOFError, UnicodeError, ValueError) as error:
+    except (FileExistsError, NotADirectoryError) as error:
+        raise _bad(name, "has a file in the place of a folder") from error
+    except (ArchiveFormatError, UnicodeError) as error:
         raise _bad(name, f"cannot be read: {error}") from error
     return special
 
 
-def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, path: str, name: str) -> None:
+def _place(tar: TarReader, member: Member, folder: Path, path: str, name: str) -> None:
     target = folder / path
     _refuse_links_above(target.parent, folder, path, name)
-    _make_folder(target if member.isdir() else target.parent, folder)
-    if member.isdir():
+    _make_folder(target if member.kind == "folder" else target.parent, folder)
+    if member.kind == "folder":
         return
-    if member.isreg():
-        stream = tar.extractfile(member)
-        assert stream is not None
+    if member.kind == "file":
         with target.open("xb") as out:
-            shutil.copyfileobj(stream, out, 1 << 20)
+            for piece in tar.pieces():
+                out.write(piece)
         target.chmod(0o755 if member.mode & 0o100 else 0o644)
-    elif member.issym():
-        if member.linkname.startswith("/") or _leaves(PurePosixPath(path).parent / member.linkname):
+    elif member.kind == "link":
+        if not member.target or "\0" in member.target or len(member.target.encode()) > PATH_BYTES:
+            raise _bad(name, f"has a link to nowhere: {path}")
+        if member.target.startswith("/") or _leaves(PurePosixPath(path).parent / member.target):
             raise _bad(name, f"has a link out of itself: {path}")
-        target.symlink_to(member.linkname)
-    elif member.islnk():
-        source = folder / _checked_name(member.linkname, name)
+        target.symlink_to(member.target)
+    elif member.kind == "hard link":
+        source = folder / _checked_name(member.target, name)
         _refuse_links_above(source.parent, folder, path, name)
         if source.is_symlink() or not source.is_file():
             raise _bad(name, f"has a hard link to what is not there: {path}")
@@ -163,6 +168,7 @@ def _refuse_links_above(folder: Path, root: Path, path: str, name: str) -> None:
 def _checked_name(text: str, name: str) -> str:
     path = PurePosixPath(text)
     odd = "\\" in text or "\0" in text or len(text.encode()) > PATH_BYTES
+    odd = odd or any(len(part.encode()) > 255 for part in path.parts)
     if path.is_absolute() or ".." in path.parts or odd or not path.parts:
         raise _bad(name, f"has a member with a bad path: {text!r}")
     return str(path)
@@ -178,22 +184,33 @@ def _leaves(path: PurePosixPath) -> bool:
 
 
 @contextmanager
-def _plain(blob: Path) -> Iterator[IO[bytes]]:
+def _plain(blob: Path) -> Iterator[Callable[[int], bytes]]:
+    """What an archive unpacks to, as a function that reads it; ArchiveFormatError where it is broken."""
     with blob.open("rb") as stream:
         magic = stream.read(4)
         stream.seek(0)
+        plain: Any
+        broken: tuple[type[Exception], ...]
         if magic[:2] == b"\x1f\x8b":
             import gzip
 
-            with gzip.open(stream) as plain:
-                yield plain  # type: ignore[misc]
+            plain, broken = gzip.GzipFile(fileobj=stream), (gzip.BadGzipFile, zlib.error, EOFError)
         elif magic == b"\x28\xb5\x2f\xfd":
             import zstandard
 
-            with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(stream) as plain:
-                yield plain
+            plain = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(stream)
+            broken = (zstandard.ZstdError,)
         else:
-            raise ValueError("neither gzip nor zstd")
+            raise ArchiveFormatError("neither gzip nor zstd")
+
+        def read(count: int) -> bytes:
+            try:
+                return bytes(plain.read(count))
+            except broken as error:
+                raise ArchiveFormatError(str(error)) from error
+
+        with plain:
+            yield read
 
 
 def _bad(name: str, what: str) -> IntegrityError:

@@ -23,6 +23,7 @@ import zstandard
 from envbuild.builders.unpack import unpack_source
 from envbuild.digest import digest_bytes
 from envbuild.errors import EnvbuildError, IntegrityError
+from envbuild.linkers.archive import unpack
 from envbuild.linkers.conda_archive import check_structure, explain, package_index
 from envbuild.linkers.conda_contents import read_listing
 from envbuild.linkers.wheel_check import inspect_wheel
@@ -99,6 +100,34 @@ def sources(ending: str, make: Make, before: Mend, after: Mend, folder: Path) ->
         assert {path.name for path in work.iterdir()} == {"archive", "out"}
         assert {path.name for path in folder.iterdir()} <= beside
         return top is not None
+
+    return each
+
+
+def interpreters(folder: Path) -> Each:
+    """A managed Python's archive: unpacked inside its folder, or refused."""
+    write_tree(folder / "in", {name.replace("p-1/", "python/"): content for name, content in TREE.items()})
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        tar.add(folder / "in" / "python", "python")
+    honest = data.getvalue()
+    archive, out = folder / "archive", folder / "out"
+    beside = {"archive", "in", "out", *(path.name for path in folder.iterdir())}
+
+    def each(chance: Random) -> bool:
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        packed = chance.choice((_gz, _zst))(with_right_sums(changed_archive(honest, chance)))
+        archive.write_bytes(changed_archive(packed, chance) if chance.random() < 0.2 else packed)
+        try:
+            unpack(archive, "x.tar.gz", out)
+            read = True
+        except IntegrityError:
+            read = False
+        for path in out.rglob("*"):
+            assert path.resolve().is_relative_to(out.resolve()), path
+        assert {path.name for path in folder.iterdir()} <= beside
+        return read
 
     return each
 
@@ -269,6 +298,7 @@ SUBJECTS: dict[str, Callable[[Path], Each]] = {
     "tars, xz": partial(sources, ".tar.xz", tars, _packed(_xz), bytes),
     "tars, zstd": partial(sources, ".tar.zst", tars, _packed(_zst), bytes),
     "zips": partial(sources, ".zip", zips, bytes, bytes),
+    "archives of Pythons": interpreters,
     "wheels": wheels,
     "zip directories": directories,
     "conda packages, .conda": partial(conda_packages, ".conda"),

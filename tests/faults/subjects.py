@@ -29,7 +29,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "fuzzed_archives": (
         *("tars, pax", "tars, pax, sums right", "tars, GNU, sums right", "tars, gzip", "tars, bz2", "tars, xz"),
         *("tars, zstd", "zips", "wheels", "zip directories", "conda packages, .conda", "conda packages, .tar.bz2"),
-        *("transmuted .conda", "transmuted .tar.bz2", "paths.json"),
+        *("transmuted .conda", "transmuted .tar.bz2", "archives of Pythons", "paths.json"),
     ),
 }
 """The subjects of each module."""
