@@ -207,6 +207,7 @@ class Screen:
                 "variables": dict(environment.variables),
                 "fits": item.fits,
                 "present": present,
+                "startup": list(item.startup),
                 "packages": [{**package_words(package), **tree(package)} for package in packages],
                 "build": tree(environment.build),
                 "build-sources": tree(environment.build_sources),
@@ -220,6 +221,8 @@ class Screen:
         )
         self.result(f"system       {', '.join(f'{name} {version}' for name, version in environment.system)}")
         self.result(f"present      {present[0] if present else 'no'}")
+        if item.startup:
+            self.result(f"at start     {', '.join(item.startup)}")
         if not item.fits:
             self.result(f"lock         does not fit the recipe: envbuild lock {shown_path(item.recipe)}")
         self.table(TITLES, package_rows(environment))

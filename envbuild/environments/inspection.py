@@ -12,6 +12,7 @@ from pathlib import Path
 from envbuild.conda_names import Counted, counted_as
 from envbuild.environments.inventory import prefixes_of
 from envbuild.environments.realized import environment_for
+from envbuild.environments.startup import startup_files
 from envbuild.errors import InvalidInput, UnsatisfiableError, UsageError, Where
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.locks.dependencies import Branch, Node, branches, chains, dependency_table
@@ -30,6 +31,7 @@ class Shown:
     Attributes:
         prefixes: Folders on this machine that hold it.
         fits: Whether the lock fits the recipe.
+        startup: Files that run code at each start of its Python, as far as it is present.
     """
 
     recipe: Path
@@ -37,6 +39,7 @@ class Shown:
     environment: LockedEnvironment
     prefixes: tuple[Path, ...]
     fits: bool
+    startup: tuple[str, ...] = ()
 
 
 def show(recipe: Path, request: Request, platform: str | None, home: Path) -> Shown:
@@ -49,12 +52,14 @@ def show(recipe: Path, request: Request, platform: str | None, home: Path) -> Sh
         home: ``ENVBUILD_HOME``.
     """
     lock, environment = _environment(recipe, platform)
+    prefixes = prefixes_of(home, environment.id)
     return Shown(
         recipe=recipe,
         lock=lock,
         environment=environment,
-        prefixes=prefixes_of(home, environment.id),
+        prefixes=prefixes,
         fits=lock.request == request.id,
+        startup=startup_files(prefixes[0]) if prefixes else (),
     )
 
 

@@ -35,7 +35,8 @@ _RESERVED = re.compile(
     r"|bin/(python|pypy)[0-9.]*w?|bin/activate(\..*)?",
     re.IGNORECASE,
 )
-_STARTUP = re.compile(r"(sitecustomize|usercustomize)(\.py|/__init__\.py)")
+_STARTUP = re.compile(r"(sitecustomize|usercustomize|_virtualenv)(\.py|/__init__\.py)")
+"""The last is what every virtual environment of uv imports first."""
 _IMPORTS = re.compile(rb"^import[ \t]", re.MULTILINE)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
@@ -285,8 +286,9 @@ def test_h41_what_runs_at_each_start_is_told(tmp_path: Path) -> None:
         "sitecustomize.py": b"",
         "tool_box-1.0.data/purelib/usercustomize.py": b"",
         "tool_box/sitecustomize.py": b"",
+        "_virtualenv.py": b"",
     }
-    startup = ("evil.pth", "sitecustomize.py", "tool_box-1.0.data/purelib/usercustomize.py")
+    startup = ("_virtualenv.py", "evil.pth", "sitecustomize.py", "tool_box-1.0.data/purelib/usercustomize.py")
     assert looked_at(with_files(tmp_path, files)).startup == startup
 
 
@@ -373,3 +375,5 @@ def test_h41_the_command_tells_what_runs_at_start(case: Case, tmp_path: Path, se
     server = serving(WheelIndex(folder=index))
     case.recipe(f"interpreter: host\npython: 3.11\npypi:\n  index: {server.url}/simple\n  packages: {{tool-box: }}\n")
     case.run("realize", "x.yaml").mentions("tool-box 1.0 runs code at each start of Python: boot.pth")
+    assert "at start     lib/python3.11/site-packages/boot.pth\n" in case.run("show", "x.yaml").out
+    assert json.loads(case.run("show", "x.yaml", "--json").out)["startup"] == ["lib/python3.11/site-packages/boot.pth"]
