@@ -185,21 +185,11 @@ def realise(link: Link, context: Context) -> Outputs:
     Raises:
         IntegrityError: A package is not what the lock says, or is not safe to link.
         UnsatisfiableError: This machine lacks the Python, or a package needs a newer system than the lock's floor.
-        BuildError: An engine failed; ``newer-symbols`` when a built wheel needs a newer libstdc++ than there is.
+        BuildError: An engine failed.
         NoSpaceError: The disk is full or not writable.
     """
     from envbuild.linkers.prefix import make_prefix
 
-    if link.sources() and link.platform.startswith("linux"):
-        from envbuild.linkers.cpp_floor import check_cpp_symbols
-
-        check_cpp_symbols(
-            link.sources(),
-            [package for _, package in link.conda()],
-            own_python=link.interpreter == "conda",
-            glibc=dict(link.system).get("__glibc"),
-            context=context,
-        )
     host = context.host_python(link.python) if link.interpreter == "host" and link.python else None
     blobs = make_prefix(link, context.prefix(prefix_name(link, host)), host, context)
     return {"out": context.put_bytes(manifest(link, blobs))}

@@ -60,7 +60,7 @@ def make_prefix(link: Link, final: Path, host: HostPython | None, context: Conte
     Raises:
         IntegrityError: A package is not what the lock says.
         UnsatisfiableError: A package needs a newer system than the lock assumes.
-        BuildError: An engine failed.
+        BuildError: An engine failed; ``newer-symbols`` when a built wheel needs a newer libstdc++ than there is.
         NoSpaceError: The disk is full or not writable.
     """
     with context.lock(f"prefix-{final.name}"):
@@ -83,6 +83,12 @@ def assemble(link: Link, prefix: Path, final: Path, host: HostPython | None, con
     system = dict(link.system)
     for item in link.packages:
         _check_platform(item.package, link, system)
+    if link.sources() and link.platform.startswith("linux"):
+        from envbuild.linkers.cpp_floor import check_cpp_symbols
+
+        libraries = [package for _, package in link.conda()]
+        glibc, own_python = system.get("__glibc"), link.interpreter == "conda"
+        check_cpp_symbols(link.sources(), libraries, own_python=own_python, glibc=glibc, context=context)
     wheels = _checked_wheels(link, context)
     conda = _make_python(link, prefix, final, host, context)
     faults.reach("mid-link")

@@ -40,6 +40,8 @@ def test_symbols_of_a_newer_libstdcxx_than_the_floor_stands_for(case: Case) -> N
     case.mentions("newer-symbols", "of wordy 1.0 needs", "GLIBCXX_3.4.2", "systems with glibc 2.17 (GLIBCXX_3.4.19)")
     case.mentions('system: {__glibc: "2.')
     case.run("realize", "x.yaml", code=9).mentions("newer-symbols")
+    case.run("realize", "x.yaml", "--prefix", str(case.project / "there"), code=9).mentions("newer-symbols")
+    assert not (case.project / "there").exists()
     case.recipe(f'{recipe}system: {{__glibc: "2.35"}}\n', "x.yaml").run("realize", "x.yaml")
     said = case.run("run", "x.yaml", "--", "python", "-c", "import wordy; print(wordy.version())").out.strip()
     assert said == "x" * 100
