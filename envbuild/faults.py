@@ -30,6 +30,8 @@ FAULTS: tuple[str, ...] = (
     "post-prefix-rename-pre-root",
     "pre-lockfile-rename",
     "pre-stamp",
+    "mid-upload",
+    "post-blobs-pre-record",
     "gc-post-mark",
     "gc-mid-sweep",
 )

@@ -189,11 +189,13 @@ class Plan:
         return all(target in self._outputs for target in self.graph.targets)
 
     def inputs(self, job: Job) -> dict[Digest, Outputs]:
-        """The outputs that a job may read: of all its inputs, or of the one that it prepares.
+        """The outputs that a job may read: of all its inputs, or of the one that it prepares; none for a pull.
 
         Raises:
             KeyError: When one of them is not there yet: the job was not offered by ``ready``.
         """
+        if job.phase == "pull":
+            return {}
         keys = self.graph.inputs(job.key) if job.input is None else (job.input,)
         return {key: self._outputs[key] for key in keys}
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from envbuild.environments.name_verbs import NameVerbs
 from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.environments.realizing import Realizer, by_project
+from envbuild.environments.store_verbs import StoreVerbs
 from envbuild.environments.verbs import UpkeepVerbs
 from envbuild.errors import EnvbuildError, UnreachableError, UsageError, several
 from envbuild.exchange.verbs import ExchangeVerbs
@@ -59,8 +60,8 @@ if TYPE_CHECKING:
     from envbuild.request import Request
 
 
-class Session(ExchangeVerbs, NameVerbs, UpkeepVerbs):
-    """All verbs; further ones stand in ``exchange.verbs``, ``environments.name_verbs`` and ``environments.verbs``.
+class Session(ExchangeVerbs, StoreVerbs, NameVerbs, UpkeepVerbs):
+    """All verbs; further ones stand in ``exchange.verbs``, ``environments.store_verbs``, ``.name_verbs``, ``.verbs``.
 
     Args:
         start: Where projects are looked for when no recipe says; the working folder by default.
@@ -68,6 +69,7 @@ class Session(ExchangeVerbs, NameVerbs, UpkeepVerbs):
         offline: Use no network.
         jobs: Jobs that compute at once; the machine's processors by default.
         keep_going: After a failure, still do what does not need it.
+        stores: Addresses of shared stores, asked before those that are configured.
         flags: Settings that override variables and configuration files.
         environ: Environment variables; this process's by default.
     """
@@ -80,6 +82,7 @@ class Session(ExchangeVerbs, NameVerbs, UpkeepVerbs):
         offline: bool = False,
         jobs: int | None = None,
         keep_going: bool = False,
+        stores: Sequence[str] = (),
         flags: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
@@ -88,6 +91,7 @@ class Session(ExchangeVerbs, NameVerbs, UpkeepVerbs):
         self._offline = offline
         self._jobs = jobs
         self._keep_going = keep_going
+        self._stores = tuple(stores)
         self._flags = dict(flags or {})
         self._environ = os.environ if environ is None else environ
         self._projects: dict[Path, Project] = {}
@@ -261,6 +265,7 @@ class Session(ExchangeVerbs, NameVerbs, UpkeepVerbs):
                 offline=self._offline,
                 jobs=self._jobs,
                 keep_going=self._keep_going,
+                stores=self._stores,
             )
         return self._realizers[project.root]
 

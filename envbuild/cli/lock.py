@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from envbuild.cli.options import as_json, locking_mode, offline, option, platform, quiet, recipes_argument
+from envbuild.cli.options import as_json, locking_mode, offline, option, platform, quiet, recipes_argument, stores
 from envbuild.errors import EnvbuildError, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @platform
 @option("--check", is_flag=True, help="Write nothing, use no network: exit 10 when a lock does not fit its recipe.")
 @offline
+@stores
 @as_json
 @quiet
 def lock_command(
@@ -41,6 +42,7 @@ def lock_command(
     platforms: tuple[str, ...],
     check: bool,
     offline: bool,
+    stores: tuple[str, ...],
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -62,7 +64,7 @@ def lock_command(
     if check and (upgrade or upgrade_packages or platforms):
         raise click.UsageError("--check only looks: it goes with no --upgrade, --upgrade-package or --platform")
     screen = Screen(quiet=quiet, as_json=as_json)
-    session = Session(reporter=screen.reporter, offline=offline)
+    session = Session(reporter=screen.reporter, offline=offline, stores=stores)
     chosen = recipes or session.recipes()
     if check:
         screen.checked(session.check(*chosen))
@@ -114,10 +116,17 @@ def _names(words: tuple[str, ...]) -> tuple[str, ...]:
 @recipes_argument
 @locking_mode
 @offline
+@stores
 @as_json
 @quiet
 def plan_command(
-    recipes: tuple[Path, ...], locked: bool, frozen: bool, offline: bool, as_json: bool, quiet: bool
+    recipes: tuple[Path, ...],
+    locked: bool,
+    frozen: bool,
+    offline: bool,
+    stores: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Say what realizing would do: every derivation, whether it is here, and the bytes to fetch. Does nothing.
 
@@ -128,5 +137,5 @@ def plan_command(
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    session = Session(reporter=screen.reporter, offline=offline)
+    session = Session(reporter=screen.reporter, offline=offline, stores=stores)
     screen.planned(session.plan(*(recipes or session.recipes()), mode=mode(locked=locked, frozen=frozen)))

@@ -27,6 +27,13 @@ sources_argument = click.argument("sources", nargs=-1, type=click.Path())
 as_json = option("--json", "as_json", is_flag=True, help="Print JSON (versioned) on stdout.")
 quiet = option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
 offline = option("--offline", is_flag=True, help="Use no network: what is not here is an error.")
+stores = option(
+    "--store",
+    "stores",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Ask this shared store too, and write it; before the configured ones; repeatable.",
+)
 jobs = option("-j", "--jobs", type=click.IntRange(min=1), help="Jobs that compute at once (default: processors).")
 keep_going = option("-k", "--keep-going", is_flag=True, help="After a failure, still do what does not need it.")
 platform = option("--platform", "platforms", multiple=True, metavar="PLATFORM", help="Only this platform; repeatable.")

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from envbuild.cli.options import as_json, jobs, keep_going, locking_mode, offline, option, quiet, sources_argument
+from envbuild.cli.options import (
+    as_json,
+    jobs,
+    keep_going,
+    locking_mode,
+    offline,
+    option,
+    quiet,
+    sources_argument,
+    stores,
+)
 
 if TYPE_CHECKING:
     from envbuild.environments.stamp import Stamp
@@ -21,6 +31,7 @@ _BEGAN = time.monotonic()
 @sources_argument
 @locking_mode
 @offline
+@stores
 @option(
     "--out-link", type=click.Path(path_type=Path), help="Where the link to the prefix goes (default: .envs/RECIPE)."
 )
@@ -44,6 +55,7 @@ def realize_command(
     locked: bool,
     frozen: bool,
     offline: bool,
+    stores: tuple[str, ...],
     out_link: Path | None,
     no_out_link: bool,
     prefix: Path | None,
@@ -83,7 +95,7 @@ def realize_command(
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    session = Session(reporter=screen.reporter, offline=offline, jobs=jobs, keep_going=keep_going)
+    session = Session(reporter=screen.reporter, offline=offline, jobs=jobs, keep_going=keep_going, stores=stores)
     chosen = mode(locked=locked, frozen=frozen)
     if dry_run:
         screen.planned(session.plan(*sources, mode=chosen))

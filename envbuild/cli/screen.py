@@ -155,14 +155,16 @@ class Screen:
             return
         for plan in plans:
             states = Counter(row.state for row in plan.rows)
-            width = len("needs build") if plan.builds else len("not needed")
+            words = {id(row): f"in {row.store}" if row.state == "far" else row.state for row in plan.rows}
+            width = max(map(len, [*words.values(), "not needed"]))
             for row in plan.rows:
                 size = f"  {size_text(row.size)}" if row.size is not None and row.state == "miss" else ""
-                self.result(f"{row.state:<{width}}  {row.kind:<11} {short(row.key)}  {row.label}{size}")
+                self.result(f"{words[id(row)]:<{width}}  {row.kind:<11} {short(row.key)}  {row.label}{size}")
             builds = f" and {count(plan.builds, 'build')} of unknown length" if plan.builds else ""
             self.say(
                 f"Plan for {', '.join(plan.names)} ({plan.platform}): {states['miss'] + states['needs build']} to do, "
-                f"{states['hit'] + states['not needed']} already there, {to_fetch(plan)}, "
+                + (f"{states['far']} in shared stores, " if states["far"] else "")
+                + f"{states['hit'] + states['not needed']} already there, {to_fetch(plan)}, "
                 f"about {seconds(plan.milliseconds)}{builds}"
             )
 
@@ -176,7 +178,13 @@ class Screen:
             cost = (
                 "already there"
                 if item.present
-                else f"{item.hits} from store, {item.fetched} fetched ({size_text(item.fetched_bytes)}), "
+                else f"{item.hits} from store, "
+                + (
+                    f"{item.pulled} of them from shared stores ({size_text(item.pulled_bytes)}), "
+                    if item.pulled
+                    else ""
+                )
+                + f"{item.fetched} fetched ({size_text(item.fetched_bytes)}), "
                 + (f"{item.transmuted} transmuted, " if item.transmuted else "")
                 + f"{item.built} built"
                 + (f" ({size_text(item.build_bytes)} for it)" if item.build_bytes else "")

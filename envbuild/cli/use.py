@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from envbuild.cli.options import locking_mode, offline, option, quiet, source_argument
+from envbuild.cli.options import locking_mode, offline, option, quiet, source_argument, stores
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
@@ -21,11 +21,18 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 )
 @locking_mode
 @offline
+@stores
 @quiet
 @source_argument
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run_command(
-    source: str, command: tuple[str, ...], locked: bool, frozen: bool, offline: bool, quiet: bool
+    source: str,
+    command: tuple[str, ...],
+    locked: bool,
+    frozen: bool,
+    offline: bool,
+    stores: tuple[str, ...],
+    quiet: bool,
 ) -> NoReturn:
     """Run a command in an environment; its exit code is passed through.
 
@@ -38,7 +45,7 @@ def run_command(
         raise click.UsageError(f"Options stand before the recipe: envbuild run {command[0]} {source} -- COMMAND")
     if not words:
         raise click.UsageError("Which command? For example: envbuild run recipes/train.yaml -- python train.py")
-    _execute(source, words, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
+    _execute(source, words, stores, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
 
 
 @click.command("shell", short_help="Start your shell in an environment.")
@@ -68,16 +75,24 @@ def shell_hook_command(source: str, shell: str | None, locked: bool, frozen: boo
 
 
 def _execute(
-    source: str, words: tuple[str, ...], *, locked: bool, frozen: bool, offline: bool, quiet: bool
+    source: str,
+    words: tuple[str, ...],
+    stores: tuple[str, ...] = (),
+    *,
+    locked: bool,
+    frozen: bool,
+    offline: bool,
+    quiet: bool,
 ) -> NoReturn:
     """Become the command, so that signals and exit codes are its own."""
     from envbuild.environments.environment import command_in, environment_variables
     from envbuild.machine.home import find_home
     from envbuild.machine.in_use import hold
 
-    prefix, variables, title = _realized(source, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
+    chosen = {"locked": locked, "frozen": frozen, "offline": offline, "quiet": quiet}
+    prefix, variables, title = _realized(source, stores, **chosen)
     if not hold(find_home(os.environ), prefix):
-        prefix, variables, title = _realized(source, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
+        prefix, variables, title = _realized(source, stores, **chosen)
         hold(find_home(os.environ), prefix)
     environment = environment_variables(prefix, dict(variables), os.environ, title)
     program = command_in(prefix, words)
@@ -93,7 +108,7 @@ def _execute(
 
 
 def _realized(
-    source: str, *, locked: bool, frozen: bool, offline: bool, quiet: bool
+    source: str, stores: tuple[str, ...] = (), *, locked: bool, frozen: bool, offline: bool, quiet: bool
 ) -> tuple[Path, tuple[tuple[str, str], ...], str]:
     """The prefix, its variables and what it is called: from a stamp when there is one, else realized now."""
     from envbuild.cli.realize import read_stamp_of, stamp_options
@@ -108,7 +123,7 @@ def _realized(
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=False)
-    session = Session(reporter=screen.reporter, offline=offline)
+    session = Session(reporter=screen.reporter, offline=offline, stores=stores)
     (realized,) = session.realize(
         source, mode=mode(locked=locked, frozen=frozen), options=RealizeOptions(stamp=options)
     )

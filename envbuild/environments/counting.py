@@ -1,7 +1,8 @@
 """What an environment cost: how many of its packages were here, came over the network, were built or written anew.
 
-A package counts once, by what had to be done last for it to be linked. Bytes that only builds needed (sources, their
-tools, the Python that ran them) are counted apart: they are no packages of the environment.
+A package counts once, by what had to be done last for it to be linked; what a shared store gave was in a store.
+Bytes that only builds needed (sources, their tools, the Python that ran them) are counted apart: they are no packages
+of the environment.
 
 Rules of the file: pure.
 """
@@ -26,6 +27,8 @@ class Counts:
     built: int
     build_bytes: int
     transmuted: int
+    pulled: int = 0
+    pulled_bytes: int = 0
 
 
 def counts(link: Link, graph: Graph, outcome: Outcome) -> Counts:
@@ -46,6 +49,7 @@ def counts(link: Link, graph: Graph, outcome: Outcome) -> Counts:
     direct = {graph.inputs(key)[0] if graph[key].kind == "transmute" else key for key in link.inputs}
     fetched = [key for key in direct if done(key, "fetch")]
     behind = [key for key in graph.closure(link.inputs) - direct if done(key, "fetch")]
+    pulled = [key for key in {*direct, *link.inputs} if key in outcome.pulled]
     built = sum(done(key, "build-wheel") for key in link.inputs)
     return Counts(
         packages=len(link.packages),
@@ -55,4 +59,6 @@ def counts(link: Link, graph: Graph, outcome: Outcome) -> Counts:
         built=built,
         build_bytes=sum(map(size, behind)),
         transmuted=sum(done(key, "transmute") for key in link.inputs),
+        pulled=len(pulled),
+        pulled_bytes=sum(size(key) for key in graph.closure(link.inputs) if key in outcome.pulled),
     )

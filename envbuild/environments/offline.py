@@ -5,20 +5,28 @@ A folder of the project is no network: its source is packed where it lies.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from envbuild.derivations import Derivation
 from envbuild.derivations.fetch import Fetch
+from envbuild.digest import Digest
 from envbuild.errors import Issue, UnreachableError
 from envbuild.package import FolderOrigin, GitOrigin
 from envbuild.plan import Plan
 
 
-def refuse_fetches(plan: Plan) -> None:
+def refuse_fetches(plan: Plan, near: Collection[Digest] = frozenset()) -> None:
     """Refuse a plan that needs the network.
+
+    Args:
+        plan: Nothing of it has started.
+        near: Keys that a shared store on this machine has.
 
     Raises:
         UnreachableError: ``offline``, with an issue for each thing that is missing.
     """
-    missing = [derivation for key in plan.needed if _asks_a_server(derivation := plan.graph[key])]
+    needed = [key for key in plan.needed if key not in near]
+    missing = [derivation for key in needed if _asks_a_server(derivation := plan.graph[key])]
     if missing:
         what = "1 thing is" if len(missing) == 1 else f"{len(missing)} things are"
         raise UnreachableError(

@@ -103,6 +103,7 @@ class Realized:
     Attributes:
         prefix: Its folder. ``out_link``: the link to it, or None.
         hits: Packages that were in the store; ``fetched`` those that were not, ``built`` those whose wheels were built.
+        pulled: Of these hits, packages that shared stores gave; ``pulled_bytes``: what came from there.
         transmuted: Conda packages that were written anew in the wanted format, whether fetched now or before.
         fetched_bytes: Of the packages fetched; ``build_bytes`` of sources and of what only builds needed.
         present: True when the prefix itself was already there.
@@ -128,6 +129,8 @@ class Realized:
     present: bool
     milliseconds: int
     notes: tuple[str, ...] = ()
+    pulled: int = 0
+    pulled_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +138,9 @@ class Row:
     """One derivation of a plan.
 
     Attributes:
-        state: ``hit``, ``miss``, ``needs build`` (a miss that takes nobody knows how long), or ``not needed``: only
-            hits read it.
+        state: ``hit``, ``far`` (a shared store has it), ``miss``, ``needs build`` (a miss that takes nobody knows how
+            long), or ``not needed``: only hits read it.
+        store: Which shared store.
     """
 
     kind: str
@@ -144,6 +148,7 @@ class Row:
     key: Digest
     size: int | None
     state: str
+    store: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

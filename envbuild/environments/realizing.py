@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from envbuild import worker
 from envbuild.compile import build_graph
@@ -24,6 +24,7 @@ from envbuild.environments.counting import counts
 from envbuild.environments.offline import refuse_fetches
 from envbuild.environments.realized import Planned, Realized, RealizeOptions, Row, Wanted
 from envbuild.environments.remembering import remember
+from envbuild.environments.sharing import locate, send_environment
 from envbuild.errors import EnvbuildError, IntegrityError
 from envbuild.executors import Executor, open_executor
 from envbuild.graph import Graph
@@ -37,6 +38,11 @@ from envbuild.projects.machine_addresses import machine_addresses
 from envbuild.projects.project import Project
 from envbuild.reporter import Reporter
 from envbuild.scheduler import Outcome, Scheduler
+from envbuild.store.environments import record
+from envbuild.store.located import Located
+
+if TYPE_CHECKING:
+    from envbuild.environments.pulling import Pulled
 
 
 class Relay:
@@ -100,14 +106,21 @@ class Realizer:
         offline: bool,
         jobs: int | None,
         keep_going: bool,
+        stores: Sequence[str] = (),
     ) -> Realizer:
-        """A realizer with the home, addresses and executor that a project's configuration says.
+        """A realizer with the home, addresses, stores and executor that a project's configuration says.
 
         Raises:
             InvalidInput: ``unsafe-folder`` for a home that others may write. NoSpaceError: when it cannot be made.
         """
         config = project.config
         relay = Relay(reporter)
+        shared = None
+        if config.stores or stores:
+            from envbuild.environments.stores import chosen_stores, open_layers
+
+            chosen = chosen_stores(config, project.root, stores)
+            shared = open_layers(chosen, config, environ, offline=offline, note=relay.note)
         workspace = Workspace(
             find_home(environ),
             machine_addresses(config, project.root, environ),
@@ -120,6 +133,7 @@ class Realizer:
             trusted_hosts=config.trusted_hosts,
             note=relay.note,
             progress=relay.progress,
+            shared=shared,
         )
         executor = open_executor(config.executor, jobs=jobs or config.jobs)
         return cls(
@@ -134,9 +148,11 @@ class Realizer:
 
     def plan(self, wanted: Sequence[Wanted], graph: Graph | None = None) -> Planned:
         """What ``realize`` would do now."""
-        graph = graph or Graph.union(map(self._graph, wanted))
-        plan = self._plan(graph)
-        states = {key: _missing(graph[key]) for key in plan.needed} | dict.fromkeys(plan.hits, "hit")
+        graph = graph or Graph.union(map(self.graph, wanted))
+        plan, located = self._plan(graph)
+        where = located.by_key(graph)
+        states = {key: "far" if key in where else _missing(graph[key]) for key in plan.needed}
+        states |= dict.fromkeys(plan.hits, "hit")
         summary = plan.summary()
         return Planned(
             names=tuple(item.name for item in wanted),
@@ -148,6 +164,7 @@ class Realizer:
                     key=derivation.key,
                     size=derivation.size,
                     state=states.get(derivation.key, "not needed"),
+                    store=where.get(derivation.key) if derivation.key in plan.needed else None,
                 )
                 for derivation in (graph[key] for key in graph.order())
             ),
@@ -168,7 +185,7 @@ class Realizer:
             from envbuild.environments.editable import develop
 
             wanted = [develop(item, options, Path(self.workspace.addresses.root)) for item in wanted]
-        graphs = [self._graph(item) for item in wanted]
+        graphs = [self.graph(item) for item in wanted]
         if options.prefix is None:
             outcome = self._run(Graph.union(graphs))
             if error := outcome.error():
@@ -178,7 +195,13 @@ class Realizer:
         else:  # linked elsewhere: the packages are all that the store has to have
             work = [derivation for graph in graphs for derivation in graph if derivation.kind != "link"]
             outcome = self.run(Graph(work, [key for graph in graphs for key in graph[graph.targets[0]].inputs]))
-        return tuple(self._made(item, graph, outcome, options) for item, graph in zip(wanted, graphs, strict=True))
+        made = tuple(self._made(item, graph, outcome, options) for item, graph in zip(wanted, graphs, strict=True))
+        if outcome.done or outcome.pulled:
+            for item, graph in zip(wanted, graphs, strict=True):
+                if not item.editables:
+                    send_environment(self.workspace, item.lock, item.environment, graph)
+        self.workspace.settle()
+        return made
 
     def _keep(
         self, wanted: Sequence[Wanted], graphs: Sequence[Graph], outcome: Outcome, options: RealizeOptions
@@ -202,6 +225,29 @@ class Realizer:
             raise error
         return outcome
 
+    def pull(self, wanted: Wanted) -> tuple[Pulled, tuple[str, ...]]:
+        """Bring all packages of an environment from shared stores and link nothing; see ``environments.pulling``.
+
+        Returns:
+            What came, and what no store has, by label: nothing comes then.
+
+        Raises:
+            EnvbuildError: When a job failed.
+        """
+        from envbuild.environments.pulling import packages_of, pulled, unavailable
+
+        graph = packages_of(self.graph(wanted))
+        plan, located = self._plan(graph)
+        missing = unavailable(plan, located)
+        if missing:
+            return pulled(None), missing
+        outcome = self._schedule(plan, record=True)
+        if error := outcome.error():
+            raise error
+        self.workspace.settle()
+        record(self.workspace.home.store, wanted.lock, wanted.environment, self.workspace.durability)
+        return pulled(outcome), ()
+
     def run_again(self, graph: Graph, key: Digest) -> Outcome:
         """Do one derivation of a graph again, whatever the store knows of it; what it gives is recorded nowhere.
 
@@ -220,9 +266,9 @@ class Realizer:
 
     def _run(self, graph: Graph) -> Outcome:
         sweep(self.workspace.home.scratch, self.workspace.store.incoming)  # what killed processes held
-        plan = self._plan(graph)
+        plan, located = self._plan(graph)
         if self._offline:
-            refuse_fetches(plan)
+            refuse_fetches(plan, located.by_key(graph))
         if any(isinstance(item := plan.graph[key], Link) and item.conda() for key in plan.needed):
             rattler_process.start()  # its engine loads while the first jobs are handed out
         return self._schedule(plan, record=True)
@@ -258,16 +304,15 @@ class Realizer:
                 self._reporter.note(note)
         return fragments
 
-    def _graph(self, wanted: Wanted) -> Graph:
+    def graph(self, wanted: Wanted) -> Graph:
+        """The build graph of an environment; its one target is the link."""
         return build_graph(wanted.lock, wanted.environment, name=wanted.name, conda_format=self._conda_format)
 
-    def _plan(self, graph: Graph) -> Plan:
-        return Plan(
-            graph,
-            self.workspace.known(tuple(graph)),
-            prepared_kinds={"link"},
-            keep_going=self._keep_going,
-        )
+    def _plan(self, graph: Graph) -> tuple[Plan, Located]:
+        known = self.workspace.known(tuple(graph))
+        located = locate(self.workspace, graph, known)
+        plan = Plan(graph, known, far=located.results.keys(), prepared_kinds={"link"}, keep_going=self._keep_going)
+        return plan, located
 
     def _made(self, wanted: Wanted, graph: Graph, outcome: Outcome, options: RealizeOptions) -> Realized:
         link = graph[graph.targets[0]]
@@ -309,6 +354,8 @@ class Realizer:
             built=cost.built,
             build_bytes=cost.build_bytes,
             transmuted=cost.transmuted,
+            pulled=cost.pulled,
+            pulled_bytes=cost.pulled_bytes,
             present=not made,
             milliseconds=outcome.elapsed,
         )

@@ -12,6 +12,9 @@ origin. Where it cannot be brought (another kind made it, or no place answers), 
 **One download for many.** A fetch holds the kernel lock of its sha256 and looks again once it has it, so sixteen
 processes that need one file bring it once.
 
+**Shared stores stand behind the home's own.** What is missing is asked of them before its origin is; what was done is
+offered to those that are written, in the background. Of a build, somebody else's result that was faster counts.
+
 Rules of the file: composition; no step of publishing, downloading or locking is done here.
 """
 
@@ -37,6 +40,7 @@ from envbuild.machine.home import Home, open_home
 from envbuild.machine.job_context import JobContext, safe_name
 from envbuild.machine.kernel_lock import DEFAULT_TIMEOUT, KernelLock
 from envbuild.machine.publish import Durability, Incoming
+from envbuild.machine.shared_work import SharedWork
 from envbuild.machine.stall import stall_timeout
 from envbuild.package import Origin, UrlOrigin
 from envbuild.store import Result
@@ -45,6 +49,7 @@ from envbuild.store.verified import VerifiedBlobs
 
 if TYPE_CHECKING:
     from envbuild.machine.download import Downloader
+    from envbuild.store.layers import Layers
 
 
 class Workspace:
@@ -62,6 +67,7 @@ class Workspace:
         trusted_hosts: Hosts whose certificates are not checked.
         note: Told each thing once that a user must know.
         progress: Told a job's key, bytes done and bytes in all.
+        shared: Shared stores, near to far; none when None.
 
     Raises:
         InvalidInput: ``unsafe-folder``: somebody else could write into the home.
@@ -82,6 +88,7 @@ class Workspace:
         trusted_hosts: Sequence[str] = (),
         note: Callable[[str], None] = lambda _: None,
         progress: Callable[[Digest, int, int | None], None] = lambda key, done, total: None,
+        shared: Layers | None = None,
     ) -> None:
         self.home: Home = open_home(home)
         self.addresses = addresses
@@ -102,6 +109,7 @@ class Workspace:
             self.store.blobs, lock=self.blob_lock, note=self.note, memory=self.home.cache / "verified"
         )
         self.hints = Hints(self.home.cache / "hints")
+        self.shared = SharedWork(self, shared) if shared is not None else None
         self._trusted_hosts = trusted_hosts
         self._downloads: Downloader | None = None
         self.cancelled = threading.Event()
@@ -144,7 +152,8 @@ class Workspace:
                 self._use.acquire()
 
     def close(self) -> None:
-        """Let go of connections and of the home."""
+        """Let go of connections and of the home, once what was done is with the shared stores."""
+        self.settle()
         with self._guard:
             if self._downloads is not None:
                 self._downloads.close()
@@ -159,6 +168,8 @@ class Workspace:
         from envbuild.machine.process import end_all
 
         self.cancelled.set()
+        if self.shared is not None:
+            self.shared.cancel()
         if self._downloads is not None:
             self._downloads.cancel()
         end_all()
@@ -216,15 +227,20 @@ class Workspace:
 
     def pull(self, derivation: Derivation) -> Outputs | None:
         """Bring what somebody else has recorded, and record it here; None when it is gone."""
-        return None
+        return self.shared.pull(derivation) if self.shared is not None else None
 
     def share(self, derivation: Derivation, outputs: Outputs, result: Result | None) -> Outputs:
-        """Offer what was done to shared stores; gives what counts."""
-        return outputs
+        """Offer what was done to shared stores; gives what counts, which may be what somebody else was faster with."""
+        return self.shared.offer(derivation, outputs, result) if self.shared is not None else outputs
+
+    def settle(self) -> None:
+        """Wait until what was done is with the shared stores, or known not to get there."""
+        if self.shared is not None:
+            self.shared.settle()
 
     def came_from(self, outputs: Outputs) -> str | None:
         """The shared store that these were brought from by this process."""
-        return None
+        return self.shared.layers.came_from(outputs) if self.shared is not None else None
 
     def _known(self, derivation: Derivation) -> Outputs | None:
         if isinstance(derivation, Fetch):
@@ -276,7 +292,9 @@ class Workspace:
             yield
 
     def mend(self, sha256: Digest) -> bool:
-        """Bring a blob again from the addresses that were kept for it; False when there are none or none is right."""
+        """Bring a blob again, from a shared store or the addresses that were kept for it; False when none is right."""
+        if self.bring(sha256, None, sha256) is not None:
+            return True
         urls = self.hints.of(sha256)
         if not urls:
             return False
@@ -325,6 +343,16 @@ class Workspace:
         self.blobs.adopt(incoming, digest)
         return output
 
+    def bring(self, sha256: Digest, size: int | None, key: Digest) -> Output | None:
+        """A blob from here or from a shared store; None when no store has it."""
+        if self.shared is None or not self.shared.layers.offers(sha256):
+            return None
+        with self.blob_lock(sha256):
+            path = self.blobs.path(sha256, locked=True)
+            if path is not None:
+                return Output(sha256=sha256, size=path.stat().st_size)
+            return self.shared.bring(sha256, size, key)
+
     def fetch(
         self, origin: Origin, sha256: Digest | None, size: int | None, urls: Sequence[str], key: Digest
     ) -> Output:
@@ -335,6 +363,10 @@ class Workspace:
         with self.lock(name):
             if sha256 is not None and (path := self.blobs.path(sha256, locked=True)) is not None:
                 return Output(sha256=sha256, size=path.stat().st_size)
+            if self.shared is not None and sha256 is not None:
+                output = self.shared.bring(sha256, size, key)
+                if output is not None:
+                    return output
             from envbuild.machine.locations import locate
 
             hints = self.hints.of(sha256) if sha256 is not None else ()

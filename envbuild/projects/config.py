@@ -34,8 +34,8 @@ FLAG_VARIABLES = frozenset(
     for names in (
         "ACTIVE_PREFIX CACHES CHECK CONDA DEPTH DRY_RUN FROZEN INVERT JSON KEEP_DAYS KEEP_GOING LOCKED NO_LOCK",
         "NO_OUT_LINK OFFLINE OUT_LINK PLATFORM PREFIX PYPI QUIET REBUILD REPAIR SHELL SHOW_ORIGIN TARGET UPGRADE",
-        "UPGRADE_PACKAGE WRITABLE EDITABLE DEADLINE FAULT HOME STALL_TIMEOUT VERBOSE",
-        "ENVIRONMENT EXTRA FORCE FORMAT GROUP NAME OUTPUT PIXI_VERSION PYTHON_VERSION EXPECT TO",
+        "UPGRADE_BASE UPGRADE_PACKAGE WRITABLE EDITABLE DEADLINE FAULT HOME STALL_TIMEOUT VERBOSE",
+        "ENVIRONMENT EXTRA FORCE FORMAT GROUP NAME OUTPUT PIXI_VERSION PYTHON_VERSION EXPECT TO STORE SHARED REMOVE",
     )
     for name in names.split()
 )
@@ -61,6 +61,7 @@ class Config:
         link: ``auto``, ``reflink``, ``hardlink`` or ``copy``.
         clobber: What two packages that bring a file with different contents are: ``deny``, ``warn``, or None for
             what is usual of their kind.
+        own_stores: The stores that the user or the system names, or a variable; a project's file cannot add to them.
         origins: Where each setting that somebody said came from, by key.
         files: Every file that was read or looked for; when none of them changes, neither does this value.
         read: Those of them that are there.
@@ -93,6 +94,7 @@ class Config:
     durability: str = "safe"
     link: str = "auto"
     clobber: str | None = None
+    own_stores: tuple[StoreAddress, ...] = ()
     origins: tuple[tuple[str, str], ...] = ()
     files: tuple[Path, ...] = field(default=(), compare=False)
     read: tuple[Path, ...] = field(default=(), compare=False)
@@ -118,7 +120,7 @@ def _attribute(key: str) -> str:
 KEYS: tuple[str, ...] = tuple(
     name.replace("_", "-")
     for name in (item.name for item in fields(Config))
-    if name not in {"origins", "files", "read", "warnings"}
+    if name not in {"own_stores", "origins", "files", "read", "warnings"}
 )
 """Every setting, as files spell it."""
 
@@ -174,6 +176,8 @@ def load_config(start: Path, environ: Map[str, str], flags: Map[str, str] | None
     reader = SettingReader()
     read: list[Path] = []
     values: dict[str, object] = {}
+    own: object = ()
+    theirs: object = None
     for file in files:
         is_project = file is files[-1]
         document = _load(file, start if is_project else None)
@@ -185,12 +189,16 @@ def load_config(start: Path, environ: Map[str, str], flags: Map[str, str] | None
         reader.document(document, values)
         if is_project:
             _check_loosened(document, before, values, user)
+            theirs = values.get("stores") if document.get("stores") is not None else None
+            own = before.get("stores", ())
     if reader.issues:
         raise InvalidInput.of(tuple(reader.issues))
     warnings = _variables(environ, reader, values)
     for key, value in (flags or {}).items():
         reader.words(key, value, f"--{key}", values)
     warnings += _without_effect(values, reader.origins)
+    stores = values.get("stores", ())
+    values["own_stores"] = own if theirs is not None and stores is theirs else stores
     config = Config(origins=tuple(sorted(reader.origins.items())), files=tuple(files), read=tuple(read))
     return replace(config, warnings=tuple(warnings), **values)  # type: ignore[arg-type]
 
@@ -297,10 +305,7 @@ def _check_loosened(document: Mapping, before: Map[str, object], after: Map[str,
 def _without_effect(values: Map[str, object], origins: Map[str, str]) -> list[str]:
     """Settings that this version reads and does not act upon, unless they say what is done anyway."""
     done_anyway: Map[str, tuple[object, ...]] = {
-        "stores": ((),),
         "reuse-latest": (("none",),),
-        "trust": ("hash",),
-        "trusted": ((),),
         "link": ("auto",),
     }
     return [

@@ -20,7 +20,9 @@ from tests.faults.world import World, children, command_of, differences, kill_gr
 
 BUILDS = {"mid-wheel-build"}
 """Points of builds from source, which ``test_builds`` passes."""
-POINTS = tuple(name for name in FAULTS if name not in BUILDS)
+STORES = {"mid-upload", "post-blobs-pre-record"}
+"""Points of shared stores, which ``tests/flows/test_shared_stores.py`` passes."""
+POINTS = tuple(name for name in FAULTS if name not in BUILDS | STORES)
 SCENARIO = {
     name: ("gc", "--keep-days", "0") if name.startswith("gc-") else ("realize", "mixed.yaml") for name in POINTS
 }

@@ -317,9 +317,9 @@ def test_every_flags_variable_is_known(places: dict[str, Path]) -> None:
 @pytest.mark.parametrize(
     ("line", "warned"),
     [
-        ("stores: [{name: team, url: 's3://bucket/x', mode: read-write}]", True),
         ("reuse-latest: any", True),
-        ("trust: {mode: strict}", True),
+        ("stores: [{name: team, url: 's3://bucket/x', mode: read-write}]", False),
+        ("trust: {mode: strict}", False),
         ("conda-format: .conda", False),
         ("conda-format: .tar.bz2", False),
         ("conda-format: keep", False),

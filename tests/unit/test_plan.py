@@ -356,6 +356,8 @@ def test_any_interleaving_runs_each_needed_job_once_after_its_inputs(case):
                 assert job.input in complete
                 assert not set(graph.inputs(job.key)) <= complete
             assert not any(_leads(graph, bad, job.key, known | far) for bad in broken)
+            expected = () if job.phase == "pull" else graph.inputs(job.key) if job.input is None else (job.input,)
+            assert set(plan.inputs(job)) == set(expected)
             plan.started(job)
             running.append(job)
             ran.append(job)

@@ -1,0 +1,118 @@
+"""``store init|info|copy``, ``push``, ``pull`` and ``trust``: a team's memory."""
+
+from __future__ import annotations
+
+import click
+
+from envbuild.cli.options import as_json, offline, option, quiet, source_argument, stores
+
+
+@click.group("store", short_help="Make, look at and copy shared stores.")
+def store_command() -> None:
+    """Make, look at and copy shared stores: a folder, s3://, gs://, az://, or https:// to read.
+
+    envbuild store init s3://bucket/envbuild
+    """
+
+
+@store_command.command("init")
+@click.argument("url")
+@option("--shared", is_flag=True, help="Of a folder: several users of this machine may write it.")
+@as_json
+@quiet
+def init_command(url: str, shared: bool, as_json: bool, quiet: bool) -> None:
+    """Make a store at an address, once it is proven that one can be kept there."""
+    from envbuild.cli.screen import Screen
+    from envbuild.session import Session
+
+    screen = Screen(quiet=quiet, as_json=as_json)
+    address, made = Session(reporter=screen.reporter).store_init(url, shared=shared)
+    if screen.document({"address": address, "made": made}):
+        return
+    screen.result(address)
+    screen.say("Made a store" if made else "There is a store already")
+
+
+@store_command.command("info")
+@click.argument("store", required=False)
+@offline
+@as_json
+@quiet
+def info_command(store: str | None, offline: bool, as_json: bool, quiet: bool) -> None:
+    """Say what the configured stores (or one) hold, and what they are trusted with here."""
+    from envbuild.cli.screen import Screen
+    from envbuild.cli.screen_stores import show_info
+    from envbuild.session import Session
+
+    screen = Screen(quiet=quiet, as_json=as_json)
+    show_info(screen, Session(reporter=screen.reporter, offline=offline).store_info(store))
+
+
+@store_command.command("copy")
+@click.argument("source")
+@click.argument("target")
+@as_json
+@quiet
+def copy_command(source: str, target: str, as_json: bool, quiet: bool) -> None:
+    """Copy what a store holds (all but names) into another; what is there already is not sent."""
+    from envbuild.cli.screen import Screen
+    from envbuild.cli.screen_stores import show_copied
+    from envbuild.session import Session
+
+    screen = Screen(quiet=quiet, as_json=as_json)
+    show_copied(screen, Session(reporter=screen.reporter).store_copy(source, target))
+
+
+@click.command("push", short_help="Send an environment to a store.")
+@source_argument
+@option("--to", metavar="STORE", help="The store, by name or address (default: all that are written).")
+@as_json
+@quiet
+def push_command(source: str, to: str | None, as_json: bool, quiet: bool) -> None:
+    """Send a realized environment, whole, to shared stores: envbuild push recipes/train.yaml --to team"""  # noqa: D415  an example is no sentence
+    from envbuild.cli.screen import Screen
+    from envbuild.cli.screen_stores import show_moved
+    from envbuild.session import Session
+
+    screen = Screen(quiet=quiet, as_json=as_json)
+    show_moved(screen, Session(reporter=screen.reporter).push(source, to), "Pushed", "to")
+
+
+@click.command("pull", short_help="Bring an environment's packages from the stores.")
+@source_argument
+@stores
+@as_json
+@quiet
+def pull_command(source: str, stores: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    """Bring all packages of an environment from shared stores, and link nothing."""
+    from envbuild.cli.screen import Screen
+    from envbuild.cli.screen_stores import show_moved
+    from envbuild.session import Session
+
+    screen = Screen(quiet=quiet, as_json=as_json)
+    show_moved(screen, Session(reporter=screen.reporter, stores=stores).pull(source), "Pulled", "from")
+
+
+@click.command("trust", short_help="Trust a store's results.")
+@click.argument("address", required=False)
+@option("--remove", is_flag=True, help="Trust it no longer.")
+@as_json
+@quiet
+def trust_command(address: str | None, remove: bool, as_json: bool, quiet: bool) -> None:
+    """Let results of a store count, in your own configuration; without an address, list what you trust.
+
+    Whoever writes a trusted store runs code as its readers.
+    """
+    from envbuild.cli.screen import Screen
+    from envbuild.session import Session
+
+    if remove and address is None:
+        raise click.UsageError("Which store? For example: envbuild trust --remove s3://bucket/envbuild")
+    screen = Screen(quiet=quiet, as_json=as_json)
+    trusted = Session(reporter=screen.reporter).trust(address, remove=remove)
+    if screen.document({"trusted": list(trusted)}):
+        return
+    for entry in trusted:
+        screen.result(entry)
+    if not trusted:
+        screen.say("You trust no store")

@@ -1,0 +1,119 @@
+"""Environments and shared stores: what of a graph is where, and how a whole environment gets into a store.
+
+An environment's closure goes last, after every blob that a link reads and every record that says where it came from.
+(A name may have brought the closure before, so its being there says nothing of the rest.)
+
+Rules of the file: asks and sends through the workspace's layers; what a job did is sent by ``shared_work`` when it is
+done, here only what is missing is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from envbuild.derivations import Outputs
+from envbuild.derivations.fetch import Fetch
+from envbuild.digest import Digest
+from envbuild.graph import Graph
+from envbuild.machine.shared_work import travels
+from envbuild.plan import demand
+from envbuild.store.located import Located
+
+if TYPE_CHECKING:
+    from envbuild.lock import Lock, LockedEnvironment
+    from envbuild.machine.workspace import Workspace
+    from envbuild.store.layer import Layer
+
+NOWHERE = Located()
+
+
+def locate(workspace: Workspace, graph: Graph, known: Mapping[Digest, Outputs]) -> Located:
+    """What of a graph is not at home, and is in shared stores. Where nothing has to be done, nobody is asked.
+
+    Results and the files that a link reads are one question; files that only lead to results that nobody has are
+    another.
+
+    Args:
+        workspace: Whose stores.
+        graph: What is wanted.
+        known: What the home has.
+    """
+    if workspace.shared is None:
+        return NOWHERE
+    _, needed = demand(graph, known)
+    results = {key for key in needed if graph[key].kind != "fetch" and travels(graph[key])}
+    if not results and not any(graph[key].kind == "fetch" for key in needed):
+        return NOWHERE
+    layers = workspace.shared.layers
+    first = _fetches(graph, demand(graph, known, results)[1])
+    found = layers.ask(first.items(), [(graph[key].kind, key) for key in results])
+    if not results - found.results.keys():
+        return found
+    rest = _fetches(graph, demand(graph, known, found.results.keys())[1])
+    more = layers.ask([item for item in rest.items() if item[0] not in first], ())
+    return Located(blobs={**found.blobs, **more.blobs}, results=found.results)
+
+
+def _fetches(graph: Graph, keys: tuple[Digest, ...]) -> dict[Digest, int | None]:
+    return {item.sha256: item.size for key in keys if isinstance(item := graph[key], Fetch)}
+
+
+def send_environment(workspace: Workspace, lock: Lock, environment: LockedEnvironment, graph: Graph) -> None:
+    """Have a realized environment, whole, in every store that is written; its closure goes last.
+
+    Args:
+        workspace: Where it was realized.
+        lock: Its lock; ``environment`` one of its platforms.
+        environment: Which.
+        graph: Its build graph.
+    """
+    if workspace.shared is None or not workspace.shared.layers.written:
+        return
+    workspace.settle()
+    if absent(workspace, graph):
+        return
+    for layer in workspace.shared.layers.written:
+        if not workspace.cancelled.is_set():
+            send_whole(workspace, layer, lock, environment, graph)
+
+
+def absent(workspace: Workspace, graph: Graph) -> tuple[str, ...]:
+    """What of an environment's packages the home lacks, by label: it may be linked, and its packages collected."""
+    keys = graph.inputs(graph.targets[0])
+    known = workspace.known(graph[key] for key in keys)
+    return tuple(graph[key].label for key in keys if key not in known)
+
+
+def send_whole(
+    workspace: Workspace, layer: Layer, lock: Lock, environment: LockedEnvironment, graph: Graph
+) -> tuple[int, int]:
+    """Send to one store what it lacks of an environment that is whole here (``absent``), and then its closure.
+
+    Returns:
+        How many blobs it did not have, and their bytes.
+
+    Raises:
+        EnvbuildError: Where the layer is strict: what went wrong.
+    """
+    from envbuild.locks.lockfile import closure_bytes
+    from envbuild.store.parallel import in_parallel
+    from envbuild.store.shared import blob_name, closure_name, result_name
+
+    if not layer.ready("write"):
+        return 0, 0
+    known = workspace.known(item for item in graph if travels(item))
+    blobs = {output.sha256: output.size for outputs in known.values() for output in outputs.values()}
+    records = [result_name(graph[key].kind, key) for key in known if graph[key].kind != "fetch"]
+    closure = closure_name(environment.platform, lock.request, environment.id)
+    there = layer.has([*map(blob_name, blobs), *records, closure])
+    missing = [size for digest, size in blobs.items() if blob_name(digest) not in there]
+
+    def send(key: Digest) -> bool:
+        derivation = graph[key]
+        result = None if derivation.kind == "fetch" else workspace.store.results.get(derivation.kind, key)
+        return layer.deliver(workspace.blobs.path, [output.sha256 for output in known[key].values()], result)
+
+    if all(in_parallel(send, known, threads=24)) and closure not in there:
+        layer.put_closure(lock, environment, closure_bytes(lock, environment))
+    return len(missing), sum(missing)

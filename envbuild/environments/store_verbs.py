@@ -1,0 +1,317 @@
+"""Shared stores as verbs of a session: ``store_init``, ``store_info``, ``store_copy``, ``push``, ``pull``, ``trust``.
+
+These name a store and want to know: what goes wrong there is an error, where a realize only says so and goes on.
+
+Rules of the file: wires; what a store is trusted with is decided in ``stores``, what is sent in ``sharing``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envbuild.environments.stores import ChosenStore, chosen_stores, open_store, read_url
+from envbuild.errors import EnvbuildError, Issue, StaleError, UnreachableError, UsageError
+from envbuild.machine.home import find_home, open_home
+from envbuild.value import dataclass, replace
+
+if TYPE_CHECKING:
+    from envbuild.environments.naming import NameStore
+    from envbuild.environments.realized import Mode, Wanted
+    from envbuild.environments.realizing import Realizer
+    from envbuild.projects.project import Project
+    from envbuild.reporter import Reporter
+    from envbuild.store.copying import Copied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreInfo:
+    """What there is to know of one configured store.
+
+    Attributes:
+        believed: Whether its results count here; ``written``: whether what is done here goes there.
+        state: ``ready``, or why it cannot be used.
+        blobs: How many it has, and ``size``, their bytes; None when it was not, or cannot be, listed.
+        results: Records by kind.
+        environments: Closures.
+    """
+
+    name: str
+    address: str
+    mode: str
+    believed: bool
+    written: bool
+    state: str
+    blobs: int | None = None
+    size: int | None = None
+    results: tuple[tuple[str, int], ...] = ()
+    environments: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """What a push or pull moved.
+
+    Attributes:
+        name: Of the environment; ``environment``: its id.
+        stores: Where it went, or came from.
+        packages: Of the environment.
+        blobs: How many had to be moved; ``size``: their bytes.
+    """
+
+    name: str
+    environment: str
+    stores: tuple[str, ...]
+    packages: int
+    blobs: int
+    size: int
+
+
+class StoreVerbs:
+    """The verbs; ``envbuild.session.Session`` is one of these."""
+
+    _environ: Mapping[str, str]
+    _reporter: Reporter
+    _offline: bool
+    _start: Path
+    _stores: tuple[str, ...]
+
+    if TYPE_CHECKING:
+
+        def project(self, recipe: Path | None = None) -> Project: ...  # noqa: D102  it is the session's
+
+        def _realizer(self, project: Project) -> Realizer: ...
+
+        def _wanted(self, source: Path | str, mode: Mode, *, write: bool = True) -> tuple[Project, Wanted]: ...
+
+    def store_init(self, url: str, *, shared: bool = False) -> tuple[str, bool]:
+        """Make a store at an address, when one can be kept there.
+
+        Args:
+            url: A folder, or an address of a cloud.
+            shared: Of a folder: several users of this machine may write (mode 2775).
+
+        Returns:
+            The address, and whether there was none before.
+
+        Raises:
+            UnreachableError: ``no-bucket``, ``refused``, ``overwrites``, ``unfit``: why none can be kept there.
+            StaleError: ``store-format`` when there is one that we do not know.
+        """
+        from envbuild.objects.probe import probe
+        from envbuild.store.shared import FORMAT_BYTES, FORMAT_NAME, SharedStore
+
+        chosen = self._named(url)
+        if shared:
+            if chosen.address.scheme != "file":
+                raise UsageError("--shared is for folders: who may write elsewhere is set there")
+            from envbuild.objects.folder import make_shared
+
+            make_shared(Path(chosen.address.path))
+        objects = open_store(chosen, self.project().config, self._environ, write=True)
+        if objects.read(FORMAT_NAME) is not None:
+            if SharedStore(chosen.name, lambda: objects).use() != "write":
+                raise StaleError(
+                    f"{objects.address} is a store of another version of envbuild", reference="store-format"
+                )
+            return objects.address, False
+        probe(objects)
+        return objects.address, objects.put(FORMAT_NAME, FORMAT_BYTES) == "created"
+
+    def store_info(self, store: str | None = None) -> tuple[StoreInfo, ...]:
+        """What is known of the configured stores, or of one."""
+        chosen = self._chosen() if store is None else (self._named(store),)
+        return tuple(self._info(item) for item in chosen)
+
+    def _info(self, item: ChosenStore) -> StoreInfo:
+        from envbuild.store.copying import contents
+        from envbuild.store.shared import SharedStore
+
+        info = StoreInfo(
+            name=item.name,
+            address=item.address.shown,
+            mode=item.mode,
+            believed=item.believed,
+            written=item.written,
+            state="ready",
+        )
+        if self._offline and not item.near:
+            return replace(info, state="not asked: --offline")
+        store = SharedStore(item.name, lambda: open_store(item, self.project().config, self._environ))
+        try:
+            if (use := store.use()) != "write":
+                return replace(info, state="of a newer format: " + ("read only" if use == "read" else "not usable"))
+        except EnvbuildError as error:
+            return replace(info, state=error.message)
+        try:
+            listed = list(contents(store))
+        except EnvbuildError:
+            return info
+        blobs = [size for name, size in listed if name.startswith("blobs/")]
+        kinds = Counter(name.split("/")[1] for name, _ in listed if name.startswith("results/"))
+        return replace(
+            info,
+            blobs=len(blobs),
+            size=sum(blobs),
+            results=tuple(sorted(kinds.items())),
+            environments=sum(name.startswith("environments/") for name, _ in listed),
+        )
+
+    def store_copy(self, source: str, target: str, progress: Callable[[int, int], None] = lambda *_: None) -> Copied:
+        """Copy one store into another; see ``envbuild.store.copying``."""
+        from envbuild.store.copying import copy_store
+        from envbuild.store.shared import SharedStore
+
+        config, home = self.project().config, open_home(find_home(self._environ))
+        first, second = self._named(source), self._named(target)
+        return copy_store(
+            SharedStore(first.name, lambda: open_store(first, config, self._environ, write=False)),
+            SharedStore(second.name, lambda: open_store(second, config, self._environ, write=True)),
+            home.scratch,
+            progress,
+        )
+
+    def push(self, source: Path | str, to: str | None = None) -> Moved:
+        """Send an environment that is whole here to a store, or to all that are written.
+
+        Args:
+            source: A recipe, whose lock must fit; a name or an id.
+            to: The store, by name or address; naming it is word enough.
+
+        Raises:
+            UsageError: ``no-stores``; ``not-realized`` when packages are missing here.
+            UnreachableError: When a store does not answer, or refuses.
+        """
+        from envbuild.environments.sharing import absent, send_whole
+        from envbuild.store.layer import Layer
+        from envbuild.store.shared import SharedStore
+
+        project, wanted = self._wanted(source, "locked")
+        chosen = (
+            [self._named(to, project)] if to is not None else [item for item in self._chosen(project) if item.written]
+        )
+        if not chosen:
+            raise self._no_stores(project)
+        realizer = self._realizer(project)
+        graph = realizer.graph(wanted)
+        if missing := absent(realizer.workspace, graph):
+            raise UsageError(
+                f"{wanted.name} is not whole here: {missing[0]} is missing" + _more(missing),
+                reference="not-realized",
+                hint=f"envbuild realize {source}",
+            )
+        blobs = size = 0
+        for item in chosen:
+            store = SharedStore(item.name, partial(open_store, item, project.config, self._environ, write=True))
+            layer = Layer(store, believed=True, written=True, note=self._reporter.note, strict=True)
+            sent = send_whole(realizer.workspace, layer, wanted.lock, wanted.environment, graph)
+            blobs, size = blobs + sent[0], size + sent[1]
+        return _moved(wanted, chosen, blobs, size)
+
+    def pull(self, source: Path | str) -> Moved:
+        """Bring all packages of an environment from the stores, and link nothing.
+
+        Raises:
+            UsageError: ``no-stores``.
+            UnreachableError: ``not-in-stores``, with what is missing.
+        """
+        project, wanted = self._wanted(source, "locked")
+        if not self._chosen(project):
+            raise self._no_stores(project)
+        pulled, missing = self._realizer(project).pull(wanted)
+        if missing:
+            raise UnreachableError(
+                f"the stores have no {missing[0]}" + _more(missing),
+                reference="not-in-stores",
+                hint=f"whoever has it types: envbuild push {source}",
+                issues=tuple(
+                    Issue(message=f"the stores have no {label}", reference="not-in-stores") for label in missing
+                ),
+            )
+        return _moved(
+            wanted, [item for item in self._chosen(project) if item.name in pulled.stores], pulled.blobs, pulled.size
+        )
+
+    def trust(self, address: str | None = None, *, remove: bool = False) -> tuple[str, ...]:
+        """Trust a store (or no longer), in the user's own configuration; gives all that is trusted there.
+
+        Args:
+            address: A store's address, or the name of one that is configured; None only looks.
+            remove: Take it away.
+
+        Raises:
+            UsageError: ``not-trusted`` for one that is not there to be removed.
+        """
+        from envbuild.projects.trusting import change_trusted, trusted_by_user
+
+        if address is None:
+            return trusted_by_user(self._environ)
+        if remove and address in trusted_by_user(self._environ):
+            return change_trusted(self._environ, remove=address)
+        url = self._named(address).url
+        return change_trusted(self._environ, **{"remove" if remove else "add": url})
+
+    # Which stores
+
+    def _chosen(self, project: Project | None = None) -> tuple[ChosenStore, ...]:
+        project = project or self.project()
+        return chosen_stores(project.config, project.root, self._stores, self._start)
+
+    def _named(self, word: str, project: Project | None = None) -> ChosenStore:
+        """A configured store by its name, or any by its address."""
+        for item in self._chosen(project):
+            if word in {item.name, item.url, item.address.shown}:
+                return item
+        if "/" not in word and ":" not in word and not Path(word).exists():
+            known = ", ".join(item.name for item in self._chosen(project)) or "none"
+            raise UsageError(
+                f"there is no store {word!r}; configured are: {known}", reference="no-stores", hint="write its address"
+            )
+        url, address = read_url(word, self._start)
+        return ChosenStore(name=address.shown, url=url, address=address, mode="read-write", believed=True, written=True)
+
+    def _no_stores(self, project: Project) -> UsageError:
+        chosen = self._chosen(project)
+        if any(not item.written for item in chosen):
+            unbelieved = [item for item in chosen if not item.written and item.mode == "read-write"]
+            if unbelieved:
+                first = unbelieved[0]
+                return UsageError(
+                    f"{first.name} is named by the project alone, and nobody here said to trust it",
+                    reference="no-stores",
+                    hint=f"envbuild trust {first.url}",
+                )
+        return UsageError(
+            "no store is configured that could be used for it",
+            reference="no-stores",
+            hint="name one under `stores:` in envbuild.yaml, or with --to or --store ADDRESS",
+        )
+
+    def _shared(self) -> Sequence[NameStore]:
+        """The shared stores that may say what names mean, near to far: a name is somebody's word, as a result is."""
+        from envbuild.environments.naming import NameStore
+
+        config = self.project().config
+        return [
+            NameStore(objects=open_store(item, config, self._environ), writable=item.written, near=item.near)
+            for item in self._chosen()
+            if item.believed or item.written
+        ]
+
+
+def _moved(wanted: Wanted, chosen: Sequence[ChosenStore], blobs: int, size: int) -> Moved:
+    return Moved(
+        name=wanted.name,
+        environment=wanted.environment.id,
+        stores=tuple(item.name for item in chosen),
+        packages=len(wanted.environment.names()),
+        blobs=blobs,
+        size=size,
+    )
+
+
+def _more(missing: Sequence[str]) -> str:
+    return f", and {len(missing) - 1} more" if len(missing) > 1 else ""

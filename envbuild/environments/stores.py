@@ -1,0 +1,213 @@
+"""Which shared stores a command has, near to far, and what each is trusted with.
+
+A blob proves itself by its digest; a *result* (what a build, a transmute or a solve came to) is somebody's word, and
+whoever writes a store that is believed runs code as its readers. So:
+
+- a store that the user (or system, a variable, a flag) names, to read and write: written, and believed;
+- one to read only: believed when the user's own ``trusted`` says so;
+- one that only a project's file names, which came with a clone: neither written nor believed until ``trusted`` does;
+  a folder outside the checkout that only this user can write needs no word;
+- with ``trust: signed`` or ``strict`` no result is believed: this version cannot check signatures yet.
+
+Stores are compared by their whole address, with endpoint and account: who trusts a bucket trusts no other server.
+
+Rules of the file: decides and opens; nothing is asked of a store, and nothing that does so is imported, before it is
+used.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envbuild.errors import InvalidInput
+from envbuild.objects.address import Address, parse_address
+from envbuild.projects.config import Config
+from envbuild.projects.settings import StoreAddress
+from envbuild.value import dataclass, replace
+
+if TYPE_CHECKING:
+    from envbuild.objects import Objects
+    from envbuild.store.layers import Layers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenStore:
+    """One shared store and what it is trusted with.
+
+    Attributes:
+        name: What people call it.
+        url: Its address, folders absolute.
+        address: The same, read.
+        mode: ``read-write`` or ``read-only``, as configured.
+        believed: Whether its results count.
+        written: Whether what is done here goes there.
+    """
+
+    name: str
+    url: str
+    address: Address
+    mode: str
+    believed: bool
+    written: bool
+
+    @property
+    def near(self) -> bool:
+        """Whether it is there without a network."""
+        return self.address.scheme in {"file", "memory"}
+
+
+def chosen_stores(
+    config: Config, root: Path, extra: Sequence[str] = (), folder: Path | None = None
+) -> tuple[ChosenStore, ...]:
+    """The stores of a command: those of the command line, then the configured ones.
+
+    Args:
+        config: Whose ``stores``, ``trusted`` and ``trust`` count.
+        root: The project's root: folders in its file are relative to it.
+        extra: Addresses of the command line.
+        folder: What those are relative to; the working folder when None.
+
+    Raises:
+        InvalidInput: ``bad-address``.
+    """
+    here = folder or Path.cwd()
+    own = [StoreAddress(name=url, url=url) for url in extra]
+    found: dict[tuple[object, ...], ChosenStore] = {}
+    trusted = {_identity(address) for text in config.trusted if (address := _address(text)) is not None}
+    vouched = {_identity(read_url(item.url, root)[1]): item.mode for item in config.own_stores}
+    for item in (*own, *config.stores):
+        url, address = read_url(item.url, here if item in own else root)
+        identity = _identity(address)
+        if identity in found:
+            continue
+        word = identity in trusted
+        stands = item in own or identity in vouched or word or _private(address, root)
+        modes = {item.mode, vouched.get(identity, item.mode)}  # a project cannot make the user's store writable
+        writes = modes == {"read-write"} and address.scheme not in {"http", "https"}
+        found[identity] = ChosenStore(
+            name=address.shown if item.name == item.url else item.name,
+            url=url,
+            address=address,
+            mode="read-write" if writes else "read-only",
+            believed=config.trust == "hash" and (word or (writes and stands)),
+            written=writes and stands,
+        )
+    return tuple(found.values())
+
+
+def read_url(url: str, folder: Path) -> tuple[str, Address]:
+    """A store's address, read; a path without a protocol is a folder.
+
+    Args:
+        url: As configured.
+        folder: What a relative path is relative to.
+
+    Raises:
+        InvalidInput: ``bad-address``.
+    """
+    if "://" not in url and "::" not in url:
+        url = os.path.abspath(folder / os.path.expanduser(url))  # noqa: PTH111  a path that need not exist
+    return url, parse_address(url)
+
+
+def open_store(
+    chosen: ChosenStore, config: Config, environ: Mapping[str, str], *, write: bool | None = None
+) -> Objects:
+    """What a store is made of. Nothing is asked yet.
+
+    Args:
+        chosen: Which.
+        config: How to get there.
+        environ: Variables for proxies and credentials.
+        write: Whether it may be written; as it is trusted when None.
+
+    Raises:
+        EnvbuildError: When its library is missing, or a folder is not safe.
+    """
+    from envbuild.objects.opening import open_objects
+
+    return open_objects(
+        chosen.url,
+        mode="read-write" if (chosen.written if write is None else write) else "read-only",
+        durability="fast" if config.durability == "fast" else "safe",
+        environ=environ,
+        trusted_hosts=config.trusted_hosts,
+    )
+
+
+def open_layers(
+    chosen: Sequence[ChosenStore],
+    config: Config,
+    environ: Mapping[str, str],
+    *,
+    offline: bool,
+    note: Callable[[str], None],
+) -> Layers | None:
+    """The shared stores of a command, ready to be asked; None when there is none.
+
+    Args:
+        chosen: From ``chosen_stores``.
+        config: How to get there.
+        environ: Variables for proxies and credentials.
+        offline: Leave out what needs a network.
+        note: Told what a user must know.
+    """
+    several = [item for item in chosen if item.near or not offline]
+    if not several:
+        return None
+    from envbuild.store.layer import Layer
+    from envbuild.store.layers import Layers
+    from envbuild.store.shared import SharedStore
+
+    def layer(item: ChosenStore) -> Layer:
+        store = SharedStore(item.name, lambda: open_store(item, config, environ))
+        return Layer(store, believed=item.believed, written=item.written, near=item.near, note=note)
+
+    told: list[str] = []
+
+    def unbelieved() -> None:
+        if not told:
+            told.append(distrust(several, config.trust))
+            note(told[0])
+
+    return Layers([layer(item) for item in several], unbelieved=unbelieved)
+
+
+def distrust(chosen: Sequence[ChosenStore], mode: str) -> str:
+    """Why results of some stores do not count, in words."""
+    names = ", ".join(item.name for item in chosen if not item.believed)
+    if mode != "hash":
+        return f"with `trust: {mode}` no result of {names} counts: this version cannot check signatures yet"
+    first = next(item for item in chosen if not item.believed)
+    return f"results in {names} do not count, only files: nobody here said to trust it; envbuild trust {first.url}"
+
+
+def _address(text: str) -> Address | None:
+    """A trusted address; None for what is none, such as an executor's."""
+    try:
+        return read_url(text, Path("/"))[1]
+    except InvalidInput:
+        return None
+
+
+def _identity(address: Address) -> tuple[object, ...]:
+    bare = replace(address, shown="")
+    return (bare.scheme, bare.bucket, bare.path, bare.url, bare.options)
+
+
+def _private(address: Address, root: Path) -> bool:
+    """A folder outside the checkout that nobody else can write."""
+    if address.scheme != "file":
+        return False
+    path = Path(os.path.realpath(address.path))
+    if path.is_relative_to(os.path.realpath(root)):
+        return False
+    try:
+        state = path.stat()
+    except OSError:
+        return False
+    return state.st_uid == os.geteuid() and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

@@ -1,0 +1,148 @@
+"""What jobs do with shared stores: bring blobs and results from them, and offer them what was done.
+
+A build need not give the same bytes twice, so the first record of a key stands for everybody: a build is offered at
+once, and whoever finds that somebody was faster takes over what that one made. Everything else is interchangeable, and
+is sent in the background. What is linked stays here, and so does what is not the same tomorrow.
+
+Rules of the file: bytes go through the home's store, hashed; what a store's trouble means is decided in
+``envbuild.store.layer``.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from envbuild.derivations import Derivation, Output, Outputs
+from envbuild.digest import Digest
+from envbuild.machine.publish import Incoming
+from envbuild.store import Result
+
+if TYPE_CHECKING:
+    from envbuild.machine.workspace import Workspace
+    from envbuild.store.layer import Layer
+    from envbuild.store.layers import Layers
+    from envbuild.store.sending import Sender
+
+SHARED_KINDS = frozenset({"fetch", "transmute", "build-wheel", "solve"})
+"""Kinds whose results travel; a link is a view of them, made on each machine."""
+
+_DIFFERS = frozenset({"build-wheel"})
+"""Kinds that may give other bytes the next time."""
+
+
+def travels(derivation: Derivation) -> bool:
+    """Whether the result of a derivation means the same everywhere and tomorrow."""
+    return derivation.kind in SHARED_KINDS and derivation.purity != "impure"
+
+
+class SharedWork:
+    """See the module's docstring.
+
+    Args:
+        workspace: Whose home.
+        layers: The shared stores.
+    """
+
+    def __init__(self, workspace: Workspace, layers: Layers) -> None:
+        self.layers = layers
+        self._workspace = workspace
+        self._made: Sender | None = None
+        self._cancelled = False
+
+    @property
+    def sender(self) -> Sender:
+        """Carries what was done; made when the first thing is."""
+        if self._made is None:
+            from envbuild.store.sending import Sender
+
+            self._made = Sender(self._workspace.blobs.path, self._workspace.note)
+        return self._made
+
+    def settle(self) -> None:
+        """Wait for what is being sent."""
+        if self._made is not None:
+            self._made.settle()
+
+    def cancel(self) -> None:
+        """Send nothing more."""
+        self._cancelled = True
+        if self._made is not None:
+            self._made.cancel()
+
+    def bring(self, sha256: Digest, size: int | None, key: Digest) -> Output | None:
+        """A blob from the nearest store that has it; the caller holds the blob's lock.
+
+        Raises:
+            NoSpaceError: When it does not fit here.
+        """
+        if not self.layers.offers(sha256):
+            return None
+        workspace = self._workspace
+        with Incoming(workspace.store.incoming, size) as incoming:
+            if not self.layers.blob(sha256, incoming, size, lambda done: workspace.progress(key, done, size)):
+                return None
+            workspace.blobs.adopt(incoming, sha256)
+            return Output(sha256=sha256, size=incoming.size)
+
+    def pull(self, derivation: Derivation) -> Outputs | None:
+        """Bring the outputs of the nearest record that counts, and keep the record; None when there is none whole."""
+        while (found := self.layers.result(derivation.kind, derivation.key)) is not None:
+            layer, result = found
+            if self._take(result):
+                others = [other for other in self.layers.written if other is not layer]
+                self._send(others, dict(result.outputs), result)
+                return dict(result.outputs)
+            layer.incomplete(result)
+        return None
+
+    def offer(self, derivation: Derivation, outputs: Outputs, result: Result | None) -> Outputs:
+        """Have what was done sent to every store that is written; gives the outputs that count."""
+        if not travels(derivation) or (result is None and derivation.kind != "fetch"):
+            return outputs
+        written = self.layers.written
+        if result is not None and result.kind in _DIFFERS and written:
+            result = self._settled(written[0], result)
+            self._send(written[1:], dict(result.outputs), result)
+            return dict(result.outputs)
+        self._send(written, outputs, result)
+        return outputs
+
+    def _settled(self, layer: Layer, result: Result) -> Result:
+        """The record that stands for a key in a store: ours, or that of whoever was faster."""
+        for _ in range(2):
+            first = layer.winner(result)
+            if first.outputs == result.outputs:
+                layer.deliver(self._workspace.blobs.path, _blobs(result), result)
+                first = layer.winner(result)
+            if first.outputs == result.outputs or self._take(first):
+                return first
+            layer.incomplete(first)  # ours takes its place
+        return result
+
+    def _take(self, result: Result) -> bool:
+        """Bring all outputs of a record here, and make it the one that counts here."""
+        from envbuild.store.parallel import in_parallel
+
+        bring = partial(self._output, result.key)
+        if not all(in_parallel(bring, [output for _, output in result.outputs])):
+            return False
+        results = self._workspace.store.results
+        if results.put(result) == "exists" and results.get(result.kind, result.key) != result:
+            results.delete(result.kind, result.key)
+            results.put(result)
+        return True
+
+    def _output(self, key: Digest, output: Output) -> bool:
+        with self._workspace.blob_lock(output.sha256):
+            if self._workspace.blobs.path(output.sha256, locked=True) is not None:
+                return True
+            return self.bring(output.sha256, output.size, key) is not None
+
+    def _send(self, layers: list[Layer], outputs: Outputs, result: Result | None) -> None:
+        if layers and not self._cancelled:
+            self.sender.send(layers, [output.sha256 for output in outputs.values()], result)
+
+
+def _blobs(result: Result) -> list[Digest]:
+    return [output.sha256 for _, output in result.outputs]

@@ -1,0 +1,327 @@
+"""One shared store as a layer behind the home's own: what it has, what it is believed, and what becomes of trouble.
+
+**Trouble costs time, never correctness.** A store that does not answer is said once and left alone for the rest of the
+command; what it would have given is a miss. One that refuses a write is not written any more. Wrong bytes are dropped
+and said once for each object; where we may write, right bytes mend them as soon as there are some.
+
+**Who is believed.** Blobs prove themselves, so any store may give them. A record says what somebody's work came to: it
+counts only from a store that is ``believed``. Who is, and who is written, is decided where stores are configured
+(``envbuild.environments.stores``).
+
+What is known is not asked again: what a question, a read or a write told is remembered by object.
+
+Rules of the file: no error leaves it but ``NoSpaceError`` of this machine and, where ``strict``, all of them: ``push``
+and ``store`` name a store and want to know.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from envbuild.digest import Digest, short
+from envbuild.errors import EnvbuildError, IntegrityError, UnreachableError
+from envbuild.faults import reach
+from envbuild.lock import Lock, LockedEnvironment
+from envbuild.machine.publish import Incoming
+from envbuild.store import Result
+from envbuild.store.parallel import in_parallel
+from envbuild.store.shared import SharedStore, blob_name, closure_name, result_name
+
+Returned = TypeVar("Returned")
+
+
+class Layer:
+    """One shared store, and what this command knows of it.
+
+    Args:
+        store: The store.
+        believed: Whether its records count.
+        written: Whether what is done here goes there.
+        near: Whether it is on this machine, and so there without a network.
+        note: Told what a user must know.
+        strict: Raise what goes wrong.
+
+    Attributes:
+        name: What people call it.
+        gone: It did not answer, or is no store of ours: it is left alone.
+    """
+
+    def __init__(
+        self,
+        store: SharedStore,
+        *,
+        believed: bool,
+        written: bool,
+        near: bool = False,
+        note: Callable[[str], None] = lambda _: None,
+        strict: bool = False,
+    ) -> None:
+        self.store = store
+        self.name = store.name
+        self.believed = believed
+        self.near = near
+        self.gone = False
+        self._written = written
+        self._note = note
+        self._strict = strict
+        self._has: dict[str, bool] = {}
+        self._results: dict[Digest, Result] = {}
+        self._wrong: set[Digest] = set()
+        self._broken: dict[Digest, Result | None] = {}
+        self._guard = threading.Lock()
+
+    @property
+    def written(self) -> bool:
+        """Whether what is done here goes there, as far as is known by now."""
+        return self._written and not self.gone
+
+    def ready(self, use: str) -> bool:
+        """Whether it can be used: ``read`` or ``write``. Reads its format when it is first asked for.
+
+        Raises:
+            EnvbuildError: Where strict: what is in the way.
+        """
+        if self.gone or (use == "write" and not self._written):
+            return False
+        try:
+            found = self.store.use()
+        except EnvbuildError as error:
+            self._leave(error)
+            return False
+        if found == "none":
+            self._leave(
+                UnreachableError(
+                    "another version of envbuild made it",
+                    reference="store-format",
+                    hint="use that version, or another store",
+                )
+            )
+            return False
+        if found == "read" and self._written:
+            self._written = False
+            self._say(f"the store {self.name} is of a newer format: it is read, and not written")
+        return use == "read" or self._written
+
+    def ask(
+        self, blobs: Iterable[tuple[Digest, int | None]], results: Iterable[tuple[str, Digest]]
+    ) -> tuple[set[Digest], set[Digest]]:
+        """Which of these blobs (with their sizes, where known) and records it has: one batched question.
+
+        Raises:
+            EnvbuildError: Where strict.
+        """
+        wanted, keys = dict(blobs), list(results) if self.believed else []
+        if not (wanted or keys) or not self.ready("read"):
+            return set(), set()
+        questions: list[partial[Any]] = [
+            partial(self._ask_sizes, wanted),
+            *(partial(self.result, *key) for key in keys),
+        ]
+        in_parallel(lambda question: question(), questions)
+        if self.gone:
+            return set(), set()
+        return {each for each in wanted if self._has.get(blob_name(each))}, {
+            key for _, key in keys if key in self._results
+        }
+
+    def _ask_sizes(self, wanted: Mapping[Digest, int | None]) -> None:
+        nothing: Mapping[str, int] = {}
+        found = self._try(lambda: self.store.sizes(list(map(blob_name, wanted))), nothing) if wanted else nothing
+        for digest, size in wanted.items():
+            name = blob_name(digest)
+            self._has[name] = name in found
+            if name in found and size is not None and found[name] != size:
+                self._has[name] = False
+                self._damaged(digest, f"it has {found[name]} bytes, not {size}")
+
+    def has(self, names: Sequence[str]) -> set[str]:
+        """Which of these objects it has; only what is not known yet is asked.
+
+        Raises:
+            EnvbuildError: Where strict.
+        """
+        unknown = [name for name in names if name not in self._has]
+        if unknown and self.ready("read"):
+            found = self._try(lambda: self.store.sizes(unknown), None)
+            if found is not None:
+                self._has.update((name, name in found) for name in unknown)
+        return {name for name in names if self._has.get(name)}
+
+    def offers(self, digest: Digest) -> bool:
+        """Whether it may have a blob, as far as is known."""
+        return not self.gone and self._has.get(blob_name(digest)) is not False
+
+    def blob(self, digest: Digest, incoming: Incoming, size: int | None, moved: Callable[[int], None]) -> bool:
+        """Stream a blob into a temporary file; False when it has none that is right.
+
+        Args:
+            digest: Which.
+            incoming: Gets the bytes; empty afterwards when there were none.
+            size: How many, when known.
+            moved: Told how many came so far.
+
+        Raises:
+            NoSpaceError: When it does not fit here.
+            EnvbuildError: Where strict.
+        """
+        if not self.offers(digest) or not self.ready("read"):
+            return False
+        try:
+            found = self.store.blob(digest, incoming, size, moved)
+            self._has[blob_name(digest)] = found
+            if found:
+                return True
+        except IntegrityError as error:
+            self._damaged(digest, error.message)
+        except UnreachableError as error:
+            self._leave(error)
+        incoming.restart()
+        return False
+
+    def result(self, kind: str, key: Digest) -> Result | None:
+        """A record that counts; None when there is none.
+
+        Raises:
+            EnvbuildError: Where strict.
+        """
+        if not self.believed or key in self._broken:
+            return None
+        if key not in self._results and self._has.get(result_name(kind, key)) is not False and self.ready("read"):
+            try:
+                found = self.store.result(kind, key)
+                self._has[result_name(kind, key)] = found is not None
+                if found is not None:
+                    self._results[key] = found
+            except IntegrityError as error:
+                self._say(f"the store {self.name}: {error.message}; it does not count")
+                self._broken[key] = None
+            except UnreachableError as error:
+                self._leave(error)
+        return self._results.get(key)
+
+    def incomplete(self, result: Result) -> None:
+        """Outputs of a record are gone: it does not count any more, and a right one may take its place."""
+        self._broken[result.key] = self._results.pop(result.key, result)
+        self._has.pop(result_name(result.kind, result.key), None)
+
+    def deliver(self, path: Callable[[Digest], Path | None], blobs: Iterable[Digest], result: Result | None) -> bool:
+        """Publish blobs, then the record that names them; what it has already is not sent.
+
+        Args:
+            path: A blob's verified file at home.
+            blobs: Which.
+            result: The record; None for a fetch.
+
+        Returns:
+            Whether all of it is there now. A record that was faster counts as there.
+
+        Raises:
+            EnvbuildError: Where strict.
+        """
+        names = {blob_name(digest): digest for digest in blobs}
+        if not self.ready("write"):
+            return False
+        there = self.has(list(names))
+        for name, digest in names.items():
+            if not self.written or not (name in there or self._deliver_blob(digest, path)):
+                return False
+        if result is None:
+            return True
+        reach("post-blobs-pre-record")
+        name = result_name(result.kind, result.key)
+        if self._has.get(name) and result.key not in self._broken:
+            return True
+        if not self._write(lambda: self._put_result(result)):
+            return False
+        self._has[name] = True
+        return True
+
+    def _deliver_blob(self, digest: Digest, path: Callable[[Digest], Path | None]) -> bool:
+        file = path(digest)
+        if file is None:
+            return False
+        reach("mid-upload")
+        put = self.store.replace_blob if digest in self._wrong else self.store.put_blob
+        if not self._write(lambda: put(digest, file)):
+            return False
+        self._has[blob_name(digest)] = True
+        self._wrong.discard(digest)
+        return True
+
+    def _put_result(self, result: Result) -> None:
+        if result.key in self._broken:
+            self.store.replace_result(result, self._broken.pop(result.key))
+        else:
+            self.store.put_result(result)
+
+    def winner(self, result: Result) -> Result:
+        """After a delivery: the record that is there, which may be somebody else's; ours when none can be read."""
+        self._results.pop(result.key, None)
+        self._has.pop(result_name(result.kind, result.key), None)
+        return self.result(result.kind, result.key) or result
+
+    def put_closure(self, lock: Lock, environment: LockedEnvironment, data: bytes) -> bool:
+        """Publish an environment's closure, whose blobs are there."""
+        name = closure_name(environment.platform, lock.request, environment.id)
+        if not self.ready("write"):
+            return False
+        where = environment.platform, lock.request, environment.id
+        if self._write(lambda: self.store.put_closure(*where, data)):
+            self._has[name] = True
+            return True
+        return False
+
+    def _damaged(self, digest: Digest, reason: str) -> None:
+        with self._guard:
+            if digest in self._wrong:
+                return
+            self._wrong.add(digest)
+            self._has[blob_name(digest)] = False
+        self._say(f"blob {short(digest)} of the store {self.name} is damaged ({reason}); it is not used")
+
+    def _write(self, put: Callable[[], object]) -> bool:
+        """Try to write. A refusal ends the writing, no answer ends everything; both are said once."""
+        try:
+            put()
+        except EnvbuildError as error:
+            if self._strict:
+                raise
+            if isinstance(error, UnreachableError) and error.reference != "refused":
+                self._leave(error)
+            else:
+                with self._guard:
+                    told, self._written = not self._written, False
+                if not told:
+                    self._say(f"the store {self.name} cannot be written: {error.message}; what is done stays here")
+            return False
+        except OSError:  # our own file is gone or cannot be read
+            return False
+        return True
+
+    def abandon(self, error: Exception) -> None:
+        """What nobody foresaw went wrong there: leave it alone."""
+        self._leave(EnvbuildError(f"{type(error).__name__}: {error}"))
+
+    def _try(self, ask: Callable[[], Returned], otherwise: Returned) -> Returned:
+        try:
+            return ask()
+        except EnvbuildError as error:
+            self._leave(error)
+            return otherwise
+
+    def _leave(self, error: EnvbuildError) -> None:
+        """Leave it alone from now on; said once."""
+        if self._strict:
+            raise error
+        with self._guard:
+            told, self.gone = self.gone, True
+        if not told:
+            hint = f"; {error.hint}" if error.hint else ""
+            self._say(f"the store {self.name} is left alone for now: {error.message}{hint}")
+
+    def _say(self, text: str) -> None:
+        self._note(text)

@@ -1,0 +1,282 @@
+"""One shared store: the layout of ``envbuild.store`` as objects at an address, and nothing believed of what comes back.
+
+::
+
+    format.json                                                   {"format": 1}
+    blobs/sha256/ab/<hex>
+    results/<kind>/ab/<key>.json
+    environments/<platform>/<request>/<environment>.json   one read tells a machine all that it needs
+
+Every blob is hashed while it comes, every record is read as strictly as one of the home's own, a closure is compared
+with the id in its name. Nothing is overwritten, but what was proven wrong by right bytes: ``replace`` looks once more
+before it deletes, so that it never takes what somebody else has just mended.
+
+``format.json`` is read before anything else. Another number means a store that we do not understand: it is not written.
+It is read when it says so (``"readable-by": 1``).
+
+Rules of the file: through the six calls of ``envbuild.objects`` alone; raises, and leaves to ``envbuild.store.layers``
+what a failure means.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from envbuild.derivations import KINDS
+from envbuild.digest import Digest, short
+from envbuild.errors import EnvbuildError, IntegrityError, UnreachableError
+from envbuild.locks.lockfile import parse_closure
+from envbuild.machine.publish import Incoming
+from envbuild.objects import Objects, Put
+from envbuild.package import Platform
+from envbuild.store import STORE_FORMAT, Result
+from envbuild.store.folder import result_from_bytes, result_to_bytes
+
+FORMAT_NAME = "format.json"
+FORMAT_BYTES = json.dumps({"format": STORE_FORMAT}).encode() + b"\n"
+
+LARGEST_CLOSURE = 64 << 20
+"""Bytes that a closure may have: as many as a lock."""
+
+Use = Literal["write", "read", "none"]
+"""What a store's format lets us do."""
+
+
+def blob_name(digest: Digest) -> str:
+    """Where a blob is, or would be."""
+    return f"blobs/sha256/{digest[:2]}/{digest}"
+
+
+def result_name(kind: str, key: Digest) -> str:
+    """Where a record is, or would be.
+
+    Raises:
+        KeyError: For a kind that is not registered.
+    """
+    if kind not in KINDS:
+        raise KeyError(kind)
+    return f"results/{kind}/{key[:2]}/{key}.json"
+
+
+def closure_name(platform: Platform, request: Digest, environment: Digest) -> str:
+    """Where an environment's closure is, or would be."""
+    return f"environments/{platform}/{request}/{environment}.json"
+
+
+class SharedStore:
+    """See the module's docstring. Safe to call from many threads.
+
+    Args:
+        name: What people call it.
+        open_objects: Opens its address when it is first asked for.
+    """
+
+    def __init__(self, name: str, open_objects: Callable[[], Objects]) -> None:
+        self.name = name
+        self._open = open_objects
+        self._objects: Objects | None = None
+        self._use: Use | None = None
+        self._guard = threading.Lock()
+
+    @property
+    def objects(self) -> Objects:
+        """What it is made of.
+
+        Raises:
+            EnvbuildError: When the address, or what it takes to ask there, is not right.
+        """
+        with self._guard:
+            if self._objects is None:
+                self._objects = self._open()
+            return self._objects
+
+    def use(self) -> Use:
+        """What may be done with it; asked once.
+
+        Raises:
+            UnreachableError: ``no-store`` when there is none; or when it does not answer.
+            EnvbuildError: As ``objects``.
+        """
+        if self._use is None:
+            data = self.objects.read(FORMAT_NAME)
+            if data is None:
+                raise UnreachableError(
+                    f"there is no store at {self.objects.address}",
+                    reference="no-store",
+                    hint="whoever may write there types: envbuild store init ADDRESS",
+                )
+            self._use = _read_format(data)
+        return self._use
+
+    def sizes(self, names: Iterable[str]) -> Mapping[str, int]:
+        """The bytes of the objects that exist: one batched question.
+
+        Raises:
+            UnreachableError: When it is not answered.
+        """
+        return self.objects.sizes(names)
+
+    def blob(
+        self, digest: Digest, incoming: Incoming, size: int | None, moved: Callable[[int], None] = lambda _: None
+    ) -> bool:
+        """Stream a blob into a temporary file, hashed; False when there is none.
+
+        Args:
+            digest: Which.
+            incoming: Gets the bytes.
+            size: How many, when known.
+            moved: Told how many came so far.
+
+        Raises:
+            IntegrityError: When the bytes are others, more or fewer; what ``incoming`` holds is worth nothing then.
+            UnreachableError: When it does not answer, or ends early; likewise.
+        """
+        if not self.objects.fetch(blob_name(digest), _Told(incoming, moved), size):
+            return False
+        if incoming.digest != digest:
+            raise IntegrityError(
+                f"expected sha256 {digest}, got {incoming.digest} ({incoming.size} bytes)", reference="wrong-hash"
+            )
+        return True
+
+    def result(self, kind: str, key: Digest) -> Result | None:
+        """One record.
+
+        Raises:
+            IntegrityError: ``bad-record`` for what is none, or is the record of something else.
+            UnreachableError: When it does not answer.
+        """
+        data = self.objects.read(result_name(kind, key))
+        if data is None:
+            return None
+        try:
+            result = result_from_bytes(data)
+        except (ValueError, KeyError, TypeError) as error:
+            raise IntegrityError(f"{kind} {short(key)} is no record ({error})", reference="bad-record") from error
+        if (result.kind, result.key) != (kind, key):
+            raise IntegrityError(f"{kind} {short(key)} is the record of something else", reference="bad-record")
+        return result
+
+    def closure(self, platform: Platform, request: Digest, environment: Digest) -> bytes | None:
+        """An environment's closure, when it is the one that its name says.
+
+        Raises:
+            IntegrityError: ``bad-closure`` for what is none, or is another environment's.
+            UnreachableError: When it does not answer.
+        """
+        name = closure_name(platform, request, environment)
+        data = self.objects.read(name, LARGEST_CLOSURE)
+        if data is None:
+            return None
+        try:
+            lock = parse_closure(data, f"{self.objects.address}/{name}")
+        except EnvbuildError as error:
+            raise IntegrityError(error.message, reference="bad-closure", where=error.where) from error
+        found = [(item.platform, item.id) for item in lock.platforms]
+        if lock.request != request or found != [(platform, environment)]:
+            raise IntegrityError(f"{short(environment)} is another environment's", reference="bad-closure")
+        return data
+
+    def put_blob(self, digest: Digest, path: Path) -> Put:
+        """Publish a blob of the home, which has verified it.
+
+        Raises:
+            UnreachableError: ``refused`` where we may not write; or when it does not answer.
+            NoSpaceError: When it does not fit.
+        """
+        return self.objects.put(blob_name(digest), path)
+
+    def put_result(self, result: Result) -> Put:
+        """Publish a record, whose blobs are there.
+
+        Raises:
+            UnreachableError: As ``put_blob``; ``NoSpaceError`` likewise.
+        """
+        return self.objects.put(result_name(result.kind, result.key), result_to_bytes(result))
+
+    def put_closure(self, platform: Platform, request: Digest, environment: Digest, data: bytes) -> Put:
+        """Publish a closure, whose blobs are there.
+
+        Raises:
+            UnreachableError: As ``put_blob``; ``NoSpaceError`` likewise.
+        """
+        return self.objects.put(closure_name(platform, request, environment), data)
+
+    def replace_blob(self, digest: Digest, path: Path) -> bool:
+        """Put right bytes in the place of wrong ones; False when they are right by now.
+
+        Raises:
+            UnreachableError: As ``put_blob``; ``NoSpaceError`` likewise.
+        """
+        found = _Hashing()
+        if self.objects.fetch(blob_name(digest), found) and found.digest() == digest:
+            return False
+        self.objects.delete(blob_name(digest))
+        self.put_blob(digest, path)
+        return True
+
+    def replace_result(self, result: Result, known: Result | None) -> None:
+        """Put a record in the place of one that is none, or whose blobs are gone, unless it was mended by now.
+
+        Args:
+            result: The right one.
+            known: The one whose blobs are gone; None for one that cannot be read.
+
+        Raises:
+            UnreachableError: As ``put_blob``; ``NoSpaceError`` likewise.
+        """
+        try:
+            found = self.result(result.kind, result.key)
+        except IntegrityError:
+            found = None
+        if found is None or found == known:
+            self.objects.delete(result_name(result.kind, result.key))
+            self.put_result(result)
+
+
+class _Told:
+    """Passes bytes on, and tells how many there were."""
+
+    def __init__(self, incoming: Incoming, moved: Callable[[int], None]) -> None:
+        self._incoming = incoming
+        self._moved = moved
+
+    def write(self, data: bytes) -> None:
+        self._incoming.write(data)
+        self._moved(self._incoming.size)
+
+    def restart(self) -> None:
+        self._incoming.restart()
+
+
+class _Hashing:
+    """Takes bytes for their digest alone."""
+
+    def __init__(self) -> None:
+        self._state = hashlib.sha256()
+
+    def write(self, data: bytes) -> None:
+        self._state.update(data)
+
+    def restart(self) -> None:
+        self._state = hashlib.sha256()
+
+    def digest(self) -> str:
+        return self._state.hexdigest()
+
+
+def _read_format(data: bytes) -> Use:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return "none"
+    if found == {"format": STORE_FORMAT}:
+        return "write"
+    if isinstance(found, dict) and type(found.get("format")) is int and type(found.get("readable-by")) is int:
+        return "read" if found["readable-by"] <= STORE_FORMAT else "none"
+    return "none"
