@@ -36,9 +36,9 @@ def refused(case: Case, *texts: str, code: int = 9) -> None:
 
 def test_h45_a_hook_sees_no_variable_and_no_file_of_the_user(case: Case, tmp_path: Path) -> None:
     home = tmp_path / "user"
-    home.mkdir()
+    assert case.environ["HOME"] == str(home)
     (home / ".netrc").write_text(SECRET)
-    case.variable("HOME", str(home)).variable("AWS_SECRET_ACCESS_KEY", SECRET).variable("UV_INDEX_URL", SECRET)
+    case.variable("AWS_SECRET_ACCESS_KEY", SECRET).variable("UV_INDEX_URL", SECRET)
     look = f"""
 seen = [name for name, value in os.environ.items() if {SECRET!r} in value]
 assert os.path.expanduser("~") != {str(home)!r}
