@@ -21,7 +21,7 @@ from envbuild.builders.core_metadata import parse_metadata
 from envbuild.errors import InvalidInput, Where
 from envbuild.formats import Document, nothing_opened
 from envbuild.formats.checked import Checked, bare_address
-from envbuild.formats.files import file_name, git_address, split_conda
+from envbuild.formats.files import file_name, git_address, inner_path, split_conda
 from envbuild.formats.foreign_lock import ForeignConda, ForeignEnvironment, ForeignFile, ForeignLock, ForeignPypi
 from envbuild.formats.targets import conda_python
 from envbuild.package import Platform, normalize_pypi_name
@@ -213,12 +213,13 @@ def _installer(folder: Path) -> str:
 def _pypi_package(folder: Path, root: Path, notes: list[str]) -> ForeignPypi | None:
     try:
         metadata = parse_metadata((folder / "METADATA").read_bytes())
+        words = Checked({"name": metadata.name, "version": metadata.version}, "METADATA", _document(folder))
+        name, version = words.pypi_name(), words.version()
     except (OSError, InvalidInput):
         notes.append(f"left out: {folder.name}, which has no METADATA")
         return None
-    name = normalize_pypi_name(metadata.name)
     where = Where(file=shown_path(folder))
-    package = ForeignPypi(name=name, version=metadata.version, requires=metadata.requires, where=where)
+    package = ForeignPypi(name=name, version=version, requires=metadata.requires, where=where)
     direct = folder / "direct_url.json"
     return _direct(package, _json(direct), root, notes) if direct.is_file() else package
 
@@ -226,7 +227,7 @@ def _pypi_package(folder: Path, root: Path, notes: list[str]) -> ForeignPypi | N
 def _direct(package: ForeignPypi, told: Checked, root: Path, notes: list[str]) -> ForeignPypi | None:
     """A package that did not come from an index (PEP 610)."""
     text = told.text("url")
-    inside = told.optional_text("subdirectory")
+    inside = inner_path(told.text("subdirectory"), told.at("subdirectory")) if told.has("subdirectory") else None
     if told.has("vcs_info"):
         vcs = told.at("vcs_info")
         if vcs.text("vcs") != "git":

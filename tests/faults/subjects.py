@@ -31,6 +31,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         *("tars, zstd", "zips", "wheels", "zip directories", "conda packages, .conda", "conda packages, .tar.bz2"),
         *("transmuted .conda", "transmuted .tar.bz2", "archives of Pythons", "paths.json"),
     ),
+    "fuzzed_projects": ("projects", "compiled files", "environments of other tools"),
 }
 """The subjects of each module."""
 
