@@ -32,7 +32,11 @@ ENVIRONMENT_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedBase:
-    """A base as the lock recorded it: its recipe file, its request id, and the environment id of each platform."""
+    """A base as the lock recorded it: its recipe file, its request id, and the environment id of each platform.
+
+    Of an environment that is named, ``path`` is ``name:…`` or ``id:…``, and the ids are what that meant: they stand until
+    somebody upgrades the base.
+    """
 
     path: str
     request: Digest

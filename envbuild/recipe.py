@@ -13,6 +13,9 @@ from envbuild.errors import Where
 from envbuild.package import Platform
 from envbuild.value import dataclass
 
+ENVIRONMENTS = ("name:", "id:")
+"""What the label of a base begins with that is no recipe."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CondaRequirement:
@@ -154,13 +157,19 @@ class Base:
     """One entry of ``extends``.
 
     Attributes:
-        path: The base's recipe file, relative to the project's root with ``/``.
+        path: The base's recipe file, relative to the project's root with ``/``; of an environment that is named,
+            ``name:team/x:tag`` or ``id:…``.
         pin: Whether its locked packages stay exactly as they are.
     """
 
     path: str
     pin: bool = True
     where: Where | None = field(default=None, compare=False)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a recipe, and no environment that is named."""
+        return not self.path.startswith(ENVIRONMENTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,9 @@ from envbuild.value import dataclass, fields, is_value
 
 REQUEST_VERSION = 1
 
+INHERITED = "base"
+"""The interpreter of a request that takes it from an environment that it extends."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformRequest:
@@ -29,6 +32,7 @@ class PlatformRequest:
         index: None for the machine's default index.
         provides: conda names and the PyPI projects that they count as, where recipe or configuration say so; sorted.
         provides_where: Where the recipe and its bases say it.
+        system_said: Which of ``system`` somebody said, and is no default.
     """
 
     platform: Platform
@@ -49,15 +53,28 @@ class PlatformRequest:
     provides: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), metadata={"sparse": True})
     provides_where: tuple[tuple[str, Where], ...] = field(default=(), compare=False)
     python_where: Where | None = field(default=None, compare=False)
+    system_said: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseRequest:
-    """A base as the request id sees it: the file's label and the base's own request id."""
+    """A base as the request id sees it: the base's own request id, or the name that the recipe says.
+
+    Attributes:
+        path: The file's label, ``name:…`` or ``id:…``.
+        request: None for an environment that is named: what it is stands in the lock, so that a name that moves makes
+            no other request.
+    """
 
     path: str
-    request: Digest
+    request: Digest | None
     pin: bool
+
+    def document(self) -> Json:
+        """What the request id holds of it."""
+        if self.request is None:
+            return {"environment": self.path, "pin": self.pin}
+        return {"request": self.request, "pin": self.pin}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +83,9 @@ class Request:
 
     Attributes:
         recipe: The recipe's path from the project's root; a label, not part of the id.
-        interpreter: ``conda``, ``host`` or ``managed``.
+        interpreter: ``conda``, ``host`` or ``managed``; ``INHERITED`` where only a named base can say it.
         exclude_newer: As written: a date or an age.
+        inherits: Whether it, or a recipe that it extends, extends an environment that is named.
     """
 
     recipe: str = field(compare=False)
@@ -77,13 +95,14 @@ class Request:
     bases: tuple[BaseRequest, ...] = ()
     build: tuple[BuildOptions, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
+    inherits: bool = field(default=False, compare=False)
 
     def document(self) -> Json:
         """The canonical document that the request id is the digest of."""
         return {
             "interpreter": self.interpreter,
             "exclude-newer": self.exclude_newer,
-            "bases": [{"request": base.request, "pin": base.pin} for base in self.bases],
+            "bases": [base.document() for base in self.bases],
             "build": to_document(self.build),
             "variables": dict(self.variables),
             "platforms": {request.platform: to_document(request) for request in self.platforms},

@@ -35,6 +35,7 @@ from envbuild.locks.locking import (
     fitting_lock,
     frozen_lock,
     make_lock,
+    read_lock,
 )
 from envbuild.locks.place import lock_path
 from envbuild.machine.home import find_home
@@ -51,6 +52,7 @@ from envbuild.projects.project import (
 )
 from envbuild.projects.recipe_files import link_name, recipes_below
 from envbuild.reporter import Reporter
+from envbuild.request import INHERITED
 
 if TYPE_CHECKING:
     from envbuild.digest import Digest
@@ -146,8 +148,10 @@ class Session(ExchangeVerbs, StoreVerbs, NameVerbs, UpkeepVerbs):
         project = self.project(recipe)
         request, _ = make_request(project, recipe)
         check_platforms(recipe, options.platforms, request)
-        bases = tuple(self._lock(project.root / base.path, LockOptions(), write=write) for base in request.bases)
-        locked = None if options.upgrades else fitting_lock(recipe, request, bases, self._own(project, request))
+        bases = tuple(self._lock(path, LockOptions(), write=write) for path in _base_files(project, request))
+        named = self._upgraded_bases(recipe, request) if options.upgrade_base and request.inherits else None
+        upgrades = options.upgrades or named is not None
+        locked = None if upgrades else fitting_lock(recipe, request, bases, self._own(project, request))
         if locked is None:
             from envbuild.locks.remarks import likely_secrets  # not on the way of a lock that fits
 
@@ -164,6 +168,7 @@ class Session(ExchangeVerbs, StoreVerbs, NameVerbs, UpkeepVerbs):
                     cut_off(age, datetime.now(timezone.utc)) if age is not None else None,
                     realizer.workspace.addresses,
                     realizer.solve,
+                    named=named or self._named_bases(recipe, request),
                     write=write,
                 )
             except UnreachableError as error:
@@ -178,7 +183,7 @@ class Session(ExchangeVerbs, StoreVerbs, NameVerbs, UpkeepVerbs):
         if recipe not in self._locked:
             project = self.project(recipe)
             request, _ = make_request(project, recipe)
-            bases = tuple(self._checked(project.root / base.path) for base in request.bases)
+            bases = tuple(self._checked(path) for path in _base_files(project, request))
             lock = check_lock(recipe, request, bases, self._own(project, request))
             self._locked[recipe] = Locked(
                 recipe=recipe, path=lock_path(recipe), request=request, lock=lock, written=False, bases=bases
@@ -284,13 +289,21 @@ class Session(ExchangeVerbs, StoreVerbs, NameVerbs, UpkeepVerbs):
         from envbuild.reading.edit import add_requirements
 
         path = _absolute(recipe)
-        chosen = section or ("conda" if make_request(self.project(path), path)[0].interpreter == "conda" else "pypi")
+        chosen = section or ("conda" if self._interpreter(path) == "conda" else "pypi")
         return self._edit(
             path,
             lambda text: add_requirements(text, requirements, ecosystem=chosen, platform=target, file=shown_path(path)),
             target,
             lock=lock,
         )
+
+    def _interpreter(self, recipe: Path) -> str:
+        """Where a recipe's Python comes from; of one that takes it from a named base, as its lock has it."""
+        interpreter = make_request(self.project(recipe), recipe)[0].interpreter
+        if interpreter != INHERITED:
+            return interpreter
+        lock = read_lock(recipe)
+        return lock.platforms[0].interpreter if lock is not None and lock.platforms else interpreter
 
     def remove_package(
         self,
@@ -365,6 +378,11 @@ class Session(ExchangeVerbs, StoreVerbs, NameVerbs, UpkeepVerbs):
 
         path = _absolute(recipe)
         return why(path, package, make_request(self.project(path), path)[0], platform)
+
+
+def _base_files(project: Project, request: Request) -> tuple[Path, ...]:
+    """The recipes that a request extends."""
+    return tuple(project.root / base.path for base in request.bases if base.request is not None)
 
 
 def _absolute(recipe: Path | str) -> Path:

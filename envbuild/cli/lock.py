@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     metavar="NAME[==V]",
     help="Take the newest of this package, or this version; repeatable.",
 )
+@option("--upgrade-base", is_flag=True, help="Take what the names of bases mean now (`extends: {name: …}`).")
 @platform
 @option("--check", is_flag=True, help="Write nothing, use no network: exit 10 when a lock does not fit its recipe.")
 @offline
@@ -39,6 +40,7 @@ def lock_command(
     recipes: tuple[Path, ...],
     upgrade: bool,
     upgrade_packages: tuple[str, ...],
+    upgrade_base: bool,
     platforms: tuple[str, ...],
     check: bool,
     offline: bool,
@@ -61,8 +63,8 @@ def lock_command(
     from envbuild.session import Session
 
     free = _names(upgrade_packages)
-    if check and (upgrade or upgrade_packages or platforms):
-        raise click.UsageError("--check only looks: it goes with no --upgrade, --upgrade-package or --platform")
+    if check and (upgrade or upgrade_packages or upgrade_base or platforms):
+        raise click.UsageError("--check only looks: it goes with no --upgrade, --upgrade-base, --upgrade-package or --platform")
     screen = Screen(quiet=quiet, as_json=as_json)
     session = Session(reporter=screen.reporter, offline=offline, stores=stores)
     chosen = recipes or session.recipes()
@@ -73,6 +75,7 @@ def lock_command(
         platforms=tuple(Platform(item) for item in platforms),
         upgrade=upgrade,
         upgrade_packages=upgrade_packages,
+        upgrade_base=upgrade_base,
     )
     locked, failures = _each(session, chosen, options)
     screen.locked(locked, failures)

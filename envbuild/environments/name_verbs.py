@@ -23,9 +23,11 @@ from envbuild.value import dataclass
 if TYPE_CHECKING:
     from envbuild.environments.closures import Closures
     from envbuild.environments.naming import Names, NameStore
+    from envbuild.locks.inheriting import NamedBase
     from envbuild.locks.locking import Locked
     from envbuild.package import Platform
     from envbuild.reporter import Reporter
+    from envbuild.request import Request
     from envbuild.store.environments import Identity
     from envbuild.store.names import Generation, Moved, Named
 
@@ -197,6 +199,64 @@ class NameVerbs:
             project = self.project()
             if path.is_dir() or instead_of(path, project.root, project.config.recipes) is not None:
                 load_recipe(project, path)
+
+    # What recipes extend
+
+    def _named_bases(self, recipe: Path, request: Request, *, newest: bool = False) -> dict[str, NamedBase]:
+        """The bases of a request that are environments: as its lock recorded them, else as they are now.
+
+        Args:
+            recipe: The recipe's file.
+            request: What it asks for.
+            newest: As they are now, whatever is recorded.
+
+        Raises:
+            InvalidInput: ``unknown-name``, ``unknown-id``. IntegrityError: ``absent-environment``.
+        """
+        labels = [base.path for base in request.bases if base.request is None]
+        if not labels:
+            return {}
+        from envbuild.environments.closures import on
+        from envbuild.lock import Lock
+        from envbuild.locks.inheriting import NamedBase, recorded
+        from envbuild.locks.locking import read_lock
+        from envbuild.store.names import Named
+
+        home = self._home()
+        names, closures = self._names(home), self._closures(home)
+        old = None if newest else read_lock(recipe)
+        found = {}
+        for label in labels:
+            known = recorded(old, label)
+            if known is not None:
+                named = Named(request=known[0], environments=known[1])
+                chain = f"{label} as {recipe.stem}'s lock has it"
+            else:
+                meant = self._meant(source_of(label, lambda _: False), names, closures)
+                named, chain = meant.named, meant.said
+            asked = [on(named, part.platform) for part in request.platforms]
+            locks = [closures.get(identity, chain) for identity in asked if identity is not None]
+            indices = {index.name: index for lock in locks for index in lock.indices}
+            found[label] = NamedBase(
+                request=named.request,
+                environments=named.environments,
+                lock=Lock(
+                    request=named.request,
+                    platforms=tuple(environment for lock in locks for environment in lock.platforms),
+                    indices=tuple(indices[name] for name in sorted(indices)),
+                ),
+            )
+        return found
+
+    def _upgraded_bases(self, recipe: Path, request: Request) -> dict[str, NamedBase] | None:
+        """The named bases as they are now, when one of them is not what the lock recorded."""
+        from envbuild.locks.inheriting import recorded
+        from envbuild.locks.locking import read_lock
+
+        found = self._named_bases(recipe, request, newest=True)
+        old = read_lock(recipe)
+        same = all(recorded(old, label) == (base.request, base.environments) for label, base in found.items())
+        return None if same else found
 
     # What names and closures are kept in
 

@@ -29,7 +29,7 @@ from envbuild.errors import IntegrityError, InvalidInput, Where
 from envbuild.lock import LOCK_VERSION, Lock, LockedBase, LockedEnvironment
 from envbuild.package import PLATFORMS, CondaPackage, InterpreterArchive, Platform, SourcePackage, Wheel
 from envbuild.pinned import Pinned, package_from_tree, package_tree, refuse_secret
-from envbuild.recipe import Index
+from envbuild.recipe import ENVIRONMENTS, Index
 
 Value = TypeVar("Value")
 
@@ -52,8 +52,9 @@ def lock_text(lock: Lock) -> str:
     if lock.bases:
         lines.append("bases:")
         for base in lock.bases:
+            kind, label = _base_kind(base.path)
             tree = {
-                "path": base.path,
+                kind: label,
                 "pin": base.pin,
                 "request": base.request,
                 "environments": dict(sorted(base.environments)),
@@ -293,7 +294,7 @@ def _lock(tree: dict[str, Any], file: str, marks: dict[int, int]) -> Lock:
         exclude_newer=_of(str, tree["exclude-newer"]) if "exclude-newer" in tree else None,
         bases=tuple(
             LockedBase(
-                path=_of(str, base["path"]),
+                path=_base_label(base),
                 request=_digest(base["request"], place),
                 environments=tuple(
                     (Platform(name), _digest(digest, place)) for name, digest in base["environments"].items()
@@ -309,6 +310,20 @@ def _lock(tree: dict[str, Any], file: str, marks: dict[int, int]) -> Lock:
             _environment(Platform(name), item, file, marks) for name, item in tree.get("platforms", {}).items()
         ),
     )
+
+
+def _base_kind(path: str) -> tuple[str, str]:
+    """The key of a base, and what stands there."""
+    kind, colon, label = path.partition(":")
+    return (kind, label) if colon and path.startswith(ENVIRONMENTS) else ("path", path)
+
+
+def _base_label(tree: dict[str, Any]) -> str:
+    (kind,) = {"path", "name", "id"} & set(tree)
+    label = tree[kind]
+    if not isinstance(label, str) or label.startswith(ENVIRONMENTS):
+        raise ValueError(f"{label!r} is no base")
+    return label if kind == "path" else f"{kind}:{label}"
 
 
 def _digest(text: str, place: Where) -> Digest:

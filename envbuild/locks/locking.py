@@ -12,6 +12,8 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from envbuild.addresses import Addresses
 from envbuild.digest import Digest
@@ -25,10 +27,16 @@ from envbuild.locks.place import lock_path
 from envbuild.locks.staleness import stale_reasons
 from envbuild.package import Platform, normalize_pypi_name
 from envbuild.projects.checkout import replace_file
+from envbuild.projects.impossible import impossible
 from envbuild.projects.project import shown_path
 from envbuild.recipe import CondaRequirement, PypiRequirement
 from envbuild.request import BaseRequest, PlatformRequest, Request
 from envbuild.value import dataclass, replace
+
+if TYPE_CHECKING:
+    from envbuild.locks.inheriting import NamedBase
+
+_NO_BASES: Mapping[str, NamedBase] = MappingProxyType({})
 
 Solved = Callable[[Graph], "dict[Digest, bytes]"]
 """Runs a lock graph and gives each solve's fragment by key."""
@@ -42,11 +50,13 @@ class LockOptions:
         platforms: Only these are solved; empty for all. The others stay while their request is unchanged.
         upgrade: Forget every locked version.
         upgrade_packages: Forget these: ``NAME``, or ``NAME==VERSION`` to go to that one.
+        upgrade_base: Take what the names of bases mean now, and not what the lock recorded.
     """
 
     platforms: tuple[Platform, ...] = ()
     upgrade: bool = False
     upgrade_packages: tuple[str, ...] = ()
+    upgrade_base: bool = False
 
     @property
     def upgrades(self) -> bool:
@@ -141,6 +151,7 @@ def make_lock(
     addresses: Addresses,
     solve: Solved,
     *,
+    named: Mapping[str, NamedBase] = _NO_BASES,
     write: bool = True,
 ) -> Locked:
     """Solve what has to be solved and write the lock.
@@ -153,6 +164,7 @@ def make_lock(
         cut_off: RFC 3339, the age in the request already turned into a date.
         addresses: For the canonical addresses in keys.
         solve: Runs the graph.
+        named: Its bases that are environments, by label.
         write: Whether the file is written.
 
     Raises:
@@ -163,41 +175,51 @@ def make_lock(
     _refuse_twin(recipe)
     from envbuild.locks.asked_hashes import check_hashes
     from envbuild.locks.build_names import check_build_names, check_provides
+    from envbuild.locks.inheriting import inherit
     from envbuild.locks.lock_graph import lock_graph, named_indices  # solving is not on the way of a lock that fits
     from envbuild.locks.moved import check_moves
 
+    locks = {**_locks(bases), **{label: base.lock for label, base in named.items()}}
+    said, request = request, inherit(request, locks)
+    if issues := impossible(request, request.recipe, Where(file=shown_path(recipe))):
+        raise InvalidInput.of(issues)
     old = read_lock(recipe)
     every = tuple(item.platform for item in request.platforms)
     chosen = options.platforms or every
     solves = lock_graph(
         _upgraded(request, options.upgrade_packages),
         chosen,
-        bases=_locks(bases),
+        bases=locks,
         keep=_kept(old, options),
         cut_off=cut_off,
         addresses=addresses,
     )
     environments = {item.platform: item for item in solves.environments(solve(solves.graph))}
-    check_moves(old, environments, request, _free(options), _locks(bases))
+    check_moves(old, environments, request, _free(options), locks)
     check_hashes(environments.values(), request)
     others = {item.platform: item for item in old.platforms if item.platform not in chosen} if old else {}
-    if old is not None and old.request == request.id:
+    if old is not None and old.request == said.id:
         environments |= {name: item for name, item in others.items() if name in every}
     ordered = tuple(environments[name] for name in every if name in environments)
     if len(ordered) == len(every):
         check_build_names(request, ordered)
         check_provides(request, ordered)
     lock = Lock(
-        request=request.id,
+        request=said.id,
         platforms=ordered,
         exclude_newer=cut_off,
-        bases=tuple(_locked_base(base, item.lock, every) for base, item in zip(request.bases, bases, strict=True)),
+        bases=tuple(
+            _locked_base(base, locks[base.path], every)
+            if base.request is not None
+            else _named_base(base, named[base.path])
+            for base in request.bases
+        ),
         indices=named_indices(request, ordered),
     )
     return Locked(
         recipe=recipe,
         path=lock_path(recipe),
-        request=request,
+        request=said,
         lock=lock,
         written=write and write_lock(recipe, lock),
         changes=_changes(old, lock),
@@ -319,8 +341,14 @@ def _constrained(part: PlatformRequest, exact: list[tuple[str, str]]) -> Platfor
     )
 
 
+def _named_base(base: BaseRequest, named: NamedBase) -> LockedBase:
+    """A base that is an environment: with all its platforms, for the name may mean another one tomorrow."""
+    return LockedBase(path=base.path, request=named.request, environments=named.environments, pin=True)
+
+
 def _locked_base(base: BaseRequest, lock: Lock, platforms: tuple[Platform, ...]) -> LockedBase:
     """A base as the lock records it: what it has for other platforms is none of this recipe's business."""
+    assert base.request is not None
     return LockedBase(
         path=base.path,
         request=base.request,

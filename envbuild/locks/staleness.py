@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from envbuild.digest import Digest
 from envbuild.lock import Lock, LockedEnvironment
+from envbuild.recipe import ENVIRONMENTS
 from envbuild.request import PlatformRequest, Request
 
 
@@ -29,7 +30,11 @@ def stale_reasons(
     """
     reasons = [*_platforms(lock, request)]
     if lock.request != request.id:
-        details = [reason for item in request.platforms for reason in _asked(lock.environment(item.platform), item)]
+        details = [
+            reason
+            for item in request.platforms
+            for reason in _asked(lock.environment(item.platform), item, inherits=request.inherits)
+        ]
         details += _whole(lock, request)
         reasons += list(dict.fromkeys(details)) or ([] if reasons else ["what the recipe asks for has changed"])
     reasons += _bases(lock, request, bases)
@@ -45,7 +50,7 @@ def _platforms(lock: Lock, request: Request) -> list[str]:
     ]
 
 
-def _asked(environment: LockedEnvironment | None, request: PlatformRequest) -> list[str]:
+def _asked(environment: LockedEnvironment | None, request: PlatformRequest, *, inherits: bool) -> list[str]:
     if environment is None:
         return []
     asked = {item.name for item in request.conda} | {item.name for item in request.pypi}
@@ -53,6 +58,8 @@ def _asked(environment: LockedEnvironment | None, request: PlatformRequest) -> l
     was_asked |= {item.name for item in environment.wheels if item.asked}
     was_asked |= {item.name for item in environment.sources if item.asked}
     found = [f"{name} is asked for, and not locked" for name in sorted(asked - environment.names())]
+    if inherits:
+        return found
     found += [f"{name} is not asked for any more" for name in sorted(was_asked - asked - {"python"})]
     if dict(environment.system) != dict(request.system):
         found.append("the assumed system changed")
@@ -62,6 +69,8 @@ def _asked(environment: LockedEnvironment | None, request: PlatformRequest) -> l
 def _whole(lock: Lock, request: Request) -> list[str]:
     found = []
     for environment in lock.platforms:
+        if request.inherits:
+            continue  # what is not said here is the base's
         if environment.interpreter != request.interpreter:
             found.append(f"the interpreter was {environment.interpreter}, and is {request.interpreter}")
         if environment.variables != request.variables:
@@ -88,6 +97,8 @@ def _bases(lock: Lock, request: Request, bases: Mapping[str, Lock]) -> list[str]
         return ["it extends other bases"]
     found = []
     for locked in lock.bases:
+        if locked.path.startswith(ENVIRONMENTS):
+            continue  # what is recorded stands
         now = bases.get(locked.path)
         if now is None:
             found.append(f"its base {locked.path} has no lock")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from envbuild.errors import Issue, Where
 from envbuild.recipe import CondaRequirement
-from envbuild.request import Request
+from envbuild.request import INHERITED, Request
 
 
 def impossible(request: Request, path: str, here: Where) -> tuple[Issue, ...]:
@@ -18,6 +18,8 @@ def impossible(request: Request, path: str, here: Where) -> tuple[Issue, ...]:
         path: The recipe's path, for messages.
         here: The recipe's file, where no line can be named.
     """
+    if request.interpreter == INHERITED:
+        return ()  # it is known when the base is
     if request.interpreter != "conda":
         return tuple(_second_python(request, here)) or tuple(_no_channels(request, path, here))
     conda = {item.name: item for part in request.platforms for item in part.conda}

@@ -29,7 +29,7 @@ from envbuild.reading.places import check_path
 from envbuild.reading.recipe_reader import read_recipe
 from envbuild.reading.schema import closest, findings, without
 from envbuild.recipe import Recipe
-from envbuild.request import BaseRequest, PlatformRequest, Request
+from envbuild.request import INHERITED, BaseRequest, PlatformRequest, Request
 from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
@@ -205,7 +205,8 @@ def _request(project: Project, recipe: Recipe) -> tuple[Request, tuple[Path, ...
         _check_indices(part, merger)
     if merger.issues:
         raise InvalidInput.of(tuple(merger.issues))
-    interpreter = whole.interpreter or project.config.interpreter
+    inherits = any(not base.is_file for member in family.values() for base in member.extends)
+    interpreter = whole.interpreter or (INHERITED if inherits else project.config.interpreter)
     request = Request(
         recipe=recipe.path,
         interpreter=interpreter,
@@ -214,11 +215,16 @@ def _request(project: Project, recipe: Recipe) -> tuple[Request, tuple[Path, ...
             _platform_request(project.config, platform, parts[platform], interpreter) for platform in sorted(platforms)
         ),
         bases=tuple(
-            BaseRequest(path=base.path, request=_request(project, family[base.path])[0].id, pin=base.pin)
+            BaseRequest(
+                path=base.path,
+                request=_request(project, family[base.path])[0].id if base.is_file else None,
+                pin=base.pin,
+            )
             for base in recipe.extends
         ),
         build=whole.build,
         variables=whole.variables,
+        inherits=inherits,
     )
     included = [file for path in family if path in project._included for file in project._included[path].files]
     files = (*(project.root / path for path in family), *included)
@@ -237,6 +243,8 @@ def _family(project: Project, recipe: Recipe) -> dict[str, Recipe]:
     def visit(member: Recipe, trail: tuple[str, ...]) -> None:
         family.setdefault(member.path, member)
         for base in member.extends:
+            if not base.is_file:
+                continue
             if base.path in (*trail, member.path):
                 circle = (*trail, member.path, base.path)
                 shown = " -> ".join(circle[circle.index(base.path) :])
@@ -273,9 +281,12 @@ def _flat(family: Mapping[str, Recipe], path: str, platform: Platform | None, me
 
     def flat(member: Recipe) -> Recipe:
         if member.path not in done:
-            bases = [flat(family[base.path]) for base in member.extends]
+            files = tuple(base for base in member.extends if base.is_file)  # others have no lines to merge
             mine = replace(member, targets=()) if platform is None else fold_target(member, platform)
-            done[member.path] = merger.merge(mine, bases)
+            done[member.path] = merger.merge(
+                replace(mine, extends=files) if files != mine.extends else mine,
+                [flat(family[base.path]) for base in files],
+            )
         return done[member.path]
 
     return flat(family[path])
@@ -286,6 +297,8 @@ def _check_platforms(
 ) -> None:
     """Note each platform of a recipe that a pinned base has not: there is nothing there to pin."""
     for base in recipe.extends:
+        if not base.is_file:
+            continue
         have = family[base.path].platforms
         missing = [platform for platform in platforms if have is not None and platform not in have]
         if base.pin and missing:
@@ -312,14 +325,17 @@ def _check_indices(recipe: Recipe, merger: Merger) -> None:
 def _platform_request(config: Config, platform: Platform, recipe: Recipe, interpreter: str) -> PlatformRequest:
     conda, pypi = recipe.conda, recipe.pypi
     channels = conda.channels or config.channels or ()
+    said = _system(platform, over(config.system, recipe.system))
+    conda_python = interpreter in {"conda", INHERITED}
     return PlatformRequest(
         platform=platform,
         python=recipe.python or config.python,
         python_where=recipe.python_where,
-        system=default_system(platform, _system(platform, over(config.system, recipe.system))),
-        channels=channels if interpreter == "conda" or conda.packages else (),
+        system=default_system(platform, said),
+        system_said=tuple(said),
+        channels=channels if conda_python or conda.packages else (),
         conda=conda.packages,
-        conda_constraints=conda.constraints if interpreter == "conda" or conda.packages else (),
+        conda_constraints=conda.constraints if conda_python or conda.packages else (),
         index=pypi.index,
         extra_indices=pypi.extra_indices,
         no_index=bool(pypi.no_index),

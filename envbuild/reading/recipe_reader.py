@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from envbuild.errors import InvalidInput, Issue
+from envbuild.errors import InvalidInput, Issue, Where
+from envbuild.names import parse_name, split_id
 from envbuild.package import Platform
 from envbuild.reading import spelling
 from envbuild.reading.cutoff import cut_off_text
@@ -26,6 +27,7 @@ from envbuild.reading.document import (
 )
 from envbuild.reading.section_reader import SectionReader
 from envbuild.recipe import (
+    ENVIRONMENTS,
     Base,
     BuildOptions,
     Include,
@@ -59,6 +61,17 @@ def read_recipe(
     return recipe
 
 
+def _named(text: str) -> str:
+    """The label of a base that a name says."""
+    return f"name:{parse_name(text)}"
+
+
+def _identified(text: str) -> str:
+    """The label of a base that an id says."""
+    split_id(text)
+    return f"id:{text}"
+
+
 def _order(issue: Issue) -> tuple[int, int]:
     where = issue.where
     return (where.line or 0, where.column or 0) if where else (0, 0)
@@ -73,7 +86,7 @@ class RecipeReader(SectionReader):
         platforms = root.get("platforms")
         return Recipe(
             path=path,
-            name=optional_text(root.get("name")),
+            name=self.take_optional(root.get("name"), lambda name: parse_name(name).path),
             extends=self.bases(root.get("extends")),
             platforms=None if platforms is None else self.platforms(platforms),
             python=self.take_optional(python, spelling.python_constraint),
@@ -107,23 +120,45 @@ class RecipeReader(SectionReader):
     def base(self, node: Node) -> Base | None:
         """One entry of ``extends``; None after a finding."""
         if isinstance(node, Scalar):
-            return Base(path=self.relative(node), where=node.where)
+            return self.base_file(node, pin=True, where=node.where)
         assert isinstance(node, Mapping)
-        for word in ("name", "id", "pathspec"):
-            if key := node.key(word):
-                self.note(
-                    key.where,
-                    "not-available",
-                    f"extending an environment by its {word} is not available in this version of envbuild",
-                    "extend a recipe file: `extends: bases/base.yaml`",
-                )
-                return None
-        path = node.get("path")
-        if path is None:
-            self.note(node.where, "missing-key", "this base has no `path`", "write `{path: bases/base.yaml}`")
+        if key := node.key("pathspec"):
+            self.note(
+                key.where,
+                "not-available",
+                "extending the environment of a step is not available in this version of envbuild",
+                "extend a name: `extends: {name: team/base:stable}`",
+            )
             return None
-        pin = optional_boolean(node.get("pin"))
-        return Base(path=self.relative(path), pin=pin is not False, where=node.where)
+        said = [word for word in ("path", "name", "id") if node.key(word)]
+        if len(said) != 1:
+            hint = "write `{path: bases/base.yaml}`, `{name: team/base:stable}` or `{id: …}`"
+            told = "says " + " and ".join(f"`{word}`" for word in said) if said else "has no `path`, `name` or `id`"
+            self.note(node.where, "bad-base" if said else "missing-key", f"this base {told}", hint)
+            return None
+        pin = optional_boolean(node.get("pin")) is not False
+        value = node.get(said[0])
+        assert value is not None
+        if said[0] == "path":
+            return self.base_file(value, pin=pin, where=node.where)
+        if not pin:
+            self.note(
+                node.where,
+                "bad-base",
+                "an environment is what was locked: it has no requirements that could be had without its packages",
+                "leave `pin` out, or extend its recipe",
+            )
+            return None
+        return Base(path=self.take(value, _named if said[0] == "name" else _identified), where=node.where)
+
+    def base_file(self, node: Node, *, pin: bool, where: Where) -> Base:
+        """A base that is a recipe's file."""
+        path = self.relative(node)
+        if path.startswith(ENVIRONMENTS):
+            kind, _, rest = path.partition(":")
+            hint = f"an environment that is named: `extends: {{{kind}: {rest[:80]}}}`"
+            self.note(node.where, "bad-path", f"{path[:80]!r} is no recipe's file", hint)
+        return Base(path=path, pin=pin, where=where)
 
     def includes(self, node: Node | None) -> tuple[Include, ...]:
         """``include``: one foreign file or several."""
