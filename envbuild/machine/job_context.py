@@ -81,7 +81,7 @@ class JobContext:
         keep_log(self._workspace.home, self._derivation.key, self._derivation.label, log)
 
     def blob(self, key: Digest, output: str = "out") -> Path:
-        """The verified file of a declared input; a damaged fetch is fetched again.
+        """The verified file of a declared input; a damaged one is fetched again, or brought from a shared store.
 
         Raises:
             KeyError: For an input that was not declared.
@@ -93,7 +93,9 @@ class JobContext:
             source = self._derivations.get(key)
             if isinstance(source, Fetch):
                 self.fetch(source.origin, sha256=source.sha256, size=source.size, urls=source.urls)
-                path = self._workspace.blobs.path(sha256)
+            else:
+                self._workspace.bring(sha256, None, key)
+            path = self._workspace.blobs.path(sha256)
         if path is None:
             raise _damaged(sha256)
         return path

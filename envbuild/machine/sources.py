@@ -1,8 +1,9 @@
 """Sources that are trees become blobs: a git commit or a folder of the project, packed as its canonical tar.
 
 A tree's digest is the sha256 of its tar, so a source behaves like any other file that is fetched: once in the store, it
-is never asked for again. The digest of a commit is remembered in a cache, so that locking again asks no server. While
-locking, a folder has the digest that it has; afterwards it must have the one that the lock says, or it has changed.
+is never asked for again, and shared stores are asked before a repository is. The digest of a commit is remembered in a
+cache, so that locking again asks no server. While locking, a folder has the digest that it has; afterwards it must have
+the one that the lock says, or it has changed.
 
 Rules of the file: one tree is packed by one process at a time; what is packed goes straight into the store.
 """
@@ -49,6 +50,8 @@ def bring_tree(origin: TreeOrigin, sha256: Digest | None, workspace: Workspace, 
         return output
     with workspace.lock(f"tree-{name[:32]}", patient=True):  # a clone may take longer than a lock may
         output = _there(origin, sha256, memory, workspace)
+        if output is None and sha256 is not None and (isinstance(origin, GitOrigin) or not _is_here(origin, workspace)):
+            output = workspace.bring(sha256, None, sha256)  # packed by somebody else, who had it
         if output is not None:
             return output
         with Incoming(workspace.store.incoming) as incoming:
@@ -59,6 +62,10 @@ def bring_tree(origin: TreeOrigin, sha256: Digest | None, workspace: Workspace, 
     if isinstance(origin, GitOrigin):
         _remember(memory, output.sha256)
     return output
+
+
+def _is_here(origin: FolderOrigin, workspace: Workspace) -> bool:
+    return Path(workspace.addresses.root, origin.path).exists()
 
 
 def _name(origin: TreeOrigin) -> str:

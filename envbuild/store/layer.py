@@ -188,7 +188,7 @@ class Layer:
         Raises:
             EnvbuildError: Where strict.
         """
-        if not self.believed or key in self._broken:
+        if self.gone or not self.believed or key in self._broken:
             return None
         if key not in self._results and self._has.get(result_name(kind, key)) is not False and self.ready("read"):
             try:
@@ -201,7 +201,7 @@ class Layer:
                 self._broken[key] = None
             except UnreachableError as error:
                 self._leave(error)
-        return self._results.get(key)
+        return None if self.gone else self._results.get(key)
 
     def incomplete(self, result: Result) -> None:
         """Outputs of a record are gone: it does not count any more, and a right one may take its place."""

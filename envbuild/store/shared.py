@@ -275,8 +275,9 @@ def _read_format(data: bytes) -> Use:
         found = json.loads(data)
     except (ValueError, RecursionError):
         return "none"
+    if not isinstance(found, dict) or type(found.get("format")) is not int:
+        return "none"
     if found == {"format": STORE_FORMAT}:
         return "write"
-    if isinstance(found, dict) and type(found.get("format")) is int and type(found.get("readable-by")) is int:
-        return "read" if found["readable-by"] <= STORE_FORMAT else "none"
-    return "none"
+    readable = found.get("readable-by")
+    return "read" if type(readable) is int and readable <= STORE_FORMAT else "none"
