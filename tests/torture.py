@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import signal
 import subprocess
 import sys
@@ -68,7 +69,7 @@ def machine() -> str:
 
 def share(scale: float) -> str:
     """A scale in words."""
-    return "the full counts" if scale == 1 else f"{scale:g} of the full counts"
+    return "full counts" if scale == 1 else f"{scale:g} of the full counts"
 
 
 def page(figures: Path) -> str:
@@ -76,10 +77,11 @@ def page(figures: Path) -> str:
     sums, largest = added_up(figures)
     lines = [INTRODUCTION]
     for part in parts(figures):
-        counts = share(part["scale"]) + f", {share(part['inputs'])} of inputs for parsers" * (
-            part["inputs"] != part["scale"]
-        )
-        lines.append(f"{part['day']}, {part['what']}: {counts}, {part['seconds'] / 60:.0f} minutes; {part['summary']}.")
+        counts = share(part["scale"])
+        if part["inputs"] != part["scale"]:
+            counts += f" (inputs for parsers: {share(part['inputs'])})"
+        minutes = part["seconds"] / 60
+        lines.append(f"- {part['day']}, {part['what']}: {counts}, {minutes:.0f} minutes; {part['summary']}.")
     lines.append(f"\n{machine()}.\n")
     lines.append("| what | good | tried |\n|---|---:|---:|")
     lines += [f"| {name} | {good} | {tried} |" for name, (good, tried) in sorted(sums.items())]
@@ -122,14 +124,16 @@ def main(arguments: list[str]) -> int:
         code, last = tests(figures, chosen.scale, inputs, rest)
         if code:
             return code
-        told = {
-            "part": {
-                "day": time.strftime("%Y-%m-%d", time.gmtime()), "what": " ".join(rest) or "all", "scale": chosen.scale,
-                "inputs": inputs, "seconds": time.monotonic() - began, "summary": last.partition(" in ")[0],
-            }
-        }  # fmt: skip
+        part = {
+            "day": time.strftime("%Y-%m-%d", time.gmtime()),
+            "what": f"`pytest {shlex.join(rest)}`" if rest else "everything",
+            "scale": chosen.scale,
+            "inputs": inputs,
+            "seconds": time.monotonic() - began,
+            "summary": last.partition(" in ")[0],
+        }
         with figures.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(told) + "\n")
+            stream.write(json.dumps({"part": part}) + "\n")
         if chosen.part is not None:
             with chosen.part.open("a", encoding="utf-8") as stream:
                 stream.write(figures.read_text(encoding="utf-8"))
