@@ -23,7 +23,7 @@ _OPTIONS = {
     "az": frozenset({"account", "endpoint", "anonymous"}),
 }
 _ALIASES = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
-_BUCKET = re.compile(r"[a-z0-9A-Z$][a-zA-Z0-9._-]{1,254}")
+_BUCKET = re.compile(r"[a-z0-9A-Z$][a-zA-Z0-9._-]{0,254}")
 _PREFIX = re.compile(r"[a-zA-Z0-9._@+=-]{1,255}(/[a-zA-Z0-9._@+=-]{1,255}){0,15}")
 _ACCOUNT_HOST = re.compile(r"(?P<account>[a-z0-9]{3,24})\.(?:dfs|blob)\.core\.windows\.net")
 _KNOWN = "file, s3, gs, az (or abfs), https, http and memory"

@@ -4,7 +4,8 @@ Create-only is ``If-None-Match: *`` with the blob, or with the list that puts it
 ``put_file`` puts once more without the condition when a container is missing.) Reads ask for ranges, so that the
 library never holds more than one.
 
-Rules of the file: imports adlfs when connecting; retries of the library are off; who we are is adlfs's chain: the
+Rules of the file: imports adlfs when connecting; retries of the library are off (but of a body that was cut, which it
+asks for three times, whatever one says); who we are is adlfs's chain: the
 ``AZURE_STORAGE_`` variables, else ``DefaultAzureCredential``.
 """
 
@@ -20,7 +21,17 @@ from typing import Any, BinaryIO
 from envbuild.errors import EnvbuildError, InvalidInput, UnreachableError
 from envbuild.objects import Put
 from envbuild.objects.address import Address
-from envbuild.objects.failures import STALL, AbsentError, PassingError, answered, failed, no_bucket, refused
+from envbuild.objects.cloud import proxy_for
+from envbuild.objects.failures import (
+    STALL,
+    AbsentError,
+    PassingError,
+    answered,
+    failed,
+    no_bucket,
+    refused,
+    retry_after,
+)
 
 _RANGE = 8 << 20
 _SINGLE = 1 << 20
@@ -63,12 +74,12 @@ def connect_azure(address: Address, stall: float = STALL) -> AzureBucket:
         options["anon"] = True
     try:
         system = AzureBlobFileSystem(use_listings_cache=False, skip_instance_cache=True, **options)
-    except ValueError as error:
+    except ValueError:
         raise InvalidInput(
             f"{address.shown}: nothing says which account, or AZURE_STORAGE_CONNECTION_STRING cannot be read",
             reference="bad-address",
             hint=f"write {address.shown}?account=NAME, or set AZURE_STORAGE_ACCOUNT_NAME",
-        ) from error
+        ) from None
     return AzureBucket(system, address, stall)
 
 
@@ -86,7 +97,10 @@ class AzureBucket:
         self._system = system
         self._name = address.bucket
         self._shown = address.shown
-        self._once = {"retry_total": 0, "connection_timeout": 10, "read_timeout": stall}
+        self._once: dict[str, Any] = {"retry_total": 0, "connection_timeout": 10, "read_timeout": stall}
+        self._client._pipeline._transport._use_env_settings = False  # netrc is not for signed requests
+        if proxy := proxy_for(self._client.url):
+            self._once["proxies"] = {"http": proxy, "https": proxy}
 
     async def size(self, key: str) -> int:
         """Bytes of a blob: one HEAD."""
@@ -168,6 +182,7 @@ class AzureBucket:
     def failure(self, doing: str, error: Exception) -> EnvbuildError | AbsentError:
         """What an exception of Azure's libraries means."""
         code, status, name = _code(error), getattr(error, "status_code", None), type(error).__name__
+        after = retry_after(getattr(getattr(error, "response", None), "headers", {}))
         if code == "ContainerNotFound" or (status == 404 and doing in {"writing", "listing"}):
             return no_bucket(self._shown, "container", f"run: az storage container create --name {self._name}")
         if name in {"ClientAuthenticationError", "CredentialUnavailableError"} and status is None:
@@ -179,11 +194,11 @@ class AzureBucket:
         if status == 403:
             return refused(self._shown, doing, code or 403, _READ_ROLE if doing == "reading" else _ROLE)
         if code in {"ServerBusy", "OperationTimedOut", "InternalError"}:
-            return PassingError(f"{self._shown} answers {code} while {doing}")
+            return PassingError(f"{self._shown} answers {code} while {doing}", after)
         if status in {409, 412}:
             return PassingError(f"{self._shown} answers {code or status} while {doing}")
         if isinstance(status, int):
-            return answered(self._shown, doing, status)
+            return answered(self._shown, doing, status, after)
         if isinstance(error, (ValueError, TypeError)) and not isinstance(error, OSError):
             return UnreachableError(f"{self._shown} cannot be asked: {name}", reference="bad-answer")
         return failed(self._shown, doing, error)

@@ -21,6 +21,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterat
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from envbuild.errors import EnvbuildError, UnreachableError
 from envbuild.objects import SMALL, Listed, Put, Writer, check_name, check_size
@@ -238,7 +240,8 @@ class CloudObjects:
         except (EnvbuildError, AbsentError):
             raise
         except Exception as error:
-            raise bucket.failure(doing, error) from error
+            # Without the cause: its text is the server's, which may repeat our own headers.
+            raise bucket.failure(doing, error) from None
 
     def _open(self, doing: str) -> tuple[Bucket, asyncio.AbstractEventLoop]:
         if os.getpid() != self._process:
@@ -253,3 +256,9 @@ class CloudObjects:
 
                 self._opened = (self._connect(), get_loop())
             return self._opened
+
+
+def proxy_for(address: str) -> str | None:
+    """The proxy of the usual variables, for libraries whose own reading of them would also send what netrc says."""
+    parts = urlsplit(address)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)

@@ -145,5 +145,5 @@ def answered(place: str, doing: str, status: int, after: float = 0.0) -> Unreach
 
 def retry_after(headers: Mapping[str, str]) -> float:
     """Seconds that ``Retry-After`` asks for, at most an hour; 0 for none or a date."""
-    text = headers.get("Retry-After", "").strip()
+    text = (headers.get("Retry-After") or headers.get("retry-after") or "").strip()
     return float(min(int(text), 3600)) if text.isdigit() else 0.0

@@ -23,13 +23,13 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import quote
 
 from envbuild.digest import CHUNK
 from envbuild.errors import EnvbuildError, UnreachableError
 from envbuild.objects import Put
 from envbuild.objects.address import Address
+from envbuild.objects.cloud import proxy_for
 from envbuild.objects.failures import (
     STALL,
     AbsentError,
@@ -76,8 +76,8 @@ def connect_gs(address: Address, stall: float = STALL) -> GsBucket:
             use_listings_cache=False,
             skip_instance_cache=True,
         )
-    except google.auth.exceptions.GoogleAuthError as error:
-        raise refused(address.shown, "us", "no credentials", _CREDENTIALS) from error
+    except google.auth.exceptions.GoogleAuthError:
+        raise refused(address.shown, "us", "no credentials", _CREDENTIALS) from None
     return GsBucket(system, address)
 
 
@@ -104,7 +104,7 @@ class GsBucket:
         self._name = address.bucket
         self._shown = address.shown
         self._renewed = False
-        self._proxy = _proxy_for(system._location)
+        self._proxy = proxy_for(system._location)
 
     async def size(self, key: str) -> int:
         """Bytes of an object: one GET of its metadata."""
@@ -230,12 +230,6 @@ class GsBucket:
         finally:
             response.close()
         raise StatusError(response.status, retry_after(response.headers), text)
-
-
-def _proxy_for(address: str) -> str | None:
-    """The proxy of the usual variables; aiohttp's own reading of them would also send what netrc says."""
-    parts = urlsplit(address)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def _size_and_md5(source: Path | bytes) -> tuple[int, str]:

@@ -21,7 +21,16 @@ from typing import Any
 from envbuild.errors import EnvbuildError, UnreachableError
 from envbuild.objects import Put
 from envbuild.objects.address import Address
-from envbuild.objects.failures import STALL, AbsentError, PassingError, answered, failed, no_bucket, refused
+from envbuild.objects.failures import (
+    STALL,
+    AbsentError,
+    PassingError,
+    answered,
+    failed,
+    no_bucket,
+    refused,
+    retry_after,
+)
 
 _PART = 8 << 20
 _PARTS_IN_FLIGHT = 4
@@ -39,6 +48,7 @@ _PASSING_CODES = frozenset(
     {
         "ConditionalRequestConflict",
         "InternalError",
+        "NoSuchUpload",  # the answer to putting the parts together was lost
         "OperationAborted",
         "RequestTimeout",
         "ServiceUnavailable",
@@ -115,8 +125,8 @@ class S3Bucket:
         """Bytes of an object: one HEAD."""
         try:
             answer = await self._system._call_s3("head_object", Bucket=self._name, Key=key)
-        except PermissionError:
-            if not self._looked:  # a HEAD does not say why
+        except PermissionError as error:
+            if _status(error) == 403 and not self._looked:  # a HEAD does not say why
                 await anext(self.stream(key), b"")
                 self._looked = True
             raise
@@ -192,14 +202,14 @@ class S3Bucket:
         if code == "RequestTimeTooSkewed":
             return refused(self._shown, doing, code, "this machine's clock is wrong")
         if code in _PASSING_CODES:
-            return PassingError(f"{self._shown} answers {code} while {doing}")
+            return PassingError(f"{self._shown} answers {code} while {doing}", _after(error))
         if doing == "reading" and status in {403, 404}:
             return AbsentError()
         if status == 403:
             right = {"writing": "s3:PutObject", "deleting": "s3:DeleteObject", "listing": "s3:ListBucket"}.get(doing)
             return refused(self._shown, doing, 403, f"you need the right {right} there" if right else None)
         if status is not None:
-            return answered(self._shown, doing, status)
+            return answered(self._shown, doing, status, _after(error))
         if isinstance(error, (ValueError, TypeError)):
             return UnreachableError(f"{self._shown} cannot be asked: {name}", reference="bad-answer")
         return failed(self._shown, doing, error)
@@ -217,6 +227,10 @@ def _response(error: BaseException | None) -> dict[str, Any]:
 
 def _code(error: Exception) -> str:
     return str(_response(error).get("Error", {}).get("Code", ""))
+
+
+def _after(error: Exception) -> float:
+    return retry_after(_response(error).get("ResponseMetadata", {}).get("HTTPHeaders", {}))
 
 
 def _status(error: Exception) -> int | None:

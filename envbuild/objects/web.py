@@ -144,14 +144,14 @@ class WebObjects:
         try:
             piece: bytes = response.raw.read1(_PIECE, decode_content=False)
         except (kind, OSError) as error:
-            raise PassingError(f"{self._shown} broke off: {reason(error)}") from error
+            raise PassingError(f"{self._shown} broke off: {reason(error)}") from None
         return piece
 
     def _ask(self, method: str, name: str) -> Any:
         try:
             response = self._connections.pass_on(method, self._url + name, {})
         except AgainError as error:
-            raise PassingError(error.message, error.after) from error
+            raise PassingError(error.message, error.after) from None
         status = response.status_code
         if status == 200:
             return response
