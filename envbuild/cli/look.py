@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from envbuild.cli.options import as_json, option, recipe_argument
+from envbuild.cli.options import as_json, offline, option, recipe_argument, stores
 
 platform = option("--platform", metavar="PLATFORM", help="Of this platform (default: this machine's).")
 
@@ -24,15 +24,24 @@ def show_command(recipe: Path, platform: str | None, as_json: bool) -> None:
 
 
 @click.command("list", short_help="List environments and names.")
+@offline
+@stores
 @as_json
-def list_command(as_json: bool) -> None:
+def list_command(offline: bool, stores: tuple[str, ...], as_json: bool) -> None:
     """List the environments on this machine, and the names that there are."""
     from envbuild.cli.screen import Screen
+    from envbuild.errors import UnreachableError
     from envbuild.session import Session
+    from envbuild.store.names import Generation
 
     screen = Screen(as_json=as_json)
-    session = Session(reporter=screen.reporter)
-    screen.listed(session.environments(), session.names())
+    session = Session(reporter=screen.reporter, offline=offline, stores=stores)
+    names: tuple[Generation, ...] = ()
+    try:
+        names = session.names()
+    except UnreachableError as error:  # what is on this machine is here all the same
+        screen.reporter.note(f"names are not listed: {error}")
+    screen.listed(session.environments(), names)
 
 
 @click.command("tree", short_help="Show which package requires which.")

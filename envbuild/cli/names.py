@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from envbuild.cli.options import as_json, offline, option, quiet, source_argument
+from envbuild.cli.options import as_json, offline, option, quiet, source_argument, stores
 
 name_argument = click.argument("name")
 
@@ -19,9 +19,12 @@ name_argument = click.argument("name")
     help="Fail (exit 6) unless the name is at this generation; 0 for a name that is not there.",
 )
 @offline
+@stores
 @as_json
 @quiet
-def alias_command(source: str, name: str, expect: int | None, offline: bool, as_json: bool, quiet: bool) -> None:
+def alias_command(
+    source: str, name: str, expect: int | None, offline: bool, stores: tuple[str, ...], as_json: bool, quiet: bool
+) -> None:
     """Name what a recipe is locked to, for all its platforms: envbuild alias recipes/train.yaml team/train:stable
 
     The tags latest (when none is said), candidate and stable move; any other is written once. SOURCE may also be an id
@@ -32,46 +35,51 @@ def alias_command(source: str, name: str, expect: int | None, offline: bool, as_
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    show_moved(screen, Session(reporter=screen.reporter, offline=offline).alias(source, name, expect=expect))
+    show_moved(
+        screen, Session(reporter=screen.reporter, offline=offline, stores=stores).alias(source, name, expect=expect)
+    )
 
 
 @click.command("get", short_help="Say what a name or an id means.")
 @source_argument
 @offline
+@stores
 @as_json
-def get_command(source: str, offline: bool, as_json: bool) -> None:
+def get_command(source: str, offline: bool, stores: tuple[str, ...], as_json: bool) -> None:
     """Say what a name or an id means: its request, and its environment on each platform, as whole ids."""
     from envbuild.cli.screen import Screen
     from envbuild.cli.screen_names import show_meant
     from envbuild.session import Session
 
     screen = Screen(as_json=as_json)
-    show_meant(screen, Session(reporter=screen.reporter, offline=offline).get(source))
+    show_meant(screen, Session(reporter=screen.reporter, offline=offline, stores=stores).get(source))
 
 
 @click.command("history", short_help="List what a name has meant.")
 @name_argument
+@stores
 @as_json
-def history_command(name: str, as_json: bool) -> None:
+def history_command(name: str, stores: tuple[str, ...], as_json: bool) -> None:
     """List what a name has meant, the newest first."""
     from envbuild.cli.screen import Screen
     from envbuild.cli.screen_names import show_history
     from envbuild.session import Session
 
     screen = Screen(as_json=as_json)
-    show_history(screen, name, Session(reporter=screen.reporter).history(name))
+    show_history(screen, name, Session(reporter=screen.reporter, stores=stores).history(name))
 
 
 @click.command("rollback", short_help="Let a name mean what it meant before.")
 @name_argument
 @option("--to", type=click.IntRange(min=1), metavar="GENERATION", help="This one (default: the last that differs).")
+@stores
 @as_json
 @quiet
-def rollback_command(name: str, to: int | None, as_json: bool, quiet: bool) -> None:
+def rollback_command(name: str, to: int | None, stores: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     """Let a name mean what it meant before: a new generation, so that nothing of its past is lost."""
     from envbuild.cli.screen import Screen
     from envbuild.cli.screen_names import show_moved
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    show_moved(screen, Session(reporter=screen.reporter).rollback(name, to))
+    show_moved(screen, Session(reporter=screen.reporter, stores=stores).rollback(name, to))

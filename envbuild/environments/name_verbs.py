@@ -80,6 +80,7 @@ class NameVerbs:
         target = parse_name(name)
         home = self._home()
         names, closures = self._names(home), self._closures(home)
+        names.check_writable(target)
         meant = self._source(source)
         if meant.kind == "recipe":
             lock = self._checked(Path(os.path.abspath(meant.text))).lock
@@ -285,7 +286,7 @@ class NameVerbs:
         from envbuild.environments.naming import NameStore
         from envbuild.objects.folder import FolderObjects
 
-        return NameStore(objects=FolderObjects(home.store), near=True)
+        return NameStore(objects=FolderObjects(home.store), near=True, home=True)
 
 
 def _other_platform(meant: Meant, platform: Platform) -> UnsatisfiableError:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from envbuild.errors import IntegrityError, InvalidInput, UnreachableError
+from envbuild.errors import IntegrityError, InvalidInput, StaleError, UnreachableError
 from envbuild.names import Name
 from envbuild.objects import Objects
 from envbuild.store import names as generations
@@ -31,11 +31,13 @@ class NameStore:
     Attributes:
         writable: Whether it may be written.
         near: Whether it answers without a network.
+        home: Whether it is the home's own, which no other version and no server has a hand in.
     """
 
     objects: Objects
     writable: bool = True
     near: bool = False
+    home: bool = False
 
 
 def authority(shared: Sequence[NameStore], home: NameStore) -> NameStore:
@@ -59,6 +61,7 @@ class Names:
         self._seen = Seen(folder, store.objects.address)
         self._offline = offline and not store.near
         self._note = note
+        self._ready = False
 
     @property
     def address(self) -> str:
@@ -118,14 +121,33 @@ class Names:
 
         Raises:
             NameConflictError: ``name-taken``, ``name-moved``.
-            UnreachableError: ``read-only`` for a store that may not be written, ``offline``, and when it fails.
+            UnreachableError: ``read-only`` for a store that may not be written, ``overwrites`` and ``unfit`` for one in
+                which a name could be lost, ``no-store``, ``offline``, and when it fails.
+            StaleError: ``store-format`` for a store of another version.
         """
-        self._writable(name)
+        self.check_writable(name)
         seen = self._seen.get(name)
         known = seen.generation if seen is not None else None
         moved = self._asking(name, lambda: generations.move(self._objects, name, named, expect=expect, seen=known))
         self._seen.keep(moved.now)
         return moved
+
+    def check_writable(self, name: Name) -> None:
+        """Refuse to move a name where that cannot be: before anything else is written for it.
+
+        Raises:
+            UnreachableError, StaleError: As ``move``.
+        """
+        if not self._store.writable:
+            raise UnreachableError(
+                f"{self.address} may only be read here, so {name} cannot be moved",
+                reference="read-only",
+                hint="name a store with `mode: read-write` before it, or move the name where that is allowed",
+            )
+        self._online(f"moving {name}")
+        if not self._store.home and not self._ready:
+            _refuse_unfit(self._store)
+            self._ready = True
 
     def history(self, name: Name) -> tuple[Generation, ...]:
         """Every generation, the newest first.
@@ -174,15 +196,6 @@ class Names:
         found = (generations.read(self._objects, *item) for item in generations.listed(self._objects).items())
         return tuple(item for item in found if item is not None)
 
-    def _writable(self, name: Name) -> None:
-        if not self._store.writable:
-            raise UnreachableError(
-                f"{self.address} may only be read here, so {name} cannot be moved",
-                reference="read-only",
-                hint="name a store with `mode: read-write` before it, or move the name where that is allowed",
-            )
-        self._online(f"moving {name}")
-
     def _online(self, what: str) -> None:
         if self._offline:
             raise UnreachableError(f"{what} needs {self.address}", reference="offline", hint="leave --offline out")
@@ -195,6 +208,18 @@ class Names:
             if error.reference != "name-rolled-back":
                 raise
             raise IntegrityError(error.message, reference=error.reference, hint=self._seen.forget_hint(name)) from None
+
+
+def _refuse_unfit(store: NameStore) -> None:
+    """Refuse to write a store of another version, and one that does not keep what all of this rests on."""
+    from envbuild.objects.probe import probe
+    from envbuild.store.shared import SharedStore
+
+    objects = store.objects
+    if SharedStore(objects.address, lambda: objects).use() != "write":
+        raise StaleError(f"{objects.address} is a store of another version of envbuild", reference="store-format")
+    if not store.near:  # folders are our own work
+        probe(objects)
 
 
 def _ago(seconds: float) -> str:

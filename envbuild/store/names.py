@@ -164,7 +164,7 @@ def move(
     Args:
         objects: The store.
         name: Which; one whose tag is not movable is written once.
-        named: What it is to mean. When it means that already, nothing is written.
+        named: What it is to mean. When it means that already, nothing is written, whatever was expected.
         expect: The generation that the caller believes to be the current one; 0 for none. None: whatever it is.
         seen: See ``current``.
 
@@ -177,10 +177,10 @@ def move(
     nonce = os.urandom(16).hex()
     now = current(objects, name, seen)
     while True:
+        if now is not None and now.named == named:  # so that the same call again does no harm
+            return Moved(now=now, written=False, before=None)
         if expect is not None and expect != (now.number if now else 0):
             raise _elsewhere(name, now, expect)
-        if now is not None and now.named == named:
-            return Moved(now=now, written=False, before=None)
         if now is not None and not name.movable:
             raise _taken(name, now)
         number = now.number + 1 if now else 1

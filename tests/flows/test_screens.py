@@ -86,6 +86,34 @@ def test_the_main_line(screens: Session) -> None:
     screens.compare("the_main_line")
 
 
+def test_names(screens: Session) -> None:
+    screens.case.hide(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[moment]")
+    toy = (screens.case.project / "toy.yaml").read_text()
+    screens.type("lock", "toy.yaml")
+    screens.type("alias", "toy.yaml", "team/toy:stable")
+    screens.type("alias", "toy.yaml", "team/toy:v1")
+    screens.case.recipe(toy.replace("'<2'", "'>=2'"), "toy.yaml")
+    screens.type("alias", "toy.yaml", "team/toy:stable", code=10)
+    screens.type("lock", "toy.yaml")
+    screens.type("alias", "toy.yaml", "team/toy:stable")
+    screens.type("alias", "toy.yaml", "team/toy:v1", code=6)
+    screens.type("alias", "toy.yaml", "team/toy:stable", "--expect", "1")
+    screens.case.recipe(toy.replace("'<2'", "'==1.0'"), "toy.yaml").run("lock", "toy.yaml")
+    screens.type("alias", "toy.yaml", "team/toy:stable", "--expect", "1", code=6)
+    screens.type("get", "team/toy:stable")
+    screens.type("history", "team/toy:stable")
+    screens.type("rollback", "team/toy:stable")
+    (screens.case.project / "toy.yaml").unlink()
+    screens.type("realize", "team/toy:stable")
+    screens.type("run", "team/toy:stable", "--", "python", "-c", "import toy; print(toy.__version__)")
+    screens.type("list")
+    screens.case.recipe("extends: {name: 'team/toy:v1'}\npypi: {packages: {toy-paint: }}\n", "paint.yaml")
+    screens.type("lock", "paint.yaml")
+    screens.type("realize", "team/toi:stable", code=3)
+    screens.type("alias", "paint.yaml", "Team/Paint", code=3)
+    screens.compare("names")
+
+
 def test_recipes_change(screens: Session) -> None:
     screens.type("lock", "toy.yaml")
     screens.type("add", "toy.yaml", "toy-paint")

@@ -10,7 +10,7 @@ import pytest
 
 from envbuild.digest import Digest, digest_bytes
 from envbuild.environments.naming import Names, NameStore, authority
-from envbuild.errors import IntegrityError, InvalidInput, NameConflictError, UnreachableError
+from envbuild.errors import IntegrityError, InvalidInput, NameConflictError, StaleError, UnreachableError
 from envbuild.names import Name, parse_name
 from envbuild.objects import Put
 from envbuild.package import Platform
@@ -33,7 +33,7 @@ def named(number: int, *platforms: str) -> Named:
 
 def names(objects: TableObjects, folder: Path, *, offline: bool = False) -> tuple[Names, list[str]]:
     notes: list[str] = []
-    return Names(NameStore(objects=objects), folder, offline=offline, note=notes.append), notes
+    return Names(NameStore(objects=objects, home=True), folder, offline=offline, note=notes.append), notes
 
 
 def test_a_name_that_moves_has_a_past() -> None:
@@ -376,6 +376,43 @@ def test_a_store_that_may_only_be_read_is_not_written(tmp_path: Path) -> None:
         known.move(STABLE, named(1))
     assert caught.value.reference == "read-only"
     assert objects.table == {}
+
+
+def test_R24_a_store_that_ignores_conditions_gets_no_names(tmp_path: Path) -> None:
+    """What overwrites could lose a move without a word: blobs may be kept there, names not."""
+
+    class Overwriting(TableObjects):
+        def put(self, name: str, source: Path | bytes) -> Put:
+            self.table[name] = source if isinstance(source, bytes) else source.read_bytes()
+            return "created"
+
+    objects = Overwriting()
+    objects.table["format.json"] = b'{"format": 1}'
+    known = Names(NameStore(objects=objects), tmp_path, offline=False, note=lambda _: None)
+    with pytest.raises(UnreachableError) as caught:
+        known.move(STABLE, named(1))
+    assert caught.value.reference == "overwrites"
+    assert set(objects.table) == {"format.json"}
+    assert known.find(STABLE) is None
+
+
+def test_a_shared_store_is_probed_once_and_must_be_one(tmp_path: Path) -> None:
+    objects = TableObjects()
+    known = Names(NameStore(objects=objects), tmp_path, offline=False, note=lambda _: None)
+    with pytest.raises(UnreachableError) as caught:
+        known.move(STABLE, named(1))
+    assert caught.value.reference == "no-store"
+    objects.table["format.json"] = b'{"format": 2}'
+    known = Names(NameStore(objects=objects), tmp_path, offline=False, note=lambda _: None)
+    with pytest.raises(StaleError, match="another version"):
+        known.move(STABLE, named(1))
+    objects.table["format.json"] = b'{"format": 1}'
+    known = Names(NameStore(objects=objects), tmp_path, offline=False, note=lambda _: None)
+    known.move(STABLE, named(1))
+    objects.asked.clear()
+    known.move(STABLE, named(2))
+    assert len(objects.asked) <= 4
+    assert set(objects.table) == {"format.json", object_name(STABLE, 1), object_name(STABLE, 2)}
 
 
 def test_one_store_says_what_names_mean() -> None:

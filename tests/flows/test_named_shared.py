@@ -1,0 +1,132 @@
+"""Names in a shared store, as several machines see them: each has a home of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.case import Case
+from tests.support.channel import this_platform
+from tests.support.servers import Server
+
+HERE = this_platform()
+SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+class Team:
+    """A store in a folder, a project, and machines by name."""
+
+    def __init__(self, case: Case, index: Server) -> None:
+        self.case, self.index = case, index
+        self.store = case.home.parent / "team-store"
+        self.case.run("store", "init", self.store)
+
+    def at(self, machine: str, address: str | None = None, **settings: str) -> Case:
+        """The machine of that name: a home and a configuration of its own."""
+        home = self.case.home.parent / f"home-{machine}"
+        self.case.home = home
+        self.case.variable("ENVBUILD_HOME", str(home)).variable("ENVBUILD_STORE", None)
+        stores = json.dumps([{"name": "team", "url": address or str(self.store), "mode": "read-write"} | settings])
+        file = Path(self.case.environ["XDG_CONFIG_HOME"]) / "envbuild" / "config.yaml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"stores: {stores}\ntrusted: {json.dumps([address] if address else [])}\n")
+        return self.case
+
+    def locked(self, version: str) -> Case:
+        """The project's recipe, locked with this version."""
+        text = (
+            f"interpreter: host\npython: '{SERIES}'\nplatforms: [{HERE}]\n"
+            f"pypi:\n  index: {self.index.url}/simple\n  packages: {{toy: '=={version}'}}\n"
+        )
+        return self.case.recipe(text).run("lock", "x.yaml")
+
+
+@pytest.fixture
+def team(case: Case, wheel_index: Server) -> Team:
+    """A team whose CI has named version 1.0 ``team/toy:stable``."""
+    made = Team(case, wheel_index)
+    made.at("ci")
+    made.locked("1.0").run("alias", "x.yaml", "team/toy:stable")
+    return made
+
+
+PROGRAM = ("--", "python", "-c", "import toy; print(toy.__version__)")
+
+
+def test_one_names_and_everybody_uses(team: Team) -> None:
+    assert not list((team.case.home / "store").glob("refs/**/*.json"))
+    case = team.at("laptop")
+    shutil.rmtree(case.project / "x.yaml", ignore_errors=True)
+    case.run("run", "team/toy:stable", *PROGRAM).shows("1.0")
+    case.run("list").mentions("team/toy:stable  1")
+    team.at("ci")
+    team.locked("1.1").run("alias", "x.yaml", "team/toy:stable")
+    team.at("laptop").run("run", "team/toy:stable", *PROGRAM).shows("1.1")
+    team.case.run("rollback", "team/toy:stable")
+    team.at("ci").run("get", "team/toy:stable").mentions("3, since")
+    team.case.run("alias", "x.yaml", "team/toy:stable", "--expect", "2", code=6).mentions("is at generation 3")
+    team.at("laptop").run("history", "team/toy:stable").mentions("team/toy:stable: 3 generations")
+
+
+def test_whole_ids_are_found_in_the_store_and_beginnings_at_home(team: Team) -> None:
+    known = json.loads(team.case.run("get", "team/toy:stable", "--json").out)
+    request, environment = known["request"], known["environments"][HERE]
+    team.at("laptop").run("realize", environment[:12], code=3).mentions("unknown-id")
+    team.case.run("run", f"{request}:{environment}", *PROGRAM).shows("1.0")
+    team.case.run("realize", environment[:12])
+
+
+def test_a_recipe_extends_a_name_of_the_store(team: Team) -> None:
+    case = team.at("laptop")
+    text = f"extends: {{name: 'team/toy:stable'}}\nplatforms: [{HERE}]\npypi: {{packages: {{toy-paint: }}}}\n"
+    case.recipe(text, "y.yaml").run("lock", "y.yaml").run("run", "y.yaml", *PROGRAM).shows("1.0")
+
+
+def test_a_store_to_read_gives_names_and_takes_none(team: Team) -> None:
+    case = team.at("reader", str(team.store), mode="read-only")
+    case.run("run", "team/toy:stable", *PROGRAM).shows("1.0")
+    case.run("alias", "team/toy:stable", "team/toy:candidate", code=5).mentions("read-only", "may only be read here")
+    case.run("rollback", "team/toy:stable", code=3)
+
+
+def test_a_store_over_http_offline_and_gone_back(team: Team, serving: Callable[..., Server]) -> None:
+    server = serving(team.store)
+    case = team.at("node", server.url)
+    case.hide(r"http://127\.0\.0\.1:\d+", "[store]")
+    case.run("run", "team/toy:stable", *PROGRAM).shows("1.0")
+    asked = list(server.requests)
+    case.run("run", "--offline", "team/toy:stable", *PROGRAM).shows("1.0")
+    case.mentions("note: team/toy:stable as [store] had it less than a minute ago (generation 1): offline")
+    assert server.requests == asked
+    case.run("realize", "--offline", "team/none", code=5).mentions("never seen on this machine")
+    case.run("list", "--offline").mentions("note: names are not listed")
+    team.at("ci")
+    team.locked("1.1").run("alias", "x.yaml", "team/toy:stable")
+    case = team.at("node", server.url)
+    case.run("run", "team/toy:stable", *PROGRAM).shows("1.1")
+    (newest,) = team.store.glob("refs/team/toy/@stable/*2.json")
+    newest.unlink()
+    case.run("run", "team/toy:stable", *PROGRAM, code=4).mentions("name-rolled-back", "generation 2")
+    case.run("run", "--offline", "team/toy:stable", *PROGRAM).shows("1.1")
+
+
+def test_a_store_that_is_not_there_is_no_store_without_names(team: Team) -> None:
+    team.at("laptop").run("get", "team/toy:stable")
+    team.store.rename(team.store.with_name("away"))
+    team.case.run("get", "team/toy:stable", code=4).mentions("name-rolled-back")
+    team.at("new").run("alias", "x.yaml", "team/toy:v1", code=5).mentions("no-store")
+
+
+def test_what_the_home_has_named_does_not_stand_in_for_the_store(team: Team) -> None:
+    case = team.at("laptop")
+    file = Path(case.environ["XDG_CONFIG_HOME"]) / "envbuild" / "config.yaml"
+    kept = file.read_text()
+    file.write_text("")
+    case.run("alias", "x.yaml", "mine").run("get", "mine")
+    file.write_text(kept)
+    case.run("get", "mine", code=3).mentions("unknown-name")
