@@ -256,6 +256,24 @@ def test_a_listing_gives_names_sizes_and_times_under_a_prefix(place: Place) -> N
     assert all(abs(time - times[0]) < 120 for time in times)
 
 
+@everywhere(*CLOUDS)
+def test_H59_keys_that_are_no_names_are_neither_listed_nor_in_the_way(place: Place) -> None:
+    assert place.server is not None
+    bucket = place.url.split("/")[2]
+    hostile = ["with space", "a\u0308", "b" * 700, "percent%2f", "semi;colon", "Case", "case"]
+    if place.kind == "s3":  # the emulators of the others refuse these themselves
+        hostile += ["of/../dots", "double//slash", "trailing/"]
+    for key in hostile:
+        place.server.put_key(bucket, f"team/store/{key}", b"x")
+    place.server.put_key(bucket, "team/store-beside/a", b"x")
+    place.server.put_key(bucket, "a", b"x")
+    objects = place.open()
+    objects.put("a", b"mine")
+    assert {item.name for item in objects.list("")} == {"a", "Case", "case"}
+    objects.delete("a")
+    assert {item.name for item in objects.list("")} == {"Case", "case"}
+
+
 @everywhere()
 def test_a_deleted_object_is_absent_and_can_be_made_again(place: Place) -> None:
     objects = place.open()

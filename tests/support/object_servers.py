@@ -23,6 +23,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from tests.support.cache import made_once
 from tests.support.fault_proxy import FaultProxy, fault_proxy
@@ -64,6 +65,18 @@ class ObjectServer:
             with self.azure() as client:
                 client.create_container(name)
         return name
+
+    def put_key(self, bucket: str, key: str, data: bytes) -> None:
+        """An object of any key, behind the proxy's back."""
+        if self.scheme == "s3":
+            _request("PUT", f"http://127.0.0.1:{self.port}/{bucket}/{quote(key)}", data)
+        elif self.scheme == "gs":
+            url = f"http://127.0.0.1:{self.port}/upload/storage/v1/b/{bucket}/o"
+            query = f"uploadType=media&name={quote(key, safe='')}"
+            _request("POST", f"{url}?{query}", data, {"Content-Type": "application/octet-stream"})
+        else:
+            with self.azure() as client:
+                client.get_blob_client(bucket, key).upload_blob(data)
 
     def azure(self) -> Any:
         """A client of Azure's own, that goes to the server itself."""
