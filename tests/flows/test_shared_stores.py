@@ -6,15 +6,19 @@ be compared byte for byte. The store is a folder beside them.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.world import World, differences, remove
+from tests.faults.world import World, differences, nobody_stays, remove, tree_of
 from tests.support.channel import TestChannel
 from tests.support.sdists import make_own_sdist
 from tests.support.servers import serve
@@ -41,7 +45,8 @@ class Team(World):
         """The user's own configuration."""
         file = Path(self.environ["XDG_CONFIG_HOME"]) / "envbuild" / "config.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"stores": list(stores), **settings}), encoding="utf-8")
+        lines = {"stores": list(stores), **settings}.items()
+        file.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in lines), encoding="utf-8")
 
     def another(self) -> None:
         """Another machine: nothing is at home. The locks are in Git."""
@@ -51,10 +56,20 @@ class Team(World):
         """Channel and index are gone."""
         self.server.content = lambda request: None
 
-    def events(self, *arguments: str) -> list[dict]:
-        """What a realize tells."""
-        outcome = self.run("realize", *arguments, "--json")
-        return [json.loads(outcome.out)["environments"][0]]
+    def snapshot(self) -> dict[str, str]:
+        """Every object of the store and the digest of its bytes."""
+        return {
+            str(path.relative_to(self.store)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in self.objects("")
+            if path.parent.name != "tmp"
+        }
+
+    def logs(self) -> set[str]:
+        """Digests of what results have besides what is linked."""
+        records = [
+            json.loads(path.read_bytes())["outputs"] for path in (self.folder / "first" / "results").rglob("*.json")
+        ]
+        return {item["sha256"] for outputs in records for name, item in outputs.items() if name != "out"}
 
     def objects(self, below: str) -> list[Path]:
         """Files of the store below a folder of it."""
@@ -65,21 +80,324 @@ class Team(World):
         (found,) = json.loads(self.run("realize", f"{name}.yaml", "--json", *flags).out)["environments"]
         return found
 
+    def restored(self) -> None:
+        """As after the first machine was done: its store and its lock, and nothing at home."""
+        self.fresh()
+        self.server.content = self._content()
+        remove(self.store)
+        shutil.copytree(self.folder / "first", self.store)
+        self.lock("everything").write_bytes(self.locked)
+        self.configure({"name": "team", "url": str(self.store)})
+        (self.project / "envbuild.yaml").unlink(missing_ok=True)
+
+    def sound(self) -> None:
+        """Every blob of the store is what its name says; every record's and closure's blobs are there."""
+        blobs = {path.name: path for path in self.objects("blobs")}
+        for name, path in blobs.items():
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == name, path
+        for path in self.objects("results"):
+            outputs = json.loads(path.read_bytes())["outputs"]
+            assert {item["sha256"] for item in outputs.values()} <= blobs.keys(), path
+
+
+@pytest.fixture(scope="session")
+def _team(tmp_path_factory: pytest.TempPathFactory, channel: TestChannel) -> Iterator[Team]:
+    with serve(lambda request: None) as server:
+        team = Team(tmp_path_factory.mktemp("shared") / "team", channel, server)
+        team.first = team.one("everything")  # type: ignore[attr-defined]
+        team.whole = team.tree("everything")  # type: ignore[attr-defined]
+        team.locked = team.lock("everything").read_bytes()
+        team.store.rename(team.folder / "first")
+        yield team
+
 
 @pytest.fixture
-def team(tmp_path: Path, channel: TestChannel) -> Iterator[Team]:
-    with serve(lambda request: None) as server:
-        yield Team(tmp_path / "team", channel, server)
+def team(_team: Team) -> Team:
+    """A store that a first machine filled, and a second machine that has nothing but the lock."""
+    _team.restored()
+    return _team
+
+
+def damaged(path: Path) -> None:
+    """One bit of a file of the store is another; one of no bytes gets one."""
+    data = bytearray(path.read_bytes() or b"x")
+    data[len(data) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(data)
+    path.chmod(0o444)
 
 
 def test_another_machine_takes_everything_from_the_store(team: Team) -> None:
-    first = team.one("everything")
-    assert (first["built"], first["transmuted"], first["pulled"]) == (1, 1, 0)
-    tree = team.tree("everything")
+    assert (team.first["built"], team.first["transmuted"], team.first["pulled"]) == (1, 1, 0)
+    team.sound()
+    team.close()
+    before = team.snapshot()
+    again = team.one("everything", "--locked")
+    assert not differences(team.tree("everything"), team.whole)
+    assert (again["built"], again["transmuted"], again["fetched"]) == (0, 0, 0)
+    assert again["pulled"] == again["packages"] == team.first["packages"]
+    assert team.downloads() == {}
+    assert team.snapshot() == before
+
+
+def test_without_a_network_a_store_in_a_folder_is_enough(team: Team) -> None:
+    again = team.one("everything", "--locked", "--offline")
+    assert again["pulled"] == again["packages"]
+    assert len(team.server.matching("*")) == 0
+
+
+def test_a_plan_says_what_is_where(team: Team) -> None:
+    rows = json.loads(team.run("plan", "everything.yaml", "--json").out)["plans"][0]["rows"]
+    states = {(row["kind"], row["label"]): (row["state"], row["store"]) for row in rows}
+    assert states["build-wheel", "brewed 1.0"] == ("far", "team")
+    assert states["fetch", "brewed 1.0 source"] == ("not needed", None)
+    shown = team.run("plan", "everything.yaml")
+    assert "in team     build-wheel" in shown.out
+    assert "in shared stores" in shown.err
+    assert not (team.home / "store" / "blobs").exists()
+
+
+def test_what_has_nothing_to_do_asks_nobody(team: Team) -> None:
+    team.one("everything", "--locked")
+    remove(team.store)
+    for flags in ((), ("--locked",), ("--json",)):
+        assert "store" not in team.run("realize", "everything.yaml", *flags).err.replace("shared stores", "")
+
+
+@pytest.mark.parametrize("lost", ["blobs", "results", "environments", "half", "all"])
+def test_what_a_store_lost_is_done_and_sent_again(team: Team, lost: str) -> None:
+    everything = team.snapshot()
+    found = team.objects("" if lost in {"half", "all"} else lost)
+    gone = [path for path in found if path.name != "format.json"]
+    for path in gone[:: 2 if lost == "half" else 1]:
+        path.unlink()
+    team.run("realize", "everything.yaml", "--locked")
+    assert not differences(team.tree("everything"), team.whole)
+    team.sound()
+    again = {name for name in everything if name.rpartition("/")[2] not in team.logs()}
+    assert again <= team.snapshot().keys() or lost == "half", "what leads to a result that was found nobody needs"
     team.another()
     team.close()
     again = team.one("everything", "--locked")
-    assert not differences(team.tree("everything"), tree)
-    assert (again["built"], again["transmuted"], again["fetched"]) == (0, 0, 0)
-    assert again["pulled"] == again["packages"] == first["packages"]
-    assert team.downloads() == {}
+    assert (again["built"], again["fetched"]) == (0, 0)
+    assert not differences(team.tree("everything"), team.whole)
+
+
+def test_flipped_bits_are_never_linked_and_mended(team: Team) -> None:
+    good = team.snapshot()
+    for path in team.objects("blobs"):
+        damaged(path)
+    outcome = team.run("realize", "everything.yaml", "--locked")
+    assert not differences(team.tree("everything"), team.whole)
+    assert outcome.err.count("is damaged") >= 5
+    team.another()
+    outcome = team.run("realize", "everything.yaml", "--locked")
+    team.another()
+    team.close()
+    assert team.one("everything", "--locked")["built"] == 0
+    used = {name for name in good if name.startswith("blobs/")}
+    broken = [name for name in used if team.snapshot()[name] != name.rpartition("/")[2]]
+    assert all(good[name] in team.logs() for name in broken), "only what nobody reads may still be damaged"
+
+
+def test_a_flipped_bit_without_an_origin_is_an_error_and_nothing_is_linked(team: Team) -> None:
+    team.close()
+    for path in team.objects("blobs"):
+        damaged(path)
+    outcome = team.run("realize", "everything.yaml", "--locked", code=5)
+    assert "is damaged" in outcome.err
+    assert not (team.project / ".envs" / "everything").exists()
+    assert team.prefixes() == []
+
+
+def test_a_store_to_read_only_is_not_written_and_its_results_need_the_user_s_word(team: Team) -> None:
+    store = {"name": "team", "url": str(team.store), "mode": "read-only"}
+    team.configure(store)
+    before = team.snapshot()
+    outcome = team.run("realize", "everything.yaml", "--locked", "--json")
+    (found,) = json.loads(outcome.out)["environments"]
+    assert (found["built"], found["transmuted"], found["fetched"]) == (1, 1, 0)
+    assert outcome.err.count("do not count") == 1
+    assert f"envbuild trust {team.store}" in outcome.err
+    assert not differences(team.tree("everything"), team.whole)
+    assert team.snapshot() == before
+    team.another()
+    team.run("trust", str(team.store))
+    assert team.one("everything", "--locked")["built"] == 0
+    assert team.snapshot() == before
+
+
+def test_a_store_that_only_a_project_names_is_neither_written_nor_believed(team: Team) -> None:
+    team.configure()
+    store = team.project / "store"
+    shutil.copytree(team.store, store)
+    (team.project / "envbuild.yaml").write_text("stores: [{name: theirs, url: ./store}]\n", "utf-8")
+    before = tree_of(store)
+    outcome = team.run("realize", "everything.yaml", "--locked", "--json")
+    (found,) = json.loads(outcome.out)["environments"]
+    assert (found["built"], found["fetched"]) == (1, 0), "files prove themselves, a build does not"
+    assert "do not count" in outcome.err
+    assert tree_of(store) == before
+    refused = team.run("push", "everything.yaml", code=2)
+    assert "envbuild trust" in refused.err
+    team.another()
+    trusting = team.run("realize", "everything.yaml", "--locked", "--json", environ={"ENVBUILD_TRUST": str(store)})
+    assert json.loads(trusting.out)["environments"][0]["built"] == 0
+    remove(store)
+
+
+def test_nothing_but_a_user_makes_a_project_s_store_trusted(team: Team) -> None:
+    team.configure({"name": "mine", "url": str(team.store), "mode": "read-only"})
+    (team.project / "envbuild.yaml").write_text(
+        f"stores: [{{name: x, url: '{team.store}', mode: read-write}}]\n", "utf-8"
+    )
+    before = team.snapshot()
+    assert team.one("everything", "--locked")["built"] == 1
+    assert team.snapshot() == before
+    (team.project / "envbuild.yaml").write_text(f"trusted: ['{team.store}']\n", "utf-8")
+    assert "not-for-projects" in team.run("realize", "everything.yaml", code=3).err
+
+
+@pytest.mark.parametrize("fault", ["mid-upload", "post-blobs-pre-record"])
+@pytest.mark.parametrize("nth", [1, 2, 7])
+def test_killed_while_sending(team: Team, fault: str, nth: int) -> None:
+    remove(team.store)
+    team.run("store", "init", str(team.store))
+    with nobody_stays():
+        killed = team.run("realize", "everything.yaml", environ={"ENVBUILD_FAULT": f"{fault}:kill:{nth}"}, code=None)
+    assert killed.code == -signal.SIGKILL or nth > 1
+    team.sound()
+    team.another()
+    team.run("realize", "everything.yaml", "--locked")
+    assert not differences(team.tree("everything"), team.whole)
+    team.sound()
+    team.another()
+    team.close()
+    assert team.one("everything", "--locked")["built"] == 0
+    team.run("store", "info")
+    assert list((team.store / "tmp").iterdir()) == []
+
+
+def test_a_store_that_is_full_costs_one_line(team: Team) -> None:
+    remove(team.store)
+    team.run("store", "init", str(team.store))
+    for folder in (team.store, *(path for path in team.store.rglob("*") if path.is_dir())):
+        folder.chmod(0o555)
+    try:
+        outcome = team.run("realize", "everything.yaml", "--locked")
+    finally:
+        for folder in (team.store, *(path for path in team.store.rglob("*") if path.is_dir())):
+            folder.chmod(0o755)
+    assert not differences(team.tree("everything"), team.whole)
+    if os.geteuid() != 0:
+        assert outcome.err.count("note: ") == 1
+
+
+def test_sixteen_machines_at_once_agree(team: Team) -> None:
+    remove(team.store)
+    team.run("store", "init", str(team.store))
+    homes = [team.folder / f"home-{number}" for number in range(16)]
+    projects = []
+    for number in range(16):
+        project = team.folder / f"project-{number}"
+        shutil.copytree(team.project, project, symlinks=True, ignore=shutil.ignore_patterns(".envs"))
+        projects.append(project)
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "envbuild", "realize", "everything.yaml", "--locked", "--json"],
+            cwd=project,
+            env={**team.environ, "ENVBUILD_HOME": str(home)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for home, project in zip(homes, projects, strict=True)
+    ]
+    for process in running:
+        _, err = process.communicate(timeout=280)
+        assert process.returncode == 0, err.decode()
+    team.sound()
+    (record,) = (team.store / "results" / "build-wheel").rglob("*.json")
+    wheels = {
+        json.loads(path.read_bytes())["outputs"]["out"]["sha256"]
+        for home in homes
+        for path in (home / "store" / "results" / "build-wheel").rglob("*.json")
+    }
+    assert wheels == {json.loads(record.read_bytes())["outputs"]["out"]["sha256"]}
+    for folder in (*homes, *projects):
+        remove(folder)
+
+
+def test_push_and_pull_move_an_environment_and_nothing_else(team: Team) -> None:
+    other = team.folder / "other"
+    remove(other) if other.exists() else None
+    assert "no-stores" not in team.run("store", "init", str(other)).err
+    assert "not whole here" in team.run("push", "everything.yaml", "--to", str(other), code=2).err
+    pulled = json.loads(team.run("pull", "everything.yaml", "--json").out)
+    assert (pulled["stores"], pulled["packages"]) == (["team"], team.first["packages"])
+    assert team.prefixes() == []
+    pushed = json.loads(team.run("push", "everything.yaml", "--to", str(other), "--json").out)
+    assert pushed["blobs"] >= pushed["packages"]
+    assert json.loads(team.run("push", "everything.yaml", "--to", str(other), "--json").out)["blobs"] == 0
+    team.another()
+    team.close()
+    team.configure()
+    (found,) = json.loads(team.run("realize", "everything.yaml", "--json", "--store", str(other)).out)["environments"]
+    assert (found["built"], found["fetched"]) == (0, 0)
+    assert not differences(team.tree("everything"), team.whole)
+    remove(other)
+
+
+def test_pull_brings_nothing_when_something_is_in_no_store(team: Team) -> None:
+    team.objects("results/build-wheel")[0].unlink()
+    outcome = team.run("pull", "everything.yaml", code=5)
+    assert "not-in-stores" in outcome.err
+    assert "brewed 1.0" in outcome.err
+    assert team.blobs() == {}
+
+
+def test_a_store_is_copied_whole(team: Team) -> None:
+    other = team.folder / "copy"
+    team.run("store", "init", str(other))
+    copied = json.loads(team.run("store", "copy", "team", str(other), "--json").out)
+    assert (copied["blobs"], copied["damaged"]) == (len(team.objects("blobs")), [])
+    assert tree_of(other / "blobs") == tree_of(team.store / "blobs")
+    assert tree_of(other / "environments") == tree_of(team.store / "environments")
+    assert json.loads(team.run("store", "copy", str(team.store), str(other), "--json").out)["blobs"] == 0
+    (info,) = json.loads(team.run("store", "info", str(other), "--json").out)["stores"]
+    assert (info["blobs"], info["environments"], info["state"]) == (copied["blobs"], 1, "ready")
+    remove(other)
+
+
+def test_stores_that_cannot_be_used_are_said_and_left_alone(team: Team) -> None:
+    team.configure(
+        {"name": "nowhere", "url": str(team.folder / "nowhere")},
+        {"name": "newer", "url": str(team.folder / "newer")},
+        {"name": "team", "url": str(team.store)},
+    )
+    (team.folder / "newer").mkdir(exist_ok=True)
+    (team.folder / "newer" / "format.json").write_text('{"format": 9}')
+    outcome = team.run("realize", "everything.yaml", "--locked")
+    assert outcome.err.count("the store nowhere is left alone") == 1
+    assert outcome.err.count("the store newer is left alone") == 1
+    assert not differences(team.tree("everything"), team.whole)
+    assert sorted(path.name for path in (team.folder / "newer").iterdir()) == ["format.json"]
+    assert team.run("store", "init", str(team.folder / "newer"), code=10)
+
+
+def test_trust_is_written_into_the_user_s_own_file_and_nothing_else_changes(team: Team) -> None:
+    file = Path(team.environ["XDG_CONFIG_HOME"]) / "envbuild" / "config.yaml"
+    file.write_text("# mine\njobs: 3  # few\ntrusted: [dask://old]\n\n# the end\nlock-timeout: 5\n", "utf-8")
+    team.run("trust", "s3://bucket/envbuild")
+    expected = (
+        '# mine\njobs: 3  # few\ntrusted:\n  - "dask://old"\n  - "s3://bucket/envbuild"\n\n# the end\nlock-timeout: 5\n'
+    )
+    assert file.read_text("utf-8") == expected
+    assert team.run("trust").out.split() == ["dask://old", "s3://bucket/envbuild"]
+    team.run("trust", "s3://bucket/envbuild")
+    assert file.read_text("utf-8") == expected
+    team.run("trust", "--remove", "dask://old")
+    team.run("trust", "--remove", "s3://bucket/envbuild")
+    assert file.read_text("utf-8") == "# mine\njobs: 3  # few\n\n# the end\nlock-timeout: 5\n"
+    assert "not-trusted" in team.run("trust", "--remove", "s3://bucket/envbuild", code=2).err
+    file.write_text("{jobs: 3, trusted: [x]}\n")
+    assert "cannot be edited" in team.run("trust", "s3://bucket/envbuild", code=3).err
