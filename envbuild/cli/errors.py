@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -57,7 +58,8 @@ def _wants_json() -> bool:
 
 def _write_json(error: EnvbuildError) -> None:
     tree = {"version": 1, "error": error_tree(error)}
-    sys.stdout.write(json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
+    with suppress(OSError):  # the error is said on stderr all the same
+        sys.stdout.write(json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
 
 
 def error_tree(error: EnvbuildError) -> dict[str, object]:

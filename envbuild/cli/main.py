@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from typing import Any, NoReturn
 
 import click
 
-from envbuild.errors import EnvbuildError, Terminated
+from envbuild.errors import EnvbuildError, NoSpaceError, Terminated, UnreachableError
 from envbuild.version import __version__
 
 COMMANDS = {
@@ -38,6 +39,7 @@ COMMANDS = {
     "get": "names",
     "history": "names",
     "rollback": "names",
+    "affected": "names",
     "store": "stores",
     "push": "stores",
     "pull": "stores",
@@ -78,16 +80,16 @@ class LazyGroup(click.Group):
         """Parse the command line, which may print help; see ``invoke``."""
         try:
             return super().make_context(*arguments, **settings)
-        except BrokenPipeError:
-            _reader_gone()
+        except BrokenPipeError as error:
+            _reader_gone(error)
             raise click.exceptions.Exit(0) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command. A reader that has gone is no failure; click itself would make it one."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:
-            _reader_gone()
+        except BrokenPipeError as error:
+            _reader_gone(error)
             raise click.exceptions.Exit(0) from None
 
     def resolve_command(
@@ -121,6 +123,7 @@ def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     gc.set_threshold(20_000)  # a command makes values by the thousand and hardly a cycle: looking for some costs 5 ms
     signal.signal(signal.SIGTERM, _terminated)
+    _ready_streams()
     try:
         code = cli.main(standalone_mode=False)
         sys.stdout.flush()
@@ -129,26 +132,49 @@ def main() -> NoReturn:
     except click.ClickException as error:
         from envbuild.cli.errors import show_usage_error
 
-        show_usage_error(error)
         code = 2
+        with suppress(OSError):
+            show_usage_error(error)
     except (click.Abort, KeyboardInterrupt) as error:
         # click makes an Abort of every KeyboardInterrupt; which one it was says its cause.
         terminated = isinstance(error, Terminated) or isinstance(error.__cause__, Terminated)
-        sys.stderr.write("terminated\n" if terminated else "interrupted\n")
         code = 143 if terminated else 130
-    except BrokenPipeError:
-        _reader_gone()
-        code = 0
+        with suppress(OSError):
+            sys.stderr.write("terminated\n" if terminated else "interrupted\n")
     except EnvbuildError as error:
         from envbuild.cli.errors import show_error
 
-        show_error(error)
         code = error.exit_code
+        with suppress(OSError):
+            show_error(error)
+    except BrokenPipeError as error:
+        code = 0 if _is_gone(1) or _is_gone(2) else _show_os_error(error)
     except OSError as error:
-        from envbuild.cli.errors import show_os_error
-
-        code = show_os_error(error)
+        code = _show_os_error(error)
     _leave(code if isinstance(code, int) else 0)
+
+
+def _ready_streams() -> None:
+    """Lead streams that were closed (``>&-``) to the null device; have stdout refuse no character.
+
+    Else the next file that is opened would take the number, and children print into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, descriptor == number)
+            setattr(sys, name, open(descriptor, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text; in JSON this is their form
+
+
+def _show_os_error(error: OSError) -> int:
+    from envbuild.cli.errors import show_os_error
+
+    try:
+        return show_os_error(error)
+    except OSError:  # there is no room for saying so either
+        return NoSpaceError.exit_code
 
 
 def _leave(code: int) -> NoReturn:
@@ -161,9 +187,26 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _reader_gone() -> None:
-    """Whoever reads our output has gone (``| head``), which is no failure; Python must not complain on its way out."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _reader_gone(error: BrokenPipeError) -> None:
+    """Whoever reads our output has gone (``| head``), which is no failure; Python must not complain on its way out.
+
+    Raises:
+        UnreachableError: When it was another pipe that broke. (click would end the process without a word.)
+    """
+    gone = [number for number in (1, 2) if _is_gone(number)]
+    if not gone:
+        raise UnreachableError(error.strerror or "a pipe broke", reference="operating-system") from None
+    for number in gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+
+
+def _is_gone(number: int) -> bool:
+    """Whether nobody reads a standard stream any more."""
+    import select
+
+    poll = select.poll()
+    poll.register(number, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _terminated(number: int, frame: FrameType | None) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -185,9 +186,10 @@ def answer_from_stamp(source: str, options: tuple[str, ...], *, quiet: bool) -> 
     if not quiet:
         summary = stamp.summary
         seconds = time.monotonic() - _BEGAN
-        click.echo(
-            f"Realized {summary['name']} ({summary['platform']}): {summary['packages']} packages, "
-            f"already there, {seconds:.2f} s",
-            err=True,
-        )
+        with suppress(OSError):  # said to whom it may concern
+            click.echo(
+                f"Realized {summary['name']} ({summary['platform']}): {summary['packages']} packages, "
+                f"already there, {seconds:.2f} s",
+                err=True,
+            )
     return True

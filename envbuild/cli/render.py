@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -93,7 +94,8 @@ class TerminalReporter(Reporter):
         if self._progress is not None:
             self._progress.console.print(line, markup=False, highlight=False)
         else:
-            click.echo(line, err=True)
+            with suppress(OSError):  # the work goes on when nobody reads notes
+                click.echo(line, err=True)
 
     def ended(self, milliseconds: int) -> None:
         """The run is over."""

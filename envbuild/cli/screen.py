@@ -10,6 +10,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,8 @@ class Screen:
         """A line for people."""
         self.close()
         if not self._quiet:
-            click.echo(printable(text), err=True)
+            with suppress(OSError):  # a result, and the exit code, count more than words that nobody reads
+                click.echo(printable(text), err=True)
 
     def result(self, text: str) -> None:
         """A line for scripts, and people."""

@@ -22,6 +22,7 @@ from envbuild.errors import NameConflictError, UsageError
 from envbuild.graph import Graph
 from envbuild.linkers.prefix import assemble
 from envbuild.machine.disk import writing
+from envbuild.machine.home import check_name
 from envbuild.machine.publish import remove_tree
 from envbuild.machine.workspace import Workspace
 
@@ -53,12 +54,13 @@ def put_elsewhere(
         Whether it was made; False when it was there.
 
     Raises:
-        UsageError: ``prefix-in-home``.
+        UsageError: ``prefix-in-home``, ``folder-name``.
         NameConflictError: ``prefix-taken`` when something else stands there.
         NoSpaceError: When it does not fit or may not be written.
     """
     link = graph[graph.targets[0]]
     assert isinstance(link, Link)
+    check_name(final)
     if final.is_relative_to(workspace.home.path):
         raise UsageError(
             f"{final} lies in the home of envbuild, where only envbuild puts things",

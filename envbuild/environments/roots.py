@@ -118,4 +118,4 @@ def _replaceable(link: Path) -> bool:
 
 
 def _record(folder: Path, link: str) -> Path:
-    return folder / f"{hashlib.sha256(link.encode()).hexdigest()[:32]}.json"
+    return folder / f"{hashlib.sha256(os.fsencode(link)).hexdigest()[:32]}.json"

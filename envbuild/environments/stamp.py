@@ -51,7 +51,7 @@ class Stamp:
 def stamp_path(home: Path, recipe: Path, options: Iterable[str]) -> Path:
     """The stamp of a recipe file realized with these options."""
     text = "\n".join([str(recipe), *options])
-    return home / "stamps" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+    return home / "stamps" / f"{hashlib.sha256(os.fsencode(text)).hexdigest()[:32]}.json"
 
 
 def read_stamp(path: Path) -> Stamp | None:

@@ -83,20 +83,45 @@ def find_home(environ: Mapping[str, str]) -> Path:
     """The home's path: ``ENVBUILD_HOME``, else ``envbuild`` under ``XDG_DATA_HOME``, else under ``~/.local/share``.
 
     Raises:
-        UsageError: ``no-home`` when none of ``ENVBUILD_HOME``, ``XDG_DATA_HOME`` and ``HOME`` is set.
+        UsageError: ``no-home`` when none of ``ENVBUILD_HOME``, ``XDG_DATA_HOME`` and ``HOME`` is set; ``folder-name``.
     """
     if environ.get("ENVBUILD_HOME"):
-        return Path(os.path.realpath(environ["ENVBUILD_HOME"]))  # prefixes hold their own path: there must be one
+        # Prefixes hold their own path: there must be one.
+        return check_name(Path(os.path.realpath(environ["ENVBUILD_HOME"])))
     data = environ.get("XDG_DATA_HOME", "")
     if data.startswith("/"):  # the XDG specification ignores relative ones
-        return Path(os.path.realpath(data), "envbuild")
+        return check_name(Path(os.path.realpath(data), "envbuild"))
     if environ.get("HOME"):
-        return Path(os.path.realpath(environ["HOME"]), ".local", "share", "envbuild")
+        return check_name(Path(os.path.realpath(environ["HOME"]), ".local", "share", "envbuild"))
     raise UsageError(
         "there is no place to keep environments: HOME is not set",
         reference="no-home",
         hint="export ENVBUILD_HOME=/path/to/a/folder",
     )
+
+
+def check_name(folder: Path) -> Path:
+    """Refuse the path of a folder for prefixes that could not stand in ``PATH``, where another Python would be found.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UsageError: ``folder-name``.
+    """
+    text = os.fspath(folder)
+    try:
+        text.encode()
+        odd = os.pathsep in text or "\n" in text
+    except UnicodeEncodeError:
+        odd = True
+    if odd:
+        raise UsageError(
+            f"no environment works in {text}: the path holds {os.pathsep!r}, a line break or bytes that are not UTF-8",
+            reference="folder-name",
+            hint="choose another folder; ENVBUILD_HOME says where environments are kept",
+        )
+    return folder
 
 
 def open_home(path: Path) -> Home:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -56,3 +59,79 @@ def test_a_package_to_upgrade_is_a_name_or_a_version(case: Case, words: str) -> 
 def test_a_package_to_upgrade_that_no_lock_has_is_said(case: Case) -> None:
     case.recipe("interpreter: host\npypi: {no-index: true}\n").run("lock", "x.yaml", "--upgrade-package", "idna==3.7")
     case.mentions("note: idna is in none of these locks")
+
+
+def _shell(case: Case, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash, where ``eb`` is envbuild; no line may give a traceback."""
+    words = f'eb() {{ "{sys.executable}" -m envbuild "$@"; }}; {command}'
+    outcome = subprocess.run(
+        ["bash", "-c", words], cwd=case.project, env=case.environ, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in outcome.stdout + outcome.stderr
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("eb config list >/dev/full", 8),
+        ("eb config list --json >/dev/full", 8),
+        ("eb --help >/dev/full", 8),
+        ("eb show none.yaml --json >/dev/full", 3),
+        ("eb show none.yaml 2>/dev/full", 3),
+        ("eb frobnicate 2>/dev/full", 2),
+        ("eb config list >&-", 0),
+        ("eb config list <&- >&- 2>&-", 0),
+        ("eb show none.yaml --json >&-", 3),
+        ("eb show none.yaml 2>&-", 3),
+        ("eb frobnicate 2>&-", 2),
+        ("eb lock x.yaml >&- 2>&-", 0),
+        ("eb config list > >(true); exit $?", 0),
+        ("eb show none.yaml 2> >(exec 0<&-)", 3),
+    ],
+)
+def test_streams_that_take_nothing_change_no_exit_code(case: Case, command: str, code: int) -> None:
+    case.recipe("interpreter: host\npypi: {no-index: true}\n")
+    assert _shell(case, command).returncode == code
+
+
+def test_a_program_prints_nothing_into_a_file_that_took_the_place_of_a_closed_stream(case: Case) -> None:
+    case.recipe("interpreter: host\npypi: {no-index: true}\n").run("realize", "x.yaml")
+    assert _shell(case, "eb run x.yaml -- python -c 'print(1)' >&-").returncode == 0
+    assert all(path.read_bytes() != b"1\n" for path in case.home.rglob("*") if path.is_file())
+
+
+def test_notes_that_nobody_reads_do_not_end_the_work(case: Case) -> None:
+    case.recipe("interpreter: host\npypi: {no-index: true}\nvariables: {API_TOKEN: secret}\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "envbuild", "lock", "x.yaml"]
+    try:
+        ended = subprocess.run(command, cwd=case.project, env=case.environ, stderr=writer, check=False)
+    finally:
+        os.close(writer)
+    assert ended.returncode == 0
+    assert (case.project / "x.lock.yaml").is_file()
+    (case.project / "x.lock.yaml").unlink()
+    case.run("lock", "x.yaml").mentions("note: ", "API_TOKEN")
+
+
+def test_a_project_whose_folder_is_no_text_works(case: Case) -> None:
+    folder = os.fsencode(case.project) + b"/\xff"
+    os.mkdir(folder)  # noqa: PTH102
+    case.project = type(case.project)(os.fsdecode(folder))
+    case.variable("PYTHONIOENCODING", "utf-8:strict")
+    case.recipe("interpreter: host\npypi: {no-index: true}\n").run("realize", "x.yaml").run("realize", "x.yaml")
+    (prefix,) = case.out.splitlines()
+    case.run("list", "--json")
+    (found,) = json.loads(case.out)["environments"]
+    assert (found["prefix"], os.fsencode(found["recipe"])) == (prefix, folder + b"/x.yaml")
+
+
+@pytest.mark.parametrize("name", ["a:b", "a\nb", os.fsdecode(b"\xff")])
+def test_places_in_which_no_environment_works_are_refused(case: Case, name: str) -> None:
+    case.recipe("interpreter: host\npypi: {no-index: true}\n")
+    case.run("realize", "x.yaml", "--prefix", name, code=2).mentions("error[folder-name]")
+    case.variable("ENVBUILD_HOME", str(case.project / name)).run("realize", "x.yaml", code=2)
+    case.mentions("error[folder-name]")
+    assert sorted(path.name for path in case.project.iterdir()) == ["x.lock.yaml", "x.yaml"]
