@@ -8,8 +8,9 @@ Rules of the file: nothing is asked here; no library of a cloud is imported.
 
 from __future__ import annotations
 
+import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from envbuild.errors import UnreachableError
 
@@ -111,8 +112,14 @@ def no_bucket(place: str, word: str, hint: str) -> UnreachableError:
     return UnreachableError(f"{place}: there is no such {word}", reference="no-bucket", hint=hint)
 
 
-def failed(place: str, doing: str, error: BaseException) -> PassingError:
+def failed(place: str, doing: str, error: BaseException) -> UnreachableError:
     """No answer, or half of one: the kind of failure alone."""
+    if any(isinstance(link, ssl.SSLCertVerificationError) for link in _chain(error)):
+        return UnreachableError(
+            f"{place} has a certificate that is not trusted here",
+            reference="certificate",
+            hint="set SSL_CERT_FILE to your organisation's certificates",
+        )
     cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
     words = {
         "ClientPayloadError": "the connection was cut",
@@ -132,6 +139,18 @@ def failed(place: str, doing: str, error: BaseException) -> PassingError:
     }
     name = type(cause).__name__
     return PassingError(f"{place} does not answer while {doing}: {words.get(name, name)}")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and all that led to it."""
+    seen = 0
+    while error is not None and seen < 20:
+        yield error
+        inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error.args[:1]
+        if isinstance(inner, tuple):
+            inner = inner[0] if inner and isinstance(inner[0], BaseException) else None
+        error = error.__cause__ or error.__context__ or inner
+        seen += 1
 
 
 def answered(place: str, doing: str, status: int, after: float = 0.0) -> UnreachableError:

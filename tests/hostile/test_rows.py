@@ -322,10 +322,13 @@ ROWS: dict[str, tuple[str, ...]] = {
     "H64 folders and files of others": (
         "hostile/test_settings.py::test_what_everybody_may_write_is_not_believed",
         "unit/test_config.py::test_a_file_of_somebody_else_is_not_believed",
+        "objects/test_addresses.py::test_a_folder_that_everybody_may_write_is_refused",
+        "objects/test_addresses.py::test_a_folder_of_somebody_else_must_be_shared",
     ),
     "H65 wrong settings": (
         "hostile/test_settings.py::test_a_hostile_project_file_is_refused",
         "unit/test_config.py::test_wrong_files_are_refused",
+        "objects/test_addresses.py::test_what_is_no_address_is_refused_in_one_line_without_its_secrets",
     ),
     "H66 a project that loosens": (
         "hostile/test_settings.py::test_a_hostile_project_file_is_refused",

@@ -25,6 +25,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -34,6 +35,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -98,7 +100,9 @@ class FaultProxy(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, target: tuple[str, int], *, emulates: str = "", at_once: int = 256) -> None:
+    def __init__(
+        self, target: tuple[str, int], *, emulates: str = "", at_once: int = 256, certificate: Path | None = None
+    ) -> None:
         self.target = target
         self.emulates = emulates
         self.upstream = threading.BoundedSemaphore(at_once)
@@ -112,11 +116,16 @@ class FaultProxy(ThreadingHTTPServer):
         self._names: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self.closing = threading.Event()
         super().__init__(("127.0.0.1", 0), _Handler)
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate / "certificate.pem", certificate / "key.pem")
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+        self._scheme = "http" if certificate is None else "https"
 
     @property
     def url(self) -> str:
         """The proxy's address."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self.server_address[1]}"
 
     def fault(self, method: str, pattern: str = "*", **what: Any) -> Fault:
         """Order a fault; keywords are the attributes of ``Fault``."""
@@ -388,15 +397,18 @@ def _empty_multipart(path: str) -> tuple[str, bytes]:
 
 
 @contextmanager
-def fault_proxy(target: tuple[str, int], *, emulates: str = "", at_once: int = 256) -> Iterator[FaultProxy]:
+def fault_proxy(
+    target: tuple[str, int], *, emulates: str = "", at_once: int = 256, certificate: Path | None = None
+) -> Iterator[FaultProxy]:
     """A running proxy on a free loopback port.
 
     Args:
         target: Host and port of the server.
         emulates: ``google``, ``moto`` or nothing: see the module's docstring.
         at_once: Requests that the server gets at once; the others wait here.
+        certificate: A folder with ``certificate.pem`` and ``key.pem``: the proxy speaks TLS.
     """
-    proxy = FaultProxy(target, emulates=emulates, at_once=at_once)
+    proxy = FaultProxy(target, emulates=emulates, at_once=at_once, certificate=certificate)
     thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
