@@ -1,4 +1,4 @@
-"""``alias``, ``get``, ``history`` and ``rollback``: names of environments."""
+"""``alias``, ``get``, ``history``, ``rollback`` and ``affected``: names of environments."""
 
 from __future__ import annotations
 
@@ -83,3 +83,22 @@ def rollback_command(name: str, to: int | None, stores: tuple[str, ...], as_json
 
     screen = Screen(quiet=quiet, as_json=as_json)
     show_moved(screen, Session(reporter=screen.reporter, stores=stores).rollback(name, to))
+
+
+@click.command("affected", short_help="List what holds a package, or stands on a base.")
+@option("--package", metavar="NAME[VERSIONS]", help="What holds this package: 'openssl<3.3'.")
+@option("--base", metavar="SOURCE", help="What stands on this base: a name, an id or a recipe.")
+@offline
+@stores
+@as_json
+def affected_command(
+    package: str | None, base: str | None, offline: bool, stores: tuple[str, ...], as_json: bool
+) -> None:
+    """List the project's recipes, and the names, whose locked packages a change touches: --package 'openssl<3.3'."""
+    from envbuild.cli.screen import Screen
+    from envbuild.cli.screen_names import show_affected
+    from envbuild.session import Session
+
+    screen = Screen(as_json=as_json)
+    session = Session(reporter=screen.reporter, offline=offline, stores=stores)
+    show_affected(screen, session.affected(package=package, base=base))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from envbuild.cli.screen import Screen
+from envbuild.cli.screen import Screen, tree
 from envbuild.cli.wording import count
 from envbuild.digest import short
 
 if TYPE_CHECKING:
+    from envbuild.environments.affected import Affected
     from envbuild.environments.name_verbs import Meant
     from envbuild.store.names import Generation, Moved, Named
 
@@ -81,3 +82,24 @@ def show_names(screen: Screen, names: Sequence[Generation]) -> None:
 
 def _environments(named: Named) -> str:
     return ", ".join(f"{platform} {short(digest)}" for platform, digest in named.environments)
+
+
+def show_affected(screen: Screen, found: Sequence[Affected]) -> None:
+    """Recipes and names, one a line, with what was looked for."""
+    from envbuild.projects.recipe_files import shown_path
+
+    if screen.document({"affected": [tree(item) for item in found]}):
+        return
+    rows = []
+    for item in found:
+        held = ", ".join(
+            f"{one.platform} {one.name} {one.version}" + (" (for builds)" if one.kind == "build" else "")
+            for one in item.held
+        )
+        told = {True: "behind", False: "as it is now", None: ""}[item.behind]
+        rows.append((shown_path(item.recipe) if item.recipe is not None else str(item.name), held or told))
+    width = max((len(title) for title, _ in rows), default=0)
+    for title, text in rows:
+        screen.result(f"{title:<{width}}  {text}".rstrip())
+    recipes = sum(item.recipe is not None for item in found)
+    screen.say(f"{count(recipes, 'recipe')}, {count(len(found) - recipes, 'name')}")
