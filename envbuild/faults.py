@@ -32,6 +32,8 @@ FAULTS: tuple[str, ...] = (
     "pre-stamp",
     "mid-upload",
     "post-blobs-pre-record",
+    "pre-name-put",
+    "post-name-put",
     "gc-post-mark",
     "gc-mid-sweep",
 )

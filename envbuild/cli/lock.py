@@ -64,7 +64,7 @@ def lock_command(
 
     free = _names(upgrade_packages)
     if check and (upgrade or upgrade_packages or upgrade_base or platforms):
-        raise click.UsageError("--check only looks: it goes with no --upgrade, --upgrade-base, --upgrade-package or --platform")
+        raise click.UsageError("--check only looks: it goes with no --upgrade…, and with no --platform")
     screen = Screen(quiet=quiet, as_json=as_json)
     session = Session(reporter=screen.reporter, offline=offline, stores=stores)
     chosen = recipes or session.recipes()

@@ -29,6 +29,7 @@ from typing import Any
 
 from envbuild.digest import Digest, digest_bytes
 from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, NameConflictError, UnreachableError
+from envbuild.faults import reach
 from envbuild.names import Name, parse_name
 from envbuild.objects import Objects
 from envbuild.package import PLATFORMS, Platform
@@ -186,7 +187,9 @@ def move(
         number = now.number + 1 if now else 1
         data = _bytes(name, number, named, now.digest if now else None, nonce)
         try:
+            reach("pre-name-put")
             said = objects.put(object_name(name, number), data)
+            reach("post-name-put")
             if said == "created":
                 return Moved(now=parse(data, name, number), written=True, before=now)
             there = _winner(objects, name, number)

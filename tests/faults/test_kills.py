@@ -22,7 +22,9 @@ BUILDS = {"mid-wheel-build"}
 """Points of builds from source, which ``test_builds`` passes."""
 STORES = {"mid-upload", "post-blobs-pre-record"}
 """Points of shared stores, which ``tests/flows/test_shared_stores.py`` passes."""
-POINTS = tuple(name for name in FAULTS if name not in BUILDS | STORES)
+NAMES = {"pre-name-put", "post-name-put"}
+"""Points of names, which ``tests/flows/test_named.py`` passes."""
+POINTS = tuple(name for name in FAULTS if name not in BUILDS | STORES | NAMES)
 SCENARIO = {
     name: ("gc", "--keep-days", "0") if name.startswith("gc-") else ("realize", "mixed.yaml") for name in POINTS
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -177,6 +178,20 @@ def test_offline_names_of_the_home_are_what_they_are(case: Case, wheel_index: Se
     case.run("realize", "toy", "--offline", code=5).mentions("offline")  # the packages are not here yet
     case.run("realize", "toy").run("realize", "toy", "--offline").mentions("already there")
     assert wheel_index.url not in case.run("get", "toy", "--offline").out
+
+
+@pytest.mark.parametrize(
+    ("fault", "number"), [("pre-name-put", 0), ("tmp-created", 0), ("pre-rename", 0), ("post-name-put", 1)]
+)
+def test_R01_killed_while_a_name_moves(case: Case, wheel_index: Server, fault: str, number: int) -> None:
+    case.recipe(recipe(wheel_index)).run("lock", "x.yaml").run("realize", "x.yaml")  # its closure is here already
+    case.variable("ENVBUILD_FAULT", f"{fault}:kill").run("alias", "x.yaml", "toy:stable", code=-signal.SIGKILL)
+    assert len(refs(case)) == number
+    case.variable("ENVBUILD_FAULT", None).run("alias", "x.yaml", "toy:stable")
+    case.mentions("generation 1 now" if number == 0 else "means that already: generation 1")
+    assert len(refs(case)) == 1
+    assert not [path for path in (case.home / "store" / "tmp").iterdir() if path.is_file()]
+    case.run("realize", "toy:stable").run("verify")
 
 
 def refs(case: Case) -> list[Path]:
