@@ -93,7 +93,7 @@ class FolderObjects:
         """
         final = self._path(name)
         try:
-            if os.path.lexists(final):
+            if self._is_there(final):
                 return "exists"
             incoming_folder = self._folder(self._root / "tmp")
             if not self._swept:
@@ -155,6 +155,17 @@ class FolderObjects:
             if folder.is_symlink():
                 raise UnreachableError(f"{folder} is a symbolic link, in a store", reference="refused")
         return path
+
+    def _is_there(self, final: Path) -> bool:
+        try:
+            state = final.lstat()
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return False
+            raise self._error("reading", error) from error
+        if not stat.S_ISREG(state.st_mode):
+            raise UnreachableError(f"{final} is something other than a file, in a store", reference="refused")
+        return True
 
     def _open(self, name: str) -> int | None:
         try:

@@ -1,28 +1,43 @@
 """The probe: does an address keep the one promise that everything rests on, and may we write there?
 
-Asked by ``store init``, and once per process before the first write: some servers take ``If-None-Match`` and overwrite
-all the same. Five small objects under ``probe/`` are made, read, listed and deleted: create-only twice, where the
-second must be told that it exists; a race of eight, which one must win; an object of no bytes; the same bytes back.
+Asked by ``store init``, and before the first write: some servers take ``If-None-Match`` and overwrite all the same.
+Three small objects under ``probe/`` are made, read, listed and deleted: create-only twice, where the second must be
+told that it exists; a race of eight, which one must win; an object of no bytes; the same bytes back.
 
-What is missing is said by the first answer that shows it: bucket, container, credentials, role.
+What is missing is said by the first answer that shows it: bucket, container, credentials, role. Who may not list or
+delete can keep a store all the same, and is told so.
 
-Rules of the file: knows the protocol alone; leaves nothing behind but after a failure that keeps it from deleting.
+Rules of the file: knows the protocol alone; leaves nothing behind, but where it may not delete or nothing answers.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 from envbuild.errors import EnvbuildError, UnreachableError
 from envbuild.objects import Objects
+from envbuild.value import dataclass
 
 RACERS = 8
 
 
-def probe(objects: Objects) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """What else is allowed at an address that keeps its promise.
+
+    Attributes:
+        lists: Whether we may list, which collecting and checking take.
+        deletes: Whether we may delete, which collecting and healing take.
+    """
+
+    lists: bool
+    deletes: bool
+
+
+def probe(objects: Objects) -> Probed:
     """Find out whether a store can be kept at an address; returns when it can.
 
     Args:
@@ -38,13 +53,25 @@ def probe(objects: Objects) -> None:
         _create_once(objects, names[0])
         _race(objects, names[1])
         _empty(objects, names[2])
-        _see(objects, prefix, names)
-    finally:
-        with suppress(EnvbuildError):
-            for name in names:
-                objects.delete(name)
-    if objects.sizes(names):
+        lists = _see(objects, prefix, names)
+    except EnvbuildError as error:
+        if not error.retryable:  # else nothing answers
+            _delete(objects, names)
+        raise
+    deletes = _delete(objects, names)
+    if deletes and objects.sizes(names):
         raise _unfit(objects, "keeps what was deleted")
+    return Probed(lists=lists, deletes=deletes)
+
+
+def _delete(objects: Objects, names: Sequence[str]) -> bool:
+    """Whether everything could be deleted."""
+    try:
+        for name in names:
+            objects.delete(name)
+    except UnreachableError:
+        return False
+    return True
 
 
 def _create_once(objects: Objects, name: str) -> None:
@@ -84,15 +111,22 @@ def _empty(objects: Objects, name: str) -> None:
         raise _unfit(objects, "does not keep an object of no bytes")
 
 
-def _see(objects: Objects, prefix: str, names: list[str]) -> None:
+def _see(objects: Objects, prefix: str, names: Sequence[str]) -> bool:
+    """Whether we may list, after what must hold for everybody."""
     sizes = objects.sizes([*names, prefix + "absent"])
     if sorted(sizes) != sorted(names) or sizes[names[2]] != 0:
         raise _unfit(objects, "does not say which objects it has")
     if objects.read(prefix + "absent") is not None:
         raise _unfit(objects, "gives what is not there")
-    listed = {item.name: item.size for item in objects.list(prefix)}
+    try:
+        listed = {item.name: item.size for item in objects.list(prefix)}
+    except UnreachableError as error:
+        if error.reference == "refused":
+            return False
+        raise
     if listed != dict(sizes):
         raise _unfit(objects, "lists other objects than it has")
+    return True
 
 
 def _overwrites(objects: Objects) -> UnreachableError:

@@ -12,7 +12,7 @@ import pytest
 
 from envbuild.errors import IntegrityError, InvalidInput, UnreachableError
 from envbuild.machine.publish import Incoming
-from envbuild.objects.probe import probe
+from envbuild.objects.probe import Probed, probe
 from tests.objects.conftest import CLOUDS, WRITABLE, Place, everywhere
 from tests.support.memory import at_most
 
@@ -306,7 +306,7 @@ def test_read_only_refuses_to_write_and_sends_nothing(place: Place) -> None:
 @everywhere()
 def test_the_probe_passes_and_leaves_nothing(place: Place) -> None:
     objects = place.open()
-    probe(objects)
+    assert probe(objects) == Probed(lists=True, deletes=True)
     assert list(objects.list("")) == []
 
 

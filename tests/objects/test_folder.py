@@ -50,6 +50,10 @@ def test_symbolic_links_lead_nowhere(tmp_path: Path) -> None:
         with pytest.raises(UnreachableError) as caught:
             ask()
         assert caught.value.reference == "refused"
+    with pytest.raises(UnreachableError):
+        objects.put("a/link", b"x")  # neither there nor to be replaced
+    with pytest.raises(UnreachableError):
+        objects.put("a", b"x")
     objects.delete("a/link")
     assert not (store / "a" / "link").is_symlink()
     assert sorted(path.name for path in outside.iterdir()) == ["secret"]

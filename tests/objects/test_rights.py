@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from envbuild.errors import EnvbuildError, UnreachableError
 from envbuild.objects.opening import open_objects
-from envbuild.objects.probe import probe
+from envbuild.objects.probe import Probed, probe
+from envbuild.objects.retrying import Patience
 from tests.objects.conftest import CLOUDS, QUICK, Place, everywhere
 from tests.objects.test_faults import proxy_of
 
@@ -159,6 +164,36 @@ def test_without_credentials_the_error_says_what_makes_some(
     assert "gcloud auth" in (caught.value.hint or "")
 
 
+def test_credentials_come_from_the_usual_files(
+    place_of: Callable[[str], Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = place_of("s3")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    (tmp_path / "credentials").write_text(
+        f"[team]\naws_access_key_id = KEYOFTHETEAM\naws_secret_access_key = {SENTINEL}\n"
+    )
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    assert open_objects(f"{place.url}?profile=team", patience=QUICK).put("a/b", b"x") == "created"
+    assert place.proxy is not None
+    assert "KEYOFTHETEAM" in place.proxy.seen[-1].headers["authorization"]
+
+
+def test_a_service_account_of_google_gets_its_token_and_a_new_one_when_it_is_refused(
+    place_of: Callable[[str], Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: TokenServer
+) -> None:
+    place = place_of("gs")
+    assert place.proxy is not None
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tokens.account(tmp_path)))
+    objects = open_objects(f"{place.url}?endpoint={place.proxy.url}", patience=QUICK)
+    assert objects.put("a/b", b"x") == "created"
+    place.proxy.fault("GET", status=401, body=b'{"error": {"message": "Invalid Credentials"}}')
+    assert objects.read("a/b") == b"x"
+    told = [seen.headers.get("authorization") for seen in place.proxy.seen]
+    assert told == ["Bearer token-1", "Bearer token-1", "Bearer token-2"]
+
+
 def test_an_azure_address_without_an_account_says_how_to_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCOUNT_NAME"):
         monkeypatch.delenv(name, raising=False)
@@ -201,6 +236,28 @@ def test_the_probe_finds_a_server_that_ignores_the_condition(place: Place, monke
     proxy.forget()
     assert list(objects.list("")) == []
     probe(objects)
+
+
+@everywhere(*CLOUDS)
+def test_who_may_neither_list_nor_delete_can_keep_a_store(place: Place) -> None:
+    objects = place.open()
+    header = {"x-ms-error-code": "AuthorizationPermissionMismatch"}
+    lists = {"s3": f"/{place.url.split('/')[2]}", "gs": "*/o", "az": f"*/{place.url.split('/')[2]}"}[place.kind]
+    proxy = proxy_of(place)
+    proxy.fault("GET", lists, status=403, body=DENIED, headers=header, times=99)
+    proxy.fault("DELETE", status=403, body=DENIED, headers=header, times=99)
+    assert probe(objects) == Probed(lists=False, deletes=False)
+
+
+@everywhere(*CLOUDS)
+def test_the_probe_of_a_server_that_does_not_answer_waits_once(place: Place) -> None:
+    objects = place.open(patience=Patience(attempts=2, pause=0.01))
+    proxy = proxy_of(place)
+    proxy.refuse_all = True
+    with pytest.raises(UnreachableError) as caught:
+        probe(objects)
+    assert caught.value.retryable
+    assert proxy.count("DELETE") == 0
 
 
 @everywhere(*CLOUDS)
@@ -261,6 +318,56 @@ def test_no_secret_gets_into_an_error_whatever_the_server_repeats(
     assert [line for line in ours if SENTINEL in line] == []
     told = [record.getMessage() for record in caplog.records if record.name.startswith("envbuild")]
     assert [text for text in told if SENTINEL in text] == []
+
+
+class TokenServer(ThreadingHTTPServer):
+    """Gives out tokens as Google does: token-1, token-2, …"""
+
+    given = 0
+
+    def account(self, folder: Path) -> Path:
+        """The file of a service account whose tokens come from here."""
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        about = {
+            "type": "service_account",
+            "client_email": "tests@example.org",
+            "private_key": key.decode(),
+            "token_uri": f"http://127.0.0.1:{self.server_address[1]}/token",
+        }
+        (folder / "account.json").write_text(json.dumps(about))
+        return folder / "account.json"
+
+
+class _Tokens(BaseHTTPRequestHandler):
+    server: TokenServer
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nobody wants it."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.given += 1
+        body = json.dumps({"access_token": f"token-{self.server.given}", "expires_in": 3600, "token_type": "Bearer"})
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+
+@pytest.fixture
+def tokens() -> Iterator[TokenServer]:
+    """A running server of tokens."""
+    with TokenServer(("127.0.0.1", 0), _Tokens) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
 
 
 class _Nothing:
