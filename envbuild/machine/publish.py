@@ -5,8 +5,9 @@ made read-only, synced, then *linked* to its final name (a name that is already 
 is success), unlinked, and the folder synced. A tree: made in a scratch folder, synced, renamed to a final name that was
 never created before. With durability ``fast`` nothing is synced; the order of the steps stays.
 
-A temporary file or scratch folder is locked (``flock``) for as long as its maker lives. What is not locked is garbage:
-``stale`` lists it, and can never give a living process's file, whatever happened to process ids and clocks.
+A temporary file, or the one beside a scratch folder, is locked (``flock``) for as long as its maker lives. What is not
+locked is garbage: ``stale`` lists it, and can never give a living process's file, whatever happened to process ids and
+clocks.
 
 Rules of the file: no final name is ever opened for writing; every failure to write becomes ``NoSpaceError``.
 """
@@ -30,6 +31,9 @@ from envbuild.machine.disk import writing
 
 Durability = Literal["safe", "fast"]
 """``safe`` syncs before a name appears; ``fast`` leaves that to the system."""
+
+_HOLD = ".hold"
+"""The ending of the file whose lock holds the scratch folder of the same name."""
 
 
 class Incoming:
@@ -120,9 +124,9 @@ class Incoming:
         self._descriptor = -1
 
 
-def _create(folder: Path) -> tuple[Path, int]:
+def _create(folder: Path, ending: str = "") -> tuple[Path, int]:
     while True:
-        path = folder / os.urandom(8).hex()
+        path = folder / f"{os.urandom(8).hex()}{ending}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
@@ -262,32 +266,24 @@ def _syncfs() -> Callable[[int], int] | None:
 
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """An empty folder, locked while this process lives, removed afterwards.
+    """An empty folder, held by a lock while this process lives, removed afterwards.
+
+    What is locked is a file beside it: of folders, network file systems tell no other machine that they are locked.
 
     Raises:
         NoSpaceError: When it cannot be made.
     """
     with writing(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        path, descriptor = _create_folder(parent)
+        hold, descriptor = _create(parent, _HOLD)
+    path = hold.with_suffix("")
     try:
+        with writing(parent):
+            path.mkdir(mode=0o700)
         yield path
     finally:
         remove_tree(path)
-        os.close(descriptor)
-
-
-def _create_folder(parent: Path) -> tuple[Path, int]:
-    while True:
-        path = parent / os.urandom(6).hex()
-        path.mkdir(mode=0o700)
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:  # a sweep came between
-            continue
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if path.exists():
-            return path, descriptor
+        hold.unlink(missing_ok=True)
         os.close(descriptor)
 
 
@@ -311,22 +307,33 @@ def stale(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
+        if path.is_symlink():
+            yield path  # never made by us, and only the link goes
+            continue
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = _open_to_lock(path.with_name(f"{path.name}{_HOLD}") if path.is_dir() else path)
         except FileNotFoundError:
+            if path.is_dir():
+                yield path  # its lock is made before a folder, and goes after it
             continue
         except OSError:
-            if path.is_symlink():
-                yield path  # never made by us, and only the link goes
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError:  # held, or not to be known: then it stays
             continue
         else:
             yield path
         finally:
             os.close(descriptor)
+
+
+def _open_to_lock(path: Path) -> int:
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        return os.open(path, os.O_RDWR | flags)  # network file systems lock exclusively what may be written
+    except PermissionError:
+        return os.open(path, os.O_RDONLY | flags)
 
 
 def sweep(*folders: Path) -> None:

@@ -94,7 +94,7 @@ home = Path(sys.argv[1])
 with scratch_folder(home / "tmp") as folder, Incoming(home / "store" / "tmp") as incoming:
     (folder / "work").write_text("under way")
     incoming.write(b"under way")
-    print(folder, incoming.path, flush=True)
+    print(folder, f"{folder}.hold", incoming.path, flush=True)
     sys.stdin.read()
     assert (folder / "work").read_text() == "under way" and incoming.path.read_bytes() == b"under way"
 """

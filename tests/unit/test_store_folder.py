@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
+import os
+import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from envbuild.derivations import Output
 from envbuild.digest import Digest
 from envbuild.errors import IntegrityError, NoSpaceError
-from envbuild.machine.publish import Incoming, publish_tree, remove_tree, scratch_folder, stale
+from envbuild.machine.publish import Incoming, publish_tree, remove_tree, scratch_folder, stale, sweep
 from envbuild.package import Platform
 from envbuild.store import Result
 from envbuild.store.folder import FolderStore, open_store, result_from_bytes, result_to_bytes
@@ -186,6 +191,36 @@ def test_only_what_nobody_holds_is_stale(tmp_path: Path) -> None:
         (folder / "dead").write_text("")
         (folder / "dead-folder").mkdir()
         assert {path.name for path in stale(folder)} == {"dead", "dead-folder"}
+
+
+@pytest.mark.parametrize("locks", ["files", "none"])
+def test_what_another_machine_holds_is_not_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: Literal["files", "none"]
+) -> None:
+    """As NFS has it: locks of folders stay on their machine, an exclusive one needs a file that may be written."""
+    folder = tmp_path / "tmp"
+    real = fcntl.flock
+
+    def flock(descriptor: int, operation: int) -> None:
+        if locks == "none":
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            return
+        if operation & fcntl.LOCK_EX and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        real(descriptor, operation)
+
+    with scratch_folder(folder) as scratch, Incoming(folder) as mine:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        (folder / "dead").write_text("")
+        (folder / "dead.hold").write_text("")
+        (folder / "dead-folder.hold").write_text("")
+        (folder / "dead-folder").mkdir()
+        gone = {"dead", "dead.hold", "dead-folder", "dead-folder.hold"} if locks == "files" else set()
+        assert {path.name for path in stale(folder)} == gone
+        sweep(folder)
+        assert scratch.is_dir()
+        assert mine.path.exists()
 
 
 def test_a_temporary_file_that_is_not_published_goes(tmp_path: Path) -> None:
