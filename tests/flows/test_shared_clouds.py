@@ -1,0 +1,115 @@
+"""Shared stores in clouds, by the command line: real servers, every request counted, and what trouble costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from envbuild.digest import Digest
+from envbuild.objects.opening import open_objects
+from envbuild.store.shared import blob_name
+from tests.faults.world import differences
+from tests.flows.test_shared_stores import Team
+from tests.support.channel import TestChannel
+from tests.support.object_servers import ObjectServer, serve_objects
+from tests.support.servers import serve
+
+
+class CloudTeam(Team):
+    """A team whose store is a bucket; the first machine has filled it."""
+
+    def __init__(self, folder: Path, channel: TestChannel, server, cloud: ObjectServer) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(folder, channel, server)
+        self.cloud = cloud
+        self.proxy = cloud.proxy
+        self.environ.update(cloud.environ)
+        self.empty()
+
+    def empty(self) -> None:
+        """A new bucket with a store in it."""
+        self.fresh()
+        self.proxy.forget()
+        self.server.content = self._content()
+        self.url = f"{self.cloud.scheme}://{self.cloud.bucket()}/team"
+        self.configure({"name": "cloud", "url": self.url})
+        self.run("store", "init", self.url)
+        self.proxy.forget()
+
+    def gets(self) -> list[str]:
+        """What was read, by name of the object."""
+        return [seen.path.partition("/team/")[2].partition("?")[0] for seen in self.proxy.matching("GET")]
+
+
+@pytest.fixture
+def cloud(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, channel: TestChannel
+) -> Iterator[CloudTeam]:
+    scheme = getattr(request, "param", "s3")
+    folder = tmp_path_factory.mktemp(scheme)
+    with serve(lambda _: None) as server, serve_objects(scheme, folder) as objects:
+        yield CloudTeam(folder / "team", channel, server, objects)
+
+
+@pytest.mark.parametrize("cloud", ["s3", "gs", "az"], indirect=True)
+def test_another_machine_takes_everything_from_the_cloud(cloud: CloudTeam) -> None:
+    first = cloud.one("everything")
+    assert (first["built"], first["transmuted"], first["pulled"]) == (1, 1, 0)
+    whole = cloud.tree("everything")
+    cloud.another()
+    cloud.close()
+    cloud.proxy.forget()
+    again = cloud.one("everything", "--locked")
+    assert (again["built"], again["transmuted"], again["fetched"]) == (0, 0, 0)
+    assert again["pulled"] == again["packages"]
+    assert not differences(cloud.tree("everything"), whole)
+    wrote = [seen for method in ("PUT", "POST", "DELETE") for seen in cloud.proxy.matching(method)]
+    assert wrote == []
+    if cloud.cloud.scheme == "s3":
+        gets = cloud.gets()
+        assert not [seen.path for seen in cloud.proxy.matching("GET", "*list-type*")], "no listing on the way of a hit"
+        assert len(gets) == len(set(gets)), "nothing is read twice"
+        blobs = [name for name in gets if name.startswith("blobs/")]
+        records = [name for name in gets if name.startswith("results/")]
+        assert len(records) == 2
+        assert len(gets) <= len(blobs) + len(records) + 3
+    cloud.proxy.forget()
+    assert "already there" in cloud.run("realize", "everything.yaml", "--locked").err
+    assert cloud.proxy.count("*") == 0, "nothing to do asks nobody"
+
+
+def test_a_cloud_that_takes_no_writes_costs_one_line_and_one_try(cloud: CloudTeam) -> None:
+    cloud.proxy.fault("PUT", times=10_000, status=403)
+    outcome = cloud.run("realize", "everything.yaml")
+    assert outcome.err.count("cannot be written") == 1
+    assert cloud.tree("everything")
+    tried = cloud.proxy.count("PUT")
+    assert tried <= 24, "those under way, and none after the first refusal"
+    cloud.proxy.forget()
+
+
+def test_wrong_bytes_from_a_cloud_are_mended(cloud: CloudTeam, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in cloud.cloud.environ.items():
+        monkeypatch.setenv(name, value)
+    objects = open_objects(cloud.url)
+    cloud.one("everything")
+    whole = cloud.tree("everything")
+    (info,) = json.loads(cloud.run("store", "info", "--json").out)["stores"]
+    assert info["environments"] == 1
+    assert dict(info["results"])["build-wheel"] == 1
+    assert info["blobs"] > 10
+    for sha256 in (linked := sorted({*cloud.packages("everything")} & {*cloud.blobs()}))[:3]:
+        data = bytearray(cloud.blobs()[sha256].read_bytes())
+        data[len(data) // 2] ^= 1
+        objects.delete(blob_name(Digest(sha256)))
+        assert objects.put(blob_name(Digest(sha256)), bytes(data)) == "created"
+    assert len(linked) >= 3
+    cloud.another()
+    outcome = cloud.run("realize", "everything.yaml", "--locked")
+    assert outcome.err.count("is damaged") in {2, 3}, "what only leads to a result is not read"
+    assert not differences(cloud.tree("everything"), whole)
+    cloud.another()
+    cloud.close()
+    assert cloud.one("everything", "--locked")["fetched"] == 0
