@@ -178,7 +178,7 @@ class GsBucket:
             )
         if type(error).__name__ in {"NonRetryableError", "HttpError"}:  # gcsfs's words for a token that is not renewed
             return refused(self._shown, doing, "no credentials", _CREDENTIALS)
-        if isinstance(error, OSError) or module.startswith("aiohttp") or isinstance(error, TimeoutError):
+        if isinstance(error, (OSError, asyncio.TimeoutError)) or module.startswith("aiohttp"):
             return failed(self._shown, doing, error)
         return UnreachableError(f"{self._shown} cannot be asked: {type(error).__name__}", reference="bad-answer")
 
