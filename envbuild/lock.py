@@ -34,8 +34,8 @@ ENVIRONMENT_VERSION = 1
 class LockedBase:
     """A base as the lock recorded it: its recipe file, its request id, and the environment id of each platform.
 
-    Of an environment that is named, ``path`` is ``name:…`` or ``id:…``, and the ids are what that meant: they stand until
-    somebody upgrades the base.
+    Of an environment that is named, ``path`` is ``name:…`` or ``id:…``, and the ids are what that meant: they stand
+    until somebody upgrades the base.
     """
 
     path: str

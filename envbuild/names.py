@@ -33,6 +33,9 @@ _DEVICES = frozenset(
 )
 """What Windows takes for a device, with any ending."""
 
+_REQUEST = "_/"
+"""What no name begins with that people give."""
+
 _GRAMMAR = "write team/project/name, or with a tag team/project/name:v1, in a-z, 0-9, `.`, `_` and `-`"
 
 
@@ -53,7 +56,17 @@ class Name:
     @property
     def movable(self) -> bool:
         """Whether it may come to mean another environment."""
-        return self.tag in MOVABLE
+        return self.tag in MOVABLE or self.of_request
+
+    @property
+    def of_request(self) -> bool:
+        """Whether it is no name that people give, but the log of a request; see ``request_name``."""
+        return self.path.startswith(_REQUEST)
+
+
+def request_name(request: str, user: str) -> Name:
+    """The log of what a user locked last for a request: it moves as a name does, and is none."""
+    return Name(path=f"{_REQUEST}{request}", tag=user)
 
 
 def parse_name(text: str) -> Name:

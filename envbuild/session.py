@@ -170,12 +170,15 @@ class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, UpkeepVerbs):
                     realizer.workspace.addresses,
                     realizer.solve,
                     named=named or self._named_bases(recipe, request),
+                    ready=() if upgrades or options.platforms else self._reusable(project, request, bases),
                     write=write,
                 )
             except UnreachableError as error:
                 from envbuild.locks.unsolved import unsolved
 
                 raise unsolved(error, recipe, request, bases, self._own(project, request)) from error.__cause__
+        if write and (locked.written or options.set_default):
+            self._remember_lock(project, locked, always=options.set_default)
         if write or not locked.changes:
             self._locked[recipe] = locked
         return locked

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     help="Take the newest of this package, or this version; repeatable.",
 )
 @option("--upgrade-base", is_flag=True, help="Take what the names of bases mean now (`extends: {name: …}`).")
+@option("--set-default", is_flag=True, help="Let these locks be what `reuse-latest` finds for their requests.")
 @platform
 @option("--check", is_flag=True, help="Write nothing, use no network: exit 10 when a lock does not fit its recipe.")
 @offline
@@ -41,6 +42,7 @@ def lock_command(
     upgrade: bool,
     upgrade_packages: tuple[str, ...],
     upgrade_base: bool,
+    set_default: bool,
     platforms: tuple[str, ...],
     check: bool,
     offline: bool,
@@ -63,8 +65,8 @@ def lock_command(
     from envbuild.session import Session
 
     free = _names(upgrade_packages)
-    if check and (upgrade or upgrade_packages or upgrade_base or platforms):
-        raise click.UsageError("--check only looks: it goes with no --upgrade…, and with no --platform")
+    if check and (upgrade or upgrade_packages or upgrade_base or set_default or platforms):
+        raise click.UsageError("--check only looks: it goes with no --upgrade…, --set-default or --platform")
     screen = Screen(quiet=quiet, as_json=as_json)
     session = Session(reporter=screen.reporter, offline=offline, stores=stores)
     chosen = recipes or session.recipes()
@@ -76,6 +78,7 @@ def lock_command(
         upgrade=upgrade,
         upgrade_packages=upgrade_packages,
         upgrade_base=upgrade_base,
+        set_default=set_default,
     )
     locked, failures = _each(session, chosen, options)
     screen.locked(locked, failures)

@@ -23,6 +23,8 @@ from envbuild.value import dataclass
 if TYPE_CHECKING:
     from envbuild.environments.closures import Closures
     from envbuild.environments.naming import Names, NameStore
+    from envbuild.environments.reusing import Reuse
+    from envbuild.lock import LockedEnvironment
     from envbuild.locks.inheriting import NamedBase
     from envbuild.locks.locking import Locked
     from envbuild.package import Platform
@@ -258,6 +260,40 @@ class NameVerbs:
         old = read_lock(recipe)
         same = all(recorded(old, label) == (base.request, base.environments) for label, base in found.items())
         return None if same else found
+
+    # What was locked before
+
+    def _reusable(self, project: Project, request: Request, bases: tuple[Locked, ...]) -> tuple[LockedEnvironment, ...]:
+        """What was locked last for a request, where ``reuse-latest`` says so."""
+        wanted = project.config.reuse_latest
+        if wanted == ("none",) or request.inherits:
+            return ()
+        from envbuild.locks.folders import own_digests
+
+        pins = [base.lock for base, said in zip(bases, request.bases, strict=True) if said.pin] if bases else []
+        found = self._reuse(wanted).find(request, pins, own_digests(project.root, request, self._environ))
+        if found is None:
+            return ()
+        self._reporter.note(f"{request.recipe} is locked as {found.by} locked the same request last (`reuse-latest`)")
+        return found.environments
+
+    def _remember_lock(self, project: Project, locked: Locked, *, always: bool) -> None:
+        """Let a lock be the newest of its request, where ``reuse-latest`` is used or the user says so."""
+        wanted = project.config.reuse_latest
+        if locked.request.inherits:
+            if always:
+                self._reporter.note(
+                    f"{locked.request.recipe} extends an environment by name or id: it is no request's default"
+                )
+        elif (always or wanted != ("none",)) and not locked.dropped:
+            self._reuse(wanted).remember(locked.lock)
+
+    def _reuse(self, wanted: tuple[str, ...]) -> Reuse:
+        from envbuild.environments.reusing import Reuse
+
+        home = self._home()
+        shared = [store for store in self._shared() if store.near or not self._offline]
+        return Reuse((self._near(home), *shared), self._closures(home), wanted, self._reporter.note)
 
     # What names and closures are kept in
 

@@ -51,12 +51,14 @@ class LockOptions:
         upgrade: Forget every locked version.
         upgrade_packages: Forget these: ``NAME``, or ``NAME==VERSION`` to go to that one.
         upgrade_base: Take what the names of bases mean now, and not what the lock recorded.
+        set_default: Let the lock be what ``reuse-latest`` finds for its request, also when it is not made now.
     """
 
     platforms: tuple[Platform, ...] = ()
     upgrade: bool = False
     upgrade_packages: tuple[str, ...] = ()
     upgrade_base: bool = False
+    set_default: bool = False
 
     @property
     def upgrades(self) -> bool:
@@ -152,6 +154,7 @@ def make_lock(
     solve: Solved,
     *,
     named: Mapping[str, NamedBase] = _NO_BASES,
+    ready: tuple[LockedEnvironment, ...] = (),
     write: bool = True,
 ) -> Locked:
     """Solve what has to be solved and write the lock.
@@ -165,6 +168,7 @@ def make_lock(
         addresses: For the canonical addresses in keys.
         solve: Runs the graph.
         named: Its bases that are environments, by label.
+        ready: What is locked instead of a solve: an environment for every platform.
         write: Whether the file is written.
 
     Raises:
@@ -186,15 +190,17 @@ def make_lock(
     old = read_lock(recipe)
     every = tuple(item.platform for item in request.platforms)
     chosen = options.platforms or every
-    solves = lock_graph(
-        _upgraded(request, options.upgrade_packages),
-        chosen,
-        bases=locks,
-        keep=_kept(old, options),
-        cut_off=cut_off,
-        addresses=addresses,
-    )
-    environments = {item.platform: item for item in solves.environments(solve(solves.graph))}
+    if not ready:
+        solves = lock_graph(
+            _upgraded(request, options.upgrade_packages),
+            chosen,
+            bases=locks,
+            keep=_kept(old, options),
+            cut_off=cut_off,
+            addresses=addresses,
+        )
+        ready = solves.environments(solve(solves.graph))
+    environments = {item.platform: item for item in ready}
     check_moves(old, environments, request, _free(options), locks)
     check_hashes(environments.values(), request)
     others = {item.platform: item for item in old.platforms if item.platform not in chosen} if old else {}

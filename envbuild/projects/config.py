@@ -34,8 +34,9 @@ FLAG_VARIABLES = frozenset(
     for names in (
         "ACTIVE_PREFIX CACHES CHECK CONDA DEPTH DRY_RUN FROZEN INVERT JSON KEEP_DAYS KEEP_GOING LOCKED NO_LOCK",
         "NO_OUT_LINK OFFLINE OUT_LINK PLATFORM PREFIX PYPI QUIET REBUILD REPAIR SHELL SHOW_ORIGIN TARGET UPGRADE",
-        "BASE PACKAGE UPGRADE_BASE UPGRADE_PACKAGE WRITABLE EDITABLE DEADLINE FAULT HOME STALL_TIMEOUT VERBOSE",
+        "UPGRADE_BASE UPGRADE_PACKAGE WRITABLE EDITABLE DEADLINE FAULT HOME STALL_TIMEOUT VERBOSE",
         "ENVIRONMENT EXTRA FORCE FORMAT GROUP NAME OUTPUT PIXI_VERSION PYTHON_VERSION EXPECT TO STORE SHARED REMOVE",
+        "BASE PACKAGE SET_DEFAULT",
     )
     for name in names.split()
 )
@@ -305,7 +306,6 @@ def _check_loosened(document: Mapping, before: Map[str, object], after: Map[str,
 def _without_effect(values: Map[str, object], origins: Map[str, str]) -> list[str]:
     """Settings that this version reads and does not act upon, unless they say what is done anyway."""
     done_anyway: Map[str, tuple[object, ...]] = {
-        "reuse-latest": (("none",),),
         "link": ("auto",),
     }
     return [

@@ -79,7 +79,8 @@ class Generation:
 
 def object_name(name: Name, number: int) -> str:
     """Where a generation is, or would be."""
-    return f"refs/{name.path}/@{name.tag}/{number:020}.json"
+    place = f"requests/{name.path[2:]}" if name.of_request else f"refs/{name.path}"
+    return f"{place}/@{name.tag}/{number:020}.json"
 
 
 def read(objects: Objects, name: Name, number: int) -> Generation | None:

@@ -317,7 +317,7 @@ def test_every_flags_variable_is_known(places: dict[str, Path]) -> None:
 @pytest.mark.parametrize(
     ("line", "warned"),
     [
-        ("reuse-latest: any", True),
+        ("reuse-latest: any", False),
         ("stores: [{name: team, url: 's3://bucket/x', mode: read-write}]", False),
         ("trust: {mode: strict}", False),
         ("conda-format: .conda", False),
