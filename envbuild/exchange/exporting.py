@@ -18,7 +18,7 @@ from pathlib import Path
 from envbuild.addresses import DEFAULT_INDEX
 from envbuild.digest import Digest
 from envbuild.errors import NameConflictError, UnreachableError, UsageError, Where
-from envbuild.exchange.own_files import refuse_own_file
+from envbuild.exchange.own_files import refuse_own_file, refuse_special
 from envbuild.exchange.work import PARALLEL, Work
 from envbuild.formats.writing import (
     ONE_PLATFORM,
@@ -92,8 +92,9 @@ def refuse_existing(file: Path, *, force: bool) -> None:
     """Refuse to replace a file that is there, and even with ``force`` one of envbuild's own.
 
     Raises:
-        NameConflictError: ``file-exists``, ``own-file``.
+        NameConflictError: ``file-exists``, ``own-file``, ``no-file``.
     """
+    refuse_special(file)
     refuse_own_file(file)
     if file.exists() and not force:
         raise NameConflictError(

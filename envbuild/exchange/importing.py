@@ -18,6 +18,7 @@ from envbuild.errors import NameConflictError, Where
 from envbuild.exchange.asking import Asked, what_is_asked
 from envbuild.exchange.conda_records import complete_conda
 from envbuild.exchange.files_found import FoundFile, find_files
+from envbuild.exchange.own_files import refuse_special
 from envbuild.exchange.recipe_text import RecipeDraft, recipe_text
 from envbuild.exchange.sources import lock_sources
 from envbuild.exchange.wheels import conda_projects, lock_wheels
@@ -261,9 +262,10 @@ def refuse_existing(recipe: Path, *, force: bool) -> None:
     """Refuse to replace a recipe or lock that is there.
 
     Raises:
-        NameConflictError: ``file-exists``.
+        NameConflictError: ``file-exists``, ``no-file``.
     """
     for path in (recipe, lock_path(recipe)):
+        refuse_special(path)
         if os.path.lexists(path) and not force:
             raise NameConflictError(
                 f"{shown_path(path)} is there already",

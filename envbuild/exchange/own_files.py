@@ -1,4 +1,4 @@
-"""Files that envbuild wrote or reads itself: an export never takes their place, for nothing else brings them back.
+"""What nothing brings back: no export takes the place of a file that envbuild wrote or reads, nor of what is no file.
 
 Rules of the file: reads one file, writes none.
 """
@@ -37,6 +37,21 @@ def refuse_own_file(file: Path) -> None:
         )
 
 
+def refuse_special(file: Path) -> None:
+    """Refuse to put a file where a folder, a device or a pipe is: writing replaces what stands there.
+
+    Raises:
+        NameConflictError: ``no-file``.
+    """
+    if file.exists() and not file.is_file():
+        raise NameConflictError(
+            f"{shown_path(file)} is {'a folder' if file.is_dir() else 'a device or a pipe'}, and stays one",
+            reference="no-file",
+            where=Where(file=shown_path(file)),
+            hint="name a file with -o",
+        )
+
+
 def _what(file: Path) -> str | None:
     """What a file is to envbuild; None for what is no file of its own."""
     try:
@@ -48,10 +63,9 @@ def _what(file: Path) -> str | None:
         return "the configuration of a project"
     if data.startswith(HEADER.encode()) or _LOCK.search(data):
         return "a lock of envbuild"
-    if file.suffix not in {".yaml", ".yml"}:
-        return None
     try:
         recipe = not findings(parse(data, file.name), "recipe")
     except InvalidInput:
         recipe = False
-    return "a recipe" if recipe or _RECIPE.search(data) else None
+    broken = file.suffix.lower() in {".yaml", ".yml"} and _RECIPE.search(data)
+    return "a recipe" if recipe or broken else None

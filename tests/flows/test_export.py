@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -317,7 +318,8 @@ def test_not_even_force_writes_over_a_file_of_envbuild(wheels: Case) -> None:
     wheels.file("envbuild.yaml", "recipes: recipes\n").file("broken.yaml", "conda:\n  packages: [\n")
     wheels.file("short.yaml", "python: 3.11\n").run("lock", "shop.yaml")
     (wheels.project / "kept.txt").write_bytes((wheels.project / "shop.lock.yaml").read_bytes())
-    names = ("shop.yaml", "shop.lock.yaml", "envbuild.yaml", "broken.yaml", "short.yaml", "kept.txt")
+    (wheels.project / "shop.txt").write_bytes((wheels.project / "shop.yaml").read_bytes())
+    names = ("shop.yaml", "shop.lock.yaml", "envbuild.yaml", "broken.yaml", "short.yaml", "kept.txt", "shop.txt")
     before = {name: (wheels.project / name).read_bytes() for name in names}
     for name in names:
         for flags in (("--force",), ()):
@@ -329,6 +331,19 @@ def test_not_even_force_writes_over_a_file_of_envbuild(wheels: Case) -> None:
         format_name = "environment-yml" if name == "other.yml" else "conda-lock"
         platform = ("--platform", "linux-64") if name == "other.yml" else ()
         wheels.run("export", "shop.yaml", "--format", format_name, "-o", name, "--force", *platform)
+
+
+def test_what_is_no_file_is_not_replaced_by_one(wheels: Case) -> None:
+    os.mkfifo(wheels.project / "pipe.yaml")
+    (wheels.project / "device").symlink_to(os.devnull)
+    (wheels.project / "folder").mkdir()
+    (wheels.project / "r.txt").write_text("toy\n")
+    for name in ("pipe.yaml", "device", "folder"):
+        for flags in (("--force",), ()):
+            wheels.run("export", "shop.yaml", "--format", "pylock", "-o", name, *flags, code=6)
+            wheels.mentions(f"error[no-file]: {name} is a ")
+    wheels.run("import", "r.txt", "-o", "pipe.yaml", "--force", code=6).mentions("error[no-file]")
+    assert (wheels.project / "pipe.yaml").is_fifo()
 
 
 def test_no_credentials_are_written(case: Case, toy_wheels: Path, serving: Callable[..., Server]) -> None:
