@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import hashlib
 import io
 import json
@@ -18,6 +19,7 @@ import pytest
 from envbuild.derivations.link import Link, prepare, realise
 from envbuild.digest import Digest, digest_file
 from envbuild.errors import IntegrityError
+from envbuild.linkers.conda_archive import package_index
 from envbuild.locks.lockfile import lock_text, parse_lock
 from tests.case import Case
 from tests.support.channel import this_platform
@@ -297,3 +299,15 @@ def test_the_command_refuses_and_leaves_nothing(case: Case, tmp_path: Path) -> N
         assert not any((case.home / "prefixes").glob("[0-9a-f]*"))
         assert not list((case.home / "tmp").glob("*"))
     assert zipfile.is_zipfile(channel / "noarch" / "nice-1.0-0.conda")
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_h29_a_size_that_nobody_ends_reading(kind: bytes, tmp_path: Path) -> None:
+    """A header may say 2^80 bytes; whoever passes over them, block by block, never comes back."""
+    member = tarfile.TarInfo("info/other")
+    member.type, member.size = kind, 1 << 80
+    path = tmp_path / "nice-1.0-0.tar.bz2"
+    path.write_bytes(bz2.compress(member.tobuf(tarfile.GNU_FORMAT) + bytes(4096)))
+    with pytest.raises(IntegrityError) as caught:
+        package_index(path, path.name)
+    assert caught.value.reference == "bad-archive"

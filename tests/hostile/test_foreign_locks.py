@@ -204,3 +204,17 @@ def test_what_is_no_file_is_said(case: Case) -> None:
 
 def test_old_shapes_are_read_too() -> None:
     assert read("pixi-lock", PIXI_4.replace("VERSION", "5")).environments[0].conda
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["-e git+https://anna:hunter2@host/theirs.git", "# Editable install from https://anna:hunter2@host/x (theirs==1)"],
+)
+def test_what_is_left_out_of_a_freeze_is_told_without_its_password(line: str) -> None:
+    lock = read("pip-freeze", f"six==1.16.0\n{line}\n")
+    assert "left out" in lock.notes[0]
+    assert "hunter2" not in repr(lock)
+
+
+def test_a_python_of_no_series_is_refused() -> None:
+    refused("conda-lock", CONDA_LOCK.replace("3.11.7", "3n11"), "bad-version")

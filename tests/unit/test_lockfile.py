@@ -253,3 +253,22 @@ def test_the_environment_id_is_of_what_counts_only():
 def test_identity_error_is_an_integrity_error():
     with pytest.raises(IntegrityError):
         parse_lock(edited(make(), lambda tree: tree.update(name="libssl")), "a.lock.yaml")
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        ('system: {"__glibc": "2.28"}', 'system: {"__glibc": null}'),
+        ('variables: {"GREETING": "say \\"hi\\"\\n"}', 'variables: {"GREETING": 1}'),
+        ('python: "3.11"', 'python: ["3.11"]'),
+        ('interpreter: "conda"', "interpreter: 3"),
+        ('exclude-newer: "2026-11-01T00:00:00Z"', "exclude-newer: {}"),
+        ('"pin": true', '"pin": "no"'),
+    ],
+)
+def test_what_is_no_text_is_refused_where_a_text_stands(was, becomes):
+    text = lock_text(make())
+    assert was in text
+    with pytest.raises(InvalidInput) as caught:
+        parse_lock(text.replace(was, becomes).encode(), "a.lock.yaml")
+    assert caught.value.reference == "bad-lock"
