@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from queue import SimpleQueue
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,14 @@ class Scheduler:
 
     def note(self, text: str) -> None:
         """Pass a note to the reporter; may be called from any thread."""
-        self._inbox.put(lambda: self._reporter.note(text))
+        self._inbox.put(partial(self._reporter.note, text))
+
+    def hear(self) -> None:
+        """Pass on notes that came after a run had ended; called from the thread that called ``run``."""
+        while not self._inbox.empty():
+            late = self._inbox.get()
+            if isinstance(late, partial):
+                late()
 
     def run(self, plan: Plan, work: Callable[[Task], Done]) -> Outcome:
         """Run a plan until it is over.

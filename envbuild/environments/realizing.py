@@ -9,6 +9,7 @@ Rules of the file: wires plan, scheduler and workspace; prints nothing.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -53,15 +54,25 @@ class Relay:
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
-        self.scheduler: Scheduler | None = None
+        self._scheduler: Scheduler | None = None
+        self._guard = threading.Lock()
+
+    def lead(self, scheduler: Scheduler | None) -> None:
+        """Lead to this scheduler from now on. What the one before was told too late is not lost."""
+        with self._guard:
+            before, self._scheduler = self._scheduler, scheduler
+        if before is not None:
+            before.hear()
 
     def note(self, text: str) -> None:
         """Something that a user must know."""
-        (self.scheduler or self._reporter).note(text)
+        with self._guard:
+            (self._scheduler or self._reporter).note(text)
 
     def progress(self, key: Digest, done: int, total: int | None) -> None:
         """How far a job is."""
-        (self.scheduler or self._reporter).progress(key, done, total)
+        with self._guard:
+            (self._scheduler or self._reporter).progress(key, done, total)
 
 
 class Realizer:
@@ -274,13 +285,14 @@ class Realizer:
         return self._schedule(plan, record=True)
 
     def _schedule(self, plan: Plan, *, record: bool) -> Outcome:
-        self._relay.scheduler = scheduler = Scheduler(self._executor, self._reporter, cancel=self.workspace.cancel)
+        scheduler = Scheduler(self._executor, self._reporter, cancel=self.workspace.cancel)
+        self._relay.lead(scheduler)
         results = self.workspace.store.results if record else None
         work = partial(worker.run, workspace=self.workspace, results=results)
         try:
             return scheduler.run(plan, work)
         finally:
-            self._relay.scheduler = None
+            self._relay.lead(None)
             rattler_process.retire()
 
     def solve(self, graph: Graph) -> dict[Digest, bytes]:

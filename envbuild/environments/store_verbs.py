@@ -104,7 +104,7 @@ class StoreVerbs:
         from envbuild.objects.probe import probe
         from envbuild.store.shared import FORMAT_BYTES, FORMAT_NAME, SharedStore
 
-        chosen = self._named(url)
+        chosen = self._named(url, new=True)
         if shared:
             if chosen.address.scheme != "file":
                 raise UsageError("--shared is for folders: who may write elsewhere is set there")
@@ -260,12 +260,12 @@ class StoreVerbs:
         project = project or self.project()
         return chosen_stores(project.config, project.root, self._stores, self._start)
 
-    def _named(self, word: str, project: Project | None = None) -> ChosenStore:
-        """A configured store by its name, or any by its address."""
+    def _named(self, word: str, project: Project | None = None, *, new: bool = False) -> ChosenStore:
+        """A configured store by its name, or any by its address; a new one may be a folder that is not there."""
         for item in self._chosen(project):
             if word in {item.name, item.url, item.address.shown}:
                 return item
-        if "/" not in word and ":" not in word and not Path(word).exists():
+        if not new and "/" not in word and ":" not in word and not (self._start / word).exists():
             known = ", ".join(item.name for item in self._chosen(project)) or "none"
             raise UsageError(
                 f"there is no store {word!r}; configured are: {known}", reference="no-stores", hint="write its address"

@@ -68,18 +68,20 @@ def chosen_stores(
     Args:
         config: Whose ``stores``, ``trusted`` and ``trust`` count.
         root: The project's root: folders in its file are relative to it.
-        extra: Addresses of the command line.
+        extra: Of the command line: addresses, which are word enough; names of configured stores, to be asked first.
         folder: What those are relative to; the working folder when None.
 
     Raises:
         InvalidInput: ``bad-address``.
     """
     here = folder or Path.cwd()
-    own = [StoreAddress(name=url, url=url) for url in extra]
+    configured = {item.name: item for item in config.stores}
+    first = [configured[word] for word in extra if word in configured]
+    own = [StoreAddress(name=url, url=url) for url in extra if url not in configured]
     found: dict[tuple[object, ...], ChosenStore] = {}
     trusted = {_identity(address) for text in config.trusted if (address := _address(text)) is not None}
     vouched = {_identity(read_url(item.url, root)[1]): item.mode for item in config.own_stores}
-    for item in (*own, *config.stores):
+    for item in (*own, *first, *config.stores):
         url, address = read_url(item.url, here if item in own else root)
         identity = _identity(address)
         if identity in found:

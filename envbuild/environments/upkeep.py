@@ -87,6 +87,8 @@ def verify(workspace: Workspace, *, repair: bool) -> Verified:
         damaged = {item.digest for item in report.findings if item.digest is not None}
         if repair:
             drop(workspace.store, report)
+            for digest in sorted(damaged):
+                workspace.bring(digest, None, digest)  # what shared stores have need not be done again
         checked = 0
         unchecked = []
         explained: set[Path] = set()

@@ -68,6 +68,13 @@ class Sender:
 
     def settle(self) -> None:
         """Wait until everything is sent, or known not to be sendable. Says so when it takes longer than a second."""
+        try:
+            self._wait()
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+
+    def _wait(self) -> None:
         began = time.monotonic()
         told = False
         with self._changed:

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -401,3 +402,93 @@ def test_trust_is_written_into_the_user_s_own_file_and_nothing_else_changes(team
     assert "not-trusted" in team.run("trust", "--remove", "s3://bucket/envbuild", code=2).err
     file.write_text("{jobs: 3, trusted: [x]}\n")
     assert "cannot be edited" in team.run("trust", "s3://bucket/envbuild", code=3).err
+
+
+DICEY = """
+
+def _metadata(_real=_metadata):
+    import secrets
+
+    first, _, rest = _real().partition("\\n")
+    return f"{first}\\nKeywords: number-{secrets.randbits(64)}\\n{rest}"
+"""
+"""A backend that gives other bytes each time."""
+
+
+def test_of_builds_that_differ_all_machines_link_the_one_that_was_first(team: Team) -> None:
+    make_own_sdist(team.wheels, "dicey", "1.0", scratch=team.folder / "sdists", static=True, more_backend=DICEY)
+    team.recipe(
+        "dicey",
+        f"interpreter: host\npython: {sys.version_info.major}.{sys.version_info.minor}\n" + team.pypi_lines("dicey:"),
+    )
+    team.run("lock", "dicey.yaml")
+    team.fresh()
+    homes = [team.folder / f"dicey-{number}" for number in range(6)]
+    running = [
+        team.start("realize", "dicey.yaml", "--locked", "--no-out-link", environ={"ENVBUILD_HOME": str(home)})
+        for home in homes
+    ]
+    for process in running:
+        _, err = process.communicate(timeout=200)
+        assert process.returncode == 0, err.decode()
+    numbers = {
+        path.read_bytes() for home in homes for path in (home / "prefixes").rglob("dicey-1.0.dist-info/METADATA")
+    }
+    assert len(numbers) == 1
+    assert b"Keywords: number-" in numbers.pop()
+    for home in homes:
+        remove(home)
+
+
+def test_a_solve_with_a_cut_off_is_made_once_for_all(team: Team) -> None:
+    team.recipe("dated", f"exclude-newer: {time.strftime('%Y-%m-%d')}\n" + team.conda_lines("data-files: '1.0'"))
+    first = team.run("lock", "dated.yaml")
+    locked = team.lock("dated").read_bytes()
+    assert team.objects("results/solve"), first.err
+    team.another()
+    team.lock("dated").unlink()
+    team.close()
+    team.run("lock", "dated.yaml")
+    assert team.lock("dated").read_bytes() == locked
+    team.another()
+    team.lock("dated").unlink()
+    team.configure({"name": "team", "url": str(team.store), "mode": "read-only"})
+    assert "do not count" in team.run("lock", "dated.yaml", code=None).err
+
+
+def test_repair_takes_right_bytes_from_the_store(team: Team) -> None:
+    team.one("everything", "--locked")
+    team.close()
+    shared = {path.name for path in team.objects("blobs")} - team.logs()
+    broken = [path for digest, path in team.blobs().items() if digest in shared]
+    for path in broken:
+        damaged(path)
+    assert f"{len(broken)} findings" in team.run("verify", code=4).err
+    assert "all repaired" in team.run("verify", "--repair", code=None).err
+    assert "0 findings" in team.run("verify").err
+    assert not differences(team.tree("everything"), team.whole)
+
+
+def test_ctrl_c_while_sending_ends_at_once(team: Team) -> None:
+    remove(team.store)
+    team.run("store", "init", str(team.store))
+    with nobody_stays():
+        process = team.start("realize", "everything.yaml", environ={"ENVBUILD_FAULT": "mid-upload:sleep=20000"})
+        until = time.monotonic() + 60
+        while not any((team.home / "prefixes").glob("[0-9a-f]*")) and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=15)
+    assert process.returncode == 130, err.decode()
+    assert "Traceback" not in err.decode()
+    team.sound()
+
+
+def test_a_command_that_waits_for_sending_says_so(team: Team) -> None:
+    remove(team.store)
+    team.run("store", "init", str(team.store))
+    outcome = team.run("realize", "small.yaml", environ={"ENVBUILD_FAULT": "mid-upload:sleep=3000"})
+    assert outcome.err.count("more of what was done to shared stores") == 1
+    team.sound()
+    assert len(team.objects("environments")) == 1

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envbuild.derivations import KINDS
+from envbuild.derivations import KINDS, Output
 from envbuild.digest import digest_bytes
 from envbuild.errors import EnvbuildError, NoSpaceError, Terminated, UnreachableError
 from envbuild.executors import open_executor
@@ -287,3 +287,59 @@ def test_sixty_known_packages_cost_milliseconds():
         return time.perf_counter() - began
 
     assert min(seconds() for _ in range(5)) < 0.005
+
+
+def test_a_note_that_comes_after_a_run_is_heard_and_nothing_else_is(executor):
+    recorder = Recorder()
+    scheduler = Scheduler(executor, recorder)
+    scheduler.note("too late")
+    scheduler.progress(Toy(name="x").key, 1, 2)
+    scheduler.hear()
+    assert recorder.names() == ["note"]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_is_far_is_pulled_and_counts_as_nothing_done(executor, gone):
+    source = Toy(name="source", kind="fetch", purity="fixed")
+    wheel = Toy(name="wheel", inputs=(source.key,))
+    link = Toy(name="prefix", kind="link", inputs=(wheel.key,))
+    bench = PullBench(gone)
+    recorder = Recorder()
+    plan = Plan(Graph([source, wheel, link]), {}, far={wheel.key})
+    outcome = Scheduler(executor, recorder).run(plan, partial(run, workspace=bench, results=None))
+    assert outcome.error() is None
+    assert link.key in outcome.outputs
+    done = dict(outcome.done)
+    assert done == ({"fetch": 1, "toy": 1, "link": 1} if gone else {"link": 1})
+    assert outcome.pulled == ({} if gone else {wheel.key: "team"})
+    assert [event.data["phase"] for event in recorder.named("missed")] == (["pull"] if gone else [])
+
+
+class PullBench(Bench):
+    """Somebody else has the wheel, or had it when the plan was made."""
+
+    def __init__(self, gone: bool) -> None:
+        super().__init__()
+        self.gone = gone
+
+    def for_job(self, derivation, inputs, derivations):
+        context = super().for_job(derivation, inputs, derivations)
+        context.lock = lambda name, patient=False: threading.Lock()
+        return context
+
+    def known(self, derivations):
+        return {}
+
+    def pull(self, derivation):
+        return None if self.gone else {"out": _output(self, derivation)}
+
+    def came_from(self, outputs):
+        return (
+            "team" if not self.gone and any(self.blobs[each.sha256] == b"wheel" for each in outputs.values()) else None
+        )
+
+
+def _output(bench: Bench, derivation: Toy) -> Output:
+    data = derivation.name.encode()
+    bench.blobs[digest_bytes(data)] = data
+    return Output(sha256=digest_bytes(data), size=len(data))
