@@ -18,6 +18,7 @@ import base64
 import hashlib
 import io
 import os
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from datetime import datetime
@@ -55,16 +56,7 @@ def connect_gs(address: Address, stall: float = STALL) -> GsBucket:
     Raises:
         UnreachableError: ``refused`` when there are no credentials.
     """
-    setting = os.environ.get(_HEAVY)
-    os.environ[_HEAVY] = "false"  # else importing it starts gRPC, which nothing here uses
-    try:
-        import aiohttp
-        from gcsfs.core import GCSFileSystem
-    finally:
-        if setting is None:
-            os.environ.pop(_HEAVY, None)
-        else:
-            os.environ[_HEAVY] = setting
+    GCSFileSystem, aiohttp = _libraries()  # noqa: N806  a class
     import google.auth.exceptions
 
     emulated = "STORAGE_EMULATOR_HOST" in os.environ
@@ -79,6 +71,23 @@ def connect_gs(address: Address, stall: float = STALL) -> GsBucket:
     except google.auth.exceptions.GoogleAuthError:
         raise refused(address.shown, "us", "no credentials", _CREDENTIALS) from None
     return GsBucket(system, address)
+
+
+def _libraries() -> tuple[Any, Any]:
+    """The class of gcsfs and aiohttp, without gRPC and without words about versions of Python."""
+    setting = os.environ.get(_HEAVY)
+    os.environ[_HEAVY] = "false"  # else importing gcsfs starts gRPC, which nothing here uses
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            import aiohttp
+            from gcsfs.core import GCSFileSystem
+    finally:
+        if setting is None:
+            os.environ.pop(_HEAVY, None)
+        else:
+            os.environ[_HEAVY] = setting
+    return GCSFileSystem, aiohttp
 
 
 class StatusError(Exception):
