@@ -19,7 +19,7 @@ from envbuild.digest import Digest
 from envbuild.package import Wheel
 from envbuild.value import dataclass
 
-CHECKS = "4"
+CHECKS = "5"
 """Raised when wheels that passed must be looked at again."""
 
 _SECTIONS = ("programs", "startup", "large", "packages", "folders", "tops")

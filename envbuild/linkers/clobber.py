@@ -17,7 +17,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from envbuild.errors import IntegrityError
 from envbuild.package import CondaPackage
@@ -80,6 +80,7 @@ def settle_conda(
     Raises:
         IntegrityError: ``clobber``.
     """
+    _refuse_buried(prefix, files)
     apart = prefix / APART
     shared = shared_paths(paths for _, paths in files)
     lost: dict[tuple[str, str], list[str]] = {}
@@ -117,18 +118,48 @@ def settle_conda(
         shutil.rmtree(apart)
 
 
-def _said(prefix: Path, files: CondaFiles, owners: Mapping[str, Sequence[str]]) -> dict[str, dict[str, object]]:
-    """What the records of packages that share paths say that these hold: sha256 by package and path."""
+def _refuse_buried(prefix: Path, files: CondaFiles) -> None:
+    """Refuse a file that is a folder to another package, whatever the setting: one of both would be gone."""
+    folders: set[str] = set()
+    for _, paths in files:
+        for path in paths:
+            folder = path.rpartition("/")[0]
+            while folder and folder not in folders:
+                folders.add(folder)
+                folder = folder.rpartition("/")[0]
+    for package, paths in files:
+        for path in sorted(folders.intersection(paths)):
+            if (prefix / path).is_symlink() or _is_folder(prefix, package, path):
+                continue
+            other = next(item for item, theirs in files if any(one.startswith(f"{path}/") for one in theirs))
+            raise IntegrityError(
+                f"{path} is a file of {package.name} {package.version}, and a folder of {other.name} {other.version}",
+                reference="clobber",
+                hint="leave one of them out",
+            )
+
+
+def _is_folder(prefix: Path, package: CondaPackage, path: str) -> bool:
+    return any(entry["_path"] == path and entry.get("path_type") == "directory" for entry in _recorded(prefix, package))
+
+
+def _recorded(prefix: Path, package: CondaPackage) -> Sequence[Mapping[str, Any]]:
+    """What a package's record says of its paths."""
     import orjson
 
+    record = prefix / "conda-meta" / f"{package.name}-{package.version}-{package.build}.json"
+    entries: Sequence[Mapping[str, Any]] = orjson.loads(record.read_bytes()).get("paths_data", {}).get("paths", [])
+    return entries
+
+
+def _said(prefix: Path, files: CondaFiles, owners: Mapping[str, Sequence[str]]) -> dict[str, dict[str, object]]:
+    """What the records of packages that share paths say that these hold: sha256 by package and path."""
     wanted = {name for names in owners.values() for name in names}
-    found = {}
-    for package, _ in files:
-        if package.name in wanted:
-            record = prefix / "conda-meta" / f"{package.name}-{package.version}-{package.build}.json"
-            entries = orjson.loads(record.read_bytes()).get("paths_data", {}).get("paths", [])
-            found[package.name] = {entry["_path"]: entry.get("sha256") for entry in entries}
-    return found
+    return {
+        package.name: {entry["_path"]: entry.get("sha256") for entry in _recorded(prefix, package)}
+        for package, _ in files
+        if package.name in wanted
+    }
 
 
 def same_file(one: Path, other: Path) -> bool:

@@ -66,8 +66,9 @@ def order_wheels(wheels: CheckedWheels, conda: CondaFiles, prefix: Path, site: s
     if not near:
         return Order(rounds=(0,) * len(wheels))
     memory = context.engine_cache("checked-wheels")
+    twice = (prefix / "lib64").is_symlink()
     hashes: list[Mapping[str, str]] = [
-        _files(item, memory, site) if number in near else {} for number, item in enumerate(wheels)
+        _files(item, memory, site, twice=twice) if number in near else {} for number, item in enumerate(wheels)
     ]
     others = [{_place(path, site): path for path in paths} for _, paths in conda]
     shared = shared_paths([*hashes, {place for paths in others for place in paths}])
@@ -94,7 +95,7 @@ def order_wheels(wheels: CheckedWheels, conda: CondaFiles, prefix: Path, site: s
     rounds: list[int] = []
     for number in range(len(wheels)):
         rounds.append(max((rounds[earlier] + 1 for earlier in before.get(number, ())), default=0))
-    taken = {spelling for place in shared for spelling in (place, f"/{_shown(place, site)}")} if before else set()
+    taken = {spelling for place in shared for spelling in _spellings(place, site)} if before else set()
     return Order(rounds=tuple(rounds), taken=frozenset(taken))
 
 
@@ -104,7 +105,7 @@ def _near(wheels: CheckedWheels, prefix: Path | None, site: str) -> set[int]:
     for number, (_, _, found) in enumerate(wheels):
         for top in found.tops:
             owners.setdefault(top, []).append(number)
-    if any(top.startswith("/lib/") for top in owners):  # site-packages by another way
+    if any(top.startswith(("/lib/", "/lib64/")) for top in owners):  # site-packages by another way
         return set(range(len(wheels)))
     near = {number for several in owners.values() if len(several) > 1 for number in several}
     if prefix is not None:
@@ -114,18 +115,27 @@ def _near(wheels: CheckedWheels, prefix: Path | None, site: str) -> set[int]:
     return near
 
 
-def _files(item: tuple[Path, Wheel, CheckedWheel], memory: Path, site: str) -> dict[str, str]:
-    """A wheel's places and hashes, those below ``site-packages`` by their one spelling."""
+def _files(item: tuple[Path, Wheel, CheckedWheel], memory: Path, site: str, *, twice: bool) -> dict[str, str]:
+    """A wheel's places and hashes, those below ``site-packages`` by one spelling; ``twice``: ``lib64`` is ``lib``."""
     blob, wheel, found = item
     files = files_of(memory, wheel, found)
     if files is None:
         from envbuild.linkers.wheel_check import inspect_wheel
 
         files = inspect_wheel(blob, wheel).files or {}
-    return {_place(place[1:], site) if place.startswith("/") else place: stated for place, stated in files.items()}
+    return {
+        _place(place[1:], site, twice=twice) if place[:1] == "/" else place: stated for place, stated in files.items()
+    }
 
 
-def _place(path: str, site: str) -> str:
+def _spellings(place: str, site: str) -> tuple[str, ...]:
+    path = _shown(place, site)
+    return (place, f"/{path}", f"/lib64/{path[4:]}") if path.startswith("lib/") else (place, f"/{path}")
+
+
+def _place(path: str, site: str, *, twice: bool = False) -> str:
+    if twice and path.startswith("lib64/"):
+        path = f"lib/{path[6:]}"
     return path[len(site) + 1 :] if path.startswith(f"{site}/") else f"/{path}"
 
 

@@ -37,6 +37,8 @@ _RESERVED = re.compile(
 )
 _STARTUP = re.compile(r"(sitecustomize|usercustomize|_virtualenv)(\.py|/__init__\.py)")
 """The last is what every virtual environment of uv imports first."""
+_TO_MODULES = re.compile(r"\A(purelib/|platlib/|data/(lib(64)?/python[0-9.]+t?|lib)/(site-packages/)?)", re.IGNORECASE)
+"""The ways through a ``.data`` folder to where Python looks for modules."""
 _IMPORTS = re.compile(rb"^import[ \t]", re.MULTILINE)
 
 
@@ -128,7 +130,7 @@ def installed_place(name: str, stem: str) -> str | None:
     scheme, _, inner = rest.partition("/")
     if first != f"{stem}.data" or scheme not in _SCHEMES or not inner:
         return None
-    if scheme in {"purelib", "platlib"} and inner.partition("/")[0].endswith(".dist-info"):
+    if _TO_MODULES.sub("", rest).partition("/")[0].endswith(".dist-info"):
         return None
     return f"bin/{inner}" if scheme == "scripts" else f"include/{inner}" if scheme == "headers" else inner
 
@@ -210,8 +212,8 @@ def is_stated(pieces: Iterable[bytes | memoryview], stated: str) -> bool:
 
 
 def _runs_at_start(view: ZipFileView, entry: Entry, name: str, stem: str) -> bool:
-    for scheme in ("purelib", "platlib"):
-        name = name.removeprefix(f"{stem}.data/{scheme}/")
+    if name.startswith(f"{stem}.data/"):
+        name = _TO_MODULES.sub("", name.removeprefix(f"{stem}.data/"))
     if _STARTUP.fullmatch(name):
         return True
     return "/" not in name and name.endswith(".pth") and bool(_IMPORTS.search(view.read(entry, SMALL)))

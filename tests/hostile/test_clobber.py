@@ -9,13 +9,14 @@ import csv
 import json
 import random
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from envbuild.derivations.link import Link, realise
-from envbuild.errors import IntegrityError
+from envbuild.errors import BuildError, IntegrityError
 from envbuild.package import CondaPackage
 from tests.case import Case
 from tests.support.channel import TestChannel, this_platform
@@ -133,6 +134,23 @@ def test_h31_a_link_and_a_file_are_not_the_same(tmp_path: Path) -> None:
     assert "share/x" in refused(link, context)
 
 
+@pytest.mark.parametrize("setting", [None, "warn"])
+@pytest.mark.parametrize("name", ["aaa", "zzz"])
+def test_h31_a_file_that_is_a_folder_of_another_is_refused(name: str, setting: str | None, tmp_path: Path) -> None:
+    packages = [conda(tmp_path, "nice", {"share/x": "x"}), conda(tmp_path, name, {"share/x/deep/y": "y"})]
+    link, context = linked(tmp_path / "home", packages)
+    context.clobber = "warn" if setting else None
+    with pytest.raises((IntegrityError, BuildError)) as caught:  # rattler sees it itself when the file comes first
+        realise(link, context.typed())
+    said = caught.value.message
+    if caught.value.reference == "clobber":
+        assert said == f"share/x is a file of nice 1.0, and a folder of {name} 1.0"
+    else:
+        assert caught.value.reference == "link-failed"
+        assert f"{name}-1.0-0" in said or "nice-1.0-0" in said
+    assert not prefix_of(link, context).exists()
+
+
 def test_h31_who_wins_does_not_depend_on_the_order_or_the_moment(channel: TestChannel, tmp_path: Path) -> None:
     """Files of rattler's own decision, and programs made of entry points, which it leaves to the fastest."""
     packages = [
@@ -221,6 +239,28 @@ def test_h41_large_files_of_two_wheels_are_each_held_against_their_own_record(tm
     assert len(context.notes) == 1
     marks = [path for path in (tmp_path / "home/cache/checked-wheels").iterdir() if not path.suffix]
     assert [mark.read_text().count("\n\nlarge\n\n") for mark in marks] == [1, 1], "both were looked at"
+
+
+def test_h41_a_file_that_comes_by_another_way(tmp_path: Path) -> None:
+    """In a virtual environment ``lib64`` is a link to ``lib``."""
+    way = f"bb-1.0.data/data/lib64/python{SERIES}/site-packages"
+    wheels = [
+        wheel(tmp_path, "aa", {"shared.py": "a", "large.txt": "a" * 100_000}),
+        wheel(tmp_path, "bb", {f"{way}/shared.py": "b", f"{way}/large.txt": "b" * 100_000}),
+        wheel(tmp_path, "cc", {"large.txt": "c" * 100_000}),
+    ]
+    link, context = linked(tmp_path / "home", (), wheels, host=True)
+    prefix = prefix_of(link, context)
+    if sys.platform != "linux":
+        pytest.skip("NO lib64 ON THIS SYSTEM: the second way to site-packages was not tried")
+    realise(link, context.typed())
+    assert context.notes == [
+        f"aa 1.0 and cc 1.0 both bring {SITE}/large.txt, with different contents: cc's is used",
+        f"bb 1.0 and cc 1.0 both bring {SITE}/large.txt, with different contents: cc's is used",
+        f"aa 1.0 and bb 1.0 both bring {SITE}/shared.py, with different contents: bb's is used",
+    ]
+    found = [(prefix / SITE / name).read_text()[0] for name in ("shared.py", "large.txt")]
+    assert found == ["b", "c"]
 
 
 def test_h41_programs_of_two_wheels(tmp_path: Path) -> None:

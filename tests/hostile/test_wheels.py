@@ -269,6 +269,8 @@ def test_h39_what_people_write_passes(tmp_path: Path) -> None:
         "tool_box-1.0.data/data/.envbuild-stamp",
         "tool_box-1.0.data/data/lib/python3.11/EXTERNALLY-MANAGED",
         "tool_box-1.0.data/purelib/other-1.0.dist-info/METADATA",
+        "tool_box-1.0.data/data/lib/python3.11/site-packages/other-1.0.dist-info/METADATA",
+        "tool_box-1.0.data/data/lib64/python3.13t/site-packages/tool_box-1.0.dist-info/METADATA",
         "tool_box-1.0.data/unknown/x",
         "tool_box-1.0.data/scripts",
         "other-1.0.data/scripts/x",
@@ -287,8 +289,16 @@ def test_h41_what_runs_at_each_start_is_told(tmp_path: Path) -> None:
         "tool_box-1.0.data/purelib/usercustomize.py": b"",
         "tool_box/sitecustomize.py": b"",
         "_virtualenv.py": b"",
+        "tool_box-1.0.data/data/share/lib/python3.11/sitecustomize.py": b"",
     }
-    startup = ("_virtualenv.py", "evil.pth", "sitecustomize.py", "tool_box-1.0.data/purelib/usercustomize.py")
+    through_data = (
+        "tool_box-1.0.data/data/lib/python3.11/site-packages/deep.pth",
+        "tool_box-1.0.data/data/lib/python3.11/sitecustomize.py",
+        "tool_box-1.0.data/data/lib64/python3.11/site-packages/deep.pth",
+        "tool_box-1.0.data/purelib/usercustomize.py",
+    )
+    files |= dict.fromkeys(through_data, b"import os\n")
+    startup = ("_virtualenv.py", "evil.pth", "sitecustomize.py", *through_data)
     assert looked_at(with_files(tmp_path, files)).startup == startup
 
 
