@@ -492,3 +492,45 @@ def test_a_command_that_waits_for_sending_says_so(team: Team) -> None:
     assert outcome.err.count("more of what was done to shared stores") == 1
     team.sound()
     assert len(team.objects("environments")) == 1
+
+
+def test_a_machine_that_knows_an_id_needs_no_recipe(team: Team, tmp_path: Path) -> None:
+    team.close()
+    ids = f"{team.first['request']}:{team.first['environment']}"
+    outcome = team.run("realize", ids, "--json", "--no-out-link")
+    (found,) = json.loads(outcome.out)["environments"]
+    assert (found["built"], found["fetched"], found["pulled"]) == (0, 0, found["packages"])
+    assert not differences(tree_of(Path(found["prefix"])), team.whole)
+
+
+def test_what_comes_from_afar_is_kept_near(team: Team) -> None:
+    near = team.folder / "near"
+    team.run("store", "init", str(near))
+    team.configure({"name": "near", "url": str(near)}, {"name": "far", "url": str(team.store)})
+    far = team.snapshot()
+    team.close()
+    assert team.one("everything", "--locked")["fetched"] == 0
+    assert team.snapshot() == far
+    remove(team.store)
+    team.another()
+    team.configure({"name": "near", "url": str(near)})
+    again = team.one("everything", "--locked")
+    assert again["pulled"] == again["packages"]
+    assert not differences(team.tree("everything"), team.whole)
+    remove(near)
+
+
+def test_a_web_server_gives_what_a_folder_holds(team: Team) -> None:
+    with serve(team.store) as web:
+        team.configure({"name": "web", "url": web.url}, trusted=[web.url])
+        team.close()
+        again = team.one("everything", "--locked")
+        assert again["pulled"] == again["packages"]
+        assert not differences(team.tree("everything"), team.whole)
+        assert {seen.method for seen in web.requests} == {"GET", "HEAD"}
+        read = [seen.path for seen in web.requests if seen.method == "GET"]
+        assert len(read) == len(set(read))
+        team.another()
+        web.require_basic("somebody", "secret")
+        outcome = team.run("realize", "everything.yaml", "--locked", code=5)
+        assert outcome.err.count("the store web is left alone") == 1
