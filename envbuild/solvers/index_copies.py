@@ -34,6 +34,8 @@ TOLERANCE = 3600.0
 FEWER = 0.95
 """The part of its records that an index may shrink to without a word: channels take broken packages back."""
 
+_LATEST = 253_402_300_800.0  # the year 10000, which no date can say
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
@@ -156,7 +158,9 @@ def _keep_one(kept: Kept, here: Mapping[str, CachedIndex | None], cache: Path, *
 def _mark(index: CachedIndex) -> Mark:
     files = tuple(path.name for path in (index.path, index.about) if path is not None)
     fetched = index.path.stat().st_mtime
-    return Mark(form=index.form, tag=index.tag, dated=index.dated, fetched=fetched, count=listed(index), files=files)
+    # A date to come would be newer than all that follows, for years.
+    dated = index.dated if index.dated is not None and index.dated <= fetched + TOLERANCE else None
+    return Mark(form=index.form, tag=index.tag, dated=dated, fetched=fetched, count=listed(index), files=files)
 
 
 def _is_older(before: Mark, now: Mark) -> bool:
@@ -181,6 +185,8 @@ def _read(cache: Path, channel: str) -> Kept:
     try:
         tree = json.loads((folder / "marks").read_bytes())
         marks = {subdir: Mark(**{**told, "files": tuple(told["files"])}) for subdir, told in tree["marks"].items()}
+        if not all(isinstance(mark.count, int) and 0 <= mark.date < _LATEST for mark in marks.values()):
+            return Kept(folder=folder, marks={})
         return Kept(folder=folder, marks=marks, absent=frozenset(tree["absent"]))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return Kept(folder=folder, marks={})

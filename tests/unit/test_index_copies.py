@@ -84,6 +84,16 @@ def test_the_newer_copy_stays_until_the_channel_caught_up(cache: Path) -> None:
     assert keep_indices(cache, [CHANNEL], SUBDIRS) == {}
 
 
+def test_a_server_whose_clock_is_ahead_dates_nothing(cache: Path) -> None:
+    write_index(cache, records=3, mod="Tue, 14 Nov 2124 22:13:20 GMT", tag="ahead")
+    keep_indices(cache, [CHANNEL], SUBDIRS)
+    assert kept_copies(cache, [CHANNEL], SUBDIRS, "2124-01-01T00:00:00Z") == {}
+    write_index(cache, records=4, tag="right")
+    assert keep_indices(cache, [CHANNEL], SUBDIRS) == {}
+    (kept,) = kept_copies(cache, [CHANNEL], SUBDIRS).values()
+    assert kept.marks["noarch"].tag == "right"
+
+
 def test_without_dates_what_vanished_is_told_once(cache: Path) -> None:
     write_index(cache, records=100, mod=None)
     keep_indices(cache, [CHANNEL], SUBDIRS)
@@ -105,6 +115,18 @@ def test_marks_that_are_none_are_made_anew(garbage: bytes, cache: Path) -> None:
     assert kept_copies(cache, [CHANNEL], SUBDIRS) == {}
     assert keep_indices(cache, [CHANNEL], SUBDIRS) == {}
     assert CHANNEL in kept_copies(cache, [CHANNEL], SUBDIRS)
+
+
+@pytest.mark.parametrize(("name", "value"), [("dated", "y"), ("dated", 1e300), ("count", "z"), ("files", 1)])
+def test_marks_with_values_of_another_kind_are_made_anew(name: str, value: object, cache: Path) -> None:
+    write_index(cache, records=3)
+    keep_indices(cache, [CHANNEL], SUBDIRS)
+    (marks,) = (cache.parent / "read-indices").glob("*/marks")
+    tree = json.loads(marks.read_bytes())
+    tree["marks"]["noarch"][name] = value
+    marks.write_text(json.dumps(tree))
+    assert kept_copies(cache, [CHANNEL], SUBDIRS, "2020-01-01T00:00:00Z") == {}
+    assert keep_indices(cache, [CHANNEL], SUBDIRS) == {}
 
 
 def test_files_of_a_cache_that_are_none_are_passed_over(cache: Path) -> None:
