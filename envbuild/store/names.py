@@ -321,7 +321,7 @@ def _bad(name: Name, number: int, problem: str) -> IntegrityError:
     return IntegrityError(
         f"generation {number} of {name} cannot be believed: {problem}",
         reference="bad-generation",
-        hint="envbuild verify; a store of names is restored from a copy",
+        hint="restore that object of the store from a copy; nothing else makes up for it",
     )
 
 

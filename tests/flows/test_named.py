@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from envbuild.locks.lockfile import parse_lock
-from tests.case import CHECKOUT, Case
+from tests.case import Case
 from tests.support.channel import this_platform
 from tests.support.servers import Server
 
@@ -257,54 +256,3 @@ def test_H62_hostile_names_are_refused_before_anything_is_written(case: Case, wh
         case.run(*words, "--", name, code=3).mentions("bad-alias")
     case.run("realize", "--", f"name:{name}", code=3).mentions("bad-alias")
     assert sorted(path for path in case.home.rglob("*") if "store" in path.parts) == before
-
-
-WRITER = """
-import sys
-from pathlib import Path
-from envbuild.digest import digest_bytes
-from envbuild.names import parse_name
-from envbuild.objects.folder import FolderObjects
-from envbuild.package import Platform
-from envbuild.store.names import Named, move
-
-writer, moves = int(sys.argv[2]), int(sys.argv[3])
-objects = FolderObjects(Path(sys.argv[1]), "fast")
-sys.stdin.readline()
-for step in range(moves):
-    named = Named(
-        request=digest_bytes(b"%d %d" % (writer, step)), environments=((Platform("linux-64"), digest_bytes(b"x")),)
-    )
-    moved = move(objects, parse_name("team/x:stable"), named)
-    assert moved.written
-    print(moved.now.number, named.request)
-"""
-
-
-def test_R23_sixteen_processes_lose_nothing(tmp_path: Path) -> None:
-    from envbuild.names import parse_name
-    from envbuild.objects.folder import FolderObjects
-    from envbuild.store.names import current, history
-
-    writers, moves = 16, 10
-    store = tmp_path / "store"
-    command = [sys.executable, "-c", WRITER, str(store)]
-    environ = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    running = [
-        subprocess.Popen(
-            [*command, str(number), str(moves)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
-        )
-        for number in range(writers)
-    ]
-    for process in running:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    won = [line.split() for process in running for line in process.communicate(timeout=120)[0].splitlines()]
-    assert [process.returncode for process in running] == [0] * writers
-    assert sorted(int(number) for number, _ in won) == list(range(1, writers * moves + 1))
-    name = parse_name("team/x:stable")
-    now = current(FolderObjects(store), name)
-    assert now is not None
-    past = {str(item.number): item.named.request for item in history(FolderObjects(store), name, now)}
-    assert past == dict(won)
