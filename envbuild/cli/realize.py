@@ -184,11 +184,13 @@ def answer_from_stamp(source: str, options: tuple[str, ...], *, quiet: bool) -> 
         return False
     click.echo(stamp.prefix)
     if not quiet:
+        from envbuild.cli.wording import count
+
         summary = stamp.summary
         seconds = time.monotonic() - _BEGAN
         with suppress(OSError):  # said to whom it may concern
             click.echo(
-                f"Realized {summary['name']} ({summary['platform']}): {summary['packages']} packages, "
+                f"Realized {summary['name']} ({summary['platform']}): {count(summary['packages'], 'package')}, "
                 f"already there, {seconds:.2f} s",
                 err=True,
             )

@@ -188,6 +188,7 @@ def test_an_environment_inside_another(case: Case, wheel_index: Server) -> None:
         "import sys; print(sys.prefix)",
     ]
     assert case.run("run", "outer.yaml", "--", *nested).out.strip() == inner
+    case.run("realize", "inner.yaml").mentions(": 1 package, already there")
 
 
 def test_activation_by_eval_and_back(case: Case, wheel_index: Server) -> None:
