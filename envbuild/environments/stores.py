@@ -130,12 +130,14 @@ def open_store(
     Raises:
         EnvbuildError: When its library is missing, or a folder is not safe.
     """
+    from envbuild.machine.stall import stall_timeout
     from envbuild.objects.opening import open_objects
 
     return open_objects(
         chosen.url,
         mode="read-write" if (chosen.written if write is None else write) else "read-only",
         durability="fast" if config.durability == "fast" else "safe",
+        stall=stall_timeout(environ),
         environ=environ,
         trusted_hosts=config.trusted_hosts,
     )

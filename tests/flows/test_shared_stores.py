@@ -534,3 +534,22 @@ def test_a_web_server_gives_what_a_folder_holds(team: Team) -> None:
         web.require_basic("somebody", "secret")
         outcome = team.run("realize", "everything.yaml", "--locked", code=5)
         assert outcome.err.count("the store web is left alone") == 1
+
+
+def test_no_library_of_a_cloud_is_imported_for_a_folder(team: Team) -> None:
+    program = (
+        "import sys; from envbuild.session import Session\n"
+        "(made,) = Session().realize('everything.yaml')\n"
+        "assert made.pulled == made.packages\n"
+        "print(sorted({'fsspec', 's3fs', 'gcsfs', 'adlfs', 'aiohttp', 'requests'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=team.project,
+        env=team.environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout
