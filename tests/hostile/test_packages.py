@@ -48,7 +48,7 @@ def refused(path: Path, reference: str, *, named: str = "") -> None:
     assert sum(each.stat().st_size for each in out.rglob("*")) < 4 << 20
     if (out / f"{STEM}.conda").exists():
         assert not zipfile.is_zipfile(out / f"{STEM}.conda")
-    assert {each.name for each in path.parent.iterdir()} <= {"out", path.name, "config"}
+    assert {each.name for each in path.parent.iterdir()} <= {"out", path.name, "config", "user"}
 
 
 def both(tmp_path: Path, entries: Sequence[Entry], reference: str, named: str = "") -> None:
