@@ -473,7 +473,7 @@ def test_ctrl_c_while_sending_ends_at_once(team: Team) -> None:
     remove(team.store)
     team.run("store", "init", str(team.store))
     with nobody_stays():
-        process = team.start("realize", "everything.yaml", environ={"ENVBUILD_FAULT": "mid-upload:sleep=20000"})
+        process = team.start("realize", "small.yaml", environ={"ENVBUILD_FAULT": "mid-upload:sleep=60000"})
         until = time.monotonic() + 60
         while not any((team.home / "prefixes").glob("[0-9a-f]*")) and time.monotonic() < until:
             time.sleep(0.05)
