@@ -49,6 +49,10 @@ class MetadataAhead:
         data = self._context.read(url, limit=METADATA_LIMIT)
         return parse_ahead(data) if data else None
 
+    def heard(self, url: str) -> bool:
+        """Whether an address was asked for."""
+        return url in self._asked
+
     def metadata(self, url: str) -> WheelMetadata | None:
         """What stands at an address, when it was heard of and could be read; waits for it."""
         asked = self._asked.get(url)

@@ -62,9 +62,21 @@ def read_all(
     """
     folder = context.engine_cache("metadata")
     without: set[str] = set()
-    with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
-        found = list(pool.map(lambda wheel: _read_one(wheel, folder, without, context, ahead), wheels))
-    return {wheel.name: metadata for wheel, metadata in zip(wheels, found, strict=True)}
+    here = [wheel for wheel in wheels if _is_here(wheel, folder, ahead)]
+    found = {wheel.name: _read_one(wheel, folder, without, context, ahead) for wheel in here}
+    rest = [wheel for wheel in wheels if wheel.name not in found]
+    if rest:
+        with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
+            read = pool.map(lambda wheel: _read_one(wheel, folder, without, context, ahead), rest)
+            found.update(zip((wheel.name for wheel in rest), read, strict=True))
+    return found
+
+
+def _is_here(wheel: ChosenWheel, folder: Path, ahead: MetadataAhead | None) -> bool:
+    """Whether nobody need be asked any more: starting a thread costs more than reading what is kept."""
+    if ahead is not None and ahead.heard(f"{wheel.url}.metadata"):
+        return True
+    return wheel.sha256 is not None and (folder / wheel.sha256).exists()
 
 
 def kept_metadata(sha256: Digest, context: Context) -> WheelMetadata | None:
