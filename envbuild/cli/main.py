@@ -139,6 +139,8 @@ def main() -> NoReturn:
         # click makes an Abort of every KeyboardInterrupt; which one it was says its cause.
         terminated = isinstance(error, Terminated) or isinstance(error.__cause__, Terminated)
         code = 143 if terminated else 130
+        if (sending := sys.modules.get("envbuild.store.sending")) is not None:
+            sending.cancel_all()
         with suppress(OSError):
             sys.stderr.write("terminated\n" if terminated else "interrupted\n")
     except EnvbuildError as error:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import atexit
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from queue import Queue
@@ -30,6 +31,8 @@ LONGEST_QUEUE = 4096
 
 PATIENCE = 1.0
 """Seconds of waiting at the end of which nobody is told."""
+
+_senders: weakref.WeakSet[Sender] = weakref.WeakSet()
 
 _Delivery = tuple[Layer, tuple[Digest, ...], Result | None]
 
@@ -50,6 +53,7 @@ class Sender:
         self._open = 0
         self._cancelled = False
         self._changed = threading.Condition()
+        _senders.add(self)
 
     def send(self, layers: Iterable[Layer], blobs: Iterable[Digest], result: Result | None = None) -> None:
         """Have blobs, and then the record that names them, sent to each of these stores."""
@@ -102,3 +106,9 @@ class Sender:
                 with self._changed:
                     self._open -= 1
                     self._changed.notify_all()
+
+
+def cancel_all() -> None:
+    """Send nothing more, wherever the interrupt was heard: the end of the process would wait for what is under way."""
+    for sender in list(_senders):
+        sender.cancel()
