@@ -118,3 +118,15 @@ def file_pieces(path: Path) -> Iterator[memoryview]:
     with path.open("rb", buffering=0) as stream:
         while count := stream.readinto(buffer):
             yield buffer[:count]
+
+
+def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An ``object_pairs_hook`` for JSON that refuses a name that stands twice: readers differ in which of both counts.
+
+    Raises:
+        ValueError: When one does.
+    """
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
+        raise ValueError("a key stands twice")
+    return tree

@@ -6,6 +6,7 @@ the same on every machine.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field
 
 from envbuild.build_inputs import BuildInputs
@@ -98,10 +99,6 @@ class LockedEnvironment:
         """What its builds may see."""
         return BuildInputs(wheels=self.build, sources=self.build_sources, conda=self.conda)
 
-    def build_wheels(self, source: SourcePackage) -> tuple[Wheel, ...]:
-        """The wheels that a source's build may import, without those that are built for it."""
-        return self.build_inputs.wheels_of(source)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
@@ -125,15 +122,24 @@ class Lock:
 
     def wheel_origin(self, package: Wheel | SourcePackage) -> Origin:
         """Where a wheel's or source's bytes can be got, index names turned into the addresses that the recipe wrote."""
-        if isinstance(package, SourcePackage) and package.git is not None:
-            assert package.commit is not None
-            return GitOrigin(url=package.git, commit=package.commit, file=package.file)
-        if isinstance(package, SourcePackage) and package.path is not None:
-            return FolderOrigin(path=package.path, file=package.file)
-        if package.url is not None:
-            return UrlOrigin(url=package.url, file=package.file)
-        if package.find_links is not None:
-            return LinksOrigin(location=package.find_links, file=package.file)
-        assert package.index is not None
-        address = next((index.url for index in self.indices if index.name == package.index), package.index)
-        return IndexOrigin(index=address, project=package.name, file=package.file)
+        return origin_of(package, {index.name: index.url for index in self.indices})
+
+
+def origin_of(package: Wheel | SourcePackage, indices: Mapping[str, str]) -> Origin:
+    """Where a locked wheel's or source's bytes can be got.
+
+    Args:
+        package: What the lock says.
+        indices: Addresses of indices by the recipe's names; any other word of an index is its address.
+    """
+    if isinstance(package, SourcePackage) and package.git is not None:
+        assert package.commit is not None
+        return GitOrigin(url=package.git, commit=package.commit, file=package.file)
+    if isinstance(package, SourcePackage) and package.path is not None:
+        return FolderOrigin(path=package.path, file=package.file)
+    if package.url is not None:
+        return UrlOrigin(url=package.url, file=package.file)
+    if package.find_links is not None:
+        return LinksOrigin(location=package.find_links, file=package.file)
+    assert package.index is not None
+    return IndexOrigin(index=indices.get(package.index, package.index), project=package.name, file=package.file)

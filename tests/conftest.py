@@ -7,6 +7,8 @@ missing; nothing is replaced by a fake without a word.
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -201,4 +203,16 @@ def conda_forge_2024() -> Path:
     folder = CHECKOUT.parent / "shared" / "data" / "conda-forge-2024"
     if not (folder / "noarch" / "repodata.json").is_file():
         pytest.skip("NO REAL RECORDS: ../shared/data/conda-forge-2024 is not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``certificate.pem`` and ``key.pem`` for 127.0.0.1, made for this run."""
+    if shutil.which("openssl") is None:
+        pytest.skip("NO OPENSSL PROGRAM: no certificate could be made")
+    folder = tmp_path_factory.mktemp("authority")
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=envbuild"
+    command += " -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem"
+    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
     return folder

@@ -21,18 +21,6 @@ from envbuild.digest import CHUNK
 from envbuild.errors import InvalidInput
 
 
-def pack_folder(folder: Path, target: Path, ask: AskGit) -> None:
-    """Write the canonical tar of a folder into a file; see ``stream_folder``.
-
-    Args:
-        folder: The folder.
-        target: The file to write.
-        ask: Runs git, without a network.
-    """
-    with target.open("wb") as stream:
-        stream_folder(folder, stream.write, ask)
-
-
 def stream_folder(folder: Path, write: Callable[[bytes], object], ask: AskGit) -> None:
     """Give the canonical tar of what version control does not ignore in a folder.
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from envbuild.durations import span
 from envbuild.errors import IntegrityError, InvalidInput, StaleError, UnreachableError
 from envbuild.names import Name
 from envbuild.objects import Objects
@@ -91,7 +92,7 @@ class Names:
                     hint="leave --offline out once, or name an id",
                 )
             self._note(
-                f"{name} as {self.address} had it {_ago(seen.age)} ago (generation {seen.generation.number}): offline"
+                f"{name} as {self.address} had it {span(seen.age)} ago (generation {seen.generation.number}): offline"
             )
             return seen.generation
         known = seen.generation if seen is not None else None
@@ -220,11 +221,3 @@ def _refuse_unfit(store: NameStore) -> None:
         raise StaleError(f"{objects.address} is a store of another version of envbuild", reference="store-format")
     if not store.near:  # folders are our own work
         probe(objects)
-
-
-def _ago(seconds: float) -> str:
-    for size, word in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            number = int(seconds // size)
-            return f"{number} {word}{'' if number == 1 else 's'}"
-    return "less than a minute"

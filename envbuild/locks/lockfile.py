@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from envbuild.digest import Digest, parse_digest
+from envbuild.digest import Digest, parse_digest, unique_names
 from envbuild.errors import IntegrityError, InvalidInput, Where
 from envbuild.lock import LOCK_VERSION, Lock, LockedBase, LockedEnvironment
 from envbuild.package import PLATFORMS, CondaPackage, InterpreterArchive, Platform, SourcePackage, Wheel
@@ -192,7 +192,7 @@ def _refuse_conflict(data: bytes, file: str) -> None:
 
 
 _NUMBER = re.compile(r"[0-9]{1,15}")
-_DECODE = json.JSONDecoder(object_pairs_hook=lambda pairs: _no_twins(pairs)).decode
+_DECODE = json.JSONDecoder(object_pairs_hook=unique_names).decode
 _LISTS = frozenset({"bases", "indices", "conda", "wheels", "sources", "build", "build-sources"})
 _LINE = re.compile(r"( *)(?:- (\{.*\})|([A-Za-z0-9-]+):(?: (.+))?)")
 
@@ -232,13 +232,6 @@ def _read_lines(data: bytes, marks: dict[int, int]) -> dict[str, Any] | None:
                 levels.append(child)
     except (ValueError, AttributeError, RecursionError):  # the YAML reader says where brackets are too deep
         return None
-    return tree
-
-
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    tree = dict(pairs)
-    if len(tree) != len(pairs):
-        raise ValueError("a key stands twice")
     return tree
 
 

@@ -48,9 +48,3 @@ def keep_log(home: Home, key: Digest, label: str, log: Path) -> None:
         kept = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime_ns)
         for old in kept[:-MOST]:
             old.unlink(missing_ok=True)
-
-
-def log_of(home: Home, key: Digest) -> Path | None:
-    """The log of a build's last failure, or None."""
-    path = home.path / "logs" / f"{key}.log"
-    return path if path.is_file() else None

@@ -30,8 +30,6 @@ _SECRET_WORDS = re.compile(
     r"sig|token|secret|password|passwd|credential|auth|api[-_]?key|access[-_]?key", re.IGNORECASE
 )
 _CONDA_TOKEN = re.compile(r"/t/[^/]+/")
-_URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
-_HEADER_IN_TEXT = re.compile(r"\b(Basic|Bearer)\s+[A-Za-z0-9+/=._~-]{6,}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +62,6 @@ def redact(url: str) -> str:
         return urlunsplit(parts._replace(netloc=netloc, query=query, path=_CONDA_TOKEN.sub("/t/****/", parts.path)))
     except ValueError:
         return "****"
-
-
-def redact_text(text: str) -> str:
-    """Free text, such as an engine's output, with the secrets of every address and authorization in it replaced."""
-    return _HEADER_IN_TEXT.sub(r"\1 ****", _URL_IN_TEXT.sub(lambda found: redact(found.group()), text))
 
 
 def without_user_info(url: str) -> str:

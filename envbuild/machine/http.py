@@ -25,7 +25,9 @@ from envbuild.value import dataclass
 if TYPE_CHECKING:
     import requests
 
-_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524})
+AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524})
+"""Statuses that may pass."""
+
 _REDIRECTS = 10
 _SMALL = 4096
 """Bytes of a body that nobody wants but that is read in one go."""
@@ -97,7 +99,7 @@ class Connections:
         status = response.status_code
         after = _retry_after(response)
         _let_go(response)
-        if status in _AGAIN:
+        if status in AGAIN:
             raise AgainError(f"{redact(url)} answers {status}", after)
         if status == 416 and "Range" in headers:
             raise AgainError(f"{redact(url)} has no such part")

@@ -26,7 +26,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from envbuild.errors import EnvbuildError, UnreachableError
 from envbuild.objects import SMALL, Listed, Put, Writer, check_name, check_size
-from envbuild.objects.failures import STALL, AbsentError, Pace, SomeSizesError
+from envbuild.objects.failures import STALL, AbsentError, Pace, known_sizes
 
 T = TypeVar("T")
 
@@ -126,13 +126,7 @@ class CloudObjects:
         wanted = tuple(dict.fromkeys(check_name(name) for name in names))
         if not wanted:
             return {}
-        answers = self._run("reading", lambda bucket: self._sizes(bucket, wanted))
-        pairs = list(zip(wanted, answers, strict=True))
-        found = {name: answer for name, answer in pairs if isinstance(answer, int)}
-        errors = [(name, answer) for name, answer in pairs if isinstance(answer, UnreachableError)]
-        if errors:
-            raise SomeSizesError(errors[0][1], found, tuple(name for name, _ in errors)) from errors[0][1]
-        return found
+        return known_sizes(wanted, self._run("reading", lambda bucket: self._sizes(bucket, wanted)))
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """A listing; see ``Objects.list``. What has no name of an object is left alone."""

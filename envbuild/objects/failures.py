@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from envbuild.errors import UnreachableError
-
-AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524})
-"""Statuses that may pass."""
+from envbuild.machine.http import AGAIN
 
 STALL = 30.0
 """Seconds without (enough) bytes after which a transfer is cut."""
@@ -87,6 +85,30 @@ class Pace:
             if self._moved < SLOWEST:
                 raise PassingError(f"{self._what} all but stands still")
             self._since, self._moved = now, 0
+
+
+def known_sizes(names: Iterable[str], answers: Iterable[int | UnreachableError | None]) -> dict[str, int]:
+    """The sizes of the objects that exist, of an answer for each name.
+
+    Raises:
+        SomeSizesError: When one of them is not known.
+    """
+    pairs = list(zip(names, answers, strict=True))
+    found = {name: answer for name, answer in pairs if isinstance(answer, int)}
+    errors = [(name, answer) for name, answer in pairs if isinstance(answer, UnreachableError)]
+    if errors:
+        raise SomeSizesError(errors[0][1], found, tuple(name for name, _ in errors)) from errors[0][1]
+    return found
+
+
+def check_whole(place: str, done: int, promised: int | None) -> None:
+    """A transfer that is over must have brought what was promised.
+
+    Raises:
+        PassingError: When it ended early.
+    """
+    if promised is not None and done < promised:
+        raise PassingError(f"{place} stopped after {done} of {promised} bytes")
 
 
 def refused(place: str, doing: str, status: int | str, hint: str | None = None) -> UnreachableError:

@@ -36,6 +36,7 @@ from envbuild.objects.failures import (
     AbsentError,
     PassingError,
     answered,
+    check_whole,
     failed,
     no_bucket,
     refused,
@@ -129,8 +130,7 @@ class GsBucket:
             async for piece in response.content.iter_any():
                 done += len(piece)
                 yield piece
-            if promised is not None and done < promised:
-                raise PassingError(f"{self._shown} stopped after {done} of {promised} bytes")
+            check_whole(self._shown, done, promised)
 
     async def create(self, key: str, source: Path | bytes) -> Put:
         """One media upload under ``ifGenerationMatch=0``."""

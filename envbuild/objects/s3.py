@@ -26,6 +26,7 @@ from envbuild.objects.failures import (
     AbsentError,
     PassingError,
     answered,
+    check_whole,
     failed,
     no_bucket,
     refused,
@@ -142,8 +143,7 @@ class S3Bucket:
                 yield piece
         finally:
             body.close()
-        if promised is not None and done < promised:
-            raise PassingError(f"{self._shown} stopped after {done} of {promised} bytes")
+        check_whole(self._shown, done, promised)
 
     async def create(self, key: str, source: Path | bytes) -> Put:
         """A put under ``If-None-Match: *``; in parts from twice ``_PART`` upwards."""

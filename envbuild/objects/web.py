@@ -16,7 +16,16 @@ from typing import Any
 from envbuild.errors import UnreachableError
 from envbuild.machine.http import AgainError, Connections, is_packed, reason
 from envbuild.objects import SMALL, Listed, Put, Writer, check_name, check_size
-from envbuild.objects.failures import STALL, AbsentError, Pace, PassingError, SomeSizesError, answered, retry_after
+from envbuild.objects.failures import (
+    STALL,
+    AbsentError,
+    Pace,
+    PassingError,
+    answered,
+    check_whole,
+    known_sizes,
+    retry_after,
+)
 
 IN_FLIGHT = 64
 _PIECE = 1 << 17
@@ -69,13 +78,7 @@ class WebObjects:
         if not wanted:
             return {}
         with ThreadPoolExecutor(max_workers=min(IN_FLIGHT, len(wanted))) as pool:
-            answers = list(pool.map(self._size_or_error, wanted))
-        pairs = list(zip(wanted, answers, strict=True))
-        found = {name: answer for name, answer in pairs if isinstance(answer, int)}
-        errors = [(name, answer) for name, answer in pairs if isinstance(answer, UnreachableError)]
-        if errors:
-            raise SomeSizesError(errors[0][1], found, tuple(name for name, _ in errors)) from errors[0][1]
-        return found
+            return known_sizes(wanted, pool.map(self._size_or_error, wanted))
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """Refused: a web server has no listing that means anything.
@@ -134,8 +137,7 @@ class WebObjects:
                     if limit is not None:
                         check_size(self._shown, name, done, limit)
                     write(piece)
-                if promised.isdigit() and done < int(promised):
-                    raise PassingError(f"{self._shown} stopped after {done} of {promised} bytes")
+                check_whole(self._shown, done, int(promised) if promised.isdigit() else None)
                 return True
         except AbsentError:
             return False

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 from envbuild.addresses import Addresses
 from envbuild.digest import parse_digest
+from envbuild.durations import span
 from envbuild.errors import IntegrityError, InvalidInput, UnreachableError, Where
 from envbuild.package import CondaPackage, check_file_name
 from envbuild.pinned import engine_record
@@ -27,7 +28,7 @@ from envbuild.request import PlatformRequest
 from envbuild.solvers.conda_files import packages_by_address, write_channel
 from envbuild.solvers.conda_spec import match_spec, spoken
 from envbuild.solvers.explain import clean, unsatisfiable
-from envbuild.solvers.index_copies import day, keep_indices, kept_copies, span
+from envbuild.solvers.index_copies import day, keep_indices, kept_copies
 from envbuild.solvers.rattler_call import ask_rattler, index_cache
 from envbuild.value import dataclass, replace
 

@@ -224,12 +224,3 @@ def _write(kept: Kept) -> None:
 def day(seconds: float) -> str:
     """A date for people."""
     return datetime.fromtimestamp(seconds, tz=timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def span(seconds: float) -> str:
-    """A duration for people, in its largest unit."""
-    for size, word in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            number = int(seconds // size)
-            return f"{number} {word}{'s' if number > 1 else ''}"
-    return "less than a minute"

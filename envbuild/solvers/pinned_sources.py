@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from envbuild.builders.core_metadata import WheelMetadata
 from envbuild.errors import EnvbuildError, UnsatisfiableError, Where
-from envbuild.package import FolderOrigin, GitOrigin, IndexOrigin, LinksOrigin, Origin, SourcePackage, UrlOrigin, Wheel
+from envbuild.lock import origin_of
+from envbuild.package import SourcePackage, Wheel
 from envbuild.recipe import GitSource, PathSource, PypiRequirement, UrlSource
 from envbuild.solvers.mixed import extra_requirements, pypi_projects
 from envbuild.solvers.offers import Source, pinned_metadata
@@ -117,26 +118,23 @@ def source_of_record(record: SourcePackage, places: Places, where: Where | None)
         places: For the address of the index that it names.
         where: The recipe's line that it goes back to.
     """
-    if record.git is not None:
-        assert record.commit is not None
-        place = ("git", record.git)
-        origin: Origin = GitOrigin(url=record.git, commit=record.commit, file=record.file)
-    elif record.path is not None:
-        place, origin = ("path", record.path), FolderOrigin(path=record.path, file=record.file)
-    elif record.url is not None:
-        place, origin = ("url", record.url), UrlOrigin(url=record.url, file=record.file)
-    elif record.find_links is not None:
-        place = ("find-links", record.find_links)
-        origin = LinksOrigin(location=record.find_links, file=record.file)
-    else:
-        assert record.index is not None
-        place = ("index", record.index)
-        origin = IndexOrigin(index=places.index_address(record.index), project=record.name, file=record.file)
+    addresses = {} if record.index is None else {record.index: places.index_address(record.index)}
+    place = next(
+        (kind, address)
+        for kind, address in (
+            ("git", record.git),
+            ("path", record.path),
+            ("url", record.url),
+            ("find-links", record.find_links),
+            ("index", record.index),
+        )
+        if address is not None
+    )
     return Source(
         name=record.name,
         version=record.version,
         file=record.file,
-        origin=origin,
+        origin=origin_of(record, addresses),
         place=place,
         sha256=record.sha256,
         size=record.size,

@@ -22,10 +22,11 @@ from envbuild.errors import Where
 from envbuild.machine.index_page import PageFile, page_files
 from envbuild.package import IndexOrigin, LinksOrigin, Origin, SourcePackage, check_file_name, normalize_pypi_name
 from envbuild.solvers.offers import Source
+from envbuild.solvers.pinned_sources import source_of_record
 from envbuild.solvers.sources import Places
 from envbuild.solvers.target import wheel_ranks
 from envbuild.solvers.uv_compile import PypiQuestion
-from envbuild.value import dataclass
+from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
@@ -89,25 +90,12 @@ def kept_sdist(kept: SourcePackage, places: Places, where: Where | None) -> Sour
         where: The recipe's line that it goes back to.
     """
     if kept.index is not None:
-        if places.no_index or kept.index not in {word for word, _ in places.indices}:
-            return None
-        place = ("index", kept.index)
-        origin: Origin = IndexOrigin(index=places.index_address(kept.index), project=kept.name, file=kept.file)
+        looked_at = set() if places.no_index else {word for word, _ in places.indices}
     else:
-        if kept.find_links is None or kept.find_links not in {word for word, _ in places.links}:
-            return None
-        place, origin = ("find-links", kept.find_links), LinksOrigin(location=kept.find_links, file=kept.file)
-    return Source(
-        name=kept.name,
-        version=kept.version,
-        file=kept.file,
-        origin=origin,
-        place=place,
-        sha256=kept.sha256,
-        size=kept.size,
-        upload_time=kept.upload_time,
-        where=where,
-    )
+        looked_at = {word for word, _ in places.links}
+    if (kept.index or kept.find_links) not in looked_at:
+        return None
+    return replace(source_of_record(kept, places, where), upload_time=kept.upload_time)
 
 
 def sdist_version(file: str, name: str) -> Version | None:

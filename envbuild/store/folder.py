@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from envbuild.derivations import KINDS, Output
-from envbuild.digest import Digest
+from envbuild.digest import Digest, unique_names
 from envbuild.errors import IntegrityError, StaleError
 from envbuild.machine.publish import Durability, Incoming, copy_into, make_folder, publish_bytes
 from envbuild.package import Platform
@@ -242,7 +242,7 @@ def result_from_bytes(data: bytes) -> Result:
         ValueError: When it is not a record of version 1, down to every field (KeyError and TypeError likewise).
     """
     try:
-        tree = _mapping(json.loads(data, object_pairs_hook=_unique))
+        tree = _mapping(json.loads(data, object_pairs_hook=unique_names))
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if tree.pop("version") != 1:
@@ -283,10 +283,3 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not text")
     return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    tree = dict(pairs)
-    if len(tree) != len(pairs):
-        raise ValueError("a key stands twice")
-    return tree

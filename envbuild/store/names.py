@@ -27,7 +27,7 @@ from contextlib import suppress
 from dataclasses import field
 from typing import Any
 
-from envbuild.digest import Digest, digest_bytes
+from envbuild.digest import Digest, digest_bytes, unique_names
 from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, NameConflictError, UnreachableError
 from envbuild.faults import reach
 from envbuild.names import Name, parse_name
@@ -289,7 +289,7 @@ def parse(data: bytes, name: Name, number: int) -> Generation:
         IntegrityError: ``bad-generation``.
     """
     try:
-        tree = json.loads(data, object_pairs_hook=_unique)
+        tree = json.loads(data, object_pairs_hook=unique_names)
         if not isinstance(tree, dict) or tree.get("version") != GENERATION_VERSION or set(tree) != _FIELDS:
             raise ValueError("it is of no shape that is known here")
         if (tree["name"], tree["tag"], tree["generation"]) != (name.path, name.tag, number):
@@ -335,10 +335,3 @@ def _moment(text: Any) -> str:
     if not isinstance(text, str) or not re.fullmatch(r"[0-9TZ:-]{1,32}", text):
         raise ValueError("it says no time")
     return text
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    tree = dict(pairs)
-    if len(tree) != len(pairs):
-        raise ValueError("a key stands twice")
-    return tree

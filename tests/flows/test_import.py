@@ -555,7 +555,7 @@ def test_sources_of_a_lock_of_uv_are_locked_and_built(
     assert sources["mine"].path == "libs/mine"
     assert '"../libs/mine"' in (case.project / "recipes/shop.yaml").read_text()
     assert sources["theirs"].commit == git(repository, "rev-parse", "HEAD")
-    assert {item.name for item in environment.build_wheels(sources["mine"])} == {"toy-core"}
+    assert {item.name for item in environment.build_inputs.wheels_of(sources["mine"])} == {"toy-core"}
     assert sources["packed"].index == "default"
     case.run("realize", "--locked", "recipes/shop.yaml")
     case.run(

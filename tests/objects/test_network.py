@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,18 +13,6 @@ import pytest
 from tests.objects.conftest import CLOUDS, Place, everywhere
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.proxy import Proxy, proxy_to
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``certificate.pem`` and ``key.pem`` for 127.0.0.1, made for this run."""
-    if shutil.which("openssl") is None:
-        pytest.skip("NO OPENSSL PROGRAM: no certificate could be made")
-    folder = tmp_path_factory.mktemp("authority")
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=envbuild"
-    command += " -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem"
-    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture

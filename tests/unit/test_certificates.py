@@ -21,18 +21,6 @@ from tests.support.servers import Server
 Serving = Callable[..., Server]
 
 
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``certificate.pem`` and ``key.pem`` for 127.0.0.1, made for this run."""
-    if shutil.which("openssl") is None:
-        pytest.skip("NO OPENSSL PROGRAM: no certificate could be made")
-    folder = tmp_path_factory.mktemp("authority")
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=envbuild"
-    command += " -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem"
-    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
-    return folder
-
-
 @pytest.fixture
 def secure(authority: Path, serving: Serving, tmp_path: Path) -> Server:
     """A server of a folder with ten files, by TLS; ``url`` begins with https."""

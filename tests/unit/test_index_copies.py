@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from envbuild.durations import span
 from envbuild.solvers.cached_indices import cached_indices, listed
-from envbuild.solvers.index_copies import keep_indices, kept_copies, span
+from envbuild.solvers.index_copies import keep_indices, kept_copies
 
 CHANNEL = "https://conda.example.org/good"
 SUBDIRS = ("linux-64", "noarch")

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from envbuild.builders.canonical_tar import CanonicalTar
 from envbuild.builders.links import stays_inside
-from envbuild.builders.listing import source_files
-from envbuild.builders.tree import pack_folder, stream_folder
+from envbuild.builders.listing import AskGit, source_files
+from envbuild.builders.tree import stream_folder
 from envbuild.builders.unpack import unpack_source
 from envbuild.errors import BuildError, InvalidInput, UnreachableError
 from envbuild.machine.git_names import names_by_git
@@ -49,6 +49,11 @@ def digest(folder: Path, ask: Callable[..., bytes | None] = ASK) -> str:
 
 def names(folder: Path, ask: Callable[..., bytes | None] = ASK) -> list[str]:
     return source_files(folder, ask)
+
+
+def pack(folder: Path, target: Path, ask: AskGit) -> None:
+    with target.open("wb") as stream:
+        stream_folder(folder, stream.write, ask)
 
 
 @pytest.fixture
@@ -147,12 +152,12 @@ def test_a_folder_is_what_it_was_before(repository: Path, tmp_path: Path) -> Non
 
     git("add", ".", cwd=repository)
     before = state()
-    pack_folder(repository, tmp_path / "packed.tar", ASK)
+    pack(repository, tmp_path / "packed.tar", ASK)
     assert state() == before
 
 
 def test_a_packed_tree_comes_out_as_it_went_in(plain: Path, tmp_path: Path) -> None:
-    pack_folder(plain, tmp_path / "packed", ASK)
+    pack(plain, tmp_path / "packed", ASK)
     (tmp_path / "out").mkdir()
     top = unpack_source(tmp_path / "packed", "plain-1.tar", tmp_path / "out")
     assert top.name == "source"
@@ -281,7 +286,7 @@ def test_H21_links_that_leave_the_folder(plain: Path, target: str) -> None:
 
 def test_links_that_stay_inside_are_kept_also_when_they_lead_nowhere(plain: Path, tmp_path: Path) -> None:
     write_tree(plain, {"src/up": Link("../bin/run"), "dangling": Link("not/there"), "src/top": Link("..")})
-    pack_folder(plain, tmp_path / "packed", ASK)
+    pack(plain, tmp_path / "packed", ASK)
     with tarfile.open(tmp_path / "packed") as tar:
         links = {member.name: member.linkname for member in tar if member.issym()}
     assert links == {
@@ -387,7 +392,7 @@ def test_any_tree_packs_and_unpacks_to_itself_and_tarfile_agrees(
             continue  # a folder of that name is there, or a file above
         path.chmod(0o755 if executable else 0o644)
         made[name] = (content, executable)
-    pack_folder(folder / "in", folder / "packed", no_git)
+    pack(folder / "in", folder / "packed", no_git)
     (folder / "out").mkdir()
     top = unpack_source(folder / "packed", "x-1.tar", folder / "out")
     ours = {
