@@ -33,6 +33,9 @@ from envbuild.store.shared import SharedStore, blob_name, closure_name, result_n
 
 Returned = TypeVar("Returned")
 
+FIRST_ALONE = 2.0
+"""Seconds that other writes wait at most for the first: a refusal comes soon, a large file may take long."""
+
 
 class Layer:
     """One shared store, and what this command knows of it.
@@ -73,6 +76,8 @@ class Layer:
         self._wrong: set[Digest] = set()
         self._broken: dict[Digest, Result | None] = {}
         self._guard = threading.Lock()
+        self._first = threading.Lock()
+        self._accepted = False
 
     @property
     def written(self) -> bool:
@@ -284,11 +289,22 @@ class Layer:
         self._say(f"blob {short(digest)} of the store {self.name} is damaged ({reason}); it is not used")
 
     def _write(self, put: Callable[[], object]) -> bool:
-        """Try to write. A refusal ends the writing, no answer ends everything; both are said once."""
+        """Try to write. A refusal ends the writing, no answer ends everything; both are said once.
+
+        The first write goes alone, so that a store that takes none is asked once and not by everybody who waits.
+        """
+        alone = not self._accepted and self._first.acquire(timeout=FIRST_ALONE)
+        if alone and self._accepted:
+            self._first.release()
+            alone = False
         try:
+            if not self.written:
+                return False
             put()
+            self._accepted = True
         except EnvbuildError as error:
             if self._strict:
+                self._written = False
                 raise
             if isinstance(error, UnreachableError) and error.reference != "refused":
                 self._leave(error)
@@ -300,6 +316,9 @@ class Layer:
             return False
         except OSError:  # our own file is gone or cannot be read
             return False
+        finally:
+            if alone:
+                self._first.release()
         return True
 
     def abandon(self, error: Exception) -> None:

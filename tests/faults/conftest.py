@@ -10,8 +10,12 @@ import pytest
 
 from tests.faults.counts import COUNTS, Counts
 from tests.faults.world import World
+from tests.objects.conftest import az_server, gs_server, place_of, s3_server
 from tests.support.channel import TestChannel
 from tests.support.servers import serve
+
+__all__ = ["az_server", "gs_server", "place_of", "s3_server"]
+"""Fixtures of the object tests, for those that count."""
 
 
 @pytest.fixture(scope="session")
