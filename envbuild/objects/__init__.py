@@ -16,7 +16,7 @@ makes one checks it (``check_name``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -27,6 +27,9 @@ Put = Literal["created", "exists"]
 
 SMALL = 1 << 20
 """Bytes that a record may have: what ``read`` gives at most when nobody says otherwise."""
+
+Odd = Callable[[str, str], object]
+"""Told of what a listing passes over: how it is called there, and what it is, in words."""
 
 _NAME = re.compile(r"[a-zA-Z0-9._@+-]{1,255}(/[a-zA-Z0-9._@+-]{1,255}){0,15}")
 
@@ -43,6 +46,10 @@ class Listed:
     name: str
     size: int
     modified: float
+
+
+def unheard(_: str, __: str) -> None:
+    """Whom nothing is told; see ``Odd``."""
 
 
 class Writer(Protocol):
@@ -110,8 +117,13 @@ class Objects(Protocol):
         """
         ...
 
-    def list(self, prefix: str) -> Iterator[Listed]:
-        """Every object whose name begins so, in any order; for collecting and checking only."""
+    def list(self, prefix: str, odd: Odd = unheard) -> Iterator[Listed]:
+        """Every object whose name begins so, in any order; for collecting and checking only.
+
+        Args:
+            prefix: The beginning; empty for all.
+            odd: Told of what is there and can be no object: keys that are no names, symbolic links, pipes.
+        """
         ...
 
     def delete(self, name: str) -> None:

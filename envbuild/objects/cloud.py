@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from envbuild.errors import EnvbuildError, UnreachableError
-from envbuild.objects import SMALL, Listed, Put, Writer, check_name, check_size
+from envbuild.objects import SMALL, Listed, Odd, Put, Writer, check_name, check_size, unheard
 from envbuild.objects.failures import STALL, AbsentError, Pace, known_sizes
 
 T = TypeVar("T")
@@ -128,8 +128,8 @@ class CloudObjects:
             return {}
         return known_sizes(wanted, self._run("reading", lambda bucket: self._sizes(bucket, wanted)))
 
-    def list(self, prefix: str) -> Iterator[Listed]:
-        """A listing; see ``Objects.list``. What has no name of an object is left alone."""
+    def list(self, prefix: str, odd: Odd = unheard) -> Iterator[Listed]:
+        """A listing; see ``Objects.list``."""
         pages: queue.SimpleQueue[list[tuple[str, int, float]] | None] = queue.SimpleQueue()
         yielding = self._handed(lambda bucket: bucket.pages(self._prefix + prefix), pages, "listing")
         for page in yielding:
@@ -137,6 +137,8 @@ class CloudObjects:
                 listed = self._listed(key, size, modified)
                 if listed is not None:
                     yield listed
+                else:
+                    odd(key.removeprefix(self._prefix), "is no name of an object")
 
     def delete(self, name: str) -> None:
         """Forget an object."""

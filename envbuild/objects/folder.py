@@ -23,7 +23,7 @@ from pathlib import Path
 from envbuild.digest import CHUNK
 from envbuild.errors import InvalidInput, NoSpaceError, UnreachableError
 from envbuild.machine.publish import Durability, Incoming, copy_into, sweep, sync_folder
-from envbuild.objects import SMALL, Listed, Put, Writer, check_name, check_size
+from envbuild.objects import SMALL, Listed, Odd, Put, Writer, check_name, check_size, unheard
 
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENAMETOOLONG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -128,13 +128,13 @@ class FolderObjects:
                 found[name] = state.st_size
         return found
 
-    def list(self, prefix: str) -> Iterator[Listed]:
-        """A listing; see ``Objects.list``. What has no name of an object is left alone."""
+    def list(self, prefix: str, odd: Odd = unheard) -> Iterator[Listed]:
+        """A listing; see ``Objects.list``."""
         start = self._root
         for part in prefix.split("/")[:-1]:
             start = start / part
         if ".." not in prefix.split("/"):
-            yield from self._walk(start, prefix)
+            yield from self._walk(start, prefix, odd)
 
     def delete(self, name: str) -> None:
         """Forget an object. A symbolic link goes, never its target."""
@@ -199,7 +199,7 @@ class FolderObjects:
             raise self._error("writing", error) from error
         return folder
 
-    def _walk(self, folder: Path, prefix: str) -> Iterator[Listed]:
+    def _walk(self, folder: Path, prefix: str, odd: Odd) -> Iterator[Listed]:
         try:
             with os.scandir(folder) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
@@ -211,11 +211,18 @@ class FolderObjects:
             name = str(Path(entry.path).relative_to(self._root))
             if entry.is_dir(follow_symlinks=False):
                 if name != "tmp" and (name + "/").startswith(prefix[: len(name) + 1]):
-                    yield from self._walk(Path(entry.path), prefix)
-            elif name.startswith(prefix) and entry.is_file(follow_symlinks=False):
-                with suppress(InvalidInput, FileNotFoundError):
+                    yield from self._walk(Path(entry.path), prefix, odd)
+            elif not name.startswith(prefix):
+                continue
+            elif entry.is_file(follow_symlinks=False):
+                with suppress(FileNotFoundError):
                     state = entry.stat(follow_symlinks=False)
-                    yield Listed(name=check_name(name), size=state.st_size, modified=state.st_mtime)
+                    try:
+                        yield Listed(name=check_name(name), size=state.st_size, modified=state.st_mtime)
+                    except InvalidInput:
+                        odd(name, "is no name of an object")
+            else:
+                odd(name, "is a symbolic link" if entry.is_symlink() else "is no file")
 
     def _error(self, doing: str, error: OSError) -> UnreachableError:
         told = os.strerror(error.errno) if error.errno else type(error).__name__

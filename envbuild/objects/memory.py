@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from envbuild.objects import SMALL, Listed, Put, Writer, check_name, check_size
+from envbuild.objects import SMALL, Listed, Odd, Put, Writer, check_name, check_size, unheard
 
 _PIECE = 1 << 20
 _held: dict[str, dict[str, tuple[bytes, float]]] = {}
@@ -63,7 +63,7 @@ class MemoryObjects:
         """Sizes; see ``Objects.sizes``."""
         return {name: len(self._objects[name][0]) for name in names if check_name(name) in self._objects}
 
-    def list(self, prefix: str) -> Iterator[Listed]:
+    def list(self, prefix: str, odd: Odd = unheard) -> Iterator[Listed]:
         """A listing; see ``Objects.list``."""
         with _guard:
             held = sorted(self._objects.items())

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from envbuild.errors import UnreachableError
-from envbuild.objects import SMALL, Listed, Objects, Put, Writer
+from envbuild.objects import SMALL, Listed, Objects, Odd, Put, Writer, unheard
 
 
 class ReadOnly:
@@ -44,9 +44,9 @@ class ReadOnly:
         """Sizes; see ``Objects.sizes``."""
         return self._inner.sizes(names)
 
-    def list(self, prefix: str) -> Iterator[Listed]:
+    def list(self, prefix: str, odd: Odd = unheard) -> Iterator[Listed]:
         """A listing; see ``Objects.list``."""
-        return self._inner.list(prefix)
+        return self._inner.list(prefix, odd)
 
     def delete(self, name: str) -> None:
         """Refused.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from envbuild.errors import UnreachableError
-from envbuild.objects import SMALL, Listed, Objects, Put, Writer
+from envbuild.objects import SMALL, Listed, Objects, Odd, Put, Writer, unheard
 from envbuild.objects.failures import PassingError, SomeSizesError
 from envbuild.value import dataclass
 
@@ -95,9 +95,9 @@ class Retrying:
         self._again(attempt)
         return found
 
-    def list(self, prefix: str) -> Iterator[Listed]:
+    def list(self, prefix: str, odd: Odd = unheard) -> Iterator[Listed]:
         """A listing; begun anew when it fails before its first object, for who has half of one must know."""
-        listing, first = self._again(lambda: _begun(self._inner.list(prefix)))
+        listing, first = self._again(lambda: _begun(self._inner.list(prefix, odd)))
         if first is not None:
             yield first
             yield from listing

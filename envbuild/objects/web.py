@@ -15,7 +15,7 @@ from typing import Any
 
 from envbuild.errors import UnreachableError
 from envbuild.machine.http import AgainError, Connections, is_packed, reason
-from envbuild.objects import SMALL, Listed, Put, Writer, check_name, check_size
+from envbuild.objects import SMALL, Listed, Odd, Put, Writer, check_name, check_size, unheard
 from envbuild.objects.failures import (
     STALL,
     AbsentError,
@@ -80,7 +80,7 @@ class WebObjects:
         with ThreadPoolExecutor(max_workers=min(IN_FLIGHT, len(wanted))) as pool:
             return known_sizes(wanted, pool.map(self._size_or_error, wanted))
 
-    def list(self, prefix: str) -> Iterator[Listed]:
+    def list(self, prefix: str, odd: Odd = unheard) -> Iterator[Listed]:
         """Refused: a web server has no listing that means anything.
 
         Raises:

@@ -269,7 +269,9 @@ def test_H59_keys_that_are_no_names_are_neither_listed_nor_in_the_way(place: Pla
     place.server.put_key(bucket, "a", b"x")
     objects = place.open()
     objects.put("a", b"mine")
-    assert {item.name for item in objects.list("")} == {"a", "Case", "case"}
+    told: dict[str, str] = {}
+    assert {item.name for item in objects.list("", told.__setitem__)} == {"a", "Case", "case"}
+    assert told == dict.fromkeys(set(hostile) - {"Case", "case"}, "is no name of an object")
     objects.delete("a")
     assert {item.name for item in objects.list("")} == {"Case", "case"}
 

@@ -41,7 +41,9 @@ def test_symbolic_links_lead_nowhere(tmp_path: Path) -> None:
     (store / "folder").symlink_to(outside)
     assert objects.read("a/link") is None
     assert objects.sizes(["a/link"]) == {}
-    assert [item.name for item in objects.list("")] == ["a/b"]
+    told: dict[str, str] = {}
+    assert [item.name for item in objects.list("", told.__setitem__)] == ["a/b"]
+    assert told == {"a/link": "is a symbolic link", "folder": "is a symbolic link"}
     for ask in (
         lambda: objects.read("folder/secret"),
         lambda: objects.delete("folder/secret"),
@@ -67,7 +69,10 @@ def test_what_has_no_name_of_an_object_is_neither_listed_nor_touched(tmp_path: P
     (store / "a" / "uml\u00e4ut").write_text("")
     os.mkfifo(store / "a" / "pipe")
     (store / "tmp" / "leftover").write_text("")
-    assert [item.name for item in objects.list("")] == ["a/b"]
+    told: dict[str, str] = {}
+    assert [item.name for item in objects.list("", told.__setitem__)] == ["a/b"]
+    no_name = "is no name of an object"
+    assert told == {"a/with space": no_name, "a/uml\u00e4ut": no_name, "a/pipe": "is no file"}
     assert objects.read("a/pipe") is None  # and does not wait for a writer
     assert objects.sizes(["a/pipe"]) == {}
     with pytest.raises(InvalidInput):

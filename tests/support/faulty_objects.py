@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from envbuild.errors import EnvbuildError, UnreachableError
-from envbuild.objects import SMALL, Listed, Put, Writer, check_name, check_size
+from envbuild.objects import SMALL, Listed, Odd, Put, Writer, check_name, check_size, unheard
 
 Calls = list[tuple[str, str]]
 
@@ -104,7 +104,7 @@ class FaultyObjects:
         )
         return found
 
-    def list(self, prefix: str) -> Iterator[Listed]:
+    def list(self, prefix: str, odd: Odd = unheard) -> Iterator[Listed]:
         names = self._asked("list", prefix, lambda: sorted(name for name in self.held if name.startswith(prefix)))
         yield from (Listed(name=name, size=len(self.held[name]), modified=0.0) for name in names)
 

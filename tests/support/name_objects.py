@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from envbuild.errors import UnreachableError
-from envbuild.objects import SMALL, Listed, Put, Writer, check_name
+from envbuild.objects import SMALL, Listed, Odd, Put, Writer, check_name, unheard
 
 
 class TableObjects:
@@ -58,7 +58,7 @@ class TableObjects:
     def sizes(self, names: Iterable[str]) -> Mapping[str, int]:
         return {name: len(self.table[name]) for name in names if name in self.table}
 
-    def list(self, prefix: str) -> Iterator[Listed]:
+    def list(self, prefix: str, odd: Odd = unheard) -> Iterator[Listed]:
         self._ask(f"list {prefix}")
         yield from (
             Listed(name=name, size=len(data), modified=0.0)
