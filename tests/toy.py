@@ -97,6 +97,9 @@ class Bench:
     def came_from(self, outputs: Outputs) -> str | None:
         return None
 
+    def waited_for(self, outputs: Outputs) -> bool:
+        return False
+
 
 class _BenchContext:
     def __init__(self, bench: Bench, inputs: dict[Digest, Outputs]) -> None:

@@ -112,6 +112,7 @@ class Workspace:
         self.shared = SharedWork(self, shared) if shared is not None else None
         self._trusted_hosts = trusted_hosts
         self._downloads: Downloader | None = None
+        self._waited_for: set[Digest] = set()
         self.cancelled = threading.Event()
         stall_timeout(self.environ)  # a wrong setting is said at once
 
@@ -242,6 +243,10 @@ class Workspace:
         """The shared store that these were brought from by this process."""
         return self.shared.layers.came_from(outputs) if self.shared is not None else None
 
+    def waited_for(self, outputs: Outputs) -> bool:
+        """Whether another process brought these, while this one was about to fetch them."""
+        return any(output.sha256 in self._waited_for for output in outputs.values())
+
     def _known(self, derivation: Derivation) -> Outputs | None:
         if isinstance(derivation, Fetch):
             path = self.store.blobs.path(derivation.sha256)
@@ -359,10 +364,10 @@ class Workspace:
         """Bring a file into the store, once for all processes; see ``Context.fetch``."""
         name = f"blob-{sha256}" if sha256 is not None else f"origin-{digest_bytes(repr(origin).encode())}"
         if sha256 is not None and (path := self.blobs.path(sha256)) is not None:
-            return Output(sha256=sha256, size=path.stat().st_size)
+            return self._brought_by_others(sha256, path)
         with self.lock(name):
             if sha256 is not None and (path := self.blobs.path(sha256, locked=True)) is not None:
-                return Output(sha256=sha256, size=path.stat().st_size)
+                return self._brought_by_others(sha256, path)
             if self.shared is not None and sha256 is not None:
                 output = self.shared.bring(sha256, size, key)
                 if output is not None:
@@ -383,6 +388,10 @@ class Workspace:
                 self.blobs.adopt(incoming, digest)
                 self.hints.add(digest, url)
                 return Output(sha256=digest, size=incoming.size)
+
+    def _brought_by_others(self, sha256: Digest, path: Path) -> Output:
+        self._waited_for.add(sha256)
+        return Output(sha256=sha256, size=path.stat().st_size)
 
 
 def _mirrors(addresses: Addresses) -> Iterator[str]:

@@ -7,7 +7,7 @@ likewise for the inputs of parsers alone.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 SCALE = float(os.environ.get("ENVBUILD_TEST_TORTURE") or 0)
 INPUTS = float(os.environ.get("ENVBUILD_TEST_TORTURE_INPUTS") or SCALE)
@@ -26,6 +26,8 @@ class Counts:
         collections: Realizes against a collector that never rests.
         files: Files of a prefix that are damaged, besides the chosen ones.
         inputs: Damaged inputs for each parser.
+        seeds: Random walks through a store. ``steps``: of each.
+        processes: How many begin at the same moment; not scaled. ``moves``: of a name by each writer; likewise.
     """
 
     full: bool
@@ -37,10 +39,44 @@ class Counts:
     collections: int
     files: int
     inputs: int
+    seeds: int
+    steps: int
+    processes: int
+    moves: int
 
 
-SMALL = Counts(full=False, kills=8, signals=3, rounds=1, sizes=5, nth=0, collections=6, files=3, inputs=250)
-FULL = Counts(full=True, kills=200, signals=20, rounds=20, sizes=24, nth=60, collections=100, files=50, inputs=100_000)
+SMALL = Counts(
+    full=False,
+    kills=8,
+    signals=3,
+    rounds=1,
+    sizes=5,
+    nth=0,
+    collections=6,
+    files=3,
+    inputs=250,
+    seeds=1,
+    steps=400,
+    processes=8,
+    moves=10,
+)
+FULL = Counts(
+    full=True,
+    kills=200,
+    signals=20,
+    rounds=20,
+    sizes=24,
+    nth=60,
+    collections=100,
+    files=50,
+    inputs=100_000,
+    seeds=50,
+    steps=10_000,
+    processes=32,
+    moves=50,
+)
+_WHOLE = {"full", "processes", "moves"}
+"""What stays full in a scaled run: fewer at once would be another test."""
 
 
 def chosen() -> Counts:
@@ -48,10 +84,11 @@ def chosen() -> Counts:
     if not TORTURE:
         return SMALL
     scaled = {
-        name: max(getattr(SMALL, name), round(getattr(FULL, name) * (INPUTS if name == "inputs" else SCALE)))
-        for name in ("kills", "signals", "rounds", "sizes", "nth", "collections", "files", "inputs")
+        name: max(small, round(getattr(FULL, name) * (INPUTS if name == "inputs" else SCALE)))
+        for name, small in asdict(SMALL).items()
+        if name not in _WHOLE
     }
-    return Counts(full=True, **scaled)
+    return replace(FULL, **scaled)
 
 
 COUNTS = chosen()

@@ -131,9 +131,14 @@ class World:
         return self.ended(process, arguments, began, code)
 
     def ended(
-        self, process: subprocess.Popen[bytes], arguments: tuple[str, ...], began: float, code: int | None
+        self,
+        process: subprocess.Popen[bytes],
+        arguments: tuple[str, ...],
+        began: float,
+        code: int | None,
+        limit: float = 120,
     ) -> Outcome:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=limit)
         outcome = Outcome(code=process.returncode, out=out.decode(), err=err.decode(), seconds=time.monotonic() - began)
         report = (
             f"$ envbuild {' '.join(arguments)}\nexit {outcome.code}\n--- stdout\n{outcome.out}--- stderr\n{outcome.err}"
