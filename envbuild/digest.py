@@ -25,6 +25,7 @@ Json = None | bool | int | str | Sequence["Json"] | Mapping[str, "Json"]
 """What a key document may hold. No floats."""
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
+_SEAL = re.compile(rb'\{"check": "([0-9a-f]{64})",')
 EMPTY = Digest(hashlib.sha256(b"").hexdigest())
 """The digest of no bytes; never a package."""
 
@@ -118,6 +119,32 @@ def file_pieces(path: Path) -> Iterator[memoryview]:
     with path.open("rb", buffering=0) as stream:
         while count := stream.readinto(buffer):
             yield buffer[:count]
+
+
+def sealed(document: bytes) -> bytes:
+    """A JSON object that says the digest of the rest of itself, first: no changed byte of it goes unseen.
+
+    For what has a name that is no digest of its bytes. It proves nothing of who wrote it.
+
+    Args:
+        document: The bytes of a JSON object that is not empty.
+    """
+    return b'{"check": "' + digest_bytes(document).encode() + b'",' + document[1:]
+
+
+def unsealed(data: bytes) -> bytes:
+    """What was sealed, or the bytes as they are when they say no digest: strict readers know every other key.
+
+    Raises:
+        ValueError: When they are not what was sealed.
+    """
+    found = _SEAL.match(data)
+    if found is None:
+        return data
+    document = b"{" + data[found.end() :]
+    if digest_bytes(document).encode() != found[1]:
+        raise ValueError("its bytes are not those that were written")
+    return document
 
 
 def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

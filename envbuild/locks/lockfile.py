@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from envbuild.digest import Digest, parse_digest, unique_names
+from envbuild.digest import Digest, parse_digest, sealed, unique_names, unsealed
 from envbuild.errors import IntegrityError, InvalidInput, Where
 from envbuild.lock import LOCK_VERSION, Lock, LockedBase, LockedEnvironment
 from envbuild.package import PLATFORMS, CondaPackage, InterpreterArchive, Platform, SourcePackage, Wheel
@@ -95,7 +95,7 @@ def closure_bytes(lock: Lock, environment: LockedEnvironment) -> bytes:
     if environment.archive is not None:
         item["archive"] = package_tree(environment.archive)
     tree["platforms"] = {environment.platform: item}
-    return json.dumps(tree, ensure_ascii=False, sort_keys=True).encode()
+    return sealed(json.dumps(tree, ensure_ascii=False, sort_keys=True).encode())
 
 
 def parse_closure(data: bytes, file: str) -> Lock:
@@ -105,7 +105,7 @@ def parse_closure(data: bytes, file: str) -> Lock:
         InvalidInput: When it is malformed. IntegrityError: when it was edited.
     """
     try:
-        return _lock(_DECODE(data.decode()), file, {})
+        return _lock(_DECODE(unsealed(data).decode()), file, {})
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise InvalidInput(
             f"this is no environment's record ({error})", reference="bad-closure", where=Where(file=file)

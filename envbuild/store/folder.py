@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from envbuild.derivations import KINDS, Output
-from envbuild.digest import Digest, unique_names
+from envbuild.digest import Digest, sealed, unique_names, unsealed
 from envbuild.errors import IntegrityError, StaleError
 from envbuild.machine.publish import Durability, Incoming, copy_into, make_folder, publish_bytes
 from envbuild.package import Platform
@@ -220,7 +220,7 @@ def _folders(root: Path) -> Iterator[Path]:
 
 
 def result_to_bytes(result: Result) -> bytes:
-    """A record as stored: JSON with sorted keys and a newline."""
+    """A record as stored: JSON with sorted keys and a newline, sealed."""
     tree = {
         "version": 1,
         "kind": result.kind,
@@ -232,7 +232,7 @@ def result_to_bytes(result: Result) -> bytes:
         "builder": result.builder,
         "notes": list(result.notes),
     }
-    return json.dumps(tree, sort_keys=True, indent=1).encode() + b"\n"
+    return sealed(json.dumps(tree, sort_keys=True, indent=1).encode() + b"\n")
 
 
 def result_from_bytes(data: bytes) -> Result:
@@ -242,7 +242,7 @@ def result_from_bytes(data: bytes) -> Result:
         ValueError: When it is not a record of version 1, down to every field (KeyError and TypeError likewise).
     """
     try:
-        tree = _mapping(json.loads(data, object_pairs_hook=unique_names))
+        tree = _mapping(json.loads(unsealed(data), object_pairs_hook=unique_names))
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if tree.pop("version") != 1:

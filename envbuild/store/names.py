@@ -27,7 +27,7 @@ from contextlib import suppress
 from dataclasses import field
 from typing import Any
 
-from envbuild.digest import Digest, digest_bytes, unique_names
+from envbuild.digest import Digest, digest_bytes, sealed, unique_names, unsealed
 from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, NameConflictError, UnreachableError
 from envbuild.faults import reach
 from envbuild.names import Name, parse_name
@@ -279,7 +279,7 @@ def _bytes(name: Name, number: int, named: Named, previous: Digest | None, nonce
         "nonce": nonce,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-    return json.dumps(tree, indent=1).encode() + b"\n"
+    return sealed(json.dumps(tree, indent=1).encode() + b"\n")
 
 
 def parse(data: bytes, name: Name, number: int) -> Generation:
@@ -289,7 +289,7 @@ def parse(data: bytes, name: Name, number: int) -> Generation:
         IntegrityError: ``bad-generation``.
     """
     try:
-        tree = json.loads(data, object_pairs_hook=unique_names)
+        tree = json.loads(unsealed(data), object_pairs_hook=unique_names)
         if not isinstance(tree, dict) or tree.get("version") != GENERATION_VERSION or set(tree) != _FIELDS:
             raise ValueError("it is of no shape that is known here")
         if (tree["name"], tree["tag"], tree["generation"]) != (name.path, name.tag, number):

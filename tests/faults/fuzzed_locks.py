@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from envbuild.digest import unsealed
 from envbuild.errors import EnvbuildError, InvalidInput
 from envbuild.formats import Document, detect, nothing_opened
 from envbuild.formats.foreign_lock import LOCKING, ForeignLock, Wanted, read_lock
@@ -132,7 +133,7 @@ def true_of(lock: Lock) -> None:
 def closures(folder: Path) -> Callable[[Random], bool]:
     """One environment as the store keeps it."""
     lock = our_lock()
-    good = closure_bytes(lock, lock.platforms[0])
+    good = unsealed(closure_bytes(lock, lock.platforms[0]))  # what a seal would refuse is not told from what is read
     spread = json.dumps(json.loads(good), indent=1).encode()
 
     def each(chance: Random) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from envbuild.digest import unsealed
 from envbuild.locks.lockfile import parse_lock
 from tests.case import Case
 from tests.support.channel import this_platform
@@ -149,7 +150,8 @@ def test_ids_whole_and_by_their_beginning(case: Case, wheel_index: Server) -> No
     # the same environment of another request
     other = case.home / "store" / "environments" / HERE / ("0" * 64) / f"{here}.json"
     other.parent.mkdir()
-    closure = json.loads((case.home / "store" / "environments" / HERE / request / f"{here}.json").read_bytes())
+    kept = (case.home / "store" / "environments" / HERE / request / f"{here}.json").read_bytes()
+    closure = json.loads(unsealed(kept))
     other.write_text(json.dumps({**closure, "request": "0" * 64}))
     twin.unlink()
     case.run("realize", here[:7])
@@ -203,7 +205,7 @@ def test_H63_a_name_of_nothing_shows_the_chain(case: Case, wheel_index: Server) 
     )
     known = ids(case)
     closure = case.home / "store" / "environments" / HERE / known["request"] / f"{known[HERE]}.json"
-    data = closure.read_bytes()
+    data = unsealed(closure.read_bytes())
     closure.unlink()
     for name in ("toy:v1", "toy:latest"):
         case.run("realize", name, code=4)
@@ -220,7 +222,7 @@ def test_H63_a_name_of_nothing_shows_the_chain(case: Case, wheel_index: Server) 
 def test_H63_a_name_that_was_tampered_with_is_refused(case: Case, wheel_index: Server) -> None:
     case.recipe(recipe(wheel_index)).run("lock", "x.yaml").run("alias", "x.yaml", "toy")
     (only,) = refs(case)
-    tree = json.loads(only.read_bytes())
+    tree = json.loads(unsealed(only.read_bytes()))
     for change in (
         {"request": "name:toy"},
         {"environments": {HERE: "toy:latest"}},

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from envbuild.digest import unsealed
 from envbuild.locks.lockfile import parse_lock
 from tests.case import Case
 from tests.support.channel import this_platform
@@ -142,7 +143,7 @@ def test_what_was_damaged_or_tampered_with_is_a_note_and_a_solve(moving: Moving)
     (log,) = (case.home / "store" / "requests").glob(f"*/@{getpass.getuser()}/*.json")
     kept = log.read_bytes()
     log.unlink()
-    log.write_text(json.dumps({**json.loads(kept), "request": "0" * 64}))
+    log.write_text(json.dumps({**json.loads(unsealed(kept)), "request": "0" * 64}))
     moving.recipe().run("lock", "x.yaml").hides("as you locked")
     assert moving.version() == "1.1"
     case.run("list").hides("0 environments, 1 name")  # the log of a request is no name

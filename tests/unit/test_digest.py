@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envbuild.digest import EMPTY, canonical_json, digest_bytes, digest_file, key, parse_digest, short
+from envbuild.digest import (
+    EMPTY,
+    canonical_json,
+    digest_bytes,
+    digest_file,
+    key,
+    parse_digest,
+    sealed,
+    short,
+    unique_names,
+    unsealed,
+)
 from envbuild.errors import InvalidInput
 
 documents = st.recursive(
@@ -66,3 +77,26 @@ def test_files_and_bytes_agree(tmp_path):
     path.write_bytes(data)
     assert digest_file(path) == digest_bytes(data) == hashlib.sha256(data).hexdigest()
     assert short(digest_bytes(data)) == digest_bytes(data)[:12]
+
+
+def test_no_changed_byte_of_a_sealed_document_goes_unseen() -> None:
+    document = b'{"kind": "x", "outputs": {}}\n'
+    data = sealed(document)
+    assert json.loads(data) == {"check": digest_bytes(document), **json.loads(document)}
+    assert unsealed(data) == document
+    assert unsealed(document) == document
+    for place in range(len(data)):
+        for bit in range(8):
+            changed = bytearray(data)
+            changed[place] ^= 1 << bit
+            with pytest.raises(ValueError):
+                strictly(bytes(changed))
+    for other in (data[:-1], data + b" ", data[:1], data[13:]):
+        with pytest.raises(ValueError):
+            strictly(other)
+
+
+def strictly(data: bytes) -> None:
+    tree = json.loads(unsealed(data), object_pairs_hook=unique_names)
+    if set(tree) != {"kind", "outputs"}:
+        raise ValueError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.digest import Digest, digest_bytes
+from envbuild.digest import Digest, digest_bytes, unsealed
 from envbuild.environments.naming import Names, NameStore, authority
 from envbuild.errors import IntegrityError, InvalidInput, NameConflictError, StaleError, UnreachableError
 from envbuild.names import Name, parse_name
@@ -191,7 +191,7 @@ def test_R23_of_sixteen_that_expect_the_same_one_wins_and_the_others_are_told() 
 def edited(objects: TableObjects, number: int, **changes: object) -> None:
     """One generation with some fields changed."""
     place = object_name(STABLE, number)
-    objects.table[place] = json.dumps({**json.loads(objects.table[place]), **changes}).encode()
+    objects.table[place] = json.dumps({**json.loads(unsealed(objects.table[place])), **changes}).encode()
 
 
 @pytest.mark.parametrize(
