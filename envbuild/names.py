@@ -112,7 +112,7 @@ def _segment_problem(segment: str) -> str | None:
     return None
 
 
-Kind = Literal["recipe", "id", "step", "name"]
+Kind = Literal["recipe", "lock", "prefix", "id", "step", "name"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,8 @@ class Source:
     """What a word of a command line means.
 
     Attributes:
-        kind: ``recipe`` (a file), ``id`` (of an environment), ``step`` (of a past run), ``name``.
+        kind: ``recipe`` (a file), ``lock`` (a file, without its recipe), ``prefix`` (a folder that holds an
+            environment), ``id`` (of an environment or a request), ``step`` (of a past run), ``name``.
         text: Without the prefix that said so.
         said: Whether a prefix did.
     """
@@ -133,11 +134,25 @@ class Source:
         return f"{self.kind}:{self.text}"
 
 
-_PREFIX: dict[str, Kind] = {"recipe": "recipe", "id": "id", "step": "step", "name": "name"}
+_SAID: dict[str, Kind] = {
+    "recipe": "recipe",
+    "lock": "lock",
+    "prefix": "prefix",
+    "id": "id",
+    "step": "step",
+    "name": "name",
+}
+_LOCK = ".lock.yaml"
 
 
-def source_of(text: str, is_file: Callable[[str], bool]) -> Source:
-    """What a word means: a prefix decides, then whether there is such a file, then how it looks.
+def _nowhere(_: str) -> bool:
+    return False
+
+
+def source_of(
+    text: str, is_file: Callable[[str], bool] = _nowhere, is_prefix: Callable[[str], bool] = _nowhere
+) -> Source:
+    """What a word means: a word before a colon decides, then what there is of that name, then how it looks.
 
     What only a file can be called (``./x``, ``x.yaml``) is a recipe also when there is none, so that the error is about
     the file.
@@ -145,10 +160,16 @@ def source_of(text: str, is_file: Callable[[str], bool]) -> Source:
     Args:
         text: As it was typed.
         is_file: Whether there is a file of that name.
+        is_prefix: Whether there is a folder of that name that holds an environment.
     """
-    prefix, colon, rest = text.partition(":")
-    if colon and prefix in _PREFIX:
-        return Source(kind=_PREFIX[prefix], text=rest, said=True)
+    said, colon, rest = text.partition(":")
+    if colon and said in _SAID:
+        kind = _SAID[said]
+        return Source(kind="lock" if kind == "recipe" and rest.endswith(_LOCK) else kind, text=rest, said=True)
+    if text.endswith(_LOCK):
+        return Source(kind="lock", text=text)
+    if is_prefix(text):
+        return Source(kind="prefix", text=text)
     if is_file(text) or text.endswith((".yaml", ".yml")) or text.startswith(("./", "../", "/", "~")) or "\\" in text:
         return Source(kind="recipe", text=text)
     if is_id(text):

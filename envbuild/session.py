@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from envbuild.digest import Digest
     from envbuild.environments.inspection import Shown, Why
     from envbuild.environments.inventory import Present
+    from envbuild.environments.source_verbs import Looked
     from envbuild.locks.dependencies import Branch
     from envbuild.request import Request
 
@@ -211,7 +212,7 @@ class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, UpkeepVerbs):
         """Make environments exist on this machine; see ``envbuild.environments.realizing``.
 
         Args:
-            sources: Recipes, names and ids; a ``Path`` is a recipe, text is what ``envbuild.names.source_of`` says.
+            sources: Recipes, locks, names, ids and prefixes; text is what ``envbuild.names.source_of`` says.
             mode: What becomes of a lock that does not fit; a name and an id have none.
             options: Where they go.
 
@@ -349,12 +350,17 @@ class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, UpkeepVerbs):
             self._reporter.note(f"{shown_path(recipe)} is not for {target}: what was added there has no effect")
         return locked
 
-    def show(self, recipe: Path | str, *, platform: str | None = None) -> Shown:
+    def show(self, source: Path | str, *, platform: str | None = None) -> Shown:
         """A locked environment as it is, and where it is present."""
         from envbuild.environments.inspection import show
 
-        path = _absolute(recipe)
-        return show(path, make_request(self.project(path), path)[0], platform, find_home(self._environ))
+        looked = self._look(source, platform)
+        return show(looked, self._asked(looked), find_home(self._environ))
+
+    def _asked(self, looked: Looked) -> Request | None:
+        """What the recipe that was named asks for now."""
+        recipe = looked.recipe
+        return None if recipe is None else make_request(self.project(recipe), recipe)[0]
 
     def environments(self) -> tuple[Present, ...]:
         """The environments on this machine, by name."""
@@ -364,7 +370,7 @@ class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, UpkeepVerbs):
 
     def tree(
         self,
-        recipe: Path | str,
+        source: Path | str,
         packages: Sequence[str] = (),
         *,
         platform: str | None = None,
@@ -374,14 +380,14 @@ class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, UpkeepVerbs):
         """The lines of a dependency tree; see ``envbuild.environments.inspection``."""
         from envbuild.environments.inspection import tree
 
-        return tree(_absolute(recipe), packages, platform, invert=invert, depth=depth)
+        return tree(self._look(source, platform).environment, packages, invert=invert, depth=depth)
 
-    def why(self, recipe: Path | str, package: str, *, platform: str | None = None) -> Why:
+    def why(self, source: Path | str, package: str, *, platform: str | None = None) -> Why:
         """The chains from what the recipe asked for to a package, and what it counts as on PyPI."""
         from envbuild.environments.inspection import why
 
-        path = _absolute(recipe)
-        return why(path, package, make_request(self.project(path), path)[0], platform)
+        looked = self._look(source, platform)
+        return why(looked.environment, package, self._asked(looked))
 
 
 def _base_files(project: Project, request: Request) -> tuple[Path, ...]:

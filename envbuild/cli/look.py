@@ -1,26 +1,32 @@
-"""``show``, ``list``, ``tree`` and ``why``: what there is, and who asked for it."""
+"""``show``, ``list``, ``tree``, ``why`` and ``why-depends``: what there is, and who asked for it."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from envbuild.cli.options import as_json, offline, option, recipe_argument, stores
+from envbuild.cli.options import Command, as_json, offline, option, source_argument, stores
+
+if TYPE_CHECKING:
+    from envbuild.cli.screen import Screen
+    from envbuild.session import Session
 
 platform = option("--platform", metavar="PLATFORM", help="Of this platform (default: this machine's).")
 
 
-@click.command("show", short_help="Show a locked environment.")
-@recipe_argument
-@platform
-@as_json
-def show_command(recipe: Path, platform: str | None, as_json: bool) -> None:
-    """Show a locked environment: its packages, where they come from, and where it is present."""
-    from envbuild.cli.screen import Screen
-    from envbuild.session import Session
+def looking(command: Command) -> Command:
+    """What commands have that look into an environment: ``--platform``, and where names and ids are looked up."""
+    return platform(offline(stores(as_json(command))))
 
-    Screen(as_json=as_json).shown(Session().show(recipe, platform=platform))
+
+@click.command("show", short_help="Show a locked environment.")
+@source_argument
+@looking
+def show_command(source: str, platform: str | None, offline: bool, stores: tuple[str, ...], as_json: bool) -> None:
+    """Show a locked environment: its packages, where they come from, and where it is present."""
+    screen, session = _looking(as_json, offline, stores)
+    screen.shown(session.show(source, platform=platform))
 
 
 @click.command("list", short_help="List environments and names.")
@@ -29,13 +35,10 @@ def show_command(recipe: Path, platform: str | None, as_json: bool) -> None:
 @as_json
 def list_command(offline: bool, stores: tuple[str, ...], as_json: bool) -> None:
     """List the environments on this machine, and the names that there are."""
-    from envbuild.cli.screen import Screen
     from envbuild.errors import UnreachableError
-    from envbuild.session import Session
     from envbuild.store.names import Generation
 
-    screen = Screen(as_json=as_json)
-    session = Session(reporter=screen.reporter, offline=offline, stores=stores)
+    screen, session = _looking(as_json, offline, stores)
     names: tuple[Generation, ...] = ()
     try:
         names = session.names()
@@ -45,33 +48,44 @@ def list_command(offline: bool, stores: tuple[str, ...], as_json: bool) -> None:
 
 
 @click.command("tree", short_help="Show which package requires which.")
-@recipe_argument
+@source_argument
 @click.argument("packages", nargs=-1)
-@platform
 @option("--invert", "-i", is_flag=True, help="Show who requires each package instead.")
 @option("--depth", type=click.IntRange(min=0), help="Levels below the roots.")
-@as_json
+@looking
 def tree_command(
-    recipe: Path, packages: tuple[str, ...], platform: str | None, invert: bool, depth: int | None, as_json: bool
+    source: str,
+    packages: tuple[str, ...],
+    invert: bool,
+    depth: int | None,
+    platform: str | None,
+    offline: bool,
+    stores: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Show which package requires which, from what the recipe asked for (or from PACKAGES)."""
-    from envbuild.cli.screen import Screen
-    from envbuild.session import Session
-
-    Screen(as_json=as_json).tree(Session().tree(recipe, packages, platform=platform, invert=invert, depth=depth))
+    screen, session = _looking(as_json, offline, stores)
+    screen.tree(session.tree(source, packages, platform=platform, invert=invert, depth=depth))
 
 
 @click.command("why", short_help="Say why a package is there.")
-@recipe_argument
+@source_argument
 @click.argument("package")
-@platform
-@as_json
-def why_command(recipe: Path, package: str, platform: str | None, as_json: bool) -> None:
+@looking
+def why_command(
+    source: str, package: str, platform: str | None, offline: bool, stores: tuple[str, ...], as_json: bool
+) -> None:
     """Say why a package is in an environment: the chains from what the recipe asked for.
 
     Of a conda package it also says what it counts as on PyPI, and on whose word.
     """
+    screen, session = _looking(as_json, offline, stores)
+    screen.why(session.why(source, package, platform=platform))
+
+
+def _looking(as_json: bool, offline: bool, stores: tuple[str, ...]) -> tuple[Screen, Session]:
     from envbuild.cli.screen import Screen
     from envbuild.session import Session
 
-    Screen(as_json=as_json).why(Session().why(recipe, package, platform=platform))
+    screen = Screen(as_json=as_json)
+    return screen, Session(reporter=screen.reporter, offline=offline, stores=stores)

@@ -207,7 +207,8 @@ class Screen:
         packages = packages_of(environment)
         if self.document(
             {
-                "recipe": str(item.recipe),
+                "name": item.name,
+                "recipe": None if item.recipe is None else str(item.recipe),
                 "request": item.lock.request,
                 "environment": environment.id,
                 "platform": environment.platform,
@@ -233,7 +234,7 @@ class Screen:
         self.result(f"present      {present[0] if present else 'no'}")
         if item.startup:
             self.result(f"at start     {', '.join(item.startup)}")
-        if not item.fits:
+        if item.recipe is not None and not item.fits:
             self.result(f"lock         does not fit the recipe: envbuild lock {shown_path(item.recipe)}")
         self.table(TITLES, package_rows(environment))
         self.say(f"{count(len(packages), 'package')}; * asked for by the recipe")

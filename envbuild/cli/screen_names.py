@@ -11,7 +11,7 @@ from envbuild.digest import short
 
 if TYPE_CHECKING:
     from envbuild.environments.affected import Affected
-    from envbuild.environments.name_verbs import Meant
+    from envbuild.environments.source_verbs import Meant
     from envbuild.store.names import Generation, Moved, Named
 
 

@@ -15,8 +15,8 @@ from envbuild.projects.recipe_files import recipes_below
 if TYPE_CHECKING:
     from envbuild.environments.affected import Affected, Asked, Head
     from envbuild.environments.closures import Closures
-    from envbuild.environments.name_verbs import Meant
     from envbuild.environments.naming import Names
+    from envbuild.environments.source_verbs import Meant
     from envbuild.machine.home import Home
     from envbuild.projects.project import Project
     from envbuild.reporter import Reporter

@@ -7,10 +7,10 @@ stores are never listed for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from envbuild.digest import Digest
+from envbuild.digest import Digest, short
 from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, UnreachableError
 from envbuild.lock import Lock
 from envbuild.locks.lockfile import LIMIT, closure_bytes
@@ -96,6 +96,63 @@ class Closures:
                 identity = Identity(platform=environment.platform, request=lock.request, environment=environment.id)
                 objects.put(identity.object_name, closure_bytes(lock, environment))
 
+    def joined(self, named: Named, platforms: Iterable[Platform], chain: str) -> Lock:
+        """What a name means on some platforms, as far as it has them, as one lock.
+
+        Raises:
+            IntegrityError: As ``get``.
+        """
+        wanted = [identity for platform in platforms if (identity := on(named, platform)) is not None]
+        locks = [self.get(identity, chain) for identity in wanted]
+        indices = {index.name: index for lock in locks for index in lock.indices}
+        return Lock(
+            request=named.request,
+            platforms=tuple(environment for lock in locks for environment in lock.platforms),
+            indices=tuple(indices[name] for name in sorted(indices)),
+        )
+
+    def default(self, request: Digest) -> Named:
+        """The default environments of a request: what was locked last for it on this machine, or said to be it.
+
+        Raises:
+            InvalidInput: ``no-default`` with those that are here.
+        """
+        from envbuild.environments.reusing import user_name
+        from envbuild.names import request_name
+        from envbuild.objects.folder import FolderObjects
+        from envbuild.store import names as generations
+
+        newest = generations.current(FolderObjects(self._store), request_name(request, user_name()))
+        if newest is not None and newest.named.request == request:
+            return newest.named
+        here = environments.beginning(self._store, request, "")
+        raise InvalidInput(
+            f"the request {short(request)} has no default: none of its environments was locked on this machine; "
+            f"here are {_some(here)}",
+            reference="no-default",
+            hint=f"say which: {request[:12]}:{here[0].environment[:12]}; or `envbuild lock RECIPE --set-default`",
+        )
+
+    def request(self, text: str) -> Digest | None:
+        """The request of an id that is one, given whole or by its beginning; None when an environment's begins so.
+
+        Raises:
+            InvalidInput: ``bad-id``; ``ambiguous-id`` when several requests begin so, or a request and an environment.
+        """
+        begin, environment = split_id(text)
+        if begin:
+            return None
+        found = environments.requests(self._store, environment)
+        same = environments.beginning(self._store, "", environment) if found else ()
+        if len(found) + len({item.environment for item in same}) > 1:
+            what = [f"the request {short(item)}" for item in found] + [f"the environment {item}" for item in same]
+            raise InvalidInput(
+                f"{len(what)} ids begin with {text}: {', '.join(what[:MOST_SHOWN])}",
+                reference="ambiguous-id",
+                hint="write more digits, or REQUEST:ENVIRONMENT",
+            )
+        return found[0] if found else None
+
     def begin(self, text: str) -> tuple[Identity, ...]:
         """The environments of one id, given whole or by its beginning: one environment, of one request or several.
 
@@ -113,10 +170,8 @@ class Closures:
                 hint="shared stores are asked for whole ids only: REQUEST:ENVIRONMENT, as `envbuild get NAME` shows",
             )
         if len({item.environment for item in found}) > 1:
-            shown = ", ".join(map(str, found[:MOST_SHOWN]))
-            more = f" and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
             raise InvalidInput(
-                f"{len(found)} environments begin with {text}: {shown}{more}",
+                f"{len(found)} environments begin with {text}: {_some(found)}",
                 reference="ambiguous-id",
                 hint="write more digits",
             )
@@ -131,6 +186,11 @@ class Closures:
             if found:
                 return found
         return ()
+
+
+def _some(found: Sequence[Identity]) -> str:
+    shown = ", ".join(map(str, found[:MOST_SHOWN]))
+    return f"{shown} and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else shown
 
 
 def on(named: Named, platform: Platform) -> Identity | None:

@@ -1,6 +1,6 @@
 """Looking into locked environments: what is in them, where they are, and who asked for what.
 
-Rules of the file: reads the lock beside a recipe as it is; solves, fetches and writes nothing.
+Rules of the file: reads what ``source_verbs`` found, as it is; solves, fetches and writes nothing.
 """
 
 from __future__ import annotations
@@ -11,15 +11,12 @@ from pathlib import Path
 
 from envbuild.conda_names import Counted, counted_as
 from envbuild.environments.inventory import prefixes_of
-from envbuild.environments.realized import environment_for
+from envbuild.environments.source_verbs import Looked
 from envbuild.environments.startup import startup_files
-from envbuild.errors import InvalidInput, UnsatisfiableError, UsageError, Where
+from envbuild.errors import UsageError
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.locks.dependencies import Branch, Node, branches, chains, dependency_table
-from envbuild.locks.locking import frozen_lock
-from envbuild.machine.virtual import current_platform
-from envbuild.package import PLATFORMS, Platform, normalize_pypi_name
-from envbuild.projects.project import shown_path
+from envbuild.package import normalize_pypi_name
 from envbuild.request import Request
 from envbuild.value import dataclass
 
@@ -29,49 +26,50 @@ class Shown:
     """A locked environment and where it is present.
 
     Attributes:
+        name: What people call it.
+        recipe: The recipe's file; None where no recipe was named.
         prefixes: Folders on this machine that hold it.
-        fits: Whether the lock fits the recipe.
+        fits: Whether the lock fits the recipe; None where no recipe was named.
         startup: Files that run code at each start of its Python, as far as it is present.
     """
 
-    recipe: Path
+    name: str
+    recipe: Path | None
     lock: Lock
     environment: LockedEnvironment
     prefixes: tuple[Path, ...]
-    fits: bool
+    fits: bool | None
     startup: tuple[str, ...] = ()
 
 
-def show(recipe: Path, request: Request, platform: str | None, home: Path) -> Shown:
+def show(looked: Looked, request: Request | None, home: Path) -> Shown:
     """A locked environment as it is, and where it is present.
 
     Args:
-        recipe: The recipe's file.
-        request: What it asks for now.
-        platform: Which one; this machine's by default, else the first.
+        looked: What was named.
+        request: What its recipe asks for now; None where no recipe was named.
         home: ``ENVBUILD_HOME``.
     """
-    lock, environment = _environment(recipe, platform)
-    prefixes = prefixes_of(home, environment.id)
+    prefixes = prefixes_of(home, looked.environment.id)
+    if looked.prefix is not None:
+        prefixes = (looked.prefix, *(prefix for prefix in prefixes if prefix != looked.prefix))
     return Shown(
-        recipe=recipe,
-        lock=lock,
-        environment=environment,
+        name=looked.name,
+        recipe=looked.recipe,
+        lock=looked.lock,
+        environment=looked.environment,
         prefixes=prefixes,
-        fits=lock.request == request.id,
+        fits=None if request is None else looked.lock.request == request.id,
         startup=startup_files(prefixes[0]) if prefixes else (),
     )
 
 
-def tree(
-    recipe: Path, packages: Sequence[str], platform: str | None, *, invert: bool, depth: int | None
-) -> list[Branch]:
+def tree(environment: LockedEnvironment, packages: Sequence[str], *, invert: bool, depth: int | None) -> list[Branch]:
     """The lines of a dependency tree, from what the recipe asked for, or from some packages.
 
     Raises:
         UsageError: ``no-package`` for a name that the environment does not hold.
     """
-    _, environment = _environment(recipe, platform)
     table = dependency_table(environment)
     for name in packages:
         _known(name, table, environment)
@@ -97,25 +95,20 @@ class Why:
     behind_extra: bool = False
 
 
-def why(recipe: Path, package: str, request: Request, platform: str | None) -> Why:
+def why(environment: LockedEnvironment, package: str, request: Request | None) -> Why:
     """The chains from what the recipe asked for to a package, and what it counts as on PyPI.
 
     Args:
-        recipe: The recipe's file.
+        environment: Where it is.
         package: A name of the environment, or of a PyPI project that conda provides.
-        request: What the recipe asks for now.
-        platform: Which one; this machine's by default, else the first.
+        request: What the recipe asks for now; None where no recipe was named.
 
     Raises:
         UsageError: ``no-package`` when the environment does not hold it.
     """
-    _, environment = _environment(recipe, platform)
     table = dependency_table(environment)
-    counted = _counted(environment, request)
-    if package not in table:
-        project = normalize_pypi_name(package)
-        package = next((item.package for item in counted if item.project == project), package)
-    _known(package, table, environment)
+    counted = counted_in(environment, request)
+    package = name_in(package, table, environment, counted)
     found = tuple(tuple(table[name] for name in chain) for chain in chains(table, package))
     return Why(
         package=package,
@@ -125,32 +118,28 @@ def why(recipe: Path, package: str, request: Request, platform: str | None) -> W
     )
 
 
-def _counted(environment: LockedEnvironment, request: Request) -> tuple[Counted, ...]:
+def counted_in(environment: LockedEnvironment, request: Request | None) -> tuple[Counted, ...]:
     """What conda provides of PyPI; nothing where the Python is not conda's and so imports none of it."""
     if environment.interpreter != "conda":
         return ()
-    provides = next((part.provides for part in request.platforms if part.platform == environment.platform), ())
+    parts = request.platforms if request is not None else ()
+    provides = next((part.provides for part in parts if part.platform == environment.platform), ())
     return tuple(item for package in environment.conda for item in counted_as(package, provides))
 
 
-def _environment(recipe: Path, platform: str | None) -> tuple[Lock, LockedEnvironment]:
-    if not recipe.is_file():
-        raise InvalidInput(
-            f"there is no recipe {shown_path(recipe)}",
-            reference="missing-file",
-            where=Where(file=shown_path(recipe)),
-            hint="check the path, or `envbuild init`",
-        )
-    lock = frozen_lock(recipe)
-    if platform is not None and platform not in PLATFORMS:
-        raise UsageError(f"{platform!r} is no platform: {', '.join(PLATFORMS)}", reference="unknown-platform")
-    chosen = Platform(platform) if platform is not None else current_platform()
-    try:
-        return lock, environment_for(lock, chosen, recipe.stem)
-    except UnsatisfiableError:
-        if platform is not None or not lock.platforms:
-            raise
-        return lock, lock.platforms[0]
+def name_in(package: str, table: Mapping[str, Node], environment: LockedEnvironment, counted: Sequence[Counted]) -> str:
+    """What an environment calls a package, which may be a PyPI project that conda provides.
+
+    Raises:
+        UsageError: ``no-package``, with a name that is close.
+    """
+    if package not in table:
+        project = normalize_pypi_name(package)
+        package = next((item.package for item in counted if item.project == project), package)
+        if package not in table and project in table:
+            package = project
+    _known(package, table, environment)
+    return package
 
 
 def _known(name: str, table: Mapping[str, Node], environment: LockedEnvironment) -> None:

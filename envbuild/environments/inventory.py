@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from envbuild.digest import Digest
 from envbuild.environments.roots import read_roots
+from envbuild.package import PLATFORMS, Platform
+from envbuild.store.environments import Identity
 from envbuild.value import dataclass
 
 
@@ -72,6 +76,16 @@ def present(home: Path) -> tuple[Present, ...]:
 def prefixes_of(home: Path, environment: str) -> tuple[Path, ...]:
     """The prefixes on this machine that hold an environment."""
     return tuple(item.prefix for item in present(home) if item.environment == environment)
+
+
+def held(home: Path, prefix: Path) -> Identity | None:
+    """The environment that a prefix holds, as the records of this home say; None when none does."""
+    for item in present(home):
+        if os.path.realpath(item.prefix) == str(prefix) and item.platform in PLATFORMS and item.request:
+            return Identity(
+                platform=Platform(item.platform), request=Digest(item.request), environment=Digest(item.environment)
+            )
+    return None
 
 
 def _stamps(home: Path) -> Iterator[tuple[dict[str, Any], float]]:

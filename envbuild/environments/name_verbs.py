@@ -1,6 +1,6 @@
-"""``alias``, ``get``, ``history`` and ``rollback`` as verbs of a session, and what ``realize`` makes of names and ids.
+"""``alias``, ``get``, ``history`` and ``rollback`` as verbs of a session, and what recipes extend by name or id.
 
-Rules of the file: finds out what a SOURCE means, and wires; ``naming`` moves names, ``closures`` finds closures.
+Rules of the file: wires; ``naming`` moves names, ``closures`` finds closures, ``source_verbs`` says what a SOURCE is.
 """
 
 from __future__ import annotations
@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.digest import short
-from envbuild.environments.realized import Wanted
-from envbuild.errors import InvalidInput, UnsatisfiableError
+from envbuild.environments.source_verbs import Meant, SourceVerbs
+from envbuild.errors import InvalidInput
 from envbuild.machine.home import Home, find_home, open_home
-from envbuild.machine.virtual import current_platform
-from envbuild.names import Source, parse_name, source_of
-from envbuild.projects.project import Project, load_recipe, project_files
-from envbuild.projects.recipe_files import instead_of
-from envbuild.value import dataclass
+from envbuild.names import parse_name, source_of
+from envbuild.projects.project import Project
 
 if TYPE_CHECKING:
     from envbuild.environments.closures import Closures
@@ -27,36 +24,17 @@ if TYPE_CHECKING:
     from envbuild.lock import LockedEnvironment
     from envbuild.locks.inheriting import NamedBase
     from envbuild.locks.locking import Locked
-    from envbuild.package import Platform
     from envbuild.reporter import Reporter
     from envbuild.request import Request
-    from envbuild.store.environments import Identity
-    from envbuild.store.names import Generation, Moved, Named
+    from envbuild.store.names import Generation, Moved
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meant:
-    """What a name or an id means.
-
-    Attributes:
-        said: As people may read it: the name with its tag, or the beginning of the id.
-        generation: Of a name; None for an id.
-        others: Further requests that led to the environment of an id.
-    """
-
-    said: str
-    named: Named
-    generation: Generation | None
-    others: tuple[Identity, ...] = ()
-
-
-class NameVerbs:
+class NameVerbs(SourceVerbs):
     """The verbs; ``envbuild.session.Session`` is one of these."""
 
     _environ: Mapping[str, str]
     _reporter: Reporter
     _offline: bool
-    _start: Path
 
     if TYPE_CHECKING:
 
@@ -68,7 +46,7 @@ class NameVerbs:
         """Make a name mean what a source is, on every platform that it is locked for.
 
         Args:
-            source: A recipe (its lock must fit), an id, or another name.
+            source: A recipe (its lock must fit), a lock, an id, a prefix, or another name.
             name: ``team/project/name:tag``.
             expect: The generation that the name is believed to be at, 0 for none; None: whatever it is.
 
@@ -84,8 +62,9 @@ class NameVerbs:
         names, closures = self._names(home), self._closures(home)
         names.check_writable(target)
         meant = self._source(source)
-        if meant.kind == "recipe":
-            lock = self._checked(Path(os.path.abspath(meant.text))).lock
+        if meant.kind in {"recipe", "lock"}:
+            recipe = Path(os.path.abspath(meant.text))
+            lock = self._checked(recipe).lock if meant.kind == "recipe" else self._lock_file(meant)[1]
             closures.keep(lock, names.objects)
             named = Named(
                 request=lock.request, environments=tuple(sorted((item.platform, item.id) for item in lock.platforms))
@@ -103,14 +82,14 @@ class NameVerbs:
             for platform, _ in named.environments:
                 identity = on(named, platform)
                 assert identity is not None
-                closures.keep(closures.get(identity, found.said), names.objects)
+                closures.keep(closures.get(identity, found.chain), names.objects)
         return names.move(target, named, expect=expect)
 
     def get(self, source: str) -> Meant:
-        """What a name or an id means.
+        """What a name, an id or a prefix means.
 
         Raises:
-            InvalidInput: ``unknown-name``, ``unknown-id``, ``ambiguous-id``.
+            InvalidInput: As ``source_verbs``.
         """
         home = self._home()
         return self._meant(self._source(source), self._names(home), self._closures(home))
@@ -131,78 +110,6 @@ class NameVerbs:
         """Every name with what it means."""
         return self._names(self._home()).listed()
 
-    # What a source is
-
-    def _source(self, source: Path | str) -> Source:
-        """What a word means; a path is a recipe."""
-        if isinstance(source, Path):
-            return Source(kind="recipe", text=str(source))
-        return source_of(source, os.path.isfile)
-
-    def _meant(self, source: Source, names: Names, closures: Closures) -> Meant:
-        """The environments that a name or an id means."""
-        from envbuild.store.names import Named
-
-        if source.kind == "name":
-            generation = names.get(parse_name(source.text))
-            return Meant(said=str(generation.name), named=generation.named, generation=generation)
-        if source.kind == "id":
-            first, *others = closures.begin(source.text)
-            named = Named(request=first.request, environments=((first.platform, first.environment),))
-            return Meant(said=short(first.environment), named=named, generation=None, others=tuple(others))
-        if source.kind == "recipe":
-            raise InvalidInput(
-                f"{source.text} is a recipe, and a name or an id is needed",
-                reference="unknown-name",
-                hint=f"envbuild show {source.text}",
-            )
-        raise InvalidInput(
-            f"{source.text} is a step of a run, and environments of runs come with a later version of envbuild",
-            reference="not-available",
-            hint="name a recipe, a name or an id",
-        )
-
-    def _wanted_source(self, source: Source) -> tuple[Project, Wanted]:
-        """What a name or an id wants realized on this machine.
-
-        Raises:
-            UnsatisfiableError: ``no-platform`` with the platforms that it has.
-            IntegrityError: ``absent-environment``.
-        """
-        from envbuild.environments.closures import on
-
-        home = self._home()
-        closures = self._closures(home)
-        try:
-            meant = self._meant(source, self._names(home), closures)
-        except InvalidInput:
-            self._refuse_path(source)
-            raise
-        platform = current_platform()
-        identity = on(meant.named, platform)
-        if identity is None:
-            raise _other_platform(meant, platform)
-        chain = meant.said if meant.generation is None else f"{meant.said}, generation {meant.generation.number}"
-        lock = closures.get(identity, chain)
-        project = self.project()
-        path = closures.path(identity)
-        return project, Wanted(
-            recipe=path,
-            name=meant.said,
-            lock=lock,
-            environment=lock.platforms[0],
-            files=(path, *project.config.files, *project_files(self._start)),
-            link=None,
-        )
-
-    def _refuse_path(self, source: Source) -> None:
-        """Say what is wrong with a path that was meant, where a folder or a recipe of nearly that name is there."""
-        path = Path(os.path.abspath(source.text)) if "\0" not in source.text else None
-        if source.kind == "name" and not source.said and path is not None:
-            project = self.project()
-            if path.is_dir() or instead_of(path, project.root, project.config.recipes) is not None:
-                load_recipe(project, path)
-
     # What recipes extend
 
     def _named_bases(self, recipe: Path, request: Request, *, newest: bool = False) -> dict[str, NamedBase]:
@@ -219,8 +126,6 @@ class NameVerbs:
         labels = [base.path for base in request.bases if base.request is None]
         if not labels:
             return {}
-        from envbuild.environments.closures import on
-        from envbuild.lock import Lock
         from envbuild.locks.inheriting import NamedBase, recorded
         from envbuild.locks.locking import read_lock
         from envbuild.store.names import Named
@@ -235,20 +140,16 @@ class NameVerbs:
                 named = Named(request=known[0], environments=known[1])
                 chain = f"{label} as {recipe.stem}'s lock has it"
             else:
-                meant = self._meant(source_of(label, lambda _: False), names, closures)
+                meant = self._meant(source_of(label), names, closures)
+                if meant.default_of is not None:
+                    raise InvalidInput(
+                        f"{label} is a request, which may have come to several environments",
+                        reference="unknown-id",
+                        hint="`envbuild get` shows them: extends: {id: 'REQUEST:ENVIRONMENT'}",
+                    )
                 named, chain = meant.named, meant.said
-            asked = [on(named, part.platform) for part in request.platforms]
-            locks = [closures.get(identity, chain) for identity in asked if identity is not None]
-            indices = {index.name: index for lock in locks for index in lock.indices}
-            found[label] = NamedBase(
-                request=named.request,
-                environments=named.environments,
-                lock=Lock(
-                    request=named.request,
-                    platforms=tuple(environment for lock in locks for environment in lock.platforms),
-                    indices=tuple(indices[name] for name in sorted(indices)),
-                ),
-            )
+            lock = closures.joined(named, [part.platform for part in request.platforms], chain)
+            found[label] = NamedBase(request=named.request, environments=named.environments, lock=lock)
         return found
 
     def _upgraded_bases(self, recipe: Path, request: Request) -> dict[str, NamedBase] | None:
@@ -323,12 +224,3 @@ class NameVerbs:
         from envbuild.objects.folder import FolderObjects
 
         return NameStore(objects=FolderObjects(home.store), near=True, home=True)
-
-
-def _other_platform(meant: Meant, platform: Platform) -> UnsatisfiableError:
-    have = ", ".join(name for name, _ in meant.named.environments)
-    return UnsatisfiableError(
-        f"{meant.said} has no environment for {platform}; it is for: {have}",
-        reference="no-platform",
-        hint=f"lock its recipe for {platform} and name it again",
-    )

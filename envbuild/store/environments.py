@@ -81,6 +81,11 @@ def beginning(store: Path, request: str, environment: str) -> tuple[Identity, ..
     return tuple(found)
 
 
+def requests(store: Path, begin: str) -> tuple[Digest, ...]:
+    """The requests whose ids begin so and of which a local store has an environment, by name alone."""
+    return tuple(sorted({item.request for item in beginning(store, begin, "")}))
+
+
 def closures(store: Path) -> Iterator[tuple[Path, Lock]]:
     """Every closure that can be read, with its file; a damaged one is passed over: it is written again when needed."""
     for path in sorted(store.glob("environments/*/*/*.json")):
