@@ -29,7 +29,7 @@ from envbuild.lock import Lock, LockedEnvironment
 from envbuild.machine.publish import Incoming
 from envbuild.store import Result
 from envbuild.store.parallel import in_parallel
-from envbuild.store.shared import SharedStore, blob_name, closure_name, result_name
+from envbuild.store.shared import SharedStore, Use, blob_name, closure_name, result_name
 
 Returned = TypeVar("Returned")
 
@@ -78,6 +78,7 @@ class Layer:
         self._guard = threading.Lock()
         self._first = threading.Lock()
         self._accepted = False
+        self._watched = False
 
     @property
     def written(self) -> bool:
@@ -93,7 +94,7 @@ class Layer:
         if self.gone or (use == "write" and not self._written):
             return False
         try:
-            found = self.store.use()
+            found = self._looked()
         except EnvbuildError as error:
             self._leave(error)
             return False
@@ -110,6 +111,19 @@ class Layer:
             self._written = False
             self._say(f"the store {self.name} is of a newer format: it is read, and not written")
         return use == "read" or self._written
+
+    def _looked(self) -> Use:
+        """What its format allows; where it is written also, at the same time, what a collection has announced."""
+        if self._written and not self._watched:
+            try:
+                in_parallel(lambda look: look(), [self.store.use, self.store.holder])
+                self._watched = True
+            except IntegrityError as error:
+                if self._strict:
+                    raise
+                self._written = False
+                self._say(f"the store {self.name} is not written: {error.message}")
+        return self.store.use()
 
     def ask(
         self, blobs: Iterable[tuple[Digest, int | None]], results: Iterable[tuple[str, Digest]]
@@ -280,6 +294,15 @@ class Layer:
             return True
         return False
 
+    def renew(self, lock: Lock, environment: LockedEnvironment, data: bytes) -> None:
+        """Have a closure that is there already live on, with what it needs, where somebody asked for it by name.
+
+        Raises:
+            EnvbuildError: Where strict: ``being-collected``.
+        """
+        if self.ready("write"):
+            self._write(lambda: self.store.hold_closure(environment.platform, lock.request, environment.id, data))
+
     def _damaged(self, digest: Digest, reason: str) -> None:
         with self._guard:
             if digest in self._wrong:
@@ -306,7 +329,9 @@ class Layer:
             if self._strict:
                 self._written = False
                 raise
-            if isinstance(error, UnreachableError) and error.reference != "refused":
+            if error.reference == "being-collected":
+                self._say(f"the store {self.name} is being collected: what needs what goes there is not sent now")
+            elif isinstance(error, UnreachableError) and error.reference != "refused":
                 self._leave(error)
             else:
                 with self._guard:

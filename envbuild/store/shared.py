@@ -14,6 +14,9 @@ before it deletes, so that it never takes what somebody else has just mended.
 ``format.json`` is read before anything else. Another number means a store that we do not understand: it is not written.
 It is read when it says so (``"readable-by": 1``).
 
+What a collection has announced (``envbuild.store.marks``) is looked at before anything there is relied on, and held
+before a record or a closure is put that needs it.
+
 Rules of the file: through the six calls of ``envbuild.objects`` alone; raises, and leaves to ``envbuild.store.layers``
 what a failure means.
 """
@@ -36,6 +39,7 @@ from envbuild.objects import Objects, Put
 from envbuild.package import Platform
 from envbuild.store import STORE_FORMAT, Result
 from envbuild.store.folder import result_from_bytes, result_to_bytes
+from envbuild.store.marks import Holder
 
 FORMAT_NAME = "format.json"
 FORMAT_BYTES = json.dumps({"format": STORE_FORMAT}).encode() + b"\n"
@@ -81,7 +85,9 @@ class SharedStore:
         self._open = open_objects
         self._objects: Objects | None = None
         self._use: Use | None = None
+        self._holder: Holder | None = None
         self._guard = threading.Lock()
+        self._looking = threading.Lock()
 
     @property
     def objects(self) -> Objects:
@@ -112,6 +118,18 @@ class SharedStore:
                 )
             self._use = _read_format(data)
         return self._use
+
+    def holder(self) -> Holder:
+        """What a collection has announced; asked once. Whoever will write asks before it looks at what is there.
+
+        Raises:
+            IntegrityError: ``bad-mark``: it is not written.
+            UnreachableError: When it does not answer.
+        """
+        with self._looking:
+            if self._holder is None:
+                self._holder = Holder(self.objects)
+            return self._holder
 
     def sizes(self, names: Iterable[str]) -> Mapping[str, int]:
         """The bytes of the objects that exist: one batched question.
@@ -195,17 +213,33 @@ class SharedStore:
         """Publish a record, whose blobs are there.
 
         Raises:
-            UnreachableError: As ``put_blob``; ``NoSpaceError`` likewise.
+            UnreachableError: As ``put_blob``; ``NoSpaceError`` likewise; ``being-collected``.
         """
-        return self.objects.put(result_name(result.kind, result.key), result_to_bytes(result))
+        name = result_name(result.kind, result.key)
+        self.holder().hold([name, *(blob_name(output.sha256) for _, output in result.outputs)])
+        return self.objects.put(name, result_to_bytes(result))
 
     def put_closure(self, platform: Platform, request: Digest, environment: Digest, data: bytes) -> Put:
         """Publish a closure, whose blobs are there.
 
         Raises:
-            UnreachableError: As ``put_blob``; ``NoSpaceError`` likewise.
+            UnreachableError: As ``put_result``; ``NoSpaceError`` likewise.
         """
+        self.hold_closure(platform, request, environment, data)
         return self.objects.put(closure_name(platform, request, environment), data)
+
+    def hold_closure(self, platform: Platform, request: Digest, environment: Digest, data: bytes) -> None:
+        """Have a closure live on, with all that it needs, as far as a collection has announced any of it.
+
+        Raises:
+            UnreachableError: ``being-collected``; when it does not answer.
+        """
+        if self.holder().open:
+            from envbuild.store.needs import needs_of
+
+            name = closure_name(platform, request, environment)
+            lock = parse_closure(data, name)
+            self.holder().hold([name, *(need for item in lock.platforms for need in needs_of(lock, item).names())])
 
     def replace_blob(self, digest: Digest, path: Path) -> bool:
         """Put right bytes in the place of wrong ones; False when they are right by now.
@@ -213,7 +247,7 @@ class SharedStore:
         Raises:
             UnreachableError: As ``put_blob``; ``NoSpaceError`` likewise.
         """
-        found = _Hashing()
+        found = Hashing()
         if self.objects.fetch(blob_name(digest), found) and found.digest() == digest:
             return False
         self.objects.delete(blob_name(digest))
@@ -254,19 +288,24 @@ class _Told:
         self._incoming.restart()
 
 
-class _Hashing:
-    """Takes bytes for their digest alone."""
+class Hashing:
+    """Takes bytes for their digest and number alone; implements ``envbuild.objects.Writer``."""
 
     def __init__(self) -> None:
-        self._state = hashlib.sha256()
+        self.restart()
 
     def write(self, data: bytes) -> None:
+        """Take some more."""
         self._state.update(data)
+        self.size += len(data)
 
     def restart(self) -> None:
+        """Forget what was written."""
         self._state = hashlib.sha256()
+        self.size = 0
 
     def digest(self) -> str:
+        """The sha256 of what was written."""
         return self._state.hexdigest()
 
 

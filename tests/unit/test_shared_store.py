@@ -85,6 +85,7 @@ def test_one_question_tells_what_is_there_and_nothing_is_asked_twice(home: Home)
     assert dict(found.blobs) == {digest_bytes(ONE): "team"}
     assert dict(found.results) == {KEY: "team"}
     assert sorted(objects.calls) == [
+        ("read", "collect/mark.json"),
         ("read", "format.json"),
         ("read", result_name("transmute", KEY)),
         ("read", result_name("transmute", Digest("6" * 64))),
