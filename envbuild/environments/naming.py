@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from envbuild.durations import span
 from envbuild.errors import IntegrityError, InvalidInput, StaleError, UnreachableError
@@ -21,6 +21,9 @@ from envbuild.store import names as generations
 from envbuild.store.names import Generation, Moved, Named
 from envbuild.store.names_seen import Seen
 from envbuild.value import dataclass
+
+if TYPE_CHECKING:
+    from envbuild.store.marks import Holder
 
 _Answer = TypeVar("_Answer")
 
@@ -63,6 +66,7 @@ class Names:
         self._offline = offline and not store.near
         self._note = note
         self._ready = False
+        self._holder: Holder | None = None
 
     @property
     def address(self) -> str:
@@ -123,10 +127,15 @@ class Names:
         Raises:
             NameConflictError: ``name-taken``, ``name-moved``.
             UnreachableError: ``read-only`` for a store that may not be written, ``overwrites`` and ``unfit`` for one in
-                which a name could be lost, ``no-store``, ``offline``, and when it fails.
+                which a name could be lost, ``no-store``, ``offline``, and when it fails; ``being-collected`` when a
+                collection is deleting what it is to mean.
             StaleError: ``store-format`` for a store of another version.
         """
         self.check_writable(name)
+        if self._holder is not None:
+            from envbuild.store.shared import closure_name
+
+            self._holder.hold(closure_name(platform, named.request, item) for platform, item in named.environments)
         seen = self._seen.get(name)
         known = seen.generation if seen is not None else None
         moved = self._asking(name, lambda: generations.move(self._objects, name, named, expect=expect, seen=known))
@@ -148,6 +157,9 @@ class Names:
         self._online(f"moving {name}")
         if not self._store.home and not self._ready:
             _refuse_unfit(self._store)
+            from envbuild.store.marks import Holder
+
+            self._holder = Holder(self._objects)  # before closures are looked at that are there already
             self._ready = True
 
     def history(self, name: Name) -> tuple[Generation, ...]:

@@ -86,9 +86,23 @@ def absent(workspace: Workspace, graph: Graph) -> tuple[str, ...]:
 
 
 def send_whole(
-    workspace: Workspace, layer: Layer, lock: Lock, environment: LockedEnvironment, graph: Graph
+    workspace: Workspace,
+    layer: Layer,
+    lock: Lock,
+    environment: LockedEnvironment,
+    graph: Graph,
+    *,
+    renew: bool = False,
 ) -> tuple[int, int]:
     """Send to one store what it lacks of an environment that is whole here (``absent``), and then its closure.
+
+    Args:
+        workspace: Where it is whole.
+        layer: The store.
+        lock: Its lock; ``environment`` one of its platforms.
+        environment: Which.
+        graph: Its build graph.
+        renew: Where all of it is there already, keep a collection from taking what it has announced.
 
     Returns:
         How many blobs it did not have, and their bytes.
@@ -114,6 +128,9 @@ def send_whole(
         result = None if derivation.kind == "fetch" else workspace.store.results.get(derivation.kind, key)
         return layer.deliver(workspace.blobs.path, [output.sha256 for output in known[key].values()], result)
 
-    if all(in_parallel(send, known, threads=24)) and closure not in there:
-        layer.put_closure(lock, environment, closure_bytes(lock, environment))
+    if all(in_parallel(send, known, threads=24)):
+        if closure not in there:
+            layer.put_closure(lock, environment, closure_bytes(lock, environment))
+        elif renew:
+            layer.renew(lock, environment, closure_bytes(lock, environment))
     return len(missing), sum(missing)

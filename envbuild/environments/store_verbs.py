@@ -207,7 +207,7 @@ class StoreVerbs:
         for item in chosen:
             store = SharedStore(item.name, partial(open_store, item, project.config, self._environ, write=True))
             layer = Layer(store, believed=True, written=True, note=self._reporter.note, strict=True)
-            sent = send_whole(realizer.workspace, layer, wanted.lock, wanted.environment, graph)
+            sent = send_whole(realizer.workspace, layer, wanted.lock, wanted.environment, graph, renew=True)
             blobs, size = blobs + sent[0], size + sent[1]
         return _moved(wanted, chosen, blobs, size)
 

@@ -67,6 +67,7 @@ def copy_store(
     if source.use() == "none" or target.use() != "write":
         other = source if source.use() == "none" else target
         raise StaleError(f"another version of envbuild made the store {other.name}", reference="store-format")
+    target.holder()  # before it is asked what it has
     damaged: list[str] = []
     sent: dict[str, list[int]] = {}
     for prefix, send in (
