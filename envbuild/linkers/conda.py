@@ -24,7 +24,8 @@ from envbuild.linkers import rattler_process
 from envbuild.linkers.clobber import APART, CondaFiles, settle_conda
 from envbuild.linkers.conda_archive import check_listing, check_said, check_structure, explain, format_of
 from envbuild.linkers.conda_contents import check_unpacked
-from envbuild.linkers.conda_meta import finish_record, write_history
+from envbuild.linkers.conda_meta import record_name, write_history
+from envbuild.linkers.finishing import Finishing
 from envbuild.linkers.special_bits import SPECIAL, lost_bits
 from envbuild.package import CondaPackage, Platform
 from envbuild.pinned import engine_record
@@ -62,17 +63,18 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
     prefix.mkdir(exist_ok=True)
     unseen = {package.sha256 for path, package in packages if _look_at(path, package, context)}
     records = [record_document(path, package, context) for path, package in packages]
+    meta, locked = prefix / "conda-meta", [package for _, package in packages]
+    finishing = Finishing(meta, locked, rattler_process.alias, lambda: context.settle(prefix))
     try:
-        alias = run_rattler(records, prefix, final, platform, context)
+        with finishing:
+            run_rattler(records, prefix, final, platform, context)
     except BuildError:
         for path, package in packages:  # rattler names neither the package nor what is wrong with it
             explain(path, package)
         raise
     context.settle(prefix)
-    moved = (prefix / APART).is_dir()
     files = []
-    for _, package in packages:
-        found = finish_record(prefix / "conda-meta" / _record_name(package), package, alias, moved=moved)
+    for package, found in zip(locked, finishing.rest(moved=(prefix / APART).is_dir()), strict=True):
         files.append((package, found.files))
         if package.sha256 in unseen and _check_once(Path(found.extracted), package, context):
             _clear_bits(prefix, found.files)
@@ -82,7 +84,7 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
         run_rattler([record for record in records if record["name"] not in without], folder, final, platform, context)
 
     settle_conda(prefix, files, again, context)
-    write_history(prefix, [package for _, package in packages], alias)
+    write_history(prefix, locked, rattler_process.alias())
     return files
 
 
@@ -118,11 +120,8 @@ def _named(blob: Path, package: CondaPackage, folder: Path) -> Path:
 
 def run_rattler(
     records: Sequence[dict[str, Any]], prefix: Path, final: Path | None, platform: Platform, context: Context
-) -> str:
+) -> None:
     """Run the installer in its process; without a final path it only unpacks into its cache.
-
-    Returns:
-        The engine's own default address of named channels, with a slash at its end.
 
     Raises:
         BuildError: ``link-failed``. ``NoSpaceError`` when that is the cause.
@@ -142,7 +141,6 @@ def run_rattler(
         if "No space left" in problem or "os error 28" in problem:
             raise NoSpaceError(f"no space while linking into {prefix.parent}", hint="envbuild gc")
         raise BuildError(f"py-rattler could not link the packages: {problem}", reference="link-failed")
-    return str(said["alias"])
 
 
 def _check_once(extracted: Path, package: CondaPackage, context: Context) -> bool:
@@ -217,7 +215,7 @@ def prepare_conda(blob: Path, package: CondaPackage, platform: Platform, context
 
 def _mark(package: CondaPackage, context: Context) -> Path:
     """Stands for a package that was unpacked and found good."""
-    return context.engine_cache("rattler") / "looked-at" / f"{package.sha256}-{_CHECKS}-{_record_name(package)}"
+    return context.engine_cache("rattler") / "looked-at" / f"{package.sha256}-{_CHECKS}-{record_name(package)}"
 
 
 def _extracted(package: CondaPackage, context: Context) -> Path | None:
@@ -225,13 +223,9 @@ def _extracted(package: CondaPackage, context: Context) -> Path | None:
 
     How rattler's cache looks is its own affair, so what is not found here is checked after the link.
     """
-    stem, digest = _record_name(package).removesuffix(".json"), bytes.fromhex(package.sha256)
+    stem, digest = record_name(package).removesuffix(".json"), bytes.fromhex(package.sha256)
     packages = context.engine_cache("rattler") / "packages"
     for name in os.listdir(packages):  # noqa: PTH208  some thousands, each time
         if name.startswith(stem) and name.endswith(".lock") and digest in (packages / name).read_bytes():
             return packages / name.removesuffix(".lock")
     return None
-
-
-def _record_name(package: CondaPackage) -> str:
-    return f"{package.name}-{package.version}-{package.build}.json"

@@ -36,7 +36,7 @@ class Linked:
 
 
 def finish_record(path: Path, package: CondaPackage, alias: str, *, moved: bool = False) -> Linked:
-    """Rewrite one record in place.
+    """Rewrite one record, in one step: rattler may be reading it.
 
     Args:
         path: rattler's record.
@@ -59,11 +59,16 @@ def finish_record(path: Path, package: CondaPackage, alias: str, *, moved: bool 
     document.update(_public(package, alias))
     document["files"] = sorted(document.get("files", []))
     document.get("paths_data", {}).get("paths", []).sort(key=lambda entry: entry["_path"])
-    with path.open("r+b") as stream:  # rattler has just made it for us; overwriting is cheaper than another file
-        stream.write(_text(document))
-        stream.truncate()
-    path.chmod(0o644)
+    fresh = path.with_suffix(".fresh")
+    fresh.write_bytes(_text(document))
+    fresh.chmod(0o644)
+    fresh.replace(path)
     return linked
+
+
+def record_name(package: CondaPackage) -> str:
+    """The name of a package's record, which is rattler's and conda's choice."""
+    return f"{_distribution(package)}.json"
 
 
 def _put_back(document: dict[str, Any], apart: str) -> None:

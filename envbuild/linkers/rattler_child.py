@@ -10,7 +10,8 @@ A job::
 
     {"job": 1, "cache": "…", "prefix": "…", "final": "…", "platform": "…", "records": [{"name", …, "url", "channel"}]}
 
-A job whose ``final`` is null only unpacks into the cache.
+A job whose ``final`` is null only unpacks into the cache; one without records asks for the ``alias`` alone, the address
+of named channels, which every answer holds.
 
 Rules of the file: imports rattler and the standard library only; decides nothing.
 """
@@ -91,7 +92,8 @@ async def serve(job: dict[str, Any], alias: str) -> None:
     """Do one job and answer it; whatever goes wrong, the parent learns it in words."""
     said: dict[str, Any] = {"job": job["job"], "alias": alias}
     try:
-        await (unpack(job) if job["final"] is None else link(job))
+        if "records" in job:
+            await (unpack(job) if job["final"] is None else link(job))
     except BaseException as error:
         said["error"] = f"{type(error).__name__}: {error}"
     os.write(1, json.dumps(said).encode() + b"\n")

@@ -108,6 +108,7 @@ class _Child:
 _guard = threading.Lock()
 _numbers = itertools.count(1)
 _current: _Child | None = None
+_alias: str | None = None
 
 
 def start() -> None:
@@ -142,6 +143,18 @@ def retire() -> None:
 
 
 atexit.register(end)
+
+
+def alias() -> str:
+    """The engine's own default address of named channels, with a slash at its end.
+
+    Raises:
+        BuildError: ``link-failed`` as ``run_job``.
+    """
+    global _alias
+    if _alias is None:
+        _alias = str(run_job({})["alias"])
+    return _alias
 
 
 def run_job(job: dict[str, Any]) -> dict[str, Any]:

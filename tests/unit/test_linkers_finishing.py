@@ -1,0 +1,108 @@
+"""Records of conda-meta that are finished while others are still linked."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from envbuild.digest import Digest
+from envbuild.errors import BuildError
+from envbuild.linkers.conda_meta import record_name
+from envbuild.linkers.finishing import Finishing
+from envbuild.package import CondaPackage
+
+PACKAGES = [
+    CondaPackage(
+        name=name,
+        version="1",
+        build="0",
+        build_number=0,
+        subdir="noarch",
+        file=f"{name}-1-0.conda",
+        channel="conda-forge",
+        sha256=Digest(number * 64),
+        depends=(),
+        constrains=(),
+    )
+    for name, number in (("ant", "1"), ("bee", "2"), ("cat", "3"))
+]
+
+
+def written(name: str) -> str:
+    """What an engine writes of a package."""
+    paths = [{"_path": f"lib/{name}/{file}"} for file in "ba"]
+    document = {"files": [f"lib/{name}/b", f"lib/{name}/a"], "paths_data": {"paths": paths}}
+    return json.dumps(document | {"extracted_package_dir": f"/cache/{name}", "link": {}}, indent=2)
+
+
+@pytest.fixture
+def half() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def finishing(tmp_path: Path, half: threading.Event) -> Finishing:
+    return Finishing(tmp_path / "conda-meta", PACKAGES, lambda: "https://channels.example/", half.set)
+
+
+def wait_for(path: Path) -> None:
+    """Until a record says where its package is from, which an engine's does not."""
+    tick = threading.Event()
+    for _ in range(1500):
+        if path.exists() and '"url"' in path.read_text():
+            return
+        tick.wait(0.02)
+    raise AssertionError(f"{path} was not finished")
+
+
+def test_what_appears_is_finished_at_once_and_the_rest_at_the_end(
+    finishing: Finishing, tmp_path: Path, half: threading.Event
+) -> None:
+    meta = tmp_path / "conda-meta"
+    with finishing:
+        meta.mkdir()
+        (meta / record_name(PACKAGES[0])).write_text(written("ant"))
+        (meta / record_name(PACKAGES[1])).write_text(written("bee")[:-1])  # is still being written
+        wait_for(meta / record_name(PACKAGES[0]))
+        assert '"url"' not in (meta / record_name(PACKAGES[1])).read_text()
+        assert not half.is_set()
+        (meta / record_name(PACKAGES[1])).write_text(written("bee"))
+        wait_for(meta / record_name(PACKAGES[1]))
+        assert half.wait(30)
+    (meta / record_name(PACKAGES[2])).write_text(written("cat"))
+    found = finishing.rest(moved=False)
+    assert [item.extracted for item in found] == ["/cache/ant", "/cache/bee", "/cache/cat"]
+    for package in PACKAGES:
+        document = json.loads((meta / record_name(package)).read_text())
+        assert document["url"] == f"https://channels.example/conda-forge/noarch/{package.file}"
+        assert document["files"] == [f"lib/{package.name}/a", f"lib/{package.name}/b"]
+        assert "link" not in document
+    assert sorted(path.name for path in meta.iterdir()) == sorted(map(record_name, PACKAGES))
+
+
+def test_a_record_that_the_engine_touches_again_is_finished_again(finishing: Finishing, tmp_path: Path) -> None:
+    meta = tmp_path / "conda-meta"
+    meta.mkdir()
+    with finishing:
+        for package in PACKAGES:
+            (meta / record_name(package)).write_text(written(package.name))
+        for package in PACKAGES:
+            wait_for(meta / record_name(package))
+    again = json.loads(written("bee")) | {"files": ["lib/bee/elsewhere"]}
+    del again["extracted_package_dir"]
+    (meta / record_name(PACKAGES[1])).write_text(json.dumps(again))
+    found = finishing.rest(moved=False)
+    assert found[1].files == ["lib/bee/elsewhere"]
+    assert found[1].extracted == "/cache/bee"
+    assert '"url"' in (meta / record_name(PACKAGES[1])).read_text()
+
+
+def test_a_package_without_a_record_is_an_error(finishing: Finishing, tmp_path: Path) -> None:
+    (tmp_path / "conda-meta").mkdir()
+    with finishing:
+        pass
+    with pytest.raises(BuildError, match="left no record of ant"):
+        finishing.rest(moved=False)
