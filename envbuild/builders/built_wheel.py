@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from envbuild.builders.core_metadata import WheelMetadata, parse_metadata
-from envbuild.builders.elf_check import MAGIC, ElfNeeds, elf_needs
+from envbuild.builders.elf_check import ElfNeeds, elf_needs
+from envbuild.builders.elf_dynamic import MAGIC
 from envbuild.builders.macho_check import MAGICS, MachoNeeds, macho_needs
 from envbuild.digest import Digest, digest_file
 from envbuild.errors import BuildError, EnvbuildError, IntegrityError

@@ -4,6 +4,8 @@ Symbols of glibc carry the version that they came with; the newest one that a fi
 it loads on. Symbols alone decide: a wheel built on a new machine is as good as any when it needs nothing new. So it is
 with libstdc++, whose symbols have versions of two families.
 
+What a file loads is ``elf_dynamic``'s.
+
 Rules of the file: ``pyelftools`` is imported late; a file that cannot be read as ELF is none.
 """
 
@@ -12,12 +14,12 @@ from __future__ import annotations
 import re
 from typing import IO, TYPE_CHECKING, Any
 
+from envbuild.builders.elf_dynamic import elf_links
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
 
-MAGIC = b"\x7fELF"
 _VERSION = re.compile(r"(GLIBC|GLIBCXX|CXXABI)_(\d+(?:\.\d+)+)")
 _CPP = ("GLIBCXX", "CXXABI")
 _MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}
@@ -56,11 +58,13 @@ def elf_needs(stream: IO[bytes]) -> ElfNeeds | None:
     try:
         elf = ELFFile(stream)
         machine = str(elf["e_machine"])
-        libraries, paths = _dynamic(elf)
+        links = elf_links(stream)
         newest = _newest(elf)
         glibc = newest.get("GLIBC")
         told = {family: f"{_symbol_of(elf, index)}@{word}" for family, (_, index, word) in newest.items()}
         cpp = tuple((newest[name][0], newest[name][2], told[name]) for name in _CPP if name in newest)
+        if links is None:
+            return None
     except Exception:  # the library raises whatever its parts raise on bytes that mean nothing
         return None
     return ElfNeeds(
@@ -68,22 +72,9 @@ def elf_needs(stream: IO[bytes]) -> ElfNeeds | None:
         glibc=None if glibc is None else (glibc[0][0], glibc[0][1]),
         symbol=told.get("GLIBC"),
         cpp=cpp,
-        libraries=libraries,
-        run_paths=paths,
+        libraries=links.libraries,
+        run_paths=links.run_paths,
     )
-
-
-def _dynamic(elf: ELFFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    section: Any = elf.get_section_by_name(".dynamic")
-    libraries, paths = [], []
-    for tag in section.iter_tags() if section is not None else ():
-        if tag.entry.d_tag == "DT_NEEDED":
-            libraries.append(tag.needed)
-        elif tag.entry.d_tag == "DT_RPATH":
-            paths += tag.rpath.split(":")
-        elif tag.entry.d_tag == "DT_RUNPATH":
-            paths += tag.runpath.split(":")
-    return tuple(libraries), tuple(paths)
 
 
 def _newest(elf: ELFFile) -> dict[str, tuple[tuple[int, ...], int, str]]:

@@ -25,6 +25,9 @@ _THIN = {
 _FAT = {b"\xca\xfe\xba\xbe": ">iiIII", b"\xca\xfe\xba\xbf": ">iiQQII"}
 """Magic: one line of the table of a universal file."""
 _MACHINES = {0x01000007: "x86_64", 0x0100000C: "arm64"}
+_LIBRARIES = frozenset({0x0C, 0x80000018, 0x8000001F, 0x80000023})
+"""Load commands that name a library: LC_LOAD_DYLIB, and those for weak, passed on and upward ones."""
+_RUN_PATH = 0x8000001C
 _VERSION_MIN_MACOSX, _BUILD_VERSION, _MACOS = 0x24, 0x32, 1
 _MOST_MACHINES, _MOST_BYTES = 16, 1 << 20
 """Machines of one universal file (a Java class begins alike, and would have more), and bytes of load commands."""
@@ -40,10 +43,14 @@ class MachoNeeds:
     Attributes:
         machine: ``x86_64``, ``arm64``, or the header's own number.
         macos: The oldest macOS that it loads on; None when it does not say, or is not for a Mac.
+        libraries: What it loads, as it says it: ``@rpath/libz.1.dylib``.
+        run_paths: What ``@rpath`` stands for, in order.
     """
 
     machine: str
     macos: tuple[int, int] | None = None
+    libraries: tuple[str, ...] = ()
+    run_paths: tuple[str, ...] = ()
 
 
 def macho_needs(stream: IO[bytes]) -> tuple[MachoNeeds, ...]:
@@ -84,20 +91,33 @@ def _part(stream: IO[bytes], start: int) -> MachoNeeds:
         raise ValueError(f"{length} bytes of load commands")
     stream.seek(start + size)
     data = stream.read(length)
-    versions = [found for found in _versions(data, order, commands) if found is not None]
-    return MachoNeeds(machine=_MACHINES.get(cpu, str(cpu)), macos=max(versions, default=None))
+    versions: list[tuple[int, int]] = []
+    libraries: list[str] = []
+    paths: list[str] = []
+    for kind, at, length in _commands(data, order, commands):
+        if kind == _VERSION_MIN_MACOSX:
+            versions.append(_version(*struct.unpack_from(f"{order}I", data, at + 8)))
+        elif kind == _BUILD_VERSION:
+            platform, version = struct.unpack_from(f"{order}II", data, at + 8)
+            versions += [_version(version)] if platform == _MACOS else []
+        elif kind in _LIBRARIES or kind == _RUN_PATH:
+            (offset,) = struct.unpack_from(f"{order}I", data, at + 8)
+            text = data[at + offset : at + length].partition(b"\0")[0].decode("utf-8", "backslashreplace")
+            (paths if kind == _RUN_PATH else libraries).append(text)
+    return MachoNeeds(
+        machine=_MACHINES.get(cpu, str(cpu)),
+        macos=max(versions, default=None),
+        libraries=tuple(libraries),
+        run_paths=tuple(paths),
+    )
 
 
-def _versions(data: bytes, order: str, commands: int) -> Iterator[tuple[int, int] | None]:
-    """The versions of macOS that load commands name."""
+def _commands(data: bytes, order: str, commands: int) -> Iterator[tuple[int, int, int]]:
+    """Each load command: its kind, where it begins, its bytes."""
     at = 0
     for _ in range(min(commands, len(data) // 8)):
         kind, size = struct.unpack_from(f"{order}II", data, at)
-        if kind == _VERSION_MIN_MACOSX:
-            yield _version(*struct.unpack_from(f"{order}I", data, at + 8))
-        elif kind == _BUILD_VERSION:
-            platform, version = struct.unpack_from(f"{order}II", data, at + 8)
-            yield _version(version) if platform == _MACOS else None
+        yield kind, at, size
         if size < 8:
             raise ValueError("a load command without a length")
         at += size

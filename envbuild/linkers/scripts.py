@@ -56,19 +56,24 @@ def finish_scripts(prefix: Path, final: Path, host: str | None = None) -> None:
 
 def with_shebang(data: bytes, prefix: Path, final: Path, host: str | None = None) -> bytes:
     """A script with its interpreter's path moved; anything else in it stays."""
-    found = _THROUGH_SHELL.match(data)
-    if found:
-        interpreter = shlex.split(os.fsdecode(found[1]))[0]
-    else:
-        found = _PLAIN.match(data)
-        if not found:
-            return data
-        interpreter = os.fsdecode(found[1])
+    found = interpreter_of(data)
+    if found is None:
+        return data
+    interpreter, end = found
     if interpreter == host:
-        return shebang(f"{final}/bin/python") + data[found.end() :]
+        return shebang(f"{final}/bin/python") + data[end:]
     if not interpreter.startswith(f"{prefix}/"):
         return data
-    return shebang(f"{final}/{interpreter[len(str(prefix)) + 1 :]}") + data[found.end() :]
+    return shebang(f"{final}/{interpreter[len(str(prefix)) + 1 :]}") + data[end:]
+
+
+def interpreter_of(data: bytes) -> tuple[str, int] | None:
+    """What a script says that it is run by, and where its first line or lines end; None when it does not say."""
+    found = _THROUGH_SHELL.match(data)
+    if found:
+        return shlex.split(os.fsdecode(found[1]))[0], found.end()
+    found = _PLAIN.match(data)
+    return None if found is None else (os.fsdecode(found[1]), found.end())
 
 
 def _tail(prefix: Path, final: Path) -> tuple[bytes, bytes]:
