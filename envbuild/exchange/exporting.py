@@ -39,7 +39,7 @@ from envbuild.package import ChannelOrigin, CondaPackage, Origin, Platform, Sour
 from envbuild.projects.checkout import replace_file
 from envbuild.projects.project import shown_path
 from envbuild.request import Request
-from envbuild.solvers.conda import channel_addresses, channel_words
+from envbuild.solvers.channels import channel_addresses, channel_words
 from envbuild.value import dataclass, replace
 
 

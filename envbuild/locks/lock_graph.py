@@ -20,7 +20,7 @@ from envbuild.lock import Lock, LockedEnvironment
 from envbuild.package import CondaPackage, Platform, SourcePackage, Wheel
 from envbuild.recipe import Index
 from envbuild.request import PlatformRequest, Request
-from envbuild.solvers.conda import channel_addresses, channel_words
+from envbuild.solvers.channels import channel_addresses, channel_words
 from envbuild.value import dataclass
 
 Package = CondaPackage | Wheel | SourcePackage

@@ -25,6 +25,7 @@ from envbuild.package import CondaPackage, check_file_name
 from envbuild.pinned import engine_record
 from envbuild.recipe import CondaRequirement
 from envbuild.request import PlatformRequest
+from envbuild.solvers.channels import channel_addresses, channel_words
 from envbuild.solvers.conda_files import packages_by_address, write_channel
 from envbuild.solvers.conda_spec import match_spec, spoken
 from envbuild.solvers.explain import clean, unsatisfiable
@@ -54,23 +55,6 @@ class CondaQuestion:
     cut_off: str | None = None
     pins: tuple[CondaPackage, ...] = ()
     keep: tuple[CondaPackage, ...] = ()
-
-
-def channel_words(request: PlatformRequest) -> tuple[str, ...]:
-    """The channels of a request in order of priority; those that only a package names come last."""
-    named = (item.channel for item in request.conda if item.channel)
-    return tuple(dict.fromkeys((*request.channels, *named)))
-
-
-def channel_addresses(words: Iterable[str], addresses: Addresses) -> dict[str, str]:
-    """Canonical address of each channel, by the recipe's word for it."""
-    from envbuild.machine.locations import engine_channel_alias
-
-    answer = {}
-    for word in words:
-        own = "://" in word or word.startswith(".") or addresses.channel_alias is not None
-        answer[word] = addresses.canonical_channel(word, "" if own else engine_channel_alias())
-    return answer
 
 
 def solve_conda(question: CondaQuestion, context: Context) -> tuple[CondaPackage, ...]:
