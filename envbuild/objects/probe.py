@@ -80,7 +80,7 @@ def _create_once(objects: Objects, name: str) -> None:
     told = objects.put(name, second)
     found = objects.read(name)
     if told != "exists" or found == second:
-        raise _overwrites(objects)
+        raise overwrites(objects)
     if found is None:
         raise UnreachableError(
             f"{objects.address} takes what is written and does not give it back",
@@ -98,15 +98,15 @@ def _race(objects: Objects, name: str) -> None:
     found = objects.read(name)
     won = Counter(told)["created"]
     if won > 1 or found not in entries:
-        raise _overwrites(objects)
+        raise overwrites(objects)
     if won and entries[told.index("created")] != found:
-        raise _overwrites(objects)
+        raise overwrites(objects)
 
 
 def _empty(objects: Objects, name: str) -> None:
     objects.put(name, b"")
     if objects.put(name, b"more") != "exists":
-        raise _overwrites(objects)
+        raise overwrites(objects)
     if objects.read(name) != b"":
         raise _unfit(objects, "does not keep an object of no bytes")
 
@@ -129,7 +129,8 @@ def _see(objects: Objects, prefix: str, names: Sequence[str]) -> bool:
     return True
 
 
-def _overwrites(objects: Objects) -> UnreachableError:
+def overwrites(objects: Objects) -> UnreachableError:
+    """The error for an address that does not keep the promise."""
     return UnreachableError(
         f"{objects.address} does not keep create-only puts: what was there was replaced",
         reference="overwrites",

@@ -87,7 +87,12 @@ class SharedStore:
         self._use: Use | None = None
         self._holder: Holder | None = None
         self._guard = threading.Lock()
+<<<<<<< Updated upstream
         self._looking = threading.Lock()
+=======
+        self._writing = threading.Lock()
+        self._keeps = False
+>>>>>>> Stashed changes
 
     @property
     def objects(self) -> Objects:
@@ -200,6 +205,26 @@ class SharedStore:
             raise IntegrityError(f"{short(environment)} is another environment's", reference="bad-closure")
         return data
 
+    def check_keeps(self) -> None:
+        """Refuse to write where a create-only put would overwrite. One request, before the first write of a process.
+
+        ``format.json`` is there, so putting it once more must say so; a server that ignores the condition replaces it
+        by the same bytes, which harms nobody. What a race may break is looked for by ``store init``.
+
+        Raises:
+            UnreachableError: ``overwrites``; ``refused`` where we may not write; or when it does not answer.
+        """
+        with self._writing:
+            if not self._keeps and self.objects.put(FORMAT_NAME, FORMAT_BYTES) == "created":
+                from envbuild.objects.probe import overwrites
+
+                raise overwrites(self.objects)
+            self._keeps = True
+
+    def _put(self, name: str, source: Path | bytes) -> Put:
+        self.check_keeps()
+        return self.objects.put(name, source)
+
     def put_blob(self, digest: Digest, path: Path) -> Put:
         """Publish a blob of the home, which has verified it.
 
@@ -207,7 +232,7 @@ class SharedStore:
             UnreachableError: ``refused`` where we may not write; or when it does not answer.
             NoSpaceError: When it does not fit.
         """
-        return self.objects.put(blob_name(digest), path)
+        return self._put(blob_name(digest), path)
 
     def put_result(self, result: Result) -> Put:
         """Publish a record, whose blobs are there.
@@ -215,9 +240,13 @@ class SharedStore:
         Raises:
             UnreachableError: As ``put_blob``; ``NoSpaceError`` likewise; ``being-collected``.
         """
+<<<<<<< Updated upstream
         name = result_name(result.kind, result.key)
         self.holder().hold([name, *(blob_name(output.sha256) for _, output in result.outputs)])
         return self.objects.put(name, result_to_bytes(result))
+=======
+        return self._put(result_name(result.kind, result.key), result_to_bytes(result))
+>>>>>>> Stashed changes
 
     def put_closure(self, platform: Platform, request: Digest, environment: Digest, data: bytes) -> Put:
         """Publish a closure, whose blobs are there.
@@ -225,8 +254,12 @@ class SharedStore:
         Raises:
             UnreachableError: As ``put_result``; ``NoSpaceError`` likewise.
         """
+<<<<<<< Updated upstream
         self.hold_closure(platform, request, environment, data)
         return self.objects.put(closure_name(platform, request, environment), data)
+=======
+        return self._put(closure_name(platform, request, environment), data)
+>>>>>>> Stashed changes
 
     def hold_closure(self, platform: Platform, request: Digest, environment: Digest, data: bytes) -> None:
         """Have a closure live on, with all that it needs, as far as a collection has announced any of it.
@@ -247,7 +280,12 @@ class SharedStore:
         Raises:
             UnreachableError: As ``put_blob``; ``NoSpaceError`` likewise.
         """
+<<<<<<< Updated upstream
         found = Hashing()
+=======
+        self.check_keeps()
+        found = _Hashing()
+>>>>>>> Stashed changes
         if self.objects.fetch(blob_name(digest), found) and found.digest() == digest:
             return False
         self.objects.delete(blob_name(digest))
@@ -264,6 +302,7 @@ class SharedStore:
         Raises:
             UnreachableError: As ``put_blob``; ``NoSpaceError`` likewise.
         """
+        self.check_keeps()
         try:
             found = self.result(result.kind, result.key)
         except IntegrityError:

@@ -225,7 +225,7 @@ def test_a_bucket_that_is_not_there_is_named_with_what_makes_it(place: Place) ->
 def test_the_probe_finds_a_server_that_ignores_the_condition(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     if place.kind == "az":  # whose keys sign the condition: a signed address does not
         assert place.server is not None
-        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", _signed_address(place))
+        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", signed_address(place))
     objects = place.open()
     proxy = proxy_of(place)
     proxy.fault("*", strip=("If-None-Match",), strip_query=("ifGenerationMatch",), times=999)
@@ -378,7 +378,7 @@ class _Nothing:
         pass
 
 
-def _signed_address(place: Place) -> str:
+def signed_address(place: Place) -> str:
     from datetime import datetime, timedelta, timezone
 
     from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
