@@ -87,12 +87,9 @@ class SharedStore:
         self._use: Use | None = None
         self._holder: Holder | None = None
         self._guard = threading.Lock()
-<<<<<<< Updated upstream
         self._looking = threading.Lock()
-=======
         self._writing = threading.Lock()
         self._keeps = False
->>>>>>> Stashed changes
 
     @property
     def objects(self) -> Objects:
@@ -240,13 +237,9 @@ class SharedStore:
         Raises:
             UnreachableError: As ``put_blob``; ``NoSpaceError`` likewise; ``being-collected``.
         """
-<<<<<<< Updated upstream
         name = result_name(result.kind, result.key)
         self.holder().hold([name, *(blob_name(output.sha256) for _, output in result.outputs)])
-        return self.objects.put(name, result_to_bytes(result))
-=======
-        return self._put(result_name(result.kind, result.key), result_to_bytes(result))
->>>>>>> Stashed changes
+        return self._put(name, result_to_bytes(result))
 
     def put_closure(self, platform: Platform, request: Digest, environment: Digest, data: bytes) -> Put:
         """Publish a closure, whose blobs are there.
@@ -254,12 +247,8 @@ class SharedStore:
         Raises:
             UnreachableError: As ``put_result``; ``NoSpaceError`` likewise.
         """
-<<<<<<< Updated upstream
         self.hold_closure(platform, request, environment, data)
-        return self.objects.put(closure_name(platform, request, environment), data)
-=======
         return self._put(closure_name(platform, request, environment), data)
->>>>>>> Stashed changes
 
     def hold_closure(self, platform: Platform, request: Digest, environment: Digest, data: bytes) -> None:
         """Have a closure live on, with all that it needs, as far as a collection has announced any of it.
@@ -280,12 +269,8 @@ class SharedStore:
         Raises:
             UnreachableError: As ``put_blob``; ``NoSpaceError`` likewise.
         """
-<<<<<<< Updated upstream
-        found = Hashing()
-=======
         self.check_keeps()
-        found = _Hashing()
->>>>>>> Stashed changes
+        found = Hashing()
         if self.objects.fetch(blob_name(digest), found) and found.digest() == digest:
             return False
         self.objects.delete(blob_name(digest))
