@@ -329,13 +329,9 @@ class Layer:
             if self._strict:
                 self._written = False
                 raise
-<<<<<<< Updated upstream
             if error.reference == "being-collected":
                 self._say(f"the store {self.name} is being collected: what needs what goes there is not sent now")
-            elif isinstance(error, UnreachableError) and error.reference != "refused":
-=======
-            if isinstance(error, UnreachableError) and error.reference not in {"refused", "overwrites"}:
->>>>>>> Stashed changes
+            elif isinstance(error, UnreachableError) and error.reference not in {"refused", "overwrites"}:
                 self._leave(error)
             else:
                 with self._guard:
