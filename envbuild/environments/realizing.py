@@ -131,7 +131,7 @@ class Realizer:
             from envbuild.environments.stores import chosen_stores, open_layers
 
             chosen = chosen_stores(config, project.root, stores)
-            shared = open_layers(chosen, config, environ, offline=offline, note=relay.note)
+            shared = open_layers(chosen, config, environ, offline=offline, note=relay.note, root=project.root)
         workspace = Workspace(
             find_home(environ),
             machine_addresses(config, project.root, environ),

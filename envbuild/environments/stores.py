@@ -7,7 +7,8 @@ whoever writes a store that is believed runs code as its readers. So:
 - one to read only: believed when the user's own ``trusted`` says so;
 - one that only a project's file names, which came with a clone: neither written nor believed until ``trusted`` does;
   a folder outside the checkout that only this user can write needs no word;
-- with ``trust: signed`` or ``strict`` no result is believed: this version cannot check signatures yet.
+- a result that is signed as the user's own ``trust`` wants it counts from any store; with ``trust: signed`` or
+  ``strict`` no other does, whatever store it is in.
 
 Stores are compared by their whole address, with endpoint and account: who trusts a bucket trusts no other server.
 
@@ -25,13 +26,16 @@ from typing import TYPE_CHECKING
 
 from envbuild.errors import InvalidInput
 from envbuild.objects.address import Address, parse_address
-from envbuild.projects.config import Config
+from envbuild.projects.config import PROJECT_FILE, Config, user_file
 from envbuild.projects.settings import StoreAddress
 from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
     from envbuild.objects import Objects
     from envbuild.store.layers import Layers
+    from envbuild.store.shared import SharedStore
+    from envbuild.store.signatures import Policy, Signer
+    from envbuild.store.signed_records import SignedRecords
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +47,8 @@ class ChosenStore:
         url: Its address, folders absolute.
         address: The same, read.
         mode: ``read-write`` or ``read-only``, as configured.
-        believed: Whether its results count.
+        believed: Whether its results count, whoever wrote them.
+        signed: Whether those count that are signed.
         written: Whether what is done here goes there.
     """
 
@@ -53,6 +58,7 @@ class ChosenStore:
     mode: str
     believed: bool
     written: bool
+    signed: bool = False
 
     @property
     def near(self) -> bool:
@@ -90,12 +96,14 @@ def chosen_stores(
         stands = item in own or identity in vouched or word or _private(address, root)
         modes = {item.mode, vouched.get(identity, item.mode)}  # a project cannot make the user's store writable
         writes = modes == {"read-write"} and address.scheme not in {"http", "https"}
+        believed = config.trust.mode == "hash" and (word or (writes and stands))
         found[identity] = ChosenStore(
             name=address.shown if item.name == item.url else item.name,
             url=url,
             address=address,
             mode="read-write" if writes else "read-only",
-            believed=config.trust == "hash" and (word or (writes and stands)),
+            believed=believed,
+            signed=not believed and bool(config.trust.keys),
             written=writes and stands,
         )
     return tuple(found.values())
@@ -143,6 +151,44 @@ def open_store(
     )
 
 
+def policy_of(chosen: ChosenStore, config: Config) -> Policy | None:
+    """What must be signed of a store before its results and names count; None where its word is enough, or is none.
+
+    Raises:
+        UsageError: ``missing-extra``.
+    """
+    if not chosen.signed:
+        return None
+    from envbuild.store.signatures import Policy
+
+    return Policy(config.trust)
+
+
+def signer_of(config: Config, environ: Mapping[str, str], root: Path) -> Signer | None:
+    """The key that signs what goes to shared stores; None when none is configured.
+
+    Args:
+        config: Whose ``signing-key`` counts.
+        environ: May hold the key, or its passphrase.
+        root: The project's root.
+
+    Raises:
+        InvalidInput: ``bad-key``, ``unsafe-file``.
+        UsageError: ``no-key``, ``key-in-project``, ``missing-extra``.
+    """
+    if config.signing_key is None:
+        return None
+    from envbuild.machine.signing_key import keys_folder, open_signer
+
+    user = user_file(environ)
+    return open_signer(config.signing_key, environ, keys_folder(user) if user is not None else None, project_of(root))
+
+
+def project_of(root: Path) -> Path | None:
+    """A project's root when there is a project: a folder without its file is any folder."""
+    return root if os.path.lexists(root / PROJECT_FILE) else None
+
+
 def open_layers(
     chosen: Sequence[ChosenStore],
     config: Config,
@@ -150,6 +196,7 @@ def open_layers(
     *,
     offline: bool,
     note: Callable[[str], None],
+    root: Path | None = None,
 ) -> Layers | None:
     """The shared stores of a command, ready to be asked; None when there is none.
 
@@ -159,6 +206,10 @@ def open_layers(
         environ: Variables for proxies and credentials.
         offline: Leave out what needs a network.
         note: Told what a user must know.
+        root: The project's root, for the key that signs; None signs nothing.
+
+    Raises:
+        EnvbuildError: When that key cannot be used.
     """
     several = [item for item in chosen if item.near or not offline]
     if not several:
@@ -167,26 +218,49 @@ def open_layers(
     from envbuild.store.layers import Layers
     from envbuild.store.shared import SharedStore
 
+    signer = signer_of(config, environ, root) if root is not None and any(item.written for item in several) else None
+
     def layer(item: ChosenStore) -> Layer:
         store = SharedStore(item.name, lambda: open_store(item, config, environ))
-        return Layer(store, believed=item.believed, written=item.written, near=item.near, note=note)
+        return Layer(
+            store,
+            believed=item.believed,
+            written=item.written,
+            near=item.near,
+            note=note,
+            signatures=signatures_of(item, store, config, signer if item.written else None, note),
+        )
 
     told: list[str] = []
 
     def unbelieved() -> None:
         if not told:
-            told.append(distrust(several, config.trust))
+            told.append(distrust(several, config.trust.mode))
             note(told[0])
 
     return Layers([layer(item) for item in several], unbelieved=unbelieved)
 
 
+def signatures_of(
+    chosen: ChosenStore, store: SharedStore, config: Config, signer: Signer | None, note: Callable[[str], None]
+) -> SignedRecords | None:
+    """The signatures of a store's records, where they are read or made."""
+    policy = policy_of(chosen, config)
+    if policy is None and signer is None:
+        return None
+    from envbuild.store.signed_records import SignedRecords
+
+    return SignedRecords(store, policy, signer, note)
+
+
 def distrust(chosen: Sequence[ChosenStore], mode: str) -> str:
     """Why results of some stores do not count, in words."""
-    names = ", ".join(item.name for item in chosen if not item.believed)
+    names = ", ".join(item.name for item in chosen if not (item.believed or item.signed))
     if mode != "hash":
-        return f"with `trust: {mode}` no result of {names} counts: this version cannot check signatures yet"
-    first = next(item for item in chosen if not item.believed)
+        return (
+            f"with `trust: {mode}` no result of {names} counts, for no key is trusted; envbuild trust --key NAME=PUBLIC"
+        )
+    first = next(item for item in chosen if not (item.believed or item.signed))
     return f"results in {names} do not count, only files: nobody here said to trust it; envbuild trust {first.url}"
 
 

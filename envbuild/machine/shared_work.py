@@ -91,7 +91,7 @@ class SharedWork:
             layer, result = found
             if self._take(result):
                 others = [other for other in self.layers.written if other is not layer]
-                self._send(others, dict(result.outputs), result)
+                self._send(others, dict(result.outputs), result, envelopes=layer.envelopes(result.key))
                 return dict(result.outputs)
             layer.incomplete(result)
         return None
@@ -102,10 +102,13 @@ class SharedWork:
             return outputs
         written = self.layers.written
         if result is not None and result.kind in _DIFFERS and written:
-            result = self._settled(written[0], result)
-            self._send(written[1:], dict(result.outputs), result)
-            return dict(result.outputs)
-        self._send(written, outputs, result)
+            stands = self._settled(written[0], result)
+            mine = (
+                stands.outputs == result.outputs
+            )  # a key signs what was done beside it, and nothing that it took over
+            self._send(written[1:], dict(stands.outputs), stands, sign=mine)
+            return dict(stands.outputs)
+        self._send(written, outputs, result, sign=True)
         return outputs
 
     def _settled(self, layer: Layer, result: Result) -> Result:
@@ -113,7 +116,7 @@ class SharedWork:
         for _ in range(2):
             first = layer.winner(result)
             if first.outputs == result.outputs:
-                layer.deliver(self._workspace.blobs.path, _blobs(result), result)
+                layer.deliver(self._workspace.blobs.path, _blobs(result), result, sign=True)
                 first = layer.winner(result)
             if first.outputs == result.outputs or self._take(first):
                 return first
@@ -139,9 +142,18 @@ class SharedWork:
                 return True
             return self.bring(output.sha256, output.size, key) is not None
 
-    def _send(self, layers: list[Layer], outputs: Outputs, result: Result | None) -> None:
+    def _send(
+        self,
+        layers: list[Layer],
+        outputs: Outputs,
+        result: Result | None,
+        *,
+        sign: bool = False,
+        envelopes: tuple[bytes, ...] = (),
+    ) -> None:
         if layers and not self._cancelled:
-            self.sender.send(layers, [output.sha256 for output in outputs.values()], result)
+            blobs = [output.sha256 for output in outputs.values()]
+            self.sender.send(layers, blobs, result, sign=sign, envelopes=envelopes)
 
 
 def _blobs(result: Result) -> list[Digest]:

@@ -22,8 +22,10 @@ from pathlib import Path
 from envbuild.errors import InvalidInput, Issue, Where
 from envbuild.package import Platform
 from envbuild.projects.settings import SettingReader, StoreAddress
+from envbuild.projects.trust_settings import joined, refuse_keys
 from envbuild.reading.document import LARGEST_FILE, Mapping, parse
 from envbuild.reading.schema import check, closest, load_schema
+from envbuild.trust import Trust
 from envbuild.value import dataclass, fields, replace
 
 PROJECT_FILE = "envbuild.yaml"
@@ -37,12 +39,13 @@ FLAG_VARIABLES = frozenset(
         "UPGRADE_BASE UPGRADE_PACKAGE WRITABLE EDITABLE DEADLINE FAULT HOME STALL_TIMEOUT VERBOSE",
         "ENVIRONMENT EXTRA FORCE FORMAT GROUP NAME OUTPUT PIXI_VERSION PYTHON_VERSION EXPECT TO STORE SHARED REMOVE",
         "BASE PACKAGE SET_DEFAULT",
+        "SIGNING_PASSPHRASE KEY NOT_AFTER MODE RESULTS NAMES RENEW",
     )
     for name in names.split()
 )
 """Variables that belong to no setting: flags of commands, and what the home and tests use."""
 
-_TIGHTER = {"trust": ("hash", "signed", "strict"), "clobber": ("warn", "deny")}
+_TIGHTER = {"clobber": ("warn", "deny")}
 """Settings that protect their reader, from loose to tight."""
 
 
@@ -54,6 +57,7 @@ class Config:
         platforms: None when nobody says; so are ``channels``, ``python`` and ``exclude_newer``.
         conda_provides: conda names and the PyPI projects that they count as; recipes come first.
         reuse_latest: ``none``, ``mine``, ``any``, or names of users.
+        signing_key: Where the private key is that signs what goes to shared stores; None for nowhere.
         mirrors: Address prefixes and what is asked instead, in order.
         lock_timeout: Seconds to wait for another process.
         build_timeout: Seconds that one program of a build may take.
@@ -81,8 +85,9 @@ class Config:
     system: tuple[tuple[str, str], ...] = ()
     reuse_latest: tuple[str, ...] = ("none",)
     executor: str = "local"
-    trust: str = "hash"
+    trust: Trust = Trust()
     trusted: tuple[str, ...] = ()
+    signing_key: str | None = None
     channel_alias: str | None = None
     mirrors: tuple[tuple[str, tuple[str, ...]], ...] = ()
     index_url: str | None = None
@@ -188,15 +193,19 @@ def load_config(start: Path, environ: Map[str, str], flags: Map[str, str] | None
         check_document(document, file, is_project=is_project, user=user)
         before = dict(values)
         reader.document(document, values)
+        _join_trust(document, before, values, is_project=is_project, user=user)
         if is_project:
             _check_loosened(document, before, values, user)
             theirs = values.get("stores") if document.get("stores") is not None else None
             own = before.get("stores", ())
     if reader.issues:
         raise InvalidInput.of(tuple(reader.issues))
+    before = dict(values)
     warnings = _variables(environ, reader, values)
     for key, value in (flags or {}).items():
         reader.words(key, value, f"--{key}", values)
+    if isinstance(said := values.get("trust"), Trust) and isinstance(below := before.get("trust"), Trust):
+        values["trust"] = said.over(below)
     warnings += _without_effect(values, reader.origins)
     stores = values.get("stores", ())
     values["own_stores"] = own if theirs is not None and stores is theirs else stores
@@ -286,7 +295,19 @@ def check_document(document: Mapping, file: Path, *, is_project: bool, user: Pat
     )
     if issues:
         raise InvalidInput.of(issues)
+    refuse_keys(document, f"move it to {user or SYSTEM_FILE}")
     check(document, "project")
+
+
+def _join_trust(
+    document: Mapping, before: Map[str, object], values: dict[str, object], *, is_project: bool, user: Path | None
+) -> None:
+    """Join what files say of ``trust``: keys and scopes add up, and a project may only tighten."""
+    said, below = values.get("trust"), before.get("trust", Trust())
+    if document.get("trust") is None or not isinstance(said, Trust) or said is before.get("trust"):
+        return
+    assert isinstance(below, Trust)
+    values["trust"] = joined(below, said, document, is_project=is_project, user=user or SYSTEM_FILE)
 
 
 def _check_loosened(document: Mapping, before: Map[str, object], after: Map[str, object], user: Path | None) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from envbuild.errors import InvalidInput, Issue, UsageError, Where
 from envbuild.package import Platform
+from envbuild.projects.trust_settings import read_trust
 from envbuild.reading import places, spelling
 from envbuild.reading.cutoff import cut_off_text
 from envbuild.reading.document import Mapping, Node, Scalar, Sequence, entries, items, optional_boolean, parse, text
@@ -65,8 +66,6 @@ class SettingReader:
             raise UsageError(f"there is no setting {key!r}", reference="bad-setting", hint=closest(key, list(schema)))
         try:
             node = _node(words, schema[key], origin)
-            if key == "trust" and isinstance(node, Scalar):
-                node = _mapping(origin, "mode", node)
             check(_mapping(origin, key, node), "config")
             values[key.replace("-", "_")] = READERS[key](node)
         except InvalidInput as error:
@@ -212,10 +211,22 @@ def _executor(node: Node) -> str:
     return found
 
 
-def _trust(node: Node) -> str:
-    assert isinstance(node, Mapping)
-    mode = node.get("mode")
-    return "hash" if mode is None else text(mode)
+def _signing_key(node: Node) -> str:
+    """Where a private key is: never the key itself, which would be shown."""
+    found = text(node)
+    if "\n" in found or "PRIVATE KEY" in found:
+        raise InvalidInput(
+            "this is a private key, and where it is should be named",
+            reference="bad-value",
+            hint="a file, a name of `envbuild key list`, env:VARIABLE or fd:NUMBER",
+        )
+    if not found or re.search(r"[\x00-\x1f]", found) or re.match(r"[a-z0-9+]+://", found):
+        raise InvalidInput(
+            f"{places.redacted(found)!r} is no place of a private key",
+            reference="bad-value",
+            hint="a file, a name of `envbuild key list`, env:VARIABLE or fd:NUMBER",
+        )
+    return found
 
 
 READERS: dict[str, Callable[[Node], object]] = {
@@ -231,8 +242,9 @@ READERS: dict[str, Callable[[Node], object]] = {
     "system": _system,
     "reuse-latest": _texts,
     "executor": _executor,
-    "trust": _trust,
+    "trust": read_trust,
     "trusted": _texts,
+    "signing-key": _signing_key,
     "channel-alias": _address,
     "mirrors": _mirrors,
     "index-url": _address,

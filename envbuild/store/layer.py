@@ -5,8 +5,8 @@ command; what it would have given is a miss. One that refuses a write is not wri
 and said once for each object; where we may write, right bytes mend them as soon as there are some.
 
 **Who is believed.** Blobs prove themselves, so any store may give them. A record says what somebody's work came to: it
-counts only from a store that is ``believed``. Who is, and who is written, is decided where stores are configured
-(``envbuild.environments.stores``).
+counts only from a store that is ``believed``, or when it is signed (``envbuild.store.signed_records``). Who is, and who
+is written, is decided where stores are configured (``envbuild.environments.stores``).
 
 What is known is not asked again: what a question, a read or a write told is remembered by object.
 
@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from envbuild.digest import Digest, short
 from envbuild.errors import EnvbuildError, IntegrityError, UnreachableError
@@ -28,8 +28,12 @@ from envbuild.faults import reach
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.machine.publish import Incoming
 from envbuild.store import Result
+from envbuild.store.envelopes import signature_name
 from envbuild.store.parallel import in_parallel
 from envbuild.store.shared import SharedStore, Use, blob_name, closure_name, result_name
+
+if TYPE_CHECKING:
+    from envbuild.store.signed_records import SignedRecords
 
 Returned = TypeVar("Returned")
 
@@ -42,11 +46,12 @@ class Layer:
 
     Args:
         store: The store.
-        believed: Whether its records count.
+        believed: Whether its records count, whoever wrote them.
         written: Whether what is done here goes there.
         near: Whether it is on this machine, and so there without a network.
         note: Told what a user must know.
         strict: Raise what goes wrong.
+        signatures: Its signatures, where they are read or made.
 
     Attributes:
         name: What people call it.
@@ -62,6 +67,7 @@ class Layer:
         near: bool = False,
         note: Callable[[str], None] = lambda _: None,
         strict: bool = False,
+        signatures: SignedRecords | None = None,
     ) -> None:
         self.store = store
         self.name = store.name
@@ -71,6 +77,9 @@ class Layer:
         self._written = written
         self._note = note
         self._strict = strict
+        self._signatures = signatures
+        self._created: set[Digest] = set()
+        self._unsigned_told = False
         self._has: dict[str, bool] = {}
         self._results: dict[Digest, Result] = {}
         self._wrong: set[Digest] = set()
@@ -84,6 +93,16 @@ class Layer:
     def written(self) -> bool:
         """Whether what is done here goes there, as far as is known by now."""
         return self._written and not self.gone
+
+    @property
+    def answers(self) -> bool:
+        """Whether records of it may count: all of them, or those that are signed."""
+        return self.believed or self._by_signature is not None
+
+    @property
+    def _by_signature(self) -> SignedRecords | None:
+        found = self._signatures
+        return found if not self.believed and found is not None and found.policy is not None else None
 
     def ready(self, use: str) -> bool:
         """Whether it can be used: ``read`` or ``write``. Reads its format when it is first asked for.
@@ -133,7 +152,7 @@ class Layer:
         Raises:
             EnvbuildError: Where strict.
         """
-        wanted, keys = dict(blobs), list(results) if self.believed else []
+        wanted, keys = dict(blobs), list(results) if self.answers else []
         if not (wanted or keys) or not self.ready("read"):
             return set(), set()
         questions: list[partial[Any]] = [
@@ -207,8 +226,13 @@ class Layer:
         Raises:
             EnvbuildError: Where strict.
         """
-        if self.gone or not self.believed or key in self._broken:
+        if self.gone or not self.answers or key in self._broken:
             return None
+        if (signed := self._by_signature) is not None:
+            found = self._try(lambda: signed.result(kind, key), None) if self.ready("read") else None
+            if found is not None:
+                self._results[key] = found
+            return None if self.gone else found
         if key not in self._results and self._has.get(result_name(kind, key)) is not False and self.ready("read"):
             try:
                 found = self.store.result(kind, key)
@@ -222,18 +246,50 @@ class Layer:
                 self._leave(error)
         return None if self.gone else self._results.get(key)
 
+    def unsigned(self, results: Iterable[tuple[str, Digest]]) -> None:
+        """Say once which of these records it has all the same, and that they are not signed as they should be."""
+        signed, kinds = self._by_signature, {result_name(kind, key): (kind, key) for kind, key in results}
+        if signed is None or self._unsigned_told:
+            return
+        there = sorted(self.has(list(kinds)) & kinds.keys())
+        if there:
+            self._unsigned_told = True
+            kind, key = kinds[there[0]]
+            more = f", and {len(there) - 1} more" if len(there) > 1 else ""
+            self._say(f"{kind} {short(key)} in the store {self.name} does not count{more}: {signed.lacking(key)}")
+
+    def envelopes(self, key: Digest) -> tuple[bytes, ...]:
+        """The signatures by which a record of it counted; none where its word is enough."""
+        return self._signatures.envelopes(key) if self._signatures is not None else ()
+
+    def signature_of(self, kind: str, key: Digest) -> str | None:
+        """Where this process's signature of a record is, or would be; None when it signs nothing."""
+        if self._signatures is None or self._signatures.signer is None:
+            return None
+        return signature_name(result_name(kind, key), self._signatures.signer.keyid)
+
     def incomplete(self, result: Result) -> None:
         """Outputs of a record are gone: it does not count any more, and a right one may take its place."""
         self._broken[result.key] = self._results.pop(result.key, result)
         self._has.pop(result_name(result.kind, result.key), None)
 
-    def deliver(self, path: Callable[[Digest], Path | None], blobs: Iterable[Digest], result: Result | None) -> bool:
+    def deliver(
+        self,
+        path: Callable[[Digest], Path | None],
+        blobs: Iterable[Digest],
+        result: Result | None,
+        *,
+        sign: bool = False,
+        envelopes: Sequence[bytes] = (),
+    ) -> bool:
         """Publish blobs, then the record that names them; what it has already is not sent.
 
         Args:
             path: A blob's verified file at home.
             blobs: Which.
             result: The record; None for a fetch.
+            sign: Whether it is signed, where there is a key: it was done here, or the user says so.
+            envelopes: Signatures of it that came with it.
 
         Returns:
             Whether all of it is there now. A record that was faster counts as there.
@@ -252,11 +308,23 @@ class Layer:
             return True
         reach("post-blobs-pre-record")
         name = result_name(result.kind, result.key)
-        if self._has.get(name) and result.key not in self._broken:
+        if not self._has.get(name) or result.key in self._broken:
+            if not self._write(lambda: self._put_result(result)):
+                return False
+            self._has[name] = True
+        return self._deliver_signatures(result, sign, envelopes)
+
+    def _deliver_signatures(self, result: Result, sign: bool, envelopes: Sequence[bytes]) -> bool:
+        signatures, own = self._signatures, self.signature_of(result.kind, result.key)
+        sign = sign and own is not None and not self._has.get(own)
+        if signatures is None or not (sign or envelopes):
             return True
-        if not self._write(lambda: self._put_result(result)):
+        created = result.key in self._created
+        if not self._write(lambda: signatures.publish(result, created=created, sign=sign, envelopes=envelopes)):
             return False
-        self._has[name] = True
+        if own is not None and sign:
+            self._has[own] = True
+        signatures.forget(result.key)
         return True
 
     def _deliver_blob(self, digest: Digest, path: Callable[[Digest], Path | None]) -> bool:
@@ -274,13 +342,15 @@ class Layer:
     def _put_result(self, result: Result) -> None:
         if result.key in self._broken:
             self.store.replace_result(result, self._broken.pop(result.key))
-        else:
-            self.store.put_result(result)
+        elif self.store.put_result(result) == "created":
+            self._created.add(result.key)
 
     def winner(self, result: Result) -> Result:
         """After a delivery: the record that is there, which may be somebody else's; ours when none can be read."""
         self._results.pop(result.key, None)
         self._has.pop(result_name(result.kind, result.key), None)
+        if self._signatures is not None:
+            self._signatures.forget(result.key)
         return self.result(result.kind, result.key) or result
 
     def put_closure(self, lock: Lock, environment: LockedEnvironment, data: bytes) -> bool:

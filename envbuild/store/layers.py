@@ -44,8 +44,11 @@ class Layers:
             )
             found_blobs |= dict.fromkeys(has_blobs, layer.name)
             found_results |= dict.fromkeys(has_results, layer.name)
-        if keys.keys() - found_results.keys() and any(not layer.believed for layer in self.layers):
-            self._unbelieved()
+        if missing := keys.keys() - found_results.keys():
+            if any(not layer.answers for layer in self.layers):
+                self._unbelieved()
+            for layer in self.layers:
+                layer.unsigned((keys[key], key) for key in missing)
         return Located(blobs=found_blobs, results=found_results)
 
     def offers(self, digest: Digest) -> bool:

@@ -1,8 +1,8 @@
 """Sending what was done to shared stores, in the background, while other work goes on.
 
-Each delivery is the blobs of one job, then its record: a record never names what is not there. A few threads carry
-them; what waits is names alone, and when very many wait, jobs wait too. ``settle`` waits for the rest at the end of a
-command, ``cancel`` drops it: whatever was not sent is sent by whoever does it next, or by ``push``.
+Each delivery is the blobs of one job, then its record, then its signatures: a record never names what is not there. A
+few threads carry them; what waits is names alone, and when very many wait, jobs wait too. ``settle`` waits for the rest
+at the end of a command, ``cancel`` drops it: whatever was not sent is sent by whoever does it next, or by ``push``.
 
 The threads are daemons, so a command that is interrupted is not held up; what was half sent is never visible, for a put
 is atomic on the other side.
@@ -34,7 +34,7 @@ PATIENCE = 1.0
 
 _senders: weakref.WeakSet[Sender] = weakref.WeakSet()
 
-_Delivery = tuple[Layer, tuple[Digest, ...], Result | None]
+_Delivery = tuple[Layer, tuple[Digest, ...], Result | None, bool, tuple[bytes, ...]]
 
 
 class Sender:
@@ -55,8 +55,16 @@ class Sender:
         self._changed = threading.Condition()
         _senders.add(self)
 
-    def send(self, layers: Iterable[Layer], blobs: Iterable[Digest], result: Result | None = None) -> None:
-        """Have blobs, and then the record that names them, sent to each of these stores."""
+    def send(
+        self,
+        layers: Iterable[Layer],
+        blobs: Iterable[Digest],
+        result: Result | None = None,
+        *,
+        sign: bool = False,
+        envelopes: tuple[bytes, ...] = (),
+    ) -> None:
+        """Have blobs, and then the record that names them with its signatures, sent to each of these stores."""
         several = tuple(blobs)
         for layer in layers:
             with self._changed:
@@ -68,7 +76,7 @@ class Sender:
                         atexit.register(self.settle)  # for whoever forgets to wait
                     self._threads += 1
                     threading.Thread(target=self._work, name="sending", daemon=True).start()
-            self._queue.put((layer, several, result))
+            self._queue.put((layer, several, result, sign, envelopes))
 
     def settle(self) -> None:
         """Wait until everything is sent, or known not to be sendable. Says so when it takes longer than a second."""
@@ -96,10 +104,10 @@ class Sender:
 
     def _work(self) -> None:
         while True:
-            layer, blobs, result = self._queue.get()
+            layer, blobs, result, sign, envelopes = self._queue.get()
             try:
                 if not self._cancelled:
-                    layer.deliver(self._path, blobs, result)
+                    layer.deliver(self._path, blobs, result, sign=sign, envelopes=envelopes)
             except Exception as error:  # a defect: said, and the work that was done stands
                 layer.abandon(error)
             finally:

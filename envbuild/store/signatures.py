@@ -153,9 +153,8 @@ class Signer:
     """
 
     def __init__(self, private: Ed25519PrivateKey) -> None:
-        library = _library()
         self.public = PublicKey(raw=private.public_key().public_bytes_raw())
-        self._signer = library.CryptoSigner(private, library.key(self.public))
+        self._private = private
 
     @property
     def keyid(self) -> str:
@@ -164,7 +163,9 @@ class Signer:
 
     def sign(self, payload: bytes, kind: str) -> Envelope:
         """Sign some bytes as something."""
-        signature = _library().Envelope(payload, kind, {}).sign(self._signer)
+        library = _library()
+        signer = library.CryptoSigner(self._private, library.key(self.public))
+        signature = library.Envelope(payload, kind, {}).sign(signer)
         return Envelope(
             payload=payload, payload_type=kind, keyid=self.keyid, signature=bytes.fromhex(signature.signature)
         )

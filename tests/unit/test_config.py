@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def test_all_that_files_may_say(places: dict[str, Path]) -> None:
         StoreAddress(name="team", url="s3://bucket/x", mode="read-only"),
         StoreAddress(name="./folder", url="./folder"),
     )
-    assert (config.trust, config.reuse_latest, config.system) == ("signed", ("ann", "bob"), (("__glibc", "2.31"),))
+    assert (config.trust.mode, config.reuse_latest, config.system) == ("signed", ("ann", "bob"), (("__glibc", "2.31"),))
     shown = str(config.entries())
     assert "u:p" not in shown
     assert "https://***@b/" in shown
@@ -135,10 +136,95 @@ def test_a_project_may_tighten_trust_and_never_loosen_it(places: dict[str, Path]
     places["project"].write_text("trust: {mode: hash}")
     assert told(places) == ["not-for-projects: a project may not loosen trust from signed to hash"]
     places["project"].write_text("trust: {mode: strict}")
-    assert load(places).trust == "strict"
-    assert load(places, {"ENVBUILD_TRUST_MODE": "hash"}).trust == "hash"
-    places["project"].write_text("trust: {keys: [evil]}")
-    assert told(places)[0].startswith("unknown-key")
+    assert load(places).trust.mode == "strict"
+    assert load(places, {"ENVBUILD_TRUST_MODE": "hash"}).trust.mode == "hash"
+    places["project"].write_text("trust: strict\n")
+    assert load(places).trust.mode == "strict"
+
+
+CI, ANN = (f"ed25519:{base64.b64encode(bytes([number]) * 32).decode()}" for number in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("line", "where", "message"),
+    [
+        (f"trust: {{keys: {{evil: '{CI}'}}}}", "1:9", "a project may not say whose signatures count"),
+        (
+            "trust:\n  scopes:\n    results/**: {keys: [ci]}",
+            "3:18",
+            "a project may not say whose signatures count",
+        ),
+        ("trust: {threshold: 1}", "1:9", "a project may not loosen the signatures that are wanted from 2 to 1"),
+        (
+            "trust:\n  scopes:\n    names/prod/**: {threshold: 2}",
+            "3:5",
+            "a project may not loosen the signatures for names/prod/** from 3 to 2",
+        ),
+        ("trust: signed", "1:1", "a project may not loosen trust from strict to signed"),
+        ("signing-key: mine", "1:1", "`signing-key` is configuration of a machine or user, never of a project"),
+    ],
+)
+def test_H66_a_project_that_loosens_trust_is_an_error_at_its_line(
+    places: dict[str, Path], line: str, where: str, message: str
+) -> None:
+    places["user"].write_text(
+        f"trust: {{mode: strict, threshold: 2, keys: {{ci: '{CI}'}}, scopes: {{'names/prod/**': {{threshold: 3}}}}}}"
+    )
+    places["project"].write_text(line)
+    with pytest.raises(InvalidInput) as caught:
+        load(places)
+    assert (caught.value.reference, caught.value.message) == ("not-for-projects", message)
+    assert str(caught.value.where) == f"{places['project']}:{where}"
+
+
+def test_H66_more_signatures_are_what_a_project_may_want_and_its_patterns_loosen_nothing(
+    places: dict[str, Path],
+) -> None:
+    places["user"].write_text(f"trust: {{threshold: 2, keys: {{ci: '{CI}', ann: '{ANN}'}}}}")
+    places["project"].write_text(
+        "trust: {mode: signed, threshold: 3, scopes: {'names/**/x:*': {}, 'results/*': {threshold: 4}}}"
+    )
+    trust = load(places).trust
+    assert trust.mode == "signed"
+    assert [key.name for key in trust.keys] == ["ann", "ci"]
+    wanted = {
+        subject: trust.wanted(subject, 0).threshold for subject in ("names/x:stable", "results/solve", "requests/me")
+    }
+    assert wanted == {"names/x:stable": 3, "results/solve": 4, "requests/me": 3}
+
+
+def test_keys_of_system_user_and_variable_are_joined_by_name(places: dict[str, Path]) -> None:
+    places["system"].write_text(f"trust: {{mode: signed, keys: {{ci: '{CI}'}}}}")
+    places["user"].write_text(f"trust: {{keys: {{ann: {{public: '{ANN}', not-after: 2027-12-31}}}}}}")
+    assert str(load(places).trust) == ("signed, ann 75877bb41d39 until 2028-01-01T00:00:00Z, ci 72cd6e8422c4")
+    loaded = load(places, {"ENVBUILD_TRUST_MODE": f"{{keys: {{ci: '{ANN}'}}, threshold: 2}}"}).trust
+    assert (loaded.mode, loaded.threshold, [str(key.public) for key in loaded.keys]) == ("signed", 2, [ANN, ANN])
+
+
+@pytest.mark.parametrize(
+    ("line", "reference"),
+    [
+        ("trust: loose", "bad-value"),
+        ("trust: [signed]", "bad-type"),
+        ("trust: {threshold: 0}", "bad-value"),
+        ("trust: {threshold: many}", "bad-value"),
+        ("trust: {keys: {ci: ''}}", "bad-key"),
+        ("trust: {keys: {ci: 'ed25519:AAAA'}}", "bad-key"),
+        (f"trust: {{keys: {{ci: '{CI} '}}, scopes: {{anything: {{}}}}}}", "bad-value"),
+        (f"trust: {{keys: {{ci: '{CI.replace('ed25519', 'rsa')}'}}}}", "bad-key"),
+        (f"trust: {{keys: {{'c i': '{CI}'}}}}", "bad-key"),
+        (f"trust: {{keys: {{ci: {{public: '{CI}', not-after: 7d}}}}}}", "bad-time"),
+        (f"trust: {{keys: {{ci: {{public: '{CI}', not-after: soon}}}}}}", "bad-time"),
+        ("trust: {keys: {ci: {not-after: 2027-01-01}}}", "missing-key"),
+        ("signing-key: |\n  -----BEGIN PRIVATE KEY-----\n  SENTINEL", "bad-value"),
+        ("signing-key: s3://bucket/key", "bad-value"),
+    ],
+)
+def test_wrong_words_about_trust_are_refused(places: dict[str, Path], line: str, reference: str) -> None:
+    places["user"].write_text(line)
+    (found,) = told(places)
+    assert found.startswith(f"{reference}: ")
+    assert "SENTINEL" not in found
 
 
 def test_a_project_may_say_what_clobbers_are_but_not_loosen_its_reader_s_deny(places: dict[str, Path]) -> None:

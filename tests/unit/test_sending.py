@@ -16,7 +16,7 @@ class _Slow:
     def __init__(self) -> None:
         self.asked, self.answer = threading.Event(), threading.Event()
 
-    def deliver(self, *_: Any) -> None:
+    def deliver(self, *_: Any, **__: Any) -> None:
         self.asked.set()
         assert self.answer.wait(60)
 
