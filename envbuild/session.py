@@ -25,6 +25,7 @@ from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptio
 from envbuild.environments.realizing import Realizer, by_project
 from envbuild.environments.store_verbs import StoreVerbs
 from envbuild.environments.verbs import UpkeepVerbs
+from envbuild.environments.verify_verbs import VerifyVerbs
 from envbuild.errors import EnvbuildError, UnreachableError, UsageError, several
 from envbuild.exchange.verbs import ExchangeVerbs
 from envbuild.locks.folders import own_digests, own_states
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from envbuild.request import Request
 
 
-class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, UpkeepVerbs):
+class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, VerifyVerbs, UpkeepVerbs):
     """All verbs; further ones stand in ``exchange.verbs``, ``environments.store_verbs``, ``.name_verbs``, ``.verbs``.
 
     Args:

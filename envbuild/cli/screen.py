@@ -42,11 +42,12 @@ class Screen:
 
     Attributes:
         reporter: To be given to the session.
+        quiet: Nothing but errors is said; ``as_json``: results are JSON.
     """
 
     def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
-        self._quiet = quiet
-        self._json = as_json
+        self.quiet = quiet
+        self.as_json = as_json
         self._began = time.monotonic()
         self.reporter: Reporter = QuietReporter() if quiet else TerminalReporter()
 
@@ -60,7 +61,7 @@ class Screen:
     def say(self, text: str) -> None:
         """A line for people."""
         self.close()
-        if not self._quiet:
+        if not self.quiet:
             with suppress(OSError):  # a result, and the exit code, count more than words that nobody reads
                 click.echo(printable(text), err=True)
 
@@ -72,12 +73,13 @@ class Screen:
     def document(self, tree: dict[str, Any]) -> bool:
         """The whole result as JSON, when that was asked for."""
         self.close()
-        if self._json:
+        if self.as_json:
             assert "version" not in tree, "the top level's version is the format's"
             click.echo(json.dumps({"version": JSON_VERSION, **tree}, indent=2, ensure_ascii=False))
-        return self._json
+        return self.as_json
 
-    def _elapsed(self) -> str:
+    def elapsed(self) -> str:
+        """How long the command took until now, in words."""
         return seconds(round((time.monotonic() - self._began) * 1000))
 
     # Locks
@@ -124,7 +126,7 @@ class Screen:
             self.say(
                 f"note: {platform} is not in the lock any more: its request changed; lock it with --platform {platform}"
             )
-        self.say(f"Locked {name}: {totals}, {self._elapsed()}")
+        self.say(f"Locked {name}: {totals}, {self.elapsed()}")
 
     def _changes(self, item: Locked) -> None:
         """Each change once, with the platforms that share it; of a new lock only the count is said."""
@@ -192,7 +194,7 @@ class Screen:
                 + (f" ({size_text(item.build_bytes)} for it)" if item.build_bytes else "")
             )
             self.say(
-                f"Realized {item.name} ({item.platform}): {count(item.packages, 'package')}, {cost}, {self._elapsed()}"
+                f"Realized {item.name} ({item.platform}): {count(item.packages, 'package')}, {cost}, {self.elapsed()}"
             )
 
     # Looking
@@ -312,7 +314,7 @@ class Screen:
         self.say(
             f"Verified {count(report.blobs, 'blob')} ({size_text(report.bytes)}) and "
             f"{count(report.prefixes, 'prefix', 'prefixes')}: "
-            f"{count(len(report.findings), 'finding')}{repaired}, {self._elapsed()}"
+            f"{count(len(report.findings), 'finding')}{repaired}, {self.elapsed()}"
         )
 
     def collected(self, report: Garbage, *, dry_run: bool) -> None:

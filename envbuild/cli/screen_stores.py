@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +15,7 @@ from envbuild.digest import short
 if TYPE_CHECKING:
     from envbuild.environments.store_verbs import Moved, StoreInfo
     from envbuild.store.copying import Copied
+    from envbuild.store.verify_shared import Finding, StoreReport
 
 
 def show_info(screen: Screen, stores: Sequence[StoreInfo]) -> None:
@@ -55,3 +59,68 @@ def show_moved(screen: Screen, moved: Moved, verb: str, preposition: str) -> Non
     where = f" {preposition} {', '.join(moved.stores)}" if moved.stores else ""
     what = f"{count(moved.blobs, 'blob')} ({size_text(moved.size)})" if moved.blobs else "nothing was missing"
     screen.say(f"{verb} {moved.name} {short(moved.environment)}{where}: {count(moved.packages, 'package')}, {what}")
+
+
+class Told:
+    """What is said while a store is walked through: findings as they are found and, on a terminal, how far it is.
+
+    Args:
+        screen: Where; findings are said at the end alone where JSON is wanted.
+    """
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._moving = not (screen.quiet or screen.as_json) and sys.stderr.isatty()
+        self._guard = threading.Lock()
+
+    def __enter__(self) -> Told:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._clear()
+
+    def progress(self, objects: int, size: int) -> None:
+        """How many objects and bytes are done."""
+        if self._moving:
+            with self._guard:
+                self._clear()
+                sys.stderr.write(f"{count(objects, 'object')}, {size_text(size)}")
+                sys.stderr.flush()
+
+    def finding(self, finding: Finding) -> None:
+        """One thing that is wrong."""
+        if self._screen.as_json:
+            return
+        with self._guard:
+            self._clear()
+            self._screen.result(finding_text(finding))
+
+    def _clear(self) -> None:
+        if self._moving:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def finding_text(finding: Finding) -> str:
+    """One line: the object, what is wrong with it, and what was done or is to be done."""
+    told = {"mended": "mended", "removed": "removed"}.get(finding.done or "", "")
+    todo = finding.todo or ("" if told else "--repair mends or removes it")
+    return f"{finding.name}: {finding.message}; " + ", ".join(part for part in (told, todo) if part)
+
+
+def show_verified(screen: Screen, store: str, report: StoreReport) -> None:
+    """What was checked and found; findings were said as they were found."""
+    if screen.document({"store": store, **tree(report), "strangers": dict(report.strangers)}):
+        return
+    for part, number in report.strangers:
+        screen.say(f"note: {count(number, 'object')} of {part} {'is' if number == 1 else 'are'} none of envbuild's")
+    if report.skipped:
+        screen.say(f"note: {count(report.skipped, 'blob')} not hashed: a sample was wanted")
+    done = Counter(finding.done for finding in report.findings)
+    rest = "".join(f", {done[each]} {each}" for each in ("mended", "removed") if done[each])
+    screen.say(
+        f"Verified {store}: {count(report.blobs, 'blob')} ({size_text(report.size)}), "
+        f"{count(report.results, 'result')}, {count(report.environments, 'environment')}, "
+        f"{count(report.names, 'name')}, {count(report.signatures, 'signature')}: "
+        f"{count(len(report.findings), 'finding')}{rest}, {screen.elapsed()}"
+    )

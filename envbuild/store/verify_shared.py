@@ -1,0 +1,400 @@
+"""Verifying a shared store: every blob is hashed, every document read strictly, and what it names is looked for.
+
+One listing of everything, in batches, dozens of objects at a time; memory grows with what is wrong and with the names
+that there are, not with the store. Whatever looks wrong is looked at once more before it is told: others write, mend
+and collect meanwhile.
+
+What is told:
+
+- a blob with other bytes than its name says; a record, closure or generation that is none, or is another's;
+- a record whose blobs are not there, a generation that is missing, or whose environments are not there;
+- a signature that is not of the bytes that it stands beside;
+- what lies under a name that no object of ours can have, and links.
+
+A closure may name packages that the store does not have: they come from where they came from. Whether an environment is
+whole there says ``envbuild.store.verify_environment``.
+
+Rules of the file: reads only; what becomes of a finding is ``envbuild.store.mending``'s.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import cast
+
+from envbuild.derivations import KINDS
+from envbuild.digest import Digest, short
+from envbuild.errors import IntegrityError, InvalidInput
+from envbuild.names import Name, parse_name
+from envbuild.objects import Listed
+from envbuild.package import PLATFORMS, Platform
+from envbuild.store import Result, envelopes
+from envbuild.store import names as generations
+from envbuild.store.names import Generation
+from envbuild.store.parallel import in_parallel
+from envbuild.store.shared import FORMAT_NAME, Hashing, SharedStore, blob_name, closure_name, result_name
+from envbuild.value import dataclass
+
+THREADS = 24
+BATCH = 1000
+
+BLOB = re.compile(r"blobs/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})")
+RESULT = re.compile(r"results/([a-z-]+)/([0-9a-f]{2})/(\2[0-9a-f]{62})\.json")
+CLOSURE = re.compile(r"environments/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})\.json")
+NAMED = re.compile(r"(refs|requests)/(.+)/@([^/@]+)/([0-9]{20})\.json")
+OTHERS = ("packs/", "collect/", "probe/")
+"""What other rooms keep there, and look after."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        name: The object.
+        problem: A kebab-case name: ``wrong-bytes``, ``bad-record``, ``wrong-size``, ``missing-output``,
+            ``bad-closure``, ``bad-generation``, ``missing-generation``, ``absent-environment``, ``absent-package``,
+            ``bad-signature``, ``misplaced``, ``link``.
+        message: What is wrong with it, as the rest of a sentence that begins with the name.
+        todo: What to do, to be typed or done.
+        digest: The blob that it is about: the wrong one, or the one that is missing.
+        done: What was done about it: ``mended``, ``removed``, ``nothing``; None when nothing was to be.
+    """
+
+    name: str
+    problem: str
+    message: str
+    todo: str = ""
+    digest: Digest | None = None
+    done: str | None = None
+
+
+Tell = Callable[[Finding], Finding]
+"""Takes a finding; gives it back with what was done about it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreReport:
+    """What a verification found.
+
+    Attributes:
+        blobs: How many were hashed, ``size`` their bytes; ``skipped`` were not, for a sample was wanted.
+        results: Records that were read; so ``environments``, ``names`` and ``signatures``.
+        strangers: What is not ours, by the first part of its name.
+    """
+
+    blobs: int
+    size: int
+    skipped: int
+    results: int
+    environments: int
+    names: int
+    signatures: int
+    strangers: tuple[tuple[str, int], ...]
+    findings: tuple[Finding, ...]
+
+
+class Verification:
+    """One store being verified.
+
+    Args:
+        store: Which; its format must be one that we read.
+        tell: Told each finding at once; gives what is kept of it.
+        share: The share of blobs that are hashed, 0 to 1; documents are all read.
+        progress: Told how many objects and bytes are done.
+    """
+
+    def __init__(
+        self,
+        store: SharedStore,
+        *,
+        tell: Tell = lambda finding: finding,
+        share: float = 1.0,
+        progress: Callable[[int, int], None] = lambda *_: None,
+    ) -> None:
+        self.store = store
+        self._tell = tell
+        self._share = share
+        self._progress = progress
+        self._findings: list[Finding] = []
+        self._told: set[Finding] = set()
+        self._count: Counter[str] = Counter()
+        self._strangers: Counter[str] = Counter()
+        self._named: dict[Name, list[int]] = {}
+        self._guard = threading.Lock()
+
+    def found(self, finding: Finding) -> None:
+        """Take a finding, once."""
+        with self._guard:
+            if finding in self._told:
+                return
+            self._told.add(finding)
+        self._findings.append(self._tell(finding))
+
+    def _add(self, **counts: int) -> None:
+        with self._guard:
+            self._count.update(counts)
+
+    def everything(self) -> StoreReport:
+        """Verify all that is there.
+
+        Raises:
+            UnreachableError: When the store does not answer; ``no-listing`` for a web server.
+        """
+        for batch in batches(self.store.objects.list("", self._odd), BATCH):
+            records: list[tuple[Listed, str, Digest]] = []
+            work: list[Callable[[], object]] = []
+            for item in batch:
+                self._sort(item, work, records)
+            in_parallel(lambda each: each(), work, THREADS)
+            self.results([(kind, key) for _, kind, key in records])
+            self._add(objects=len(batch))
+            self._progress(self._count["objects"], self._count["size"])
+        for name, numbers in self._named.items():
+            self.name(name, numbers)
+        return self.report()
+
+    def report(self) -> StoreReport:
+        """What was found so far."""
+        count = self._count
+        return StoreReport(
+            blobs=count["blobs"],
+            size=count["size"],
+            skipped=count["skipped"],
+            results=count["results"],
+            environments=count["environments"],
+            names=count["names"],
+            signatures=count["signatures"],
+            strangers=tuple(sorted(self._strangers.items())),
+            findings=tuple(sorted(self._findings, key=lambda finding: (finding.name, finding.problem))),
+        )
+
+    def _sort(self, item: Listed, work: list[Callable[[], object]], records: list[tuple[Listed, str, Digest]]) -> None:
+        """What has to be done about one object, by its name."""
+        name = item.name
+        if found := BLOB.fullmatch(name):
+            if self._share < 1 and random.random() >= self._share:  # noqa: S311  a sample, not a secret
+                self._add(skipped=1)
+            else:
+                work.append(partial(self.blob, Digest(found[2])))
+        elif (found := RESULT.fullmatch(name)) and found[1] in KINDS:
+            records.append((item, found[1], Digest(found[3])))
+        elif (found := CLOSURE.fullmatch(name)) and found[1] in PLATFORMS:
+            where = cast(Platform, found[1]), Digest(found[2]), Digest(found[3])
+            work.append(lambda: self.closure(*where))
+        elif (named := _name(name)) is not None:
+            self._named.setdefault(named[0], []).append(named[1])
+        elif envelopes.subject_name(name) is not None:
+            work.append(partial(self.signature, name))
+        elif name.startswith(("blobs/", "results/", "environments/", "refs/", "requests/", "signatures/")):
+            self.found(Finding(name=name, problem="misplaced", message="is no name of an object", todo=_STRANGER))
+        elif name != FORMAT_NAME and not name.startswith(OTHERS):
+            self._strangers[name.split("/")[0]] += 1
+
+    def _odd(self, name: str, what: str) -> None:
+        problem = "link" if "link" in what else "misplaced"
+        ours = BLOB.fullmatch(name) or RESULT.fullmatch(name) or CLOSURE.fullmatch(name)
+        todo = "--repair removes the link, never what it leads to" if problem == "link" and ours else _STRANGER
+        self.found(Finding(name=name, problem=problem, message=what, todo=todo))
+
+    # One object
+
+    def blob(self, digest: Digest) -> bool:
+        """Hash a blob; gives whether it is there and right."""
+        name = blob_name(digest)
+        into = Hashing()
+        for _ in range(2):
+            into.restart()
+            if not self.store.objects.fetch(name, into):
+                return False
+            if into.digest() == digest:
+                self._add(blobs=1, size=into.size)
+                return True
+        self._add(blobs=1, size=into.size)
+        message = f"holds other bytes: its sha256 is {into.digest()}, of {into.size} bytes"
+        self.found(Finding(name=name, problem="wrong-bytes", message=message, digest=digest))
+        return False
+
+    def results(self, keys: Iterable[tuple[str, Digest]]) -> list[Result]:
+        """Read records and look for their blobs: gives those that are whole."""
+        read = [result for result in in_parallel(lambda each: self._result(*each), keys, THREADS) if result is not None]
+        outputs = {blob_name(output.sha256) for result in read for _, output in result.outputs}
+        there = self.store.sizes(sorted(outputs))
+        whole = []
+        for result in read:
+            wrong = [
+                (name, output) for name, output in result.outputs if there.get(blob_name(output.sha256)) != output.size
+            ]
+            if not wrong:
+                whole.append(result)
+            else:
+                self._incomplete(result)
+        return whole
+
+    def _result(self, kind: str, key: Digest) -> Result | None:
+        self._add(results=1)
+        for last in (False, True):
+            try:
+                return self.store.result(kind, key)
+            except IntegrityError as error:
+                if last:
+                    self.found(Finding(name=result_name(kind, key), problem="bad-record", message=error.message))
+        return None
+
+    def _incomplete(self, result: Result) -> None:
+        """Tell of outputs that are not there, or are of another size than the record says, if it still says so."""
+        try:
+            if self.store.result(result.kind, result.key) != result:
+                return
+        except IntegrityError:
+            return
+        sizes = self.store.sizes([blob_name(output.sha256) for _, output in result.outputs])
+        name = result_name(result.kind, result.key)
+        for label, output in result.outputs:
+            size = sizes.get(blob_name(output.sha256))
+            if size is None:
+                message = f"names its output {label} ({short(output.sha256)}), which is not there"
+                self.found(Finding(name=name, problem="missing-output", message=message, digest=output.sha256))
+            elif size != output.size and self.blob(output.sha256):
+                message = f"says {output.size} bytes of its output {label}, which has {size}"
+                self.found(Finding(name=name, problem="wrong-size", message=message))
+
+    def closure(self, platform: Platform, request: Digest, environment: Digest) -> bytes | None:
+        """Read a closure; gives it when it is right."""
+        self._add(environments=1)
+        for last in (False, True):
+            try:
+                return self.store.closure(platform, request, environment)
+            except IntegrityError as error:
+                if last:
+                    name = closure_name(platform, request, environment)
+                    self.found(Finding(name=name, problem="bad-closure", message=error.message))
+        return None
+
+    def signature(self, name: str) -> None:
+        """Hold a signature against the bytes that it is about; whose it is, and who counts, is asked by readers."""
+        subject = envelopes.subject_name(name)
+        assert subject is not None
+        self._add(signatures=1)
+        problem = ""
+        for _ in range(2):
+            data = self.store.objects.read(name, envelopes.LARGEST_ENVELOPE)
+            if data is None:
+                return
+            about = self.store.objects.read(subject[0])
+            try:
+                envelope = envelopes.parse_envelope(data)
+            except ValueError as error:
+                problem = f"is no signature: {error}"
+                continue
+            if (envelope.payload, envelope.keyid) == (about, subject[1]):
+                return
+            problem = "is a signature of what is not there" if about is None else "signs other bytes than are there"
+        self.found(Finding(name=name, problem="bad-signature", message=problem))
+
+    # Names
+
+    def numbers(self, name: Name) -> list[int]:
+        """The generations of a name that are there, without a listing: a web server has none."""
+        found: list[int] = []
+        low = 1
+        while True:
+            asked = {generations.object_name(name, number): number for number in range(low, low + 64)}
+            there = self.store.sizes(list(asked))
+            if not there:
+                return sorted(found)
+            found += [asked[each] for each in there]
+            low += 64
+
+    def name(self, name: Name, numbers: Iterable[int]) -> tuple[Generation, ...]:
+        """Read every generation of a name; gives those that are right.
+
+        Args:
+            name: Which.
+            numbers: The generations that a listing saw.
+        """
+        self._add(names=int(not name.of_request))
+        every = range(1, max(numbers) + 1)
+        read = in_parallel(lambda number: (number, self._generation(name, number)), every, THREADS)
+        past = {number: generation for number, generation in read if generation is not None}
+        for number, generation in sorted(past.items()):
+            before = past.get(number - 1)
+            if before is not None and before.digest != generation.previous:
+                message = f"continues another generation {number - 1} than there is"
+                self._bad_generation(name, number, message)
+        if not name.of_request:
+            self._environments(past.values())
+        return tuple(past.values())
+
+    def _generation(self, name: Name, number: int) -> Generation | None:
+        for last in (False, True):
+            try:
+                found = generations.read(self.store.objects, name, number)
+            except IntegrityError as error:
+                if last:
+                    self._bad_generation(name, number, error.message)
+                continue
+            if found is None and last:
+                where = generations.object_name(name, number)
+                message = f"is missing: generation {number} of {name}, which has later ones"
+                self.found(Finding(name=where, problem="missing-generation", message=message, todo=_RESTORE))
+            if found is not None:
+                return found
+        return None
+
+    def _bad_generation(self, name: Name, number: int, message: str) -> None:
+        where = generations.object_name(name, number)
+        self.found(Finding(name=where, problem="bad-generation", message=message, todo=_RESTORE))
+
+    def _environments(self, past: Iterable[Generation]) -> None:
+        """Tell of environments that a name means, or meant, and whose closures are not there."""
+        wanted = {
+            closure_name(platform, generation.named.request, environment): generation
+            for generation in sorted(past, key=lambda item: item.number)
+            for platform, environment in generation.named.environments
+        }
+        there = self.store.sizes(sorted(wanted))
+        for where, generation in wanted.items():
+            if where not in there:
+                message = f"is not there, and {generation.name} means it since generation {generation.number}"
+                self.found(
+                    Finding(
+                        name=where, problem="absent-environment", message=message, todo=_ALIAS.format(generation.name)
+                    )
+                )
+
+
+_STRANGER = "nothing of envbuild is called so: delete it if nobody needs it"
+_RESTORE = "restore it from a copy of the store; until then the name is an error (exit 4)"
+_ALIAS = "name it again where its lock is: envbuild alias RECIPE {}"
+
+
+def _name(name: str) -> tuple[Name, int] | None:
+    """The name and generation that an object is, by how it is called."""
+    found = NAMED.fullmatch(name)
+    if found is None or int(found[4]) == 0:
+        return None
+    if found[1] == "requests":
+        right = re.fullmatch(r"[0-9a-f]{64}", found[2]) and re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", found[3])
+        return (Name(path=f"_/{found[2]}", tag=found[3]), int(found[4])) if right else None
+    try:
+        return parse_name(f"{found[2]}:{found[3]}"), int(found[4])
+    except InvalidInput:
+        return None
+
+
+def batches(items: Iterator[Listed], size: int) -> Iterator[list[Listed]]:
+    """Items, so many at a time."""
+    batch: list[Listed] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
