@@ -120,7 +120,8 @@ class _Guard:
         """Let it go, at the end of the process that made it; it ends what is left."""
         if self._owner == os.getpid() and self._shell is not None and self._shell.stdin is not None:
             self._shell.stdin.close()
-            if not _running:  # it has nothing to end: no need to see it go
+            if not _running:  # it has nothing to end: no need to see it go,
+                self._shell.returncode = 0  # nor to be warned that nobody did
                 return
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._shell.wait(timeout=GRACE)
