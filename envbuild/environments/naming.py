@@ -9,21 +9,23 @@ Rules of the file: decides; how generations are kept is ``envbuild.store.names``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from envbuild.durations import span
-from envbuild.errors import IntegrityError, InvalidInput, StaleError, UnreachableError
+from envbuild.errors import IntegrityError, InvalidInput, StaleError, UnreachableError, UsageError
 from envbuild.names import Name
 from envbuild.objects import Objects
 from envbuild.store import names as generations
 from envbuild.store.names import Generation, Moved, Named
-from envbuild.store.names_seen import Seen
+from envbuild.store.names_seen import Remembered, Seen
+from envbuild.store.signed_names import Found, SignedNames
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from envbuild.store.marks import Holder
+    from envbuild.store.signatures import Policy, Signer
 
 _Answer = TypeVar("_Answer")
 
@@ -36,12 +38,21 @@ class NameStore:
         writable: Whether it may be written.
         near: Whether it answers without a network.
         home: Whether it is the home's own, which no other version and no server has a hand in.
+        policy: What must be signed of it before it counts; None where its word is enough.
+        signer: Gives the key that signs what is moved there; None for nobody.
     """
 
     objects: Objects
     writable: bool = True
     near: bool = False
     home: bool = False
+    policy: Policy | None = None
+    signer: Callable[[], Signer] | None = None
+
+    @property
+    def signed(self) -> SignedNames:
+        """Its names, with what is wanted signed of them."""
+        return SignedNames(self.objects, self.policy, self.signer if self.writable else None)
 
 
 def authority(shared: Sequence[NameStore], home: NameStore) -> NameStore:
@@ -62,6 +73,7 @@ class Names:
     def __init__(self, store: NameStore, folder: Path, *, offline: bool, note: Callable[[str], None]) -> None:
         self._store = store
         self._objects = store.objects
+        self._signed = store.signed
         self._seen = Seen(folder, store.objects.address)
         self._offline = offline and not store.near
         self._note = note
@@ -83,9 +95,10 @@ class Names:
 
         Raises:
             UnreachableError: When the store does not answer; ``offline`` when it may not be asked and was never.
-            IntegrityError: When the store contradicts itself, or what it said before.
+            IntegrityError: When the store contradicts itself, or what it said before; ``unsigned-name`` when it is not
+                signed as it should be.
         """
-        seen = self._seen.get(name)
+        seen = self._counting(self._seen.get(name))
         if seen is not None and not name.movable:
             return seen.generation
         if self._offline:
@@ -99,11 +112,39 @@ class Names:
                 f"{name} as {self.address} had it {span(seen.age)} ago (generation {seen.generation.number}): offline"
             )
             return seen.generation
-        known = seen.generation if seen is not None else None
-        now = self._asking(name, lambda: generations.current(self._objects, name, known))
-        if now is not None:
-            self._seen.keep(now)
-        return now
+        found = self._found(name, seen)
+        if found.lacking and (found.generation is None or self._is_strict):
+            raise self._unsigned(found.newest, found.lacking)
+        if found.lacking and found.newest is not None and found.generation is not None:
+            self._note(
+                f"{name} is used as generation {found.generation.number} has it: "
+                f"generation {found.newest.number} does not count, {found.lacking}"
+            )
+        if found.generation is not None:
+            self._seen.keep(found.generation, found.envelopes)
+        return found.generation
+
+    @property
+    def _is_strict(self) -> bool:
+        return self._signed.policy is not None and self._signed.policy.trust.mode == "strict"
+
+    def _found(self, name: Name, seen: Remembered | None) -> Found:
+        known, proof = (seen.generation, seen.proof) if seen is not None else (None, ())
+        return self._asking(name, lambda: self._signed.current(name, known, proof))
+
+    def _counting(self, seen: Remembered | None) -> Remembered | None:
+        """What is remembered, when it counts today: keys come and go."""
+        if seen is None or self._signed.policy is None:
+            return seen
+        return seen if self._signed.vouched(seen.generation, seen.proof).payload is not None else None
+
+    def _unsigned(self, generation: Generation | None, lacking: str) -> IntegrityError:
+        what = f"{generation.name}, generation {generation.number}," if generation is not None else "the name"
+        return IntegrityError(
+            f"{what} in {self.address} does not count: {lacking}",
+            reference="unsigned-name",
+            hint=f"whoever has a key types: envbuild store sign {self.address} {generation.name if generation else ''}",
+        )
 
     def get(self, name: Name) -> Generation:
         """What a name means now.
@@ -130,8 +171,15 @@ class Names:
                 which a name could be lost, ``no-store``, ``offline``, and when it fails; ``being-collected`` when a
                 collection is deleting what it is to mean.
             StaleError: ``store-format`` for a store of another version.
+            UsageError: ``no-key`` where only what is signed counts, and there is no key here.
         """
         self.check_writable(name)
+        if self._signed.policy is not None and not self._signed.signs:
+            raise UsageError(
+                f"{name} would not count: only what is signed does, and no key is configured here",
+                reference="no-key",
+                hint="name one: `signing-key` in your configuration, or ENVBUILD_SIGNING_KEY",
+            )
         if self._holder is not None:
             from envbuild.store.shared import closure_name
 
@@ -139,7 +187,15 @@ class Names:
         seen = self._seen.get(name)
         known = seen.generation if seen is not None else None
         moved = self._asking(name, lambda: generations.move(self._objects, name, named, expect=expect, seen=known))
-        self._seen.keep(moved.now)
+        self._signed.sign(moved.now)
+        if self._signed.policy is None:
+            self._seen.keep(moved.now)
+            return moved
+        vouched = self._signed.look(moved.now)
+        if vouched.payload is None:
+            self._note(f"{name}, generation {moved.now.number}, does not count yet: {vouched.lacking}")
+        else:
+            self._seen.keep(moved.now, vouched.envelopes)
         return moved
 
     def check_writable(self, name: Name) -> None:
@@ -185,6 +241,10 @@ class Names:
             NameConflictError: ``name-moved`` when somebody else moves it meanwhile; ``name-taken``.
         """
         past = self.history(name)
+        newest = past[0].number
+        if self._signed.policy is not None:  # what somebody slipped in is nothing to go back to
+            newest = (self._asking(name, lambda: generations.current(self._objects, name)) or past[0]).number
+            past = tuple(item for item in past if self._signed.look(item).payload is not None)
         now, earlier = past[0], past[1:]
         wanted = (
             next((item for item in earlier if item.named != now.named), None)
@@ -197,7 +257,7 @@ class Names:
                 reference="unknown-generation",
                 hint=f"envbuild history {name}",
             )
-        return self.move(name, wanted.named, expect=now.number)
+        return self.move(name, wanted.named, expect=newest)
 
     def listed(self) -> tuple[Generation, ...]:
         """Every name with what it means, by listing the store.
@@ -206,8 +266,15 @@ class Names:
             UnreachableError: When the store does not answer, or may not be asked.
         """
         self._online("the names of a shared store")
-        found = (generations.read(self._objects, *item) for item in generations.listed(self._objects).items())
-        return tuple(item for item in found if item is not None)
+        there = generations.listed(self._objects)
+        if self._signed.policy is None:
+            found = [generations.read(self._objects, *item) for item in there.items()]
+            return tuple(item for item in found if item is not None)
+        counting = {name: self._found(name, None) for name in there}
+        if left := [str(name) for name, item in counting.items() if item.generation is None]:
+            more = f", and {len(left) - 1} more" if len(left) > 1 else ""
+            self._note(f"{left[0]}{more} in {self.address} does not count: {_first_reason(counting.values())}")
+        return tuple(item.generation for item in counting.values() if item.generation is not None)
 
     def _online(self, what: str) -> None:
         if self._offline:
@@ -221,6 +288,11 @@ class Names:
             if error.reference != "name-rolled-back":
                 raise
             raise IntegrityError(error.message, reference=error.reference, hint=self._seen.forget_hint(name)) from None
+
+
+def _first_reason(found: Iterable[Found]) -> str:
+    """Why the first of some names does not count."""
+    return next((item.lacking for item in found if item.generation is None), "")
 
 
 def _refuse_unfit(store: NameStore) -> None:

@@ -93,6 +93,7 @@ def send_whole(
     graph: Graph,
     *,
     renew: bool = False,
+    sign: bool = False,
 ) -> tuple[int, int]:
     """Send to one store what it lacks of an environment that is whole here (``absent``), and then its closure.
 
@@ -102,6 +103,7 @@ def send_whole(
         lock: Its lock; ``environment`` one of its platforms.
         environment: Which.
         graph: Its build graph.
+        sign: Have its results signed, also those that are there already, where there is a key.
         renew: Where all of it is there already, keep a collection from taking what it has announced.
 
     Returns:
@@ -119,6 +121,8 @@ def send_whole(
     known = workspace.known(item for item in graph if travels(item))
     blobs = {output.sha256: output.size for outputs in known.values() for output in outputs.values()}
     records = [result_name(graph[key].kind, key) for key in known if graph[key].kind != "fetch"]
+    if sign:
+        records += [name for key in known if (name := layer.signature_of(graph[key].kind, key)) is not None]
     closure = closure_name(environment.platform, lock.request, environment.id)
     there = layer.has([*map(blob_name, blobs), *records, closure])
     missing = [size for digest, size in blobs.items() if blob_name(digest) not in there]
@@ -126,7 +130,8 @@ def send_whole(
     def send(key: Digest) -> bool:
         derivation = graph[key]
         result = None if derivation.kind == "fetch" else workspace.store.results.get(derivation.kind, key)
-        return layer.deliver(workspace.blobs.path, [output.sha256 for output in known[key].values()], result)
+        blobs = [output.sha256 for output in known[key].values()]
+        return layer.deliver(workspace.blobs.path, blobs, result, sign=sign)
 
     if all(in_parallel(send, known, threads=24)):
         if closure not in there:

@@ -13,7 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envbuild.environments.stores import ChosenStore, chosen_stores, open_store, read_url
+from envbuild.environments.stores import (
+    ChosenStore,
+    chosen_stores,
+    open_store,
+    policy_of,
+    read_url,
+    signatures_of,
+    signer_of,
+)
 from envbuild.errors import EnvbuildError, Issue, StaleError, UnreachableError, UsageError
 from envbuild.machine.home import find_home, open_home
 from envbuild.value import dataclass, replace
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     from envbuild.projects.project import Project
     from envbuild.reporter import Reporter
     from envbuild.store.copying import Copied
+    from envbuild.store.signatures import Signer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,10 +213,18 @@ class StoreVerbs:
                 hint=f"envbuild realize {source}",
             )
         blobs = size = 0
+        signer = signer_of(project.config, self._environ, project.root)
         for item in chosen:
             store = SharedStore(item.name, partial(open_store, item, project.config, self._environ, write=True))
-            layer = Layer(store, believed=True, written=True, note=self._reporter.note, strict=True)
-            sent = send_whole(realizer.workspace, layer, wanted.lock, wanted.environment, graph, renew=True)
+            layer = Layer(
+                store,
+                believed=True,
+                written=True,
+                note=self._reporter.note,
+                strict=True,
+                signatures=signatures_of(item, store, project.config, signer, self._reporter.note),
+            )
+            sent = send_whole(realizer.workspace, layer, wanted.lock, wanted.environment, graph, renew=True, sign=True)
             blobs, size = blobs + sent[0], size + sent[1]
         return _moved(wanted, chosen, blobs, size)
 
@@ -294,12 +311,26 @@ class StoreVerbs:
         """The shared stores that may say what names mean, near to far: a name is somebody's word, as a result is."""
         from envbuild.environments.naming import NameStore
 
-        config = self.project().config
+        project = self.project()
+        config = project.config
+        signs = config.signing_key is not None
         return [
-            NameStore(objects=open_store(item, config, self._environ), writable=item.written, near=item.near)
-            for item in self._chosen()
-            if item.believed or item.written
+            NameStore(
+                objects=open_store(item, config, self._environ),
+                writable=item.written,
+                near=item.near,
+                policy=policy_of(item, config),
+                signer=partial(self._signer, project) if signs else None,
+            )
+            for item in self._chosen(project)
+            if item.believed or item.written or item.signed
         ]
+
+    def _signer(self, project: Project) -> Signer:
+        """The key that signs; only where one is configured."""
+        found = signer_of(project.config, self._environ, project.root)
+        assert found is not None
+        return found
 
 
 def _moved(wanted: Wanted, chosen: Sequence[ChosenStore], blobs: int, size: int) -> Moved:

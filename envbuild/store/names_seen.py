@@ -9,9 +9,11 @@ Rules of the file: a record only ever goes up; one that cannot be read or writte
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import field
 from pathlib import Path
 
 from envbuild.digest import digest_bytes
@@ -27,10 +29,12 @@ class Remembered:
 
     Attributes:
         age: Seconds since the store last confirmed it, by this machine's clock.
+        proof: The signatures by which it counted, where some were wanted.
     """
 
     generation: Generation
     age: float
+    proof: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 class Seen:
@@ -55,23 +59,30 @@ class Seen:
             with contextlib.suppress(OSError, IntegrityError):
                 with path.open("rb") as stream:
                     generation = parse(stream.read(LARGEST + 1), name, number)
-                return Remembered(generation=generation, age=max(0.0, time.time() - path.stat().st_mtime))
+                age = max(0.0, time.time() - path.stat().st_mtime)
+                return Remembered(generation=generation, age=age, proof=_proof(path))
         return None
 
-    def keep(self, generation: Generation) -> None:
-        """Remember a generation that the store has just shown; a home that cannot be written forgets it."""
+    def keep(self, generation: Generation, proof: Sequence[bytes] = ()) -> None:
+        """Remember a generation that the store has just shown; a home that cannot be written forgets it.
+
+        Args:
+            generation: Which.
+            proof: The signatures by which it counted.
+        """
         path = self.path(generation.name, generation.number)
         with contextlib.suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if proof and tuple(proof) != _proof(path):
+                _write(_beside(path), json.dumps([data.decode() for data in proof]).encode())
             if path.exists():
                 os.utime(path)
                 return
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}.tmp")
-            temporary.write_bytes(generation.data)
-            temporary.replace(path)
+            _write(path, generation.data)
             for number, older in self._records(generation.name):
                 if number < generation.number:
                     older.unlink(missing_ok=True)
+                    _beside(older).unlink(missing_ok=True)
 
     def forget_hint(self, name: Name) -> str:
         """What to type when a store went back and that is right."""
@@ -85,3 +96,23 @@ class Seen:
             if number.isdigit():
                 found.append((int(number), path))
         yield from sorted(found, reverse=True)
+
+
+def _beside(path: Path) -> Path:
+    """Where the signatures of a record are."""
+    return path.with_suffix(".signatures")
+
+
+def _proof(path: Path) -> tuple[bytes, ...]:
+    """The signatures of a record: checked by whoever wants some, so what is none of them does no harm."""
+    try:
+        found = json.loads(_beside(path).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return ()
+    return tuple(item.encode() for item in found if isinstance(item, str)) if isinstance(found, list) else ()
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
