@@ -86,6 +86,7 @@ class Realizer:
         offline: Nothing may be fetched or solved anew.
         keep_going: After a failure, still do what does not need it.
         conda_format: The format of conda packages that are linked; see ``envbuild.compile``.
+        only_signed: Solve and build nothing here; see ``envbuild.environments.strict``.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Realizer:
         offline: bool,
         keep_going: bool,
         conda_format: str = ".conda",
+        only_signed: bool = False,
     ) -> None:
         self.workspace = workspace
         self._relay = relay
@@ -106,6 +108,7 @@ class Realizer:
         self._offline = offline
         self._keep_going = keep_going
         self._conda_format = conda_format
+        self._only_signed = only_signed
 
     @classmethod
     def open(
@@ -155,6 +158,7 @@ class Realizer:
             offline=offline,
             keep_going=keep_going,
             conda_format=config.conda_format,
+            only_signed=config.trust.mode == "strict",
         )
 
     def plan(self, wanted: Sequence[Wanted], graph: Graph | None = None) -> Planned:
@@ -280,6 +284,10 @@ class Realizer:
         plan, located = self._plan(graph)
         if self._offline:
             refuse_fetches(plan, located.by_key(graph))
+        if self._only_signed:
+            from envbuild.environments.strict import refuse_work
+
+            refuse_work(plan, located.by_key(graph))
         if any(isinstance(item := plan.graph[key], Link) and item.conda() for key in plan.needed):
             rattler_process.start()  # its engine loads while the first jobs are handed out
         return self._schedule(plan, record=True)
@@ -288,7 +296,10 @@ class Realizer:
         scheduler = Scheduler(self._executor, self._reporter, cancel=self.workspace.cancel)
         self._relay.lead(scheduler)
         results = self.workspace.store.results if record else None
-        work = partial(worker.run, workspace=self.workspace, results=results)
+        run = worker.run
+        if self._only_signed:
+            from envbuild.environments.strict import run
+        work = partial(run, workspace=self.workspace, results=results)
         try:
             return scheduler.run(plan, work)
         finally:
