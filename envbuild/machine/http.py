@@ -176,6 +176,8 @@ class Connections:
                 verify=self._verify(access.url),
             )
         except requests.exceptions.SSLError as error:
+            if "CERTIFICATE_VERIFY_FAILED" not in str(error):  # a handshake that broke off may pass
+                raise AgainError(f"{redact(access.url)} does not answer: {reason(error)}") from error
             raise UnreachableError(
                 f"{redact(access.url)} has a certificate that is not trusted here",
                 reference="certificate",

@@ -97,7 +97,12 @@ class AzureBucket:
         self._system = system
         self._name = address.bucket
         self._shown = address.shown
-        self._once: dict[str, Any] = {"retry_total": 0, "connection_timeout": 10, "read_timeout": stall}
+        self._once: dict[str, Any] = {
+            "retry_total": 0,
+            "connection_timeout": 10,
+            "read_timeout": stall,
+            "permit_redirects": False,  # signed for one server, and Azure's sends nobody elsewhere
+        }
         self._client._pipeline._transport._use_env_settings = False  # netrc is not for signed requests
         if proxy := proxy_for(self._client.url):
             self._once["proxies"] = {"http": proxy, "https": proxy}
@@ -179,7 +184,7 @@ class AzureBucket:
             if getattr(error, "status_code", None) != 404 or _code(error) == "ContainerNotFound":
                 raise
 
-    def failure(self, doing: str, error: Exception) -> EnvbuildError | AbsentError:
+    def failure(self, doing: str, error: Exception, since: float) -> EnvbuildError | AbsentError:
         """What an exception of Azure's libraries means."""
         code, status, name = _code(error), getattr(error, "status_code", None), type(error).__name__
         after = retry_after(getattr(getattr(error, "response", None), "headers", {}))
@@ -195,7 +200,7 @@ class AzureBucket:
             return refused(self._shown, doing, code or 403, _READ_ROLE if doing == "reading" else _ROLE)
         if code in {"ServerBusy", "OperationTimedOut", "InternalError"}:
             return PassingError(f"{self._shown} answers {code} while {doing}", after)
-        if status in {409, 412}:
+        if status in {409, 412} and doing == "writing":
             return PassingError(f"{self._shown} answers {code or status} while {doing}")
         if isinstance(status, int):
             return answered(self._shown, doing, status, after)

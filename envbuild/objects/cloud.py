@@ -17,6 +17,7 @@ import asyncio
 import os
 import queue
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -66,8 +67,8 @@ class Bucket(Protocol):
         """Forget an object; absent is fine."""
         ...
 
-    def failure(self, doing: str, error: Exception) -> EnvbuildError | AbsentError:
-        """What an exception of the cloud's library means."""
+    def failure(self, doing: str, error: Exception, since: float) -> EnvbuildError | AbsentError:
+        """What an exception of the cloud's library means, for what was asked at that moment (monotonic)."""
         ...
 
 
@@ -231,13 +232,14 @@ class CloudObjects:
 
     async def _told(self, bucket: Bucket, doing: str, asking: Coroutine[Any, Any, T]) -> T:
         """The answer, or what its failure means."""
+        since = time.monotonic()
         try:
             return await asking
         except (EnvbuildError, AbsentError):
             raise
         except Exception as error:
             # Without the cause: its text is the server's, which may repeat our own headers.
-            raise bucket.failure(doing, error) from None
+            raise bucket.failure(doing, error, since) from None
 
     def _open(self, doing: str) -> tuple[Bucket, asyncio.AbstractEventLoop]:
         if os.getpid() != self._process:

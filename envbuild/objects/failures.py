@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from envbuild.errors import UnreachableError
 from envbuild.machine.http import AGAIN
@@ -20,6 +20,9 @@ STALL = 30.0
 
 SLOWEST = 1024
 """Bytes that must come within each stall time: one byte a second is silence too."""
+
+_RENEWED_FOR = 60.0
+"""Seconds in which credentials that were just read anew do not expire again: what is refused then is refused."""
 
 
 class AbsentError(Exception):
@@ -85,6 +88,28 @@ class Pace:
             if self._moved < SLOWEST:
                 raise PassingError(f"{self._what} all but stands still")
             self._since, self._moved = now, 0
+
+
+class Renewal:
+    """When credentials were read anew: once, for all whose requests were under way with the old ones."""
+
+    def __init__(self) -> None:
+        self._at = -_RENEWED_FOR
+
+    def helps(self, since: float, renew: Callable[[], object]) -> bool:
+        """Whether a request that was refused is asked again.
+
+        Args:
+            since: When it began, by ``time.monotonic``.
+            renew: Reads the credentials anew; called for the first of many.
+        """
+        now = time.monotonic()
+        if since >= self._at:
+            if now - self._at < _RENEWED_FOR:
+                return False
+            self._at = now
+            renew()
+        return True
 
 
 def known_sizes(names: Iterable[str], answers: Iterable[int | UnreachableError | None]) -> dict[str, int]:

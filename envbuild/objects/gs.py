@@ -35,6 +35,7 @@ from envbuild.objects.failures import (
     STALL,
     AbsentError,
     PassingError,
+    Renewal,
     answered,
     check_whole,
     failed,
@@ -113,7 +114,7 @@ class GsBucket:
         self._system = system
         self._name = address.bucket
         self._shown = address.shown
-        self._renewed = False
+        self._renewal = Renewal()
         self._proxy = proxy_for(system._location)
 
     async def size(self, key: str) -> int:
@@ -173,11 +174,11 @@ class GsBucket:
             if error.status != 404 or error.no_bucket:
                 raise
 
-    def failure(self, doing: str, error: Exception) -> EnvbuildError | AbsentError:
+    def failure(self, doing: str, error: Exception, since: float) -> EnvbuildError | AbsentError:
         """What an exception of gcsfs, Google's credentials or aiohttp means."""
         module = type(error).__module__
         if isinstance(error, StatusError):
-            return self._meaning(doing, error)
+            return self._meaning(doing, error, since)
         if module.startswith("google.auth"):
             passing = type(error).__name__ == "TransportError"
             return (
@@ -191,21 +192,20 @@ class GsBucket:
             return failed(self._shown, doing, error)
         return UnreachableError(f"{self._shown} cannot be asked: {type(error).__name__}", reference="bad-answer")
 
-    def _meaning(self, doing: str, error: StatusError) -> EnvbuildError | AbsentError:
+    def _meaning(self, doing: str, error: StatusError, since: float) -> EnvbuildError | AbsentError:
         if error.no_bucket or (error.status == 404 and doing in {"writing", "listing"}):
             return no_bucket(self._shown, "bucket", f"run: gcloud storage buckets create gs://{self._name}")
         if doing == "reading" and error.status in {403, 404}:
             return AbsentError()
-        if error.status == 401 and not self._renewed:
-            self._renewed = True
-            self._system.credentials.connect(method=self._system.credentials.method)
+        credentials = self._system.credentials
+        if error.status == 401 and self._renewal.helps(since, lambda: credentials.connect(method=credentials.method)):
             return PassingError(f"{self._shown}: the credentials have expired")
         if error.status == 401:
             return refused(self._shown, doing, 401, _CREDENTIALS)
         if error.status == 403:
             role = "Storage Object User" if doing != "listing" else "Storage Object Viewer"
             return refused(self._shown, doing, 403, f"you need the role {role} on the bucket")
-        if error.status in {409, 412}:
+        if error.status in {409, 412} and doing == "writing":
             return PassingError(f"{self._shown} answers {error.status} while {doing}")
         return answered(self._shown, doing, error.status, error.after)
 

@@ -25,6 +25,7 @@ from envbuild.objects.failures import (
     STALL,
     AbsentError,
     PassingError,
+    Renewal,
     answered,
     check_whole,
     failed,
@@ -120,7 +121,7 @@ class S3Bucket:
         self._name = address.bucket
         self._shown = address.shown
         self._looked = False
-        self._renewed = False
+        self._renewal = Renewal()
 
     async def size(self, key: str) -> int:
         """Bytes of an object: one HEAD."""
@@ -183,7 +184,7 @@ class S3Bucket:
             if _code(error) == "NoSuchBucket":
                 raise
 
-    def failure(self, doing: str, error: Exception) -> EnvbuildError | AbsentError:
+    def failure(self, doing: str, error: Exception, since: float) -> EnvbuildError | AbsentError:
         """What an exception of s3fs or botocore means."""
         code, status = _code(error), _status(error)
         name = type(error.__cause__ or error).__name__
@@ -193,9 +194,8 @@ class S3Bucket:
             )
         if code == "NoSuchBucket":
             return no_bucket(self._shown, "bucket", f"run: aws s3api create-bucket --bucket {self._name}")
-        if code == "ExpiredToken" and not self._renewed:
-            self._renewed = True
-            self._system._s3 = None  # the next question reads the credentials anew
+        # The answer to a HEAD has no body to say that it is about credentials: 400 is all.
+        if code in {"ExpiredToken", "400"} and self._renewal.helps(since, self._forget_credentials):
             return PassingError(f"{self._shown}: the credentials have expired")
         if code in {"ExpiredToken", *_WRONG_CREDENTIALS}:
             return refused(self._shown, doing, code, "look at your AWS credentials: aws sts get-caller-identity")
@@ -213,6 +213,10 @@ class S3Bucket:
         if isinstance(error, (ValueError, TypeError)):
             return UnreachableError(f"{self._shown} cannot be asked: {name}", reference="bad-answer")
         return failed(self._shown, doing, error)
+
+    def _forget_credentials(self) -> None:
+        """The next question reads them anew."""
+        self._system._s3 = None
 
 
 def _response(error: BaseException | None) -> dict[str, Any]:

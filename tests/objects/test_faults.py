@@ -174,8 +174,9 @@ def test_what_cannot_pass_is_asked_once(place: Place, status: int) -> None:
         with pytest.raises(UnreachableError) as caught:
             ask()
         assert not caught.value.retryable
-    # botocore asks for the bucket's region after a HEAD that says 400, and the object is asked for once
-    assert proxy.count("*", "*/a/b") == 2
+    # A HEAD that says 400 may be about credentials that have expired: they are read anew, once. (botocore also asks for
+    # the bucket's region.)
+    assert proxy.count("*", "*/a/b") == 2 + (place.kind == "s3" and status == 400)
 
 
 @everywhere(*CLOUDS)

@@ -7,6 +7,7 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -144,6 +145,36 @@ def test_credentials_that_expire_are_read_anew_once(place: Place) -> None:
         place.open().read("a/b")
     assert caught.value.reference == "refused"
     assert proxy.count("GET", "*/a/b") == 2
+
+
+@everywhere("s3", "gs")
+def test_credentials_that_expire_for_many_requests_at_once_are_read_anew_once_for_all(place: Place) -> None:
+    names = [f"a/{number}" for number in range(40)]
+    for name in names:
+        place.fill(name, name.encode())
+    status, body = {
+        "s3": (400, s3_says("ExpiredToken")),
+        "gs": (401, b'{"error": {"message": "Invalid Credentials"}}'),
+    }[place.kind]
+    objects = place.open()
+    proxy = proxy_of(place)
+    proxy.latency = 0.3
+    proxy.fault("GET", status=status, body=body, times=len(names))
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert list(pool.map(objects.read, names)) == [name.encode() for name in names]
+    assert proxy.count("GET", "*/a/*") == 2 * len(names)
+
+
+@everywhere("s3")
+def test_sizes_that_are_refused_by_expired_credentials_are_asked_again(place: Place) -> None:
+    names = [f"a/{number}" for number in range(40)]
+    for name in names:
+        place.fill(name, b"there")
+    objects = place.open()
+    proxy = proxy_of(place)
+    proxy.latency = 0.3
+    proxy.fault("HEAD", status=400, body=b"", times=len(names))
+    assert objects.sizes(names) == dict.fromkeys(names, 5)
 
 
 def test_without_credentials_the_error_says_what_makes_some(

@@ -52,6 +52,7 @@ class Fault:
         cut_after: Promise the whole answer, send so many bytes of its body, and hang up.
         cut_upload: Pass so many bytes of the request's body on, and hang up on both sides.
         drop_reply: Have the server do it, and hang up without a word.
+        reset: Reset the connection; the server is not asked.
         stall: Wait so many seconds before the answer's body.
         dribble: Send the answer's body one byte a second.
         wrong_bytes: Flip one byte in the middle of the answer's body.
@@ -69,6 +70,7 @@ class Fault:
     cut_after: int | None = None
     cut_upload: int | None = None
     drop_reply: bool = False
+    reset: bool = False
     stall: float = 0.0
     dribble: bool = False
     wrong_bytes: bool = False
@@ -95,6 +97,7 @@ class FaultProxy(ThreadingHTTPServer):
         latency: Seconds added before each answer.
         most: The most requests that were under way at once.
         refuse_all: Hang up on everybody: the network is gone.
+        drop_connections: Close so many connections before a byte is said: of TLS, before its handshake.
     """
 
     daemon_threads = True
@@ -110,17 +113,29 @@ class FaultProxy(ThreadingHTTPServer):
         self.latency = 0.0
         self.most = 0
         self.refuse_all = False
+        self.drop_connections = 0
         self._under_way = 0
         self._faults: list[Fault] = []
         self._guard = threading.Lock()
         self._names: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self.closing = threading.Event()
         super().__init__(("127.0.0.1", 0), _Handler)
+        self._context = None
         if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate / "certificate.pem", certificate / "key.pem")
-            self.socket = context.wrap_socket(self.socket, server_side=True)
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(certificate / "certificate.pem", certificate / "key.pem")
         self._scheme = "http" if certificate is None else "https"
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """The next connection; one that is dropped is an OSError, which the server goes on from."""
+        connection, address = super().get_request()
+        if self.drop_connections:
+            self.drop_connections -= 1
+            connection.close()
+            raise OSError("dropped on order")
+        if self._context is not None:
+            connection = self._context.wrap_socket(connection, server_side=True)
+        return connection, address
 
     @property
     def url(self) -> str:
@@ -139,7 +154,7 @@ class FaultProxy(ThreadingHTTPServer):
         with self._guard:
             self.seen.clear()
             self._faults.clear()
-            self.latency, self.most, self.refuse_all = 0.0, 0, False
+            self.latency, self.most, self.refuse_all, self.drop_connections = 0.0, 0, False, 0
 
     def matching(self, method: str, pattern: str = "*") -> list[Seen]:
         """The requests of a method (``*`` for any) whose path matches."""
@@ -228,6 +243,10 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(server.latency)
         if server.refuse_all:
             self._hang_up()
+        elif fault and fault.reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            self.close_connection = True
+            self.connection.close()
         elif fault and fault.status:
             self._swallow(headers)
             server.closing.wait(fault.stall)
