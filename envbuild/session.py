@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.environments.affected_verbs import AffectedVerbs
+from envbuild.environments.copy_verbs import CopyVerbs
 from envbuild.environments.name_verbs import NameVerbs
 from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.environments.realizing import Realizer, by_project
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
     from envbuild.request import Request
 
 
-class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, VerifyVerbs, UpkeepVerbs):
+class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, CopyVerbs, VerifyVerbs, UpkeepVerbs):
     """All verbs; further ones stand in ``exchange.verbs``, ``environments.store_verbs``, ``.name_verbs``, ``.verbs``.
 
     Args:

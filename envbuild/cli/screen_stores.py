@@ -45,10 +45,13 @@ def show_copied(screen: Screen, copied: Copied) -> None:
     if screen.document(tree(copied)):
         return
     for name in copied.damaged:
-        screen.say(f"note: {name} is not what its name says; it was not copied")
+        screen.result(f"{name} is not what its name says; it was not copied, see envbuild verify --store")
+    for text in copied.diverged:
+        screen.result(f"{text}; it stays as it is there")
     screen.say(
-        f"Copied {count(copied.blobs, 'blob')} ({size_text(copied.size)}), {count(copied.results, 'result')} and "
-        f"{count(copied.environments, 'environment')}"
+        f"Copied {count(copied.blobs, 'blob')} ({size_text(copied.size)}), {count(copied.results, 'result')}, "
+        f"{count(copied.environments, 'environment')}, {count(copied.signatures, 'signature')} and "
+        f"{count(copied.generations, 'generation')} of names, {screen.elapsed()}"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from envbuild.cli.options import as_json, offline, option, quiet, source_argument, stores
@@ -51,16 +53,26 @@ def info_command(store: str | None, offline: bool, as_json: bool, quiet: bool) -
 @store_command.command("copy")
 @click.argument("source")
 @click.argument("target")
+@option("--environment", metavar="SOURCE", help="Only this one: a name, an id, a recipe or a lock.")
+@option("--names", is_flag=True, help="Copy names too, with their past; none is replaced.")
 @as_json
 @quiet
-def copy_command(source: str, target: str, as_json: bool, quiet: bool) -> None:
-    """Copy what a store holds (all but names) into another; what is there already is not sent."""
+def copy_command(source: str, target: str, environment: str | None, names: bool, as_json: bool, quiet: bool) -> None:
+    """Copy what a store holds into another; what is there already is not sent: envbuild store copy team /mnt/disk/store
+
+    A name that means something else there is exit 6, once everything else is copied.
+    """  # noqa: D415  an example is no sentence
     from envbuild.cli.screen import Screen
-    from envbuild.cli.screen_stores import show_copied
+    from envbuild.cli.screen_stores import Told, show_copied
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    show_copied(screen, Session(reporter=screen.reporter).store_copy(source, target))
+    with Told(screen) as told:
+        copied = Session(reporter=screen.reporter).store_copy(
+            source, target, environment=environment, names=names, progress=told.progress
+        )
+    show_copied(screen, copied)
+    sys.exit(4 if copied.damaged else 6 if copied.diverged else 0)
 
 
 @click.command("push", short_help="Send an environment to a store.")

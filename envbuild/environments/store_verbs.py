@@ -1,4 +1,4 @@
-"""Shared stores as verbs of a session: ``store_init``, ``store_info``, ``store_copy``, ``push``, ``pull``, ``trust``.
+"""Shared stores as verbs of a session: ``store_init``, ``store_info``, ``push``, ``pull``, ``trust``.
 
 These name a store and want to know: what goes wrong there is an error, where a realize only says so and goes on.
 
@@ -8,7 +8,7 @@ Rules of the file: wires; what a store is trusted with is decided in ``stores``,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,6 @@ from envbuild.environments.stores import (
     signer_of,
 )
 from envbuild.errors import EnvbuildError, Issue, StaleError, UnreachableError, UsageError
-from envbuild.machine.home import find_home, open_home
 from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from envbuild.environments.realizing import Realizer
     from envbuild.projects.project import Project
     from envbuild.reporter import Reporter
-    from envbuild.store.copying import Copied
     from envbuild.store.signatures import Signer
 
 
@@ -167,20 +165,6 @@ class StoreVerbs:
             size=sum(blobs),
             results=tuple(sorted(kinds.items())),
             environments=sum(name.startswith("environments/") for name, _ in listed),
-        )
-
-    def store_copy(self, source: str, target: str, progress: Callable[[int, int], None] = lambda *_: None) -> Copied:
-        """Copy one store into another; see ``envbuild.store.copying``."""
-        from envbuild.store.copying import copy_store
-        from envbuild.store.shared import SharedStore
-
-        config, home = self.project().config, open_home(find_home(self._environ))
-        first, second = self._named(source), self._named(target)
-        return copy_store(
-            SharedStore(first.name, lambda: open_store(first, config, self._environ, write=False)),
-            SharedStore(second.name, lambda: open_store(second, config, self._environ, write=True)),
-            home.scratch,
-            progress,
         )
 
     def push(self, source: Path | str, to: str | None = None) -> Moved:

@@ -1,35 +1,36 @@
-"""Copying one shared store into another: blobs first, then the records that name them, closures last.
+"""Copying one shared store into another: blobs first, then the records that name them, closures, signatures.
 
-Every blob is hashed on its way, every record and closure read: what is not what its name says stays behind, and is
-told. What the other store has is not sent. Names (``refs/``) are not copied: their generations belong to one store.
+Every blob is hashed on its way, every document read: what is not what its name says stays behind, and is told. What the
+other store has is not sent, so a copy that ended early is gone on with. Documents keep their bytes, so that signatures
+of them stay true.
+
+Names are copied where that is asked for (``envbuild.store.copying_names``): what a name means is a store's word.
 
 Rules of the file: through ``SharedStore`` alone; what it lists it believes for the names only.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from functools import partial
-from itertools import islice
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
 from envbuild.derivations import KINDS
 from envbuild.digest import Digest
 from envbuild.errors import IntegrityError, StaleError
+from envbuild.lock import Lock, LockedEnvironment
 from envbuild.machine.publish import Incoming
 from envbuild.objects import Listed
 from envbuild.package import PLATFORMS, Platform
+from envbuild.store import envelopes
+from envbuild.store.needs import needs_of
 from envbuild.store.parallel import in_parallel
-from envbuild.store.shared import SharedStore, blob_name
+from envbuild.store.shared import SharedStore, blob_name, closure_name
+from envbuild.store.verify_shared import BATCH, BLOB, CLOSURE, RESULT, THREADS, batches
 from envbuild.value import dataclass
-
-THREADS = 24
-_BATCH = 1000
-_BLOB = re.compile(r"blobs/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})")
-_RESULT = re.compile(r"results/([a-z-]+)/([0-9a-f]{2})/(\2[0-9a-f]{62})\.json")
-_CLOSURE = re.compile(r"environments/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})\.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,104 +39,198 @@ class Copied:
 
     Attributes:
         blobs: How many the other store did not have; ``size``: their bytes.
-        results: Records likewise; ``environments``: closures.
+        results: Records likewise; ``environments``: closures; ``signatures``; ``generations``: of names.
         damaged: Objects that are not what their names say, and stayed behind.
+        diverged: Names that mean something else there, each in a sentence; they stayed as they are.
     """
 
     blobs: int
     size: int
     results: int
     environments: int
+    signatures: int
+    generations: int
     damaged: tuple[str, ...]
+    diverged: tuple[str, ...]
 
 
-def copy_store(
-    source: SharedStore, target: SharedStore, scratch: Path, progress: Callable[[int, int], None] = lambda *_: None
-) -> Copied:
-    """Copy everything but names.
+class Copy:
+    """One store being copied into another.
 
     Args:
-        source: Must be one that can be listed.
+        source: Where from.
         target: Must be one that can be written.
         scratch: A folder for one file of each thread.
-        progress: Told how many objects are done, of how many.
+        progress: Told how many objects are done, and how many bytes were sent.
 
     Raises:
         StaleError: ``store-format`` when one of them is of a format that we do not know.
         UnreachableError: When one of them does not answer, or refuses.
+
+    Attributes:
+        damaged: See ``Copied``; so are ``diverged`` and ``count``.
     """
-    if source.use() == "none" or target.use() != "write":
-        other = source if source.use() == "none" else target
-        raise StaleError(f"another version of envbuild made the store {other.name}", reference="store-format")
-    target.holder()  # before it is asked what it has
-    damaged: list[str] = []
-    sent: dict[str, list[int]] = {}
-    for prefix, send in (
-        ("blobs/sha256/", partial(_blob, source, target, scratch)),
-        ("results/", partial(_result, source, target)),
-        ("environments/", partial(_closure, source, target)),
-    ):
-        moved = sent[prefix] = []
 
-        def one(item: Listed, send: Callable[[Listed], bool] = send, moved: list[int] = moved) -> None:
+    def __init__(
+        self,
+        source: SharedStore,
+        target: SharedStore,
+        scratch: Path,
+        progress: Callable[[int, int], None] = lambda *_: None,
+    ) -> None:
+        self.source = source
+        self.target = target
+        self._scratch = scratch
+        self._progress = progress
+        self._guard = threading.Lock()
+        self.count: Counter[str] = Counter()
+        self.damaged: set[str] = set()
+        self.diverged: list[str] = []
+        if source.use() == "none" or target.use() != "write":
+            other = source if source.use() == "none" else target
+            raise StaleError(f"another version of envbuild made the store {other.name}", reference="store-format")
+        target.check_keeps()
+        target.holder()  # before it is asked what it has
+
+    def everything(self) -> None:
+        """Copy all but names; the source must be one that can be listed."""
+        for prefix in ("blobs/sha256/", "results/", "environments/", "signatures/results/"):
+            self._send(self.source.objects.list(prefix))
+
+    def environment(self, lock: Lock, environment: LockedEnvironment) -> None:
+        """Copy one environment: what the source has of all that it can be made of, and its closure."""
+        needs = needs_of(lock, environment)
+        names = needs.names()
+        there = self.source.sizes(names)
+        records = [name for name in there if RESULT.fullmatch(name)]
+        outputs = set()
+        for name in records:
+            found = RESULT.fullmatch(name)
+            assert found is not None
             try:
-                if send(item):
-                    moved.append(item.size)
+                result = self.source.result(found[1], Digest(found[3]))
             except IntegrityError:
-                damaged.append(item.name)
+                continue  # it is told when it is sent
+            outputs |= {blob_name(output.sha256) for _, output in result.outputs} if result is not None else set()
+        there = {**there, **self.source.sizes(sorted(outputs - there.keys()))}
+        self._send(_item(name, size) for name, size in there.items() if BLOB.fullmatch(name))
+        self._send(_item(name, there[name]) for name in records)
+        closure = closure_name(environment.platform, lock.request, environment.id)
+        self.closures([closure])
+        self.signatures(records)
 
-        listed = iter(source.objects.list(prefix))
-        done = 0
-        while batch := [item for item in islice(listed, _BATCH) if _name(item.name)]:
-            there = target.sizes([item.name for item in batch])
-            missing = [item for item in batch if item.name not in there]
-            in_parallel(one, missing, THREADS)
-            done += len(batch)
-            progress(done, done)
-    return Copied(
-        blobs=len(sent["blobs/sha256/"]),
-        size=sum(sent["blobs/sha256/"]),
-        results=len(sent["results/"]),
-        environments=len(sent["environments/"]),
-        damaged=tuple(sorted(damaged)),
-    )
+    def closures(self, names: Iterable[str]) -> None:
+        """Copy closures that the source has."""
+        self._send(_item(name, size) for name, size in self.source.sizes(sorted(names)).items())
+
+    def signatures(self, subjects: Iterable[str]) -> None:
+        """Copy the signatures of some records or generations, where the source can be listed."""
+        folders = [f"{envelopes.FOLDER}{subject.removesuffix('.json')}/" for subject in subjects]
+        self._send(chain.from_iterable(map(self.source.objects.list, folders)))
+
+    def _send(self, listed: Iterable[Listed]) -> None:
+        for batch in batches(iter(listed), BATCH):
+            items = [item for item in batch if _is_ours(item.name)]
+            there = self.target.sizes([item.name for item in items])
+            self.target.holder().hold(there)
+            in_parallel(
+                self._one,
+                [item for item in items if there.get(item.name) is None or self._differs(item, there[item.name])],
+                THREADS,
+            )
+            with self._guard:
+                self.count["objects"] += len(batch)
+            self._progress(self.count["objects"], self.count["size"])
+
+    def _differs(self, item: Listed, size: int) -> bool:
+        return BLOB.fullmatch(item.name) is not None and size != item.size
+
+    def _one(self, item: Listed) -> None:
+        try:
+            kind = self._copy(item)
+        except IntegrityError:
+            with self._guard:
+                self.damaged.add(item.name)
+            return
+        if kind is not None:
+            with self._guard:
+                self.count.update({kind: 1, "size": item.size if kind == "blobs" else 0})
+
+    def _copy(self, item: Listed) -> str | None:
+        """Copy one object; gives what it is, when it was sent."""
+        if found := BLOB.fullmatch(item.name):
+            return "blobs" if self._blob(Digest(found[2]), item) else None
+        if found := RESULT.fullmatch(item.name):
+            return "results" if self._result(found[1], Digest(found[3]), item.name) else None
+        if found := CLOSURE.fullmatch(item.name):
+            where = cast(Platform, found[1]), Digest(found[2]), Digest(found[3])
+            data = self.source.closure(*where)
+            return "environments" if data is not None and self.target.put_closure(*where, data) == "created" else None
+        return "signatures" if self._signature(item.name) else None
+
+    def _blob(self, digest: Digest, item: Listed) -> bool:
+        with Incoming(self._scratch, item.size) as incoming:
+            if not self.source.blob(digest, incoming, item.size):
+                return False
+            if item.name in self.target.sizes([item.name]):  # of another size than it has here, which is right
+                return self.target.replace_blob(digest, incoming.path)
+            return self.target.put_blob(digest, incoming.path) == "created"
+
+    def _result(self, kind: str, key: Digest, name: str) -> bool:
+        result, data = self.source.result(kind, key), self.source.objects.read(name)
+        if result is None or data is None:
+            return False
+        names = {blob_name(output.sha256) for _, output in result.outputs}
+        if len(self.target.sizes(sorted(names))) != len(names):
+            return False  # a record never names what is not there
+        self.target.holder().hold([name, *names])
+        return self.target.objects.put(name, data) == "created"
+
+    def _signature(self, name: str) -> bool:
+        """Copy a signature of what the target has, byte for byte; of anything else it would be none."""
+        subject = envelopes.subject_name(name)
+        data = self.source.objects.read(name, envelopes.LARGEST_ENVELOPE)
+        if subject is None or data is None:
+            return False
+        try:
+            payload = envelopes.parse_envelope(data).payload
+        except ValueError as error:
+            raise IntegrityError(f"{name} is no signature ({error})", reference="bad-signature") from None
+        if self.target.objects.read(subject[0]) != payload:
+            return False
+        self.target.holder().hold([name])
+        return self.target.objects.put(name, data) == "created"
+
+    def report(self) -> Copied:
+        """What was sent."""
+        count = self.count
+        return Copied(
+            blobs=count["blobs"],
+            size=count["size"],
+            results=count["results"],
+            environments=count["environments"],
+            signatures=count["signatures"],
+            generations=count["generations"],
+            damaged=tuple(sorted(self.damaged)),
+            diverged=tuple(self.diverged),
+        )
 
 
 def contents(store: SharedStore) -> Iterator[tuple[str, int]]:
     """Every object of a store that has a name of one, with its size; for people, who ask how much there is."""
     for prefix in ("blobs/sha256/", "results/", "environments/"):
         for item in store.objects.list(prefix):
-            if _name(item.name):
+            if _is_ours(item.name):
                 yield item.name, item.size
 
 
-def _name(name: str) -> bool:
-    return any(pattern.fullmatch(name) for pattern in (_BLOB, _RESULT, _CLOSURE))
+def _is_ours(name: str) -> bool:
+    if found := RESULT.fullmatch(name):
+        return found[1] in KINDS
+    if found := CLOSURE.fullmatch(name):
+        return found[1] in PLATFORMS
+    return BLOB.fullmatch(name) is not None or envelopes.subject_name(name) is not None
 
 
-def _blob(source: SharedStore, target: SharedStore, scratch: Path, item: Listed) -> bool:
-    found = _BLOB.fullmatch(item.name)
-    assert found is not None
-    digest = Digest(found[2])
-    with Incoming(scratch, item.size) as incoming:
-        return source.blob(digest, incoming, item.size) and target.put_blob(digest, incoming.path) == "created"
-
-
-def _result(source: SharedStore, target: SharedStore, item: Listed) -> bool:
-    found = _RESULT.fullmatch(item.name)
-    if found is None or found[1] not in KINDS:
-        return False
-    result = source.result(found[1], Digest(found[3]))
-    if result is None:
-        return False
-    names = [blob_name(output.sha256) for _, output in result.outputs]
-    return len(target.sizes(names)) == len(set(names)) and target.put_result(result) == "created"
-
-
-def _closure(source: SharedStore, target: SharedStore, item: Listed) -> bool:
-    found = _CLOSURE.fullmatch(item.name)
-    if found is None or found[1] not in PLATFORMS:
-        return False
-    where = cast(Platform, found[1]), Digest(found[2]), Digest(found[3])
-    data = source.closure(*where)
-    return data is not None and target.put_closure(*where, data) == "created"
+def _item(name: str, size: int) -> Listed:
+    return Listed(name=name, size=size, modified=0.0)
