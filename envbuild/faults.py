@@ -36,6 +36,11 @@ FAULTS: tuple[str, ...] = (
     "post-name-put",
     "gc-post-mark",
     "gc-mid-sweep",
+    "store-gc-pre-mark",
+    "store-gc-post-mark",
+    "store-gc-closed",
+    "store-gc-mid-sweep",
+    "store-gc-pre-end",
 )
 
 _PLAN = os.environ.get("ENVBUILD_FAULT", "")

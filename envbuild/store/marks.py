@@ -4,6 +4,7 @@
 
     collect/mark.json                          what may be deleted, as fingerprints of names; there while a mark is open
     collect/<mark>/<number, 20 digits>.json    its log: who needs some of it all the same; last of all, that it closed
+    collect/<mark>/ended.json                  all of it is deleted
     collect/pins/<environment>.json            an environment that stays
     collect/now/<nonce>                        made, listed and deleted: its time is the store's
 
@@ -167,7 +168,7 @@ def append(objects: Objects, mark: str, *, closes: bool, names: Iterable[str] = 
         tree = {"version": MARK_VERSION, "mark": mark, "number": number, "closes": closes, "nonce": nonce}
         data = json.dumps({**tree, "names": sorted(names)}).encode() + b"\n"
         try:
-            if objects.put(_entry_name(mark, number), data) == "created":
+            if objects.put(entry_name(mark, number), data) == "created":
                 return True
             there = _entry(objects, mark, number)
         except UnreachableError as error:  # the answer was lost, perhaps: the entry says whose it is
@@ -213,7 +214,7 @@ def _length(objects: Objects, mark: str) -> int:
     """How many entries there are: dozens are asked for at once, for most logs have less."""
     done = 0
     while True:
-        asked = [_entry_name(mark, done + step) for step in range(1, _ASKED + 1)]
+        asked = [entry_name(mark, done + step) for step in range(1, _ASKED + 1)]
         there = objects.sizes(asked)
         for name in asked:
             if name not in there:
@@ -222,7 +223,7 @@ def _length(objects: Objects, mark: str) -> int:
 
 
 def _entry(objects: Objects, mark: str, number: int) -> Entry:
-    name = _entry_name(mark, number)
+    name = entry_name(mark, number)
     data = objects.read(name, LARGEST_ENTRY)
     try:
         if data is None:
@@ -241,8 +242,14 @@ def _entry(objects: Objects, mark: str, number: int) -> Entry:
         ) from None
 
 
-def _entry_name(mark: str, number: int) -> str:
+def entry_name(mark: str, number: int) -> str:
+    """Where an entry of a log is, or would be."""
     return f"collect/{mark}/{number:020}.json"
+
+
+def end_name(mark: str) -> str:
+    """What says that everything announced by a mark is deleted."""
+    return f"collect/{mark}/ended.json"
 
 
 # Whoever writes

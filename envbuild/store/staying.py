@@ -1,0 +1,287 @@
+"""What of a shared store stays: what each object was last wanted for, found from the roots.
+
+Roots are what names mean and meant, environments that are pinned or that somebody's locks hold, what was locked or sent
+within the days to keep, and what writers hold of what was announced. A closure that stays keeps every file and record
+that its build graph can ask for, a record its outputs. Each object gets a time: the youngest of all that want it, its
+own among them; ``FOREVER`` for what a root wants. So "older than 30 days" and "the oldest until the rest fits" are one
+question.
+
+Nothing stays undecided: a name or a closure that cannot be read ends the collection before anything is deleted.
+
+Rules of the file: reads only. Of a digest 60 bits are kept in memory: two that share them only keep each other.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import TypeVar, cast
+
+from envbuild.derivations import KINDS
+from envbuild.digest import Digest
+from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput
+from envbuild.locks.lockfile import parse_closure
+from envbuild.names import Name, parse_name, request_name
+from envbuild.objects import Listed, Objects, Odd
+from envbuild.package import PLATFORMS, Platform
+from envbuild.store import names as generations
+from envbuild.store.names import Generation
+from envbuild.store.needs import needs_of
+from envbuild.store.parallel import in_parallel
+from envbuild.store.shared import LARGEST_CLOSURE, SharedStore, closure_name
+from envbuild.value import dataclass
+
+FOREVER = math.inf
+NEVER = -math.inf
+
+_BATCH = 256
+_BLOB = re.compile(r"blobs/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})")
+_RESULT = re.compile(r"results/([a-z-]+)/([0-9a-f]{2})/(\2[0-9a-f]{62})\.json")
+_CLOSURE = re.compile(r"environments/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})\.json")
+_SIGNATURE = re.compile(r"signatures/results/([a-z-]+)/([0-9a-f]{2})/(\2[0-9a-f]{62})/[0-9a-f]{64}\.json")
+_PACK = re.compile(r"packs/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})\.[a-z]+")
+_REF = re.compile(r"refs/(.+)/@([^/@]+)/([0-9]{20})\.json")
+_REQUEST = re.compile(r"requests/([0-9a-f]{64})/@([^/@]+)/([0-9]{20})\.json")
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roots:
+    """What stays whatever its age.
+
+    Attributes:
+        environments: Ids of environments that are pinned, or held by locks.
+        spared: Objects that writers hold, by name.
+        touched: Objects that writers held once, each with when.
+        keep_generations: Of tags that move, how many of the newest generations count; all when None.
+    """
+
+    environments: frozenset[Digest]
+    spared: frozenset[str] = frozenset()
+    touched: tuple[tuple[str, float], ...] = ()
+    keep_generations: int | None = None
+
+
+class Staying:
+    """When each object of a store was last wanted; see the module's docstring.
+
+    Args:
+        store: Which.
+        since: Nothing older is wanted by its age alone: seconds since 1970, by the store's clock.
+        note: Told what is odd about names.
+        step: Told now and then what was read so far.
+
+    Attributes:
+        names: How many generations of names are roots.
+    """
+
+    def __init__(
+        self,
+        store: SharedStore,
+        since: float,
+        note: Callable[[str], None] = lambda _: None,
+        step: Callable[[str, int], None] = lambda *_: None,
+    ) -> None:
+        self._store = store
+        self._objects: Objects = store.objects
+        self._since = since
+        self._note = note
+        self._step = step
+        self._when: dict[int, float] = {}
+        self._closures: dict[str, float] = {}
+        self.names = 0
+
+    def find(self, roots: Roots, odd: Odd) -> None:
+        """Find out what stays.
+
+        Args:
+            roots: What stays whatever its age.
+            odd: Told of what can be nothing of a store's.
+
+        Raises:
+            IntegrityError: When a name or a closure that stays cannot be read.
+            UnreachableError: When the store does not answer.
+        """
+        named = self._named(roots.keep_generations, odd)
+        for name in named:
+            self._closures[name] = FOREVER
+        for name, when in [*((name, FOREVER) for name in roots.spared), *roots.touched]:
+            self._want(name, when)
+        self._locked()
+        self._follow_closures(roots.environments, frozenset(named))
+        self._follow_results()
+
+    def when(self, item: Listed) -> float | None:
+        """When an object was last wanted; None for one that is not ours to collect."""
+        name = item.name
+        if found := _BLOB.fullmatch(name):
+            return max(self._when.get(_bits(found[2]), NEVER), item.modified)
+        if (found := _RESULT.fullmatch(name)) and found[1] in KINDS:
+            return max(self._when.get(_bits(found[3]), NEVER), item.modified)
+        if (found := _CLOSURE.fullmatch(name)) and found[1] in PLATFORMS:
+            return max(self._closures.get(name, NEVER), item.modified)
+        if (found := _SIGNATURE.fullmatch(name)) and found[1] in KINDS:
+            return self._when.get(_bits(found[3]), NEVER)
+        if (found := _PACK.fullmatch(name)) and found[1] in PLATFORMS:
+            return self._closures.get(f"environments/{found[1]}/{found[2]}/{found[3]}.json", NEVER)
+        return None
+
+    def _want(self, name: str, when: float) -> None:
+        if found := _BLOB.fullmatch(name) or _RESULT.fullmatch(name):
+            self._add(found[found.lastindex or 0], when)
+        elif _CLOSURE.fullmatch(name):
+            self._closures[name] = max(self._closures.get(name, NEVER), when)
+
+    def _add(self, digest: str, when: float) -> None:
+        bits = _bits(digest)
+        if self._when.get(bits, NEVER) < when:
+            self._when[bits] = when
+
+    # Names
+
+    def _named(self, keep: int | None, odd: Odd) -> list[str]:
+        """The closures that names mean, or meant."""
+        found: dict[Name, list[int]] = {}
+        for item in self._objects.list("refs/", odd):
+            match = _REF.fullmatch(item.name)
+            try:
+                name = parse_name(f"{match[1]}:{match[2]}") if match else None
+            except InvalidInput:
+                name = None
+            if name is None or match is None:
+                odd(item.name, "is no generation of a name")
+            else:
+                found.setdefault(name, []).append(int(match[3]))
+        wanted: list[tuple[Name, int]] = []
+        for name, numbers in found.items():
+            if sorted(numbers) != list(range(1, len(numbers) + 1)):
+                missing = min(set(range(1, max(numbers) + 1)) - set(numbers), default=0)
+                raise self._refused(f"generation {missing} of {name} is missing", "bad-generation")
+            wanted += [(name, number) for number in sorted(numbers)[-keep if keep and name.movable else None :]]
+        self.names = len(wanted)
+        closures: list[str] = []
+        for batch in _batches(wanted):
+            for generation in in_parallel(self._generation, batch):
+                closures += _closures_of(generation)
+            self._step("generations of names", len(batch))
+        return closures
+
+    def _generation(self, where: tuple[Name, int]) -> Generation:
+        name, number = where
+        try:
+            found = generations.read(self._objects, name, number)
+        except IntegrityError as error:
+            raise self._refused(error.message, error.reference) from error
+        if found is None:
+            raise self._refused(f"generation {number} of {name} is gone", "bad-generation")
+        return found
+
+    def _locked(self) -> None:
+        """What was locked within the days to keep, where ``reuse-latest`` remembers it."""
+        young = (item for item in self._objects.list("requests/") if item.modified >= self._since)
+        for batch in _batches(young):
+            for closures, when in in_parallel(self._of_request, batch):
+                for name in closures:
+                    self._want(name, when)
+
+    def _of_request(self, item: Listed) -> tuple[list[str], float]:
+        match = _REQUEST.fullmatch(item.name)
+        if match is not None:
+            with suppress(IntegrityError):  # it is a convenience: nobody's name
+                found = generations.read(self._objects, request_name(match[1], match[2]), int(match[3]))
+                if found is not None:
+                    return _closures_of(found), item.modified
+        return [], item.modified
+
+    # What closures and records want
+
+    def _follow_closures(self, environments: frozenset[Digest], named: frozenset[str]) -> None:
+        absent = set(named)
+        for batch in _batches(self._objects.list("environments/")):
+            wanted = []
+            for item in batch:
+                match = _CLOSURE.fullmatch(item.name)
+                if match is None or match[1] not in PLATFORMS:
+                    continue
+                absent.discard(item.name)
+                rooted = match[3] in environments
+                when = FOREVER if rooted else max(self._closures.get(item.name, NEVER), item.modified)
+                if when >= self._since:
+                    self._closures[item.name] = when
+                    wanted.append((item.name, cast(Platform, match[1]), Digest(match[2]), Digest(match[3]), when))
+            for digests, when in in_parallel(self._needs, wanted):
+                for digest in digests:
+                    self._add(digest, when)
+            self._step("environments", len(batch))
+        for name in sorted(absent):
+            self._closures.pop(name, None)
+        if absent:
+            more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+            self._note(f"names mean environments whose closures are not there: {sorted(absent)[0]}{more}")
+
+    def _needs(self, where: tuple[str, Platform, Digest, Digest, float]) -> tuple[list[Digest], float]:
+        """What a closure needs; nothing when somebody else has just collected it."""
+        name, platform, request, environment, when = where
+        try:
+            data = self._objects.read(name, LARGEST_CLOSURE)
+            if data is None:
+                return [], when
+            lock = parse_closure(data, name)
+            if lock.request != request or [(item.platform, item.id) for item in lock.platforms] != [
+                (platform, environment)
+            ]:
+                raise IntegrityError("it is another environment's", reference="bad-closure")
+            needs = needs_of(lock, lock.platforms[0])
+        except (IntegrityError, InvalidInput) as error:
+            raise self._refused(f"{name} cannot be read: {error.message}", "bad-closure") from error
+        return [*needs.blobs, *(key for _, key in needs.results)], when
+
+    def _follow_results(self) -> None:
+        def wanted() -> Iterator[tuple[str, Digest, float]]:
+            for item in self._objects.list("results/"):
+                match = _RESULT.fullmatch(item.name)
+                if match is not None and match[1] in KINDS:
+                    when = max(self._when.get(_bits(match[3]), NEVER), item.modified)
+                    if when >= self._since:
+                        yield match[1], Digest(match[3]), when
+
+        for batch in _batches(wanted()):
+            for digests, when in in_parallel(self._outputs, batch):
+                for digest in digests:
+                    self._add(digest, when)
+            self._step("results", len(batch))
+
+    def _outputs(self, where: tuple[str, Digest, float]) -> tuple[list[Digest], float]:
+        """A record and what it names; of one that cannot be read, which counts for nobody, itself alone."""
+        kind, key, when = where
+        with suppress(IntegrityError):
+            result = self._store.result(kind, key)
+            if result is not None:
+                return [key, *(output.sha256 for _, output in result.outputs)], when
+        return [key], when
+
+    def _refused(self, problem: str, reference: str) -> EnvbuildError:
+        return IntegrityError(
+            f"nothing in {self._objects.address} is collected while something that stays cannot be read: {problem}",
+            reference=reference,
+            hint="have it mended, or deleted, before anything else goes",
+        )
+
+
+def _closures_of(generation: Generation) -> list[str]:
+    named = generation.named
+    return [closure_name(platform, named.request, environment) for platform, environment in named.environments]
+
+
+def _bits(digest: str) -> int:
+    return int(digest[:15], 16)
+
+
+def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    rest = iter(items)
+    while batch := list(islice(rest, _BATCH)):
+        yield batch
