@@ -25,6 +25,7 @@ from envbuild.environments.name_verbs import NameVerbs
 from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.environments.realizing import Realizer, by_project
 from envbuild.environments.store_verbs import StoreVerbs
+from envbuild.environments.trust_verbs import TrustVerbs
 from envbuild.environments.verbs import UpkeepVerbs
 from envbuild.environments.verify_verbs import VerifyVerbs
 from envbuild.errors import EnvbuildError, UnreachableError, UsageError, several
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from envbuild.request import Request
 
 
-class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, CopyVerbs, VerifyVerbs, UpkeepVerbs):
+class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, CopyVerbs, VerifyVerbs, TrustVerbs, UpkeepVerbs):
     """All verbs; further ones stand in ``exchange.verbs``, ``environments.store_verbs``, ``.name_verbs``, ``.verbs``.
 
     Args:

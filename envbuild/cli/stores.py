@@ -1,4 +1,4 @@
-"""``store init|info|copy``, ``push``, ``pull`` and ``trust``: a team's memory."""
+"""``store init|info|copy``, ``push`` and ``pull``: a team's memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 import click
 
 from envbuild.cli.options import as_json, offline, option, quiet, source_argument, stores
+from envbuild.cli.trusting import sign_command
 
 
 @click.group("store", short_help="Make, look at and copy shared stores.")
@@ -105,26 +106,4 @@ def pull_command(source: str, stores: tuple[str, ...], as_json: bool, quiet: boo
     show_moved(screen, Session(reporter=screen.reporter, stores=stores).pull(source), "Pulled", "from")
 
 
-@click.command("trust", short_help="Trust a store's results.")
-@click.argument("address", required=False)
-@option("--remove", is_flag=True, help="Trust it no longer.")
-@as_json
-@quiet
-def trust_command(address: str | None, remove: bool, as_json: bool, quiet: bool) -> None:
-    """Let results of a store count, in your own configuration; without an address, list what you trust.
-
-    Whoever writes a trusted store runs code as its readers.
-    """
-    from envbuild.cli.screen import Screen
-    from envbuild.session import Session
-
-    if remove and address is None:
-        raise click.UsageError("Which store? For example: envbuild trust --remove s3://bucket/envbuild")
-    screen = Screen(quiet=quiet, as_json=as_json)
-    trusted = Session(reporter=screen.reporter).trust(address, remove=remove)
-    if screen.document({"trusted": list(trusted)}):
-        return
-    for entry in trusted:
-        screen.result(entry)
-    if not trusted:
-        screen.say("You trust no store")
+store_command.add_command(sign_command)

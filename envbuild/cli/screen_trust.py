@@ -1,0 +1,77 @@
+"""What the commands about trust and signatures say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from envbuild.cli.screen import Screen, tree
+from envbuild.cli.wording import count
+
+if TYPE_CHECKING:
+    from envbuild.environments.signing import Signed
+    from envbuild.environments.trust_verbs import Trusting
+
+_COUNTS = {
+    "all": "its results and names count",
+    "signed": "what is signed of it counts",
+    "nothing": "only files of it are used",
+}
+
+
+def show_trusting(screen: Screen, found: Trusting) -> None:
+    """The addresses on stdout, for scripts; what they and the keys come to here for people."""
+    trust = found.trust
+    keys = [
+        {
+            "name": key.name,
+            "public": str(key.public),
+            "keyid": key.public.keyid,
+            "not_after": key.not_after,
+            "counts": key.name not in found.expired,
+        }
+        for key in trust.keys
+    ]
+    scopes = [*trust.scopes, *(trust.project.scopes if trust.project is not None else ())]
+    if screen.document(
+        {
+            "trusted": list(found.trusted),
+            "mode": trust.mode,
+            "threshold": trust.threshold or 1,
+            "keys": keys,
+            "scopes": [tree(scope) for scope in scopes],
+            "stores": [tree(store) for store in found.stores],
+            "signing_key": found.signing_key,
+        }
+    ):
+        return
+    for address in found.trusted:
+        screen.result(address)
+    if not found.trusted and not trust.keys:
+        screen.say("You trust no store and no key")
+    screen.say(f"mode {trust.mode}, {count(trust.threshold or 1, 'signature')} wanted")
+    for key in trust.keys:
+        until = "" if key.not_after is None else f", until {key.not_after}"
+        expired = ", which is over" if key.name in found.expired else ""
+        screen.say(f"key {key.name}: {key.public}{until}{expired}")
+    for scope in scopes:
+        wanted = f"{count(scope.threshold, 'signature')}" if scope.threshold is not None else "as everywhere"
+        only = f", of {' '.join(scope.keys)}" if scope.keys is not None else ""
+        screen.say(f"scope {scope.pattern}: {wanted}{only}")
+    for store in found.stores:
+        goes = "; what is done here goes there" if store.written else ""
+        screen.say(f"store {store.name}: {_COUNTS[store.counts]}{goes}")
+    if found.signing_key is not None:
+        screen.say(f"what goes to shared stores is signed by {found.signing_key}")
+
+
+def show_signed(screen: Screen, signed: Signed, *, dry_run: bool) -> None:
+    """How many, and what was left unsigned."""
+    if screen.document({**tree(signed), "dry_run": dry_run}):
+        return
+    for line in signed.refused:
+        screen.say(f"note: not signed: {line}")
+    passed = f", {signed.passed} passed over that no key you trust signed" if signed.passed else ""
+    screen.say(
+        f"{'Would sign' if dry_run else 'Signed'} {count(signed.results, 'result')} and {count(signed.names, 'name')} "
+        f"with {signed.keyid[:12]}; {signed.already} signed already{passed}"
+    )
