@@ -83,22 +83,102 @@ def verify_command(
 
 
 @click.command("gc", short_help="Remove what nothing needs any more.")
+@option(
+    "--store",
+    "store",
+    metavar="STORE",
+    envvar=None,  # as of `verify`
+    help="Collect this shared store instead, by name or address, in two phases.",
+)
 @option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
 @option(
     "--keep-days",
     type=click.IntRange(min=0),
-    default=14,
-    show_default=True,
-    help="Keep what was used within so many days, also without a link.",
+    help="Keep what was used (of a store: sent) within so many days, too (default: 14; of a store 30).",
 )
+@option("--max-size", metavar="SIZE", help="Then remove the oldest that has no root until the rest fits: 200GB.")
 @option("--caches", is_flag=True, help="Empty the engines' caches too; they fill again when they are needed.")
+@option(
+    "--keep-revision",
+    "revisions",
+    multiple=True,
+    metavar="REVISION",
+    help="With --store: keep what the locks of a Git revision or range (v1..main) hold, too; repeatable.",
+)
+@option(
+    "--keep-generations",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --store: of tags that move, keep what the newest N generations mean (default: all).",
+)
+@option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    metavar="DAYS",
+    help="With --store: days between announcing what goes and deleting it (default: 7).",
+)
+@option("--nobody-writes", is_flag=True, help="Of a grace below one day: no command that writes there lasts as long.")
+@option("--pin", metavar="SOURCE", help="With --store: keep an environment until it is unpinned; collect nothing.")
+@option("--unpin", metavar="SOURCE", help="With --store: keep it no longer than others; collect nothing.")
 @as_json
 @quiet
-def gc_command(dry_run: bool, keep_days: int, caches: bool, as_json: bool, quiet: bool) -> None:
-    """Remove prefixes that no out-link points to and nobody used lately, and blobs that no prefix needs."""
+def gc_command(
+    store: str | None,
+    dry_run: bool,
+    keep_days: int | None,
+    max_size: str | None,
+    caches: bool,
+    revisions: tuple[str, ...],
+    keep_generations: int | None,
+    grace: float | None,
+    nobody_writes: bool,
+    pin: str | None,
+    unpin: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Remove prefixes that no out-link points to and nobody used lately, and blobs that no prefix needs.
+
+    With --store, of a shared store: what no name, pin or lock leads to, a week after it was announced.
+
+    envbuild gc --store team --dry-run
+    """
     from envbuild.cli.screen import Screen
+    from envbuild.cli.wording import size_of
     from envbuild.session import Session
 
+    largest = None if max_size is None else size_of(max_size)
     screen = Screen(quiet=quiet, as_json=as_json)
-    garbage = Session(reporter=screen.reporter).gc(dry_run=dry_run, keep_days=keep_days, caches=caches)
-    screen.collected(garbage, dry_run=dry_run)
+    session = Session(reporter=screen.reporter)
+    if store is None:
+        if revisions or keep_generations or grace is not None or nobody_writes or pin or unpin:
+            raise click.UsageError("That is for a shared store: say which, with --store")
+        days = 14 if keep_days is None else keep_days
+        garbage = session.gc(dry_run=dry_run, keep_days=days, caches=caches, largest=largest)
+        screen.collected(garbage, dry_run=dry_run)
+        return
+    from envbuild.cli.screen_collect import Telling, show_collected, show_pins
+    from envbuild.store.collect_shared import Policy
+
+    if caches:
+        raise click.UsageError("--caches is for this machine; a store has none")
+    if pin or unpin:
+        if pin and unpin:
+            raise click.UsageError("--pin keeps and --unpin lets go: choose one")
+        show_pins(screen, session.pin(pin, store) if pin else session.unpin(unpin or "", store), store, bool(pin))
+        return
+    if grace is not None and grace < 1 and not nobody_writes:
+        raise click.UsageError(
+            "A command that is writing now may need what goes: with less than a day's grace, say --nobody-writes too"
+        )
+    policy = Policy(
+        days=30.0 if keep_days is None else float(keep_days),
+        grace=7.0 if grace is None else grace,
+        keep_generations=keep_generations,
+        largest=largest,
+    )
+    with Telling(screen, dry_run=dry_run) as telling:
+        found = session.collect(
+            store, policy, revisions=revisions, dry_run=dry_run, tell=telling.tell, step=telling.step
+        )
+    show_collected(screen, found, store, session.pins(store) if as_json else (), dry_run=dry_run)

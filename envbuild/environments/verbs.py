@@ -68,7 +68,9 @@ class UpkeepVerbs:
         store = open_store(home.store, note=self._reporter.note)
         return build_log(store, home.path / "logs", name, current_platform(), lock)
 
-    def gc(self, *, dry_run: bool = False, keep_days: int = 14, caches: bool = False) -> Garbage:
+    def gc(
+        self, *, dry_run: bool = False, keep_days: int = 14, caches: bool = False, largest: int | None = None
+    ) -> Garbage:
         """Remove what nothing points to; see ``envbuild.store.collect``."""
         from envbuild.store.collect import collect
 
@@ -81,6 +83,7 @@ class UpkeepVerbs:
             dry_run=dry_run,
             keep_days=keep_days,
             caches=caches,
+            largest=largest,
             lock_timeout=self.project().config.lock_timeout,
             note=self._reporter.note,
         )

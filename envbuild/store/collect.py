@@ -80,6 +80,7 @@ def collect(
     keep_days: float,
     dry_run: bool = False,
     caches: bool = False,
+    largest: int | None = None,
     lock_timeout: float = DEFAULT_TIMEOUT,
     note: Callable[[str], None] = lambda _: None,
 ) -> Garbage:
@@ -90,6 +91,7 @@ def collect(
         keep_days: Days for which what was used or made stays without a root; 0 keeps only what is rooted or in use.
         dry_run: Say what would go, and take nothing.
         caches: Empty the engines' caches too; they fill again when they are needed.
+        largest: Bytes that prefixes and blobs may have: days are cut until they fit, or none is left.
         lock_timeout: Seconds to wait for users of the home.
         note: Told what is odd.
 
@@ -101,6 +103,8 @@ def collect(
         NoSpaceError: When the home cannot be written.
     """
     store = open_store(home.store, note=note)
+    if largest is not None:
+        keep_days = _fitting_days(home, store, keep_days, largest, note)
     if dry_run:
         return mark(home, store, keep_days=keep_days, caches=caches, now=time.time())
     with scratch_folder(home.scratch) as trash:
@@ -114,6 +118,26 @@ def collect(
                     path.rename(trash / str(number))
             _remove_locks(home)
         return garbage
+
+
+def _fitting_days(home: Home, store: FolderStore, keep_days: float, largest: int, note: Callable[[str], None]) -> float:
+    """The most days for which what stays has no more bytes than it may have: the oldest goes first."""
+    now = time.time()
+    everything = _size((home.prefixes, store.path / "blobs"))
+
+    def fits(days: float) -> bool:
+        return everything - mark(home, store, keep_days=days, now=now).size <= largest
+
+    if fits(keep_days):
+        return keep_days
+    if not fits(0.0):
+        note("what has a link or is in use alone is more than --max-size allows: it stays")
+        return 0.0
+    low, high = 0.0, keep_days
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
 
 
 def mark(home: Home, store: FolderStore, *, keep_days: float, now: float, caches: bool = False) -> Garbage:
@@ -277,15 +301,20 @@ def _remove_locks(home: Home) -> None:
 def _measured(garbage: Garbage) -> Garbage:
     from envbuild.value import replace
 
+    return replace(garbage, size=_size(garbage.paths))
+
+
+def _size(paths: tuple[Path, ...]) -> int:
+    """The bytes of files that have no further name elsewhere."""
     links: dict[tuple[int, int], int] = {}
     size = 0
-    for path in _files(garbage.paths):
+    for path in _files(paths):
         with suppress(OSError):
             state = path.lstat()
             seen = links[state.st_dev, state.st_ino] = links.get((state.st_dev, state.st_ino), 0) + 1
             if seen == state.st_nlink:
                 size += state.st_size
-    return replace(garbage, size=size)
+    return size
 
 
 def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
