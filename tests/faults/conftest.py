@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.faults.counts import COUNTS, Counts
+from tests.faults.far import far, fars
 from tests.faults.world import World
 from tests.objects.conftest import az_server, gs_server, place_of, s3_server
 from tests.support.channel import TestChannel
 from tests.support.servers import serve
 
-__all__ = ["az_server", "gs_server", "place_of", "s3_server"]
-"""Fixtures of the object tests, for those that count."""
+__all__ = ["az_server", "far", "fars", "gs_server", "place_of", "s3_server"]
+"""Fixtures of the object tests, for those that count, and of worlds in clouds."""
 
 
 @pytest.fixture(scope="session")

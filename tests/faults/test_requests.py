@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,7 +88,7 @@ def done(objects: Objects, call: str) -> None:
 
 
 STATUSES = (408, 429, 500, 502, 503, 504) if COUNTS.full else (429, 503)
-PASSING: dict[str, dict[str, object]] = {
+PASSING: dict[str, dict[str, Any]] = {
     **{str(status): {"status": status, "body": BUSY} for status in STATUSES},
     "reset": {"reset": True},
     "no answer": {"drop_reply": True},
@@ -229,7 +230,7 @@ def test_R15_transfers_that_are_cut_begin_anew_and_end_right(place: Place, tmp_p
     assert good == tried
 
 
-ANSWERS: dict[str, dict[str, object]] = {
+ANSWERS: dict[str, dict[str, Any]] = {
     "a page to sign in": {"status": 200, "body": LOGIN, "headers": {"Content-Type": "text/html"}},
     "packed with gzip": {"status": 200, "body": gzip.compress(DATA), "headers": {"Content-Encoding": "gzip"}},
     "packed, and cut": {"status": 200, "body": gzip.compress(DATA)[:5000], "headers": {"Content-Encoding": "gzip"}},
@@ -307,7 +308,7 @@ def test_R17_a_server_that_is_slow_to_begin_is_waited_for(place: Place) -> None:
     count("servers slow to begin (20 s of 30), waited for", 1, 1)
 
 
-EXPIRED = {
+EXPIRED: dict[str, dict[str, Any]] = {
     "s3": {"status": 400, "body": b"<Error><Code>ExpiredToken</Code><Message>expired</Message></Error>"},
     "gs": {"status": 401, "body": b'{"error": {"message": "Invalid Credentials"}}'},
     "az": {
