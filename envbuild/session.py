@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from envbuild.environments.affected_verbs import AffectedVerbs
 from envbuild.environments.copy_verbs import CopyVerbs
+from envbuild.environments.look_verbs import LookVerbs
 from envbuild.environments.name_verbs import NameVerbs
 from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.environments.realizing import Realizer, by_project
@@ -42,7 +43,6 @@ from envbuild.locks.locking import (
     read_lock,
 )
 from envbuild.locks.place import lock_path
-from envbuild.machine.home import find_home
 from envbuild.machine.virtual import check_system, current_platform
 from envbuild.projects.checkout import edited
 from envbuild.projects.project import (
@@ -60,14 +60,20 @@ from envbuild.request import INHERITED
 
 if TYPE_CHECKING:
     from envbuild.digest import Digest
-    from envbuild.environments.inspection import Shown, Why
-    from envbuild.environments.inventory import Present
-    from envbuild.environments.source_verbs import Looked
-    from envbuild.locks.dependencies import Branch
     from envbuild.request import Request
 
 
-class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, CopyVerbs, VerifyVerbs, TrustVerbs, UpkeepVerbs):
+class Session(
+    ExchangeVerbs,
+    StoreVerbs,
+    NameVerbs,
+    LookVerbs,
+    AffectedVerbs,
+    CopyVerbs,
+    VerifyVerbs,
+    TrustVerbs,
+    UpkeepVerbs,
+):
     """All verbs; further ones stand in ``exchange.verbs``, ``environments.store_verbs``, ``.name_verbs``, ``.verbs``.
 
     Args:
@@ -155,6 +161,8 @@ class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, CopyVerbs, Ve
         check_platforms(recipe, options.platforms, request)
         bases = tuple(self._lock(path, LockOptions(), write=write) for path in _base_files(project, request))
         named = self._upgraded_bases(recipe, request) if options.upgrade_base and request.inherits else None
+        if request.inherits and not options.upgrade_base:
+            self._expect_bases(recipe, request)
         upgrades = options.upgrades or named is not None
         locked = None if upgrades else fitting_lock(recipe, request, bases, self._own(project, request))
         if locked is None:
@@ -164,6 +172,7 @@ class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, CopyVerbs, Ve
                 self._reporter.note(note)
             realizer = self._realizer(project)
             age = request.exclude_newer
+            self._ask_moved()
             try:
                 locked = make_lock(
                     recipe,
@@ -181,6 +190,8 @@ class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, CopyVerbs, Ve
                 from envbuild.locks.unsolved import unsolved
 
                 raise unsolved(error, recipe, request, bases, self._own(project, request)) from error.__cause__
+            self._tell_moved(online=True)
+        self._tell_moved(online=False)
         if write and (locked.written or options.set_default):
             self._remember_lock(project, locked, always=options.set_default)
         if write or not locked.changes:
@@ -207,7 +218,10 @@ class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, CopyVerbs, Ve
     def plan(self, *sources: Path | str, mode: Mode = "auto") -> tuple[Planned, ...]:
         """What ``realize`` would do; locks that do not fit are solved, and not written."""
         wanted = [self._wanted(source, mode, write=False) for source in sources]
-        return tuple(self._realizer(project).plan(items) for project, items in by_project(wanted))
+        self._ask_moved()
+        plans = tuple(self._realizer(project).plan(items) for project, items in by_project(wanted))
+        self._tell_moved(online=any(row.state not in {"hit", "not needed"} for plan in plans for row in plan.rows))
+        return plans
 
     def realize(
         self, *sources: Path | str, mode: Mode = "auto", options: RealizeOptions | None = None
@@ -233,10 +247,12 @@ class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, CopyVerbs, Ve
                 failures.append(error)
         for _, item in wanted:
             check_system(item.environment.platform, item.environment.system)
+        self._ask_moved()
         made: dict[Path, Realized] = {}
         for project, items in by_project(wanted):
             for realized in self._realizer(project).realize(items, options or RealizeOptions()):
                 made[realized.recipe] = realized
+        self._tell_moved(online=any(item.fetched or item.pulled or item.built for item in made.values()))
         if failures:
             raise failures[0] if len(failures) == 1 else several(failures)
         return tuple(made[item.recipe] for _, item in wanted)
@@ -352,45 +368,6 @@ class Session(ExchangeVerbs, StoreVerbs, NameVerbs, AffectedVerbs, CopyVerbs, Ve
         ):
             self._reporter.note(f"{shown_path(recipe)} is not for {target}: what was added there has no effect")
         return locked
-
-    def show(self, source: Path | str, *, platform: str | None = None) -> Shown:
-        """A locked environment as it is, and where it is present."""
-        from envbuild.environments.inspection import show
-
-        looked = self._look(source, platform)
-        return show(looked, self._asked(looked), find_home(self._environ))
-
-    def _asked(self, looked: Looked) -> Request | None:
-        """What the recipe that was named asks for now."""
-        recipe = looked.recipe
-        return None if recipe is None else make_request(self.project(recipe), recipe)[0]
-
-    def environments(self) -> tuple[Present, ...]:
-        """The environments on this machine, by name."""
-        from envbuild.environments.inventory import present
-
-        return present(find_home(self._environ))
-
-    def tree(
-        self,
-        source: Path | str,
-        packages: Sequence[str] = (),
-        *,
-        platform: str | None = None,
-        invert: bool = False,
-        depth: int | None = None,
-    ) -> list[Branch]:
-        """The lines of a dependency tree; see ``envbuild.environments.inspection``."""
-        from envbuild.environments.inspection import tree
-
-        return tree(self._look(source, platform).environment, packages, invert=invert, depth=depth)
-
-    def why(self, source: Path | str, package: str, *, platform: str | None = None) -> Why:
-        """The chains from what the recipe asked for to a package, and what it counts as on PyPI."""
-        from envbuild.environments.inspection import why
-
-        looked = self._look(source, platform)
-        return why(looked.environment, package, self._asked(looked))
 
 
 def _base_files(project: Project, request: Request) -> tuple[Path, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from envbuild.cli.options import as_json, offline, option, platform, quiet
+from envbuild.cli.options import as_json, offline, option, platform, quiet, source_argument, stores
 
 output = option(
     "--output", "-o", "output", type=click.Path(path_type=Path), help="The recipe to write (default: in `recipes/`)."
@@ -99,7 +99,7 @@ def capture_command(
 
 
 @click.command("export", short_help="Write a lock in another tool's format.")
-@click.argument("source", type=click.Path(path_type=Path))
+@source_argument
 @option("--format", "format_name", required=True, metavar="FORMAT", help="requirements, pylock, pixi, …; see below.")
 @option("--output", "-o", "output", type=click.Path(path_type=Path), help="The file to write (default: stdout).")
 @platform
@@ -112,20 +112,22 @@ def capture_command(
 )
 @option("--force", is_flag=True, help="Replace a file that is there.")
 @offline
+@stores
 @as_json
 @quiet
 def export_command(
-    source: Path,
+    source: str,
     format_name: str,
     output: Path | None,
     platforms: tuple[str, ...],
     pixi_version: str,
     force: bool,
     offline: bool,
+    stores: tuple[str, ...],
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write the lock of a recipe in another tool's format; what is lost is said.
+    """Write what a recipe (or name, id, lock) is locked to in another tool's format; what is lost is said.
 
     Formats: requirements, environment-yml, explicit, conda-lock, pixi, pylock.
     """
@@ -134,7 +136,7 @@ def export_command(
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    session = Session(reporter=screen.reporter, offline=offline)
+    session = Session(reporter=screen.reporter, offline=offline, stores=stores)
     exported = session.export(
         source, format_name, output, platforms=platforms, pixi_version=int(pixi_version), force=force
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -81,6 +82,29 @@ def why_command(
     """
     screen, session = _looking(as_json, offline, stores)
     screen.why(session.why(source, package, platform=platform))
+
+
+@click.command("why-depends", short_help="Say why one package needs another.")
+@click.argument("words", nargs=-1, metavar="[SOURCE] PACKAGE NEEDED")
+@option("--all", "every", is_flag=True, help="Every chain that is as short as the shortest.")
+@looking
+def why_depends_command(
+    words: tuple[str, ...], every: bool, platform: str | None, offline: bool, stores: tuple[str, ...], as_json: bool
+) -> None:
+    """Say why one package needs another: the chain between them, and the files behind each step.
+
+    envbuild why-depends recipes/train.yaml numpy libgfortran
+
+    Without SOURCE: in the project's recipe, when it has only one.
+    """
+    from envbuild.cli.screen_depends import show_why_depends
+
+    if not 2 <= len(words) <= 3 or (len(words) == 2 and Path(words[0]).is_file()):
+        raise click.UsageError("Which two packages? For example: envbuild why-depends recipes/train.yaml numpy openssl")
+    *source, package, needs = words
+    screen, session = _looking(as_json, offline, stores)
+    answer = session.why_depends(package, needs, *source, platform=platform, every=every)
+    show_why_depends(screen, answer, " ".join(source))
 
 
 def _looking(as_json: bool, offline: bool, stores: tuple[str, ...]) -> tuple[Screen, Session]:

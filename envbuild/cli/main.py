@@ -35,6 +35,7 @@ COMMANDS = {
     "list": "look",
     "tree": "look",
     "why": "look",
+    "why-depends": "look",
     "alias": "names",
     "get": "names",
     "history": "names",

@@ -70,8 +70,8 @@ def realize_command(
 ) -> None:
     """Make environments exist on this machine, and print their folders.
 
-    A SOURCE is a recipe, a name (team/train:stable) or an id, whole or its first digits. A recipe that has no lock, or
-    one that does not fit, is locked first.
+    A SOURCE is a recipe, a lock, a name (team/train:stable), an id, whole or its first digits, or the path of an
+    environment. A recipe that has no lock, or one that does not fit, is locked first.
     """
     if prefix and out_link:
         raise click.UsageError("--prefix puts the environment into a folder, --out-link makes a link: choose one")
@@ -147,7 +147,7 @@ def ready_engines(recipes: tuple[Path, ...], *, solving: bool = False) -> None:
         if recipe.suffix not in {".yaml", ".yml"}:  # a name or an id
             continue
         try:
-            text = lock_path(recipe).read_bytes()
+            text = (recipe if recipe.name.endswith(".lock.yaml") else lock_path(recipe)).read_bytes()
         except FileNotFoundError:
             if solving:
                 from envbuild.machine.uv_ahead import meet_python

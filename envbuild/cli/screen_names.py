@@ -21,6 +21,9 @@ def generation_tree(item: Generation) -> dict[str, Any]:
         "name": str(item.name),
         "generation": item.number,
         "created": item.created,
+        "movable": item.name.movable,
+        "digest": item.digest,
+        "previous": item.previous,
         "request": item.named.request,
         "environments": dict(item.named.environments),
     }
@@ -42,14 +45,14 @@ def show_moved(screen: Screen, moved: Moved) -> None:
 
 
 def show_meant(screen: Screen, meant: Meant) -> None:
-    """What a name or an id means, in lines that a script can read."""
+    """What a name, an id or a prefix means, in lines that a script can read."""
     generation, named = meant.generation, meant.named
-    document = (
-        generation_tree(generation)
-        if generation is not None
-        else {"request": named.request, "environments": dict(named.environments)}
-    )
-    if screen.document({**document, "others": [item.request for item in meant.others]}):
+    document = {"request": named.request, "environments": dict(named.environments)}
+    if generation is not None:
+        document = generation_tree(generation)
+    ids = {platform: f"{named.request}:{digest}" for platform, digest in named.environments}
+    more = {"store": meant.store, "default-of": meant.default_of, "present": tree(meant.present)}
+    if screen.document({**document, "ids": ids, "others": [item.request for item in meant.others], **more}):
         return
     rows = []
     if generation is not None:
@@ -57,9 +60,10 @@ def show_meant(screen: Screen, meant: Meant) -> None:
             ("name", str(generation.name)),
             ("generation", f"{generation.number}, since {generation.created}"),
         ]
-    rows.append(("request", named.request))
-    rows += [(platform, f"{named.request}:{digest}") for platform, digest in named.environments]
+    rows.append(("default of" if meant.default_of else "request", named.request))
+    rows += list(ids.items())
     rows += [("also of", item.request) for item in meant.others]
+    rows += [("present", str(prefix)) for prefix in meant.present]
     width = max(len(title) for title, _ in rows)
     for title, text in rows:
         screen.result(f"{title:<{width}}  {text}")
@@ -67,7 +71,7 @@ def show_meant(screen: Screen, meant: Meant) -> None:
 
 def show_history(screen: Screen, name: str, past: Sequence[Generation]) -> None:
     """Every generation, the newest first."""
-    if screen.document({"generations": [generation_tree(item) for item in past]}):
+    if screen.document({"name": str(past[0].name), "generations": [generation_tree(item) for item in past]}):
         return
     rows = [(str(item.number), item.created, short(item.named.request), _environments(item.named)) for item in past]
     screen.table(("generation", "since", "request", "environments"), rows)
@@ -81,7 +85,7 @@ def show_names(screen: Screen, names: Sequence[Generation]) -> None:
 
 
 def _environments(named: Named) -> str:
-    return ", ".join(f"{platform} {short(digest)}" for platform, digest in named.environments)
+    return ", ".join(f"{platform} {short(digest)}" for platform, digest in named.environments) or "removed"
 
 
 def show_affected(screen: Screen, found: Sequence[Affected]) -> None:

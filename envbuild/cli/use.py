@@ -124,6 +124,10 @@ def _realized(
 
     screen = Screen(quiet=quiet, as_json=False)
     session = Session(reporter=screen.reporter, offline=offline, stores=stores)
+    entered = session.entered(source)
+    if entered is not None and entered.prefix is not None:
+        screen.close()
+        return entered.prefix, entered.environment.variables, entered.name
     (realized,) = session.realize(
         source, mode=mode(locked=locked, frozen=frozen), options=RealizeOptions(stamp=options)
     )

@@ -16,9 +16,12 @@ from envbuild.errors import InvalidInput
 from envbuild.machine.home import Home, find_home, open_home
 from envbuild.names import parse_name, source_of
 from envbuild.projects.project import Project
+from envbuild.projects.recipe_files import shown_path
+from envbuild.value import replace
 
 if TYPE_CHECKING:
     from envbuild.environments.closures import Closures
+    from envbuild.environments.moved_bases import MovedBases
     from envbuild.environments.naming import Names, NameStore
     from envbuild.environments.reusing import Reuse
     from envbuild.lock import LockedEnvironment
@@ -35,6 +38,7 @@ class NameVerbs(SourceVerbs):
     _environ: Mapping[str, str]
     _reporter: Reporter
     _offline: bool
+    _moved: MovedBases | None = None
 
     if TYPE_CHECKING:
 
@@ -91,8 +95,12 @@ class NameVerbs(SourceVerbs):
         Raises:
             InvalidInput: As ``source_verbs``.
         """
+        from envbuild.environments.inventory import present
+
         home = self._home()
-        return self._meant(self._source(source), self._names(home), self._closures(home))
+        meant = self._meant(self._source(source), self._names(home), self._closures(home))
+        ids = {environment for _, environment in meant.named.environments}
+        return replace(meant, present=tuple(item.prefix for item in present(home.path) if item.environment in ids))
 
     def history(self, name: str) -> tuple[Generation, ...]:
         """Every generation of a name, the newest first.
@@ -152,6 +160,31 @@ class NameVerbs(SourceVerbs):
             found[label] = NamedBase(request=named.request, environments=named.environments, lock=lock)
         return found
 
+    def _expect_bases(self, recipe: Path, request: Request) -> None:
+        """Tell, sooner or later, which named bases mean something else than the lock recorded."""
+        from envbuild.environments.moved_bases import MovedBases
+        from envbuild.locks.inheriting import recorded
+        from envbuild.locks.locking import read_lock
+
+        old = read_lock(recipe)
+        for base in request.bases:
+            known = recorded(old, base.path) if base.request is None else None
+            if known is not None:
+                self._moved = self._moved or MovedBases(
+                    lambda: self._names(self._home()), online=not self._offline, note=self._reporter.note
+                )
+                self._moved.expect(shown_path(recipe), base.path, *known)
+
+    def _ask_moved(self) -> None:
+        """Begin to ask what bases mean now, beside work that may use the network."""
+        if self._moved is not None:
+            self._moved.ask()
+
+    def _tell_moved(self, *, online: bool) -> None:
+        """Tell what is known of bases that moved; see ``moved_bases``."""
+        if self._moved is not None:
+            self._moved.tell(wait=online)
+
     def _upgraded_bases(self, recipe: Path, request: Request) -> dict[str, NamedBase] | None:
         """The named bases as they are now, when one of them is not what the lock recorded."""
         from envbuild.locks.inheriting import recorded
@@ -179,22 +212,23 @@ class NameVerbs(SourceVerbs):
         return found.environments
 
     def _remember_lock(self, project: Project, locked: Locked, *, always: bool) -> None:
-        """Let a lock be the newest of its request, where ``reuse-latest`` is used or the user says so."""
+        """Let a lock be its request's default; for others too where ``reuse-latest`` is used or the user says so."""
         wanted = project.config.reuse_latest
         if locked.request.inherits:
             if always:
                 self._reporter.note(
                     f"{locked.request.recipe} extends an environment by name or id: it is no request's default"
                 )
-        elif (always or wanted != ("none",)) and not locked.dropped:
-            self._reuse(wanted).remember(locked.lock)
+        elif not locked.dropped:
+            shared = always or wanted != ("none",)
+            self._reuse(wanted, shared=shared).remember(locked.lock, shared=shared)
 
-    def _reuse(self, wanted: tuple[str, ...]) -> Reuse:
+    def _reuse(self, wanted: tuple[str, ...], *, shared: bool = True) -> Reuse:
         from envbuild.environments.reusing import Reuse
 
         home = self._home()
-        shared = [store for store in self._shared() if store.near or not self._offline]
-        return Reuse((self._near(home), *shared), self._closures(home), wanted, self._reporter.note)
+        far = [store for store in self._shared() if store.near or not self._offline] if shared else []
+        return Reuse((self._near(home), *far), self._closures(home), wanted, self._reporter.note)
 
     # What names and closures are kept in
 

@@ -90,6 +90,22 @@ class Names:
         """The store that has them."""
         return self._objects
 
+    @property
+    def near(self) -> bool:
+        """Whether they are known without a network."""
+        return self._store.near
+
+    def glance(self, name: Name) -> Generation | None:
+        """What a name means, as far as that is known without a network: of a far store, what was seen last.
+
+        Raises:
+            UnreachableError, IntegrityError: As ``find``, of a near store.
+        """
+        if self.near:
+            return self.find(name)
+        seen = self._counting(self._seen.get(name))
+        return seen.generation if seen is not None else None
+
     def find(self, name: Name) -> Generation | None:
         """What a name means now; None when it is not there.
 

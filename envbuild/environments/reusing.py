@@ -4,10 +4,12 @@
 
     requests/<request>/@<user>/<generation, 20 digits>.json
 
-Each lock that is made leaves a generation there, as a move of a name does: for its user, and for ``any``. The newest
-for a request is its default. It is somebody's choice and proves nothing: what it leads to are closures, which prove
-themselves, and it is taken only when it answers the whole request, holds what the bases pin, and every folder and file
-of the project is what it was. What extends an environment by name or id is left out: another one may have led to it.
+Each lock that is made leaves a generation there, as a move of a name does: in the home for its user, and where
+``reuse-latest`` is used also for ``any`` and in the stores that are written. The newest of this user in the home is
+the request's default environment. It is somebody's choice and proves nothing: what it leads to are closures, which
+prove themselves, and instead of a solve it is taken only when it answers the whole request, holds what the bases pin,
+and every folder and file of the project is what it was. What extends an environment by name or id is left out: another
+one may have led to it.
 
 Rules of the file: every failure is a note, and means to solve.
 """
@@ -97,7 +99,12 @@ class Reuse:
         return None
 
     def _of(self, store: NameStore, request: Request, user: str) -> tuple[LockedEnvironment, ...] | None:
-        newest = generations.current(store.objects, request_name(request.id, user))
+        log = store.signed.current(request_name(request.id, user))
+        if log.lacking:
+            self._note(
+                f"what was locked before for this request in {store.objects.address} does not count: {log.lacking}"
+            )
+        newest = log.generation
         if newest is None or newest.named.request != request.id:
             return None
         found: list[LockedEnvironment] = []
@@ -109,8 +116,13 @@ class Reuse:
             found += lock.platforms
         return tuple(found)
 
-    def remember(self, lock: Lock) -> None:
-        """Let a lock be the newest of its request, in the home and in every shared store that may be written."""
+    def remember(self, lock: Lock, *, shared: bool = True) -> None:
+        """Let a lock be the newest of its request, in the home and in every shared store that may be written.
+
+        Args:
+            lock: Which.
+            shared: Also as what anybody locked last.
+        """
         named = Named(
             request=lock.request, environments=tuple(sorted((item.platform, item.id) for item in lock.platforms))
         )
@@ -119,8 +131,8 @@ class Reuse:
                 continue
             try:
                 self._closures.keep(lock, None if store.home else store.objects)
-                for user in (user_name(), ANY):
-                    generations.move(store.objects, request_name(lock.request, user), named)
+                for user in (user_name(), ANY) if shared else (user_name(),):
+                    store.signed.sign(generations.move(store.objects, request_name(lock.request, user), named).now)
             except EnvbuildError as error:
                 self._note(f"{store.objects.address} does not know of this lock: {error}")
 

@@ -49,6 +49,8 @@ class Meant:
         others: Further requests that led to the environment of an id.
         default_of: The request that was named alone: this is its default.
         prefix: The prefix that was named by its path.
+        store: The address of the store that says so, of a name.
+        present: Prefixes of this machine that hold its environments; only where that was asked.
     """
 
     said: str
@@ -57,6 +59,8 @@ class Meant:
     others: tuple[Identity, ...] = ()
     default_of: str | None = None
     prefix: Path | None = None
+    store: str | None = None
+    present: tuple[Path, ...] = ()
 
     @property
     def chain(self) -> str:
@@ -114,7 +118,7 @@ class SourceVerbs:
 
         if source.kind == "name":
             generation = names.get(parse_name(source.text))
-            return Meant(said=str(generation.name), named=generation.named, generation=generation)
+            return Meant(said=str(generation.name), named=generation.named, generation=generation, store=names.address)
         if source.kind == "prefix":
             prefix, identity = self._held(source)
             named = Named(request=identity.request, environments=((identity.platform, identity.environment),))
@@ -212,6 +216,15 @@ class SourceVerbs:
             raise _other_platform(meant, chosen)
         lock = closures.get(identity, meant.chain)
         return Looked(name=meant.said, recipe=None, lock=lock, environment=lock.platforms[0], prefix=meant.prefix)
+
+    def entered(self, source: Path | str) -> Looked | None:
+        """The prefix that a source names by its path, to be used as it is; None for any other source.
+
+        Raises:
+            InvalidInput: ``unknown-prefix``.
+        """
+        said = self._source(source)
+        return self._look(source, None) if said.kind == "prefix" else None
 
     def _whole(self, source: Source) -> tuple[str, Lock]:
         """What a lock, a name, an id or a prefix holds for all its platforms, as one lock; and what it is called."""

@@ -108,7 +108,7 @@ def refuse_existing(file: Path, *, force: bool) -> None:
 def export_lock(
     format_name: str,
     lock: Lock,
-    request: Request,
+    request: Request | None,
     name: str,
     file: Path | None,
     workspace: Workspace,
@@ -123,7 +123,7 @@ def export_lock(
     Args:
         format_name: A name in ``WRITERS``.
         lock: The lock.
-        request: Of its recipe.
+        request: Of its recipe; None where no recipe was named.
         name: What people call it.
         file: Where it goes; None gives the text alone, with paths from the working folder.
         workspace: This machine's.
@@ -202,9 +202,12 @@ def _refuse_nothing(format_name: str, environments: Sequence[LockedEnvironment])
         )
 
 
-def _channels(request: Request, environments: Sequence[LockedEnvironment], workspace: Workspace) -> Mapping[str, str]:
+def _channels(
+    request: Request | None, environments: Sequence[LockedEnvironment], workspace: Workspace
+) -> Mapping[str, str]:
     """Address of each channel by the lock's word, in the recipe's order."""
-    words = dict.fromkeys(word for part in request.platforms for word in channel_words(part))
+    parts = request.platforms if request is not None else ()
+    words = dict.fromkeys(word for part in parts for word in channel_words(part))
     used = {item.channel for one in environments for item in one.conda if item.channel is not None}
     ordered = [word for word in words if word in used] + sorted(used - set(words))
     canonical = channel_addresses(ordered, workspace.addresses)

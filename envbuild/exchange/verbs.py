@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from envbuild.exchange.importing import Imported
     from envbuild.formats import Document
     from envbuild.formats.foreign_lock import Wanted
+    from envbuild.lock import Lock
     from envbuild.locks.locking import Locked
+    from envbuild.names import Source
     from envbuild.reporter import Reporter
 
 
@@ -69,6 +71,10 @@ class ExchangeVerbs:
         def _realizer(self, project: Project) -> Realizer:
             """See ``envbuild.session``."""
             ...
+
+        def _source(self, source: Path | str) -> Source: ...
+
+        def _whole(self, source: Source) -> tuple[str, Lock]: ...
 
     def import_file(
         self, file: Path | str, recipe: Path | str | None = None, *, options: ImportOptions | None = None
@@ -154,7 +160,7 @@ class ExchangeVerbs:
 
     def export(
         self,
-        recipe: Path | str,
+        source: Path | str,
         format_name: str,
         file: Path | str | None = None,
         *,
@@ -162,10 +168,11 @@ class ExchangeVerbs:
         pixi_version: int = 6,
         force: bool = False,
     ) -> Exported:
-        """The lock of a recipe in another tool's format; see ``envbuild.exchange.exporting``.
+        """A locked environment in another tool's format; see ``envbuild.exchange.exporting``.
 
         Args:
-            recipe: The recipe; it is locked first when its lock does not fit.
+            source: A recipe, which is locked first when its lock does not fit; a lock, a name, an id or a prefix, each
+                as it is.
             format_name: A name in ``envbuild.formats.writing.WRITERS``.
             file: Where it goes; None gives the text alone.
             platforms: Those to write.
@@ -181,20 +188,35 @@ class ExchangeVerbs:
         target = Path(os.path.abspath(file)) if file is not None else None
         if target is not None:
             refuse_existing(target, force=force)
-        (locked,) = self.lock(recipe)
-        path = locked.recipe
+        said = self._source(source)
+        if said.kind == "recipe":
+            (locked,) = self.lock(said.text)
+            name, lock, request, project = locked.recipe.stem, locked.lock, locked.request, self.project(locked.recipe)
+        else:
+            (name, lock), request = self._whole(said), None
+            project = self.project(Path(os.path.abspath(said.text)) if said.kind == "lock" else None)
+            if said.kind != "lock":
+                self._tell_of_folders(name, lock)
         return export_lock(
             format_name,
-            locked.lock,
-            locked.request,
-            path.stem,
+            lock,
+            request,
+            name,
             target,
-            self._realizer(self.project(path)).workspace,
-            root=self.project(path).root,
+            self._realizer(project).workspace,
+            root=project.root,
             platforms=platforms,
             pixi_version=pixi_version,
             offline=self._offline,
         )
+
+    def _tell_of_folders(self, name: str, lock: Lock) -> None:
+        """Say which packages are built of folders of a project that need not be this one."""
+        folders = sorted({item.path for part in lock.platforms for item in part.sources if item.path is not None})
+        if folders:
+            self._reporter.note(
+                f"{name} holds what is built of folders of the project where it was locked: {', '.join(folders)}"
+            )
 
     def _recipe_path(self, recipe: Path | str | None, source: Path, options: ImportOptions) -> Path:
         if recipe is not None:

@@ -1,4 +1,4 @@
-"""Who needs whom inside one locked environment: the data behind `tree` and `why`.
+"""Who needs whom inside one locked environment: the data behind `tree`, `why` and `why-depends`.
 
 Edges come from the lock alone: a conda package's ``depends`` by name, a wheel's or source's ``requires``, which may be
 met by a conda package of the same PyPI project. Virtual packages are no nodes, nor are the tools of builds.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from envbuild.conda_names import project_names
 from envbuild.lock import LockedEnvironment
@@ -50,7 +50,7 @@ def dependency_table(environment: LockedEnvironment) -> Mapping[str, Node]:
     conda_names = {package.name for package in environment.conda}
     table: dict[str, Node] = {}
     for package in environment.conda:
-        needed = {_conda_name(spec) for spec in package.depends} & conda_names
+        needed = {conda_name(spec) for spec in package.depends} & conda_names
         table[package.name] = Node(
             name=package.name,
             version=package.version,
@@ -99,11 +99,12 @@ def conda_closure(packages: Iterable[CondaPackage], names: Iterable[str]) -> fro
         name = todo.pop()
         if name not in found:
             found.add(name)
-            todo += [needed for spec in table[name].depends if (needed := _conda_name(spec)) in table]
+            todo += [needed for spec in table[name].depends if (needed := conda_name(spec)) in table]
     return frozenset(found)
 
 
-def _conda_name(spec: str) -> str:
+def conda_name(spec: str) -> str:
+    """The package that a match spec is about; empty when it names none."""
     match = _NAME.match(spec.strip())
     return match.group(1).lower() if match else ""
 
@@ -148,6 +149,46 @@ def chains(table: Mapping[str, Node], name: str) -> tuple[tuple[str, ...], ...]:
                 came_from[user] = current
                 queue.append(user)
     return tuple(sorted(found, key=lambda chain: (len(chain), chain)))
+
+
+def shortest_chains(edges: Callable[[str], Iterable[str]], start: str, goal: str) -> Iterator[tuple[str, ...]]:
+    """Every shortest chain from one package to another, sorted by the names in it; there may be very many.
+
+    Args:
+        edges: What a package needs; asked once for each package that is no further away than the goal, nearest first.
+        start: Where the chains begin.
+        goal: Where they end.
+    """
+    before: dict[str, list[str]] = {start: []}
+    level = [start]
+    while level and goal not in before:
+        after: dict[str, list[str]] = {}
+        for name in level:
+            for needed in sorted(set(edges(name))):
+                if needed not in before:
+                    after.setdefault(needed, []).append(name)
+        before |= after
+        level = sorted(after)
+    if goal not in before:
+        return
+    leads: dict[str, list[str]] = {}  # the steps that lie on a shortest chain, turned round
+    todo = [goal]
+    while todo:
+        name = todo.pop()
+        for user in before[name]:
+            if user not in leads:
+                todo.append(user)
+            leads.setdefault(user, []).append(name)
+    chain: list[str] = []
+    stack = [(0, start)]
+    while stack:
+        depth, name = stack.pop()
+        del chain[depth:]
+        chain.append(name)
+        if name == goal:
+            yield tuple(chain)
+        else:
+            stack += [(depth + 1, needed) for needed in sorted(leads[name], reverse=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,7 +138,7 @@ def test_ids_whole_and_by_their_beginning(case: Case, wheel_index: Server) -> No
         answer = json.loads(case.run("realize", text, "--json").out)["environments"][0]
         assert answer["environment"] == here
     case.run("run", here[:7], "--", "python", "-c", "import toy; print(toy.__version__)").shows("1.1")
-    case.run("get", here[:7]).shows(f"request   [digest]\n{HERE}  [digest]:[digest]")
+    case.run("get", here[:7]).shows(f"request   [digest]\n{HERE}  [digest]:[digest]\npresent   [prefix]")
     case.run("realize", f"id:{here[:6]}", code=3).mentions("bad-id")
     case.run("realize", "0000000", code=3).mentions("unknown-id")
     case.run("realize", f"0000000:{here}", code=3).mentions("unknown-id")
@@ -159,6 +159,84 @@ def test_ids_whole_and_by_their_beginning(case: Case, wheel_index: Server) -> No
     case.run("alias", f"{request[:12]}:{here[:12]}", "toy:v1")
     case.run("get", "toy:v1", "--json")
     assert json.loads(case.out)["environments"] == {HERE: here}
+
+
+def test_a_request_alone_is_what_was_locked_for_it_last(case: Case, wheel_index: Server) -> None:
+    program = ("--", "python", "-c", "import toy; print(toy.__version__)")
+    case.recipe(recipe(wheel_index, "<3")).run("lock", "x.yaml")
+    newest, request = ids(case), ids(case)["request"]
+    kept = (case.project / "x.lock.yaml").read_bytes()
+    case.run("run", request[:7], *program).shows("2.0").run("run", request, *program).shows("2.0")
+    tells(case.run("get", request[:7]), "default of", *(newest[platform] for platform in (HERE, OTHER)))
+    case.run("lock", "x.yaml", "--upgrade-package", "toy==1.0")
+    assert ids(case)["request"] == request
+    assert ids(case)[HERE] != newest[HERE]
+    case.run("run", request[:7], *program).shows("1.0")
+    (case.project / "x.lock.yaml").write_bytes(kept)  # as from Git: it fits, and was not made here
+    case.run("lock", "x.yaml").run("run", request[:7], *program).shows("1.0")
+    case.run("lock", "x.yaml", "--set-default").run("run", request[:7], *program).shows("2.0")
+    case.run("alias", request[:7], "team/toy").run("run", "team/toy", *program).shows("2.0")
+    assert json.loads(case.run("get", request, "--json").out)["default-of"] == request
+    case.variable("LOGNAME", "somebody-else").run("realize", request[:7], code=3)
+    tells(case, "no-default", f"{HERE} {request[:12]}:{newest[HERE][:12]}", "lock RECIPE --set-default")
+    case.variable("LOGNAME", None).recipe("extends: {id: '%s'}\n" % request, "y.yaml").run("lock", "y.yaml", code=3)
+    tells(case, "unknown-id", "is a request")
+    # What extends an environment has no default: another one may have led to its request.
+    case.recipe(f"extends: {{id: '{newest[HERE]}'}}\nplatforms: [{HERE}]\n", "y.yaml")
+    case.run("lock", "y.yaml", "--set-default").run("realize", "y.yaml").run(
+        "realize", ids(case, "y")["request"], code=3
+    )
+    tells(case, "no-default", ids(case, "y")[HERE][:12])
+
+
+def test_a_beginning_that_a_request_and_an_environment_share_is_refused(case: Case, wheel_index: Server) -> None:
+    case.recipe(recipe(wheel_index)).run("lock", "x.yaml").run("realize", "x.yaml")
+    known = ids(case)
+    twin = case.home / "store" / "environments" / HERE / f"{known[HERE][:9]}{'0' * 55}"
+    twin.mkdir()
+    (twin / f"{'1' * 64}.json").write_text("{}")
+    case.run("realize", known[HERE][:8], code=3)
+    tells(case, "ambiguous-id", f"the request {twin.name[:12]}", f"the environment {HERE} {known['request'][:12]}")
+    case.run("realize", known[HERE][:10]).run("realize", f"{known['request'][:7]}:{known[HERE][:7]}")
+
+
+def test_a_lock_and_a_prefix_are_sources_too(case: Case, wheel_index: Server) -> None:
+    program = ("--", "python", "-c", "import sys, toy; print(toy.__version__, sys.prefix)")
+    case.recipe(recipe(wheel_index, "==1.0") + "variables: {MINE: one}\n").run("realize", "x.yaml")
+    known, prefix = ids(case), case.out.strip()
+    case.recipe(recipe(wheel_index, "==2.0"))  # the lock does not fit, and is what was named
+    for source in ("x.lock.yaml", "./x.lock.yaml", "recipe:x.lock.yaml", ".envs/x", "prefix:.envs/x", prefix):
+        case.run("run", source, *program).shows("1.0 [prefix]")
+        assert case.run("realize", source).out.strip() == prefix
+        assert json.loads(case.run("show", source, "--json").out)["environment"] == known[HERE]
+        case.run("tree", source).mentions("toy 1.0").run("why", source, "toy-core").mentions("toy 1.0 -> toy-core")
+        case.run("export", source, "--format", "requirements").mentions("toy==1.0")
+        tells(case.run("shell-hook", source, "--shell", "bash"), prefix, "MINE")
+    assert ids(case) == known
+    case.run("alias", "x.lock.yaml", "from-lock").run("alias", ".envs/x", "from-prefix")
+    tells(case.run("get", "from-lock"), known[HERE], known[OTHER])
+    case.run("get", "from-prefix").mentions(HERE).hides(OTHER)
+    case.run("export", "from-lock", "--format", "pixi").mentions(OTHER, HERE)
+    case.run("export", "from-lock", "--format", "pixi", "--platform", OTHER).hides(HERE)
+    case.run("show", "y.lock.yaml", code=3).mentions("missing-file", "no lock y.lock.yaml")
+    case.run("realize", "lock:x.yaml", code=3).mentions("bad-path", "a lock ends with .lock.yaml")
+    case.run("get", "x.lock.yaml", code=3).mentions("envbuild show x.lock.yaml")
+    case.run("show", "prefix:nowhere", code=3).mentions("unknown-prefix", "envbuild list")
+    (case.project / "other" / "conda-meta").mkdir(parents=True)
+    case.run("show", "other", code=3).mentions("unknown-prefix", "envbuild capture other")
+    case.run("show", "team/none", code=3).mentions("unknown-name").run("tree", "0000000", code=3).mentions("unknown-id")
+    case.run("why", "from-lock", "toy", "--platform", "win-64", code=11).mentions("no-platform", OTHER)
+    case.run("show", "prefix:a\nb", code=3).mentions("unknown-prefix")
+
+
+def test_a_private_copy_is_used_by_its_path(case: Case, wheel_index: Server) -> None:
+    case.recipe(recipe(wheel_index, "==1.0")).run("realize", "x.yaml", "--prefix", "mine", "--writable")
+    (found,) = (case.project / "mine").glob("lib/python*/site-packages/toy/__init__.py")
+    found.write_text("__version__ = 'edited'\n")
+    case.run("run", "mine", "--", "python", "-c", "import toy; print(toy.__version__)").shows("edited")
+    case.run("run", "x.yaml", "--", "python", "-c", "import toy; print(toy.__version__)").shows("1.0")
+    tells(case.run("shell-hook", "mine", "--shell", "bash"), str(case.project / "mine"))
+    case.run("show", "mine").mentions("present      [project]/mine")
 
 
 def test_what_names_mean_survives_the_collector(case: Case, wheel_index: Server) -> None:

@@ -22,6 +22,10 @@ OTHER = "osx-arm64" if HERE != "osx-arm64" else "linux-64"
 SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
 DERIVED = f"extends: {{name: 'team/base:stable'}}\nplatforms: [{HERE}]\npypi: {{packages: {{toy-paint: }}}}\n"
 
+MOVED = (
+    "note: team/base:stable has moved since x.yaml was locked (generation 2 now): envbuild lock x.yaml --upgrade-base"
+)
+
 
 class Base:
     """A project that names its environment, and another one that extends it."""
@@ -91,8 +95,14 @@ def test_a_recipe_extends_a_name_where_its_recipe_is_not(base: Base) -> None:
 def test_a_name_that_moved_makes_no_lock_stale(base: Base) -> None:
     base.lock()
     before = base.locked()
+    base.case.run("lock", "x.yaml").hides("has moved")
     base.name("==1.1")
-    base.case.run("lock", "--check", "x.yaml").run("lock", "x.yaml").mentions("is locked already")
+    base.case.run("lock", "--check", "x.yaml").hides("has moved")  # it asks nobody
+    base.case.run("lock", "x.yaml").mentions("is locked already", MOVED)
+    for command in ("plan", "realize"):
+        base.case.run(command, "x.yaml").mentions(MOVED)
+        assert base.case.err.count("has moved") == 1
+    base.case.run("realize", "x.yaml").mentions("already there").hides("has moved")  # a stamp answers
     assert base.locked() == before
     base.lock(DERIVED.replace("toy-paint: ", "toy-paint: , toy-windows: "))  # locked again for another reason
     assert base.versions()["toy"] == "1.0"
@@ -103,8 +113,9 @@ def test_a_name_that_moved_makes_no_lock_stale(base: Base) -> None:
     assert base.versions()["toy"] == "1.1"
     assert base.locked().bases != before.bases
     assert base.locked().request != before.request  # for toy-windows; the name alone makes no other request
-    base.case.run("lock", "x.yaml", "--upgrade-base").mentions("is locked already")
-    base.case.run("lock", "x.yaml", "--check", "--upgrade-base", code=2)
+    base.case.hides("has moved").run("lock", "x.yaml", "--upgrade-base").mentions("is locked already")
+    base.case.hides("has moved").run("lock", "x.yaml", "--check", "--upgrade-base", code=2)
+    base.case.run("realize", "x.yaml").hides("has moved")
 
 
 def test_the_request_is_the_same_whatever_the_name_means(base: Base) -> None:

@@ -130,3 +130,29 @@ def test_what_the_home_has_named_does_not_stand_in_for_the_store(team: Team) -> 
     case.run("alias", "x.yaml", "mine").run("get", "mine")
     file.write_text(kept)
     case.run("get", "mine", code=3).mentions("unknown-name")
+
+
+def test_a_base_that_moved_in_a_far_store_is_told_where_the_network_is_used_anyway(
+    team: Team, serving: Callable[..., Server]
+) -> None:
+    server = serving(team.store)
+    text = f"extends: {{name: 'team/toy:stable'}}\nplatforms: [{HERE}]\npypi: {{packages: {{toy-paint: }}}}\n"
+    moved = "team/toy:stable has moved since y.yaml was locked (generation 2 now)"
+    case = team.at("laptop", server.url).recipe(text, "y.yaml").run("realize", "y.yaml")
+    team.at("ci")
+    team.locked("1.1").run("alias", "x.yaml", "team/toy:stable")
+    case = team.at("laptop", server.url)
+    # Nothing to ask anybody for: the store is not asked either, and this machine has seen nothing newer.
+    asked = list(server.requests)
+    case.run("lock", "y.yaml").hides("has moved").run("lock", "--check", "y.yaml").hides("has moved")
+    assert server.requests == asked
+    case.recipe(text + "variables: {A: '1'}\n", "y.yaml").run("plan", "--offline", "y.yaml").hides("has moved")
+    assert server.requests == asked
+    # A lock is solved, and what only a network tells is told.
+    case.run("lock", "y.yaml").mentions(moved)
+    # Now this machine has seen it: it is known without asking.
+    asked = list(server.requests)
+    case.run("lock", "y.yaml", "--offline").mentions("is locked already", moved)
+    assert server.requests == asked
+    # Another machine fetches: that is online too.
+    team.at("node", server.url).run("realize", "y.yaml").mentions(moved)

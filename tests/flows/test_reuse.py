@@ -64,7 +64,8 @@ def test_without_the_setting_every_lock_is_a_solve(moving: Moving) -> None:
     moving.release("1.1")
     moving.recipe().run("lock", "x.yaml").hides("reuse-latest")
     assert moving.version() == "1.1"
-    assert not (moving.case.home / "store" / "requests").exists()
+    (log,) = (moving.case.home / "store" / "requests").glob("*/*")  # the request's default, and nobody else's
+    assert (log.name, len(list(log.iterdir()))) == (f"@{getpass.getuser()}", 2)
 
 
 def test_mine_is_what_i_locked_last(moving: Moving) -> None:
@@ -112,7 +113,10 @@ def test_set_default_lets_a_lock_be_found_that_fits_already(moving: Moving) -> N
     case = moving.recipe().run("lock", "x.yaml")
     kept = (case.project / "x.lock.yaml").read_bytes()
     moving.release("1.1")
-    case.variable("ENVBUILD_REUSE_LATEST", "mine")
+    case.variable("ENVBUILD_REUSE_LATEST", "mine").run("lock", "x.yaml", "--upgrade")
+    assert moving.version() == "1.1"
+    (case.project / "x.lock.yaml").write_bytes(kept)
+    case.run("lock", "x.yaml").mentions("is locked already")
     moving.recipe().run("lock", "x.yaml")
     assert moving.version() == "1.1"
     (case.project / "x.lock.yaml").write_bytes(kept)
@@ -154,4 +158,5 @@ def test_what_extends_a_name_is_no_request_s_default(moving: Moving) -> None:
     case.variable("ENVBUILD_REUSE_LATEST", "mine")
     case.recipe(f"extends: {{name: team/base}}\nplatforms: [{HERE}]\n", "y.yaml")
     case.run("lock", "y.yaml", "--set-default").mentions("it is no request's default")
-    assert not list((case.home / "store").glob("requests/**/*.json"))
+    requests = {path.name for path in (case.home / "store" / "requests").iterdir()}
+    assert requests == {parse_lock((case.project / "x.lock.yaml").read_bytes(), "x").request}
