@@ -34,6 +34,7 @@ from envbuild.exchange.verbs import ExchangeVerbs
 from envbuild.locks.folders import own_digests, own_states
 from envbuild.locks.locking import (
     Locked,
+    Locking,
     LockOptions,
     check_lock,
     check_platforms,
@@ -141,19 +142,30 @@ class Session(
     # Locks
 
     def lock(self, *recipes: Path | str, options: LockOptions | None = None) -> tuple[Locked, ...]:
-        """Make locks that fit; see ``envbuild.locks.locking``.
+        """Make locks that fit; see ``envbuild.locks.locking``. What several recipes need solved is one graph.
 
         Raises:
             UnsatisfiableError: When a recipe has no solution.
         """
         chosen = options or LockOptions()
-        return tuple(self._lock(_absolute(recipe), chosen) for recipe in recipes)
+        return tuple(self._lock_together([_absolute(recipe) for recipe in recipes], chosen))
 
     def check(self, *recipes: Path | str) -> tuple[Locked, ...]:
         """The locks, when all of them fit (else StaleError); without a network."""
         return tuple(self._checked(_absolute(recipe)) for recipe in recipes)
 
     def _lock(self, recipe: Path, options: LockOptions, *, write: bool = True) -> Locked:
+        return self._lock_together([recipe], options, write=write)[0]
+
+    def _lock_together(self, recipes: Sequence[Path], options: LockOptions, *, write: bool = True) -> list[Locked]:
+        from envbuild.locks.together import together
+
+        return together(
+            [(self.project(recipe), self._locking(recipe, options, write=write)) for recipe in recipes],
+            lambda project, graph: self._realizer(project).solve(graph),
+        )
+
+    def _locking(self, recipe: Path, options: LockOptions, *, write: bool) -> Locking:
         if recipe in self._locked:
             return self._locked[recipe]
         project = self.project(recipe)
@@ -174,14 +186,13 @@ class Session(
             age = request.exclude_newer
             self._ask_moved()
             try:
-                locked = make_lock(
+                locked = yield from make_lock(
                     recipe,
                     request,
                     bases,
                     options,
                     cut_off(age, datetime.now(timezone.utc)) if age is not None else None,
                     realizer.workspace.addresses,
-                    realizer.solve,
                     named=named or self._named_bases(recipe, request),
                     ready=() if upgrades or options.platforms else self._reusable(project, request, bases),
                     write=write,

@@ -10,7 +10,7 @@ Rules of the file: decides and assembles; solving is the scheduler's, the text `
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 _NO_BASES: Mapping[str, NamedBase] = MappingProxyType({})
 
-Solved = Callable[[Graph], "dict[Digest, bytes]"]
-"""Runs a lock graph and gives each solve's fragment by key."""
+Locking = Generator[Graph, "dict[Digest, bytes]", "Locked"]
+"""A lock in the making: it stops for a graph to be run, and goes on with the fragments; several share one run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,13 +151,12 @@ def make_lock(
     options: LockOptions,
     cut_off: str | None,
     addresses: Addresses,
-    solve: Solved,
     *,
     named: Mapping[str, NamedBase] = _NO_BASES,
     ready: tuple[LockedEnvironment, ...] = (),
     write: bool = True,
-) -> Locked:
-    """Solve what has to be solved and write the lock.
+) -> Locking:
+    """Solve what has to be solved and write the lock: gives the graph to run, is sent its fragments, returns the lock.
 
     Args:
         recipe: The recipe's file.
@@ -166,7 +165,6 @@ def make_lock(
         options: What may change.
         cut_off: RFC 3339, the age in the request already turned into a date.
         addresses: For the canonical addresses in keys.
-        solve: Runs the graph.
         named: Its bases that are environments, by label.
         ready: What is locked instead of a solve: an environment for every platform.
         write: Whether the file is written.
@@ -199,7 +197,7 @@ def make_lock(
             cut_off=cut_off,
             addresses=addresses,
         )
-        ready = solves.environments(solve(solves.graph))
+        ready = solves.environments((yield solves.graph))
     environments = {item.platform: item for item in ready}
     check_moves(old, environments, request, _free(options), locks)
     check_hashes(environments.values(), request)
