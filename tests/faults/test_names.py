@@ -64,11 +64,11 @@ def named(number: int) -> Named:
     )
 
 
-def moved_by_many(objects: Objects, url: str, writers: int = WRITERS) -> int:
+def moved_by_many(objects: Objects, *urls: str, writers: int = WRITERS) -> int:
     """Have processes move one name; how many generations it has, of which each is one that a process was told of."""
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", WRITER, url, str(writer), str(MOVES), str(NAME)],
+            [sys.executable, "-c", WRITER, urls[writer % len(urls)], str(writer), str(MOVES), str(NAME)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -107,7 +107,7 @@ def test_R23_sixteen_processes_lose_nothing(tmp_path: Path, turn: int) -> None:
 @everywhere(*CLOUDS)
 def test_R23_sixteen_processes_lose_nothing_in_a_cloud(place: Place) -> None:
     writers = WRITERS if COUNTS.full else 5
-    kept = moved_by_many(place.open(), place.url, writers)
+    kept = moved_by_many(place.open(), place.url, writers=writers)
     count(f"moves of one name by 16 processes at once that are kept, each once, {place.kind}", kept, writers * MOVES)
 
 
