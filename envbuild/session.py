@@ -110,6 +110,7 @@ class Session(
         self._environ = os.environ if environ is None else environ
         self._projects: dict[Path, Project] = {}
         self._realizers: dict[Path, Realizer] = {}
+        self._open_stores = {}
         self._locked: dict[Path, Locked] = {}
 
     # Projects
@@ -306,6 +307,7 @@ class Session(
                 jobs=self._jobs,
                 keep_going=self._keep_going,
                 stores=self._stores,
+                opened=self._opened(project),
             )
         return self._realizers[project.root]
 

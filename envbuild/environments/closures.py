@@ -7,7 +7,7 @@ stores are never listed for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from envbuild.digest import Digest, short
@@ -15,6 +15,7 @@ from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, Unreach
 from envbuild.lock import Lock
 from envbuild.locks.lockfile import LIMIT, closure_bytes
 from envbuild.machine.publish import Durability
+from envbuild.machine.virtual import current_platform
 from envbuild.names import split_id
 from envbuild.objects import Objects
 from envbuild.package import PLATFORMS, Platform
@@ -32,12 +33,23 @@ class Closures:
         store: The home's store.
         shared: Shared stores, near to far; those that need a network are left out when there is to be none.
         durability: How what they gave is kept.
+        asks: Called before shared stores are asked for a closure: they will be asked for packages next.
+        told: Told the store and the name of each closure that came from there.
     """
 
-    def __init__(self, store: Path, shared: Sequence[Objects] = (), durability: Durability = "safe") -> None:
+    def __init__(
+        self,
+        store: Path,
+        shared: Sequence[Objects] = (),
+        durability: Durability = "safe",
+        asks: Callable[[], None] = lambda: None,
+        told: Callable[[Objects, str], None] = lambda objects, name: None,
+    ) -> None:
         self._store = store
         self._shared = shared
         self._durability = durability
+        self._asks = asks
+        self._told = told
 
     def find(self, identity: Identity) -> Lock | None:
         """An environment as a lock of its own; None when no store has it.
@@ -48,12 +60,15 @@ class Closures:
         """
         found = environments.read(self._store, identity)
         problem: EnvbuildError | None = None
+        if found is None:
+            self._asks()
         for objects in self._shared if found is None else ():
             try:
                 data = objects.read(identity.object_name, LIMIT)
                 if data is not None:
                     found = environments.parse(data, identity)
                     self.keep(found)
+                    self._told(objects, identity.object_name)
                     return found
             except (UnreachableError, IntegrityError, InvalidInput) as error:
                 problem = problem or error
@@ -178,8 +193,11 @@ class Closures:
         return found
 
     def _elsewhere(self, request: Digest, environment: Digest) -> tuple[Identity, ...]:
-        """Whole ids in the shared stores: one question to each, for the platform is not said."""
+        """Whole ids in the shared stores: this machine's platform is read at once, the others are asked for."""
         every = [Identity(platform=platform, request=request, environment=environment) for platform in PLATFORMS]
+        here = next((identity for identity in every if identity.platform == current_platform()), None)
+        if here is not None and self.find(here) is not None:
+            return (here,)
         for objects in self._shared:
             there = objects.sizes([identity.object_name for identity in every])
             found = tuple(identity for identity in every if identity.object_name in there)

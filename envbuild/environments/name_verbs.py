@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from envbuild.lock import LockedEnvironment
     from envbuild.locks.inheriting import NamedBase
     from envbuild.locks.locking import Locked
+    from envbuild.objects import Objects
     from envbuild.reporter import Reporter
     from envbuild.request import Request
     from envbuild.store.names import Generation, Moved
@@ -246,11 +247,17 @@ class NameVerbs(SourceVerbs):
 
         asked = [store.objects for store in self._shared() if store.near or not self._offline]
         durability = self.project().config.durability
-        return Closures(home.store, asked, "fast" if durability == "fast" else "safe")
+        return Closures(home.store, asked, "fast" if durability == "fast" else "safe", self._ask_ahead, self._seen)
 
     def _shared(self) -> Sequence[NameStore]:
         """The shared stores, near to far."""
         return ()
+
+    def _ask_ahead(self) -> None:
+        """Shared stores are going to be asked for packages."""
+
+    def _seen(self, objects: Objects, name: str) -> None:
+        """A shared store has a closure."""
 
     def _near(self, home: Home) -> NameStore:
         """The home's own store."""

@@ -25,7 +25,7 @@ from envbuild.environments.counting import counts
 from envbuild.environments.offline import refuse_fetches
 from envbuild.environments.realized import Planned, Realized, RealizeOptions, Row, Wanted
 from envbuild.environments.remembering import remember
-from envbuild.environments.sharing import locate, send_environment
+from envbuild.environments.sharing import closure_of, locate, send_environment
 from envbuild.errors import EnvbuildError, IntegrityError
 from envbuild.executors import Executor, open_executor
 from envbuild.graph import Graph
@@ -44,6 +44,7 @@ from envbuild.store.located import Located
 
 if TYPE_CHECKING:
     from envbuild.environments.pulling import Pulled
+    from envbuild.environments.stores import OpenStores
 
 
 class Relay:
@@ -121,6 +122,7 @@ class Realizer:
         jobs: int | None,
         keep_going: bool,
         stores: Sequence[str] = (),
+        opened: OpenStores | None = None,
     ) -> Realizer:
         """A realizer with the home, addresses, stores and executor that a project's configuration says.
 
@@ -131,10 +133,11 @@ class Realizer:
         relay = Relay(reporter)
         shared = None
         if config.stores or stores:
-            from envbuild.environments.stores import chosen_stores, open_layers
+            from envbuild.environments.stores import OpenStores, chosen_stores, open_layers
 
             chosen = chosen_stores(config, project.root, stores)
-            shared = open_layers(chosen, config, environ, offline=offline, note=relay.note, root=project.root)
+            opened = opened or OpenStores(config, environ)
+            shared = open_layers(chosen, opened, config, environ, offline=offline, note=relay.note, root=project.root)
         workspace = Workspace(
             find_home(environ),
             machine_addresses(config, project.root, environ),
@@ -202,14 +205,15 @@ class Realizer:
             wanted = [develop(item, options, Path(self.workspace.addresses.root)) for item in wanted]
         graphs = [self.graph(item) for item in wanted]
         if options.prefix is None:
-            outcome = self._run(Graph.union(graphs))
+            outcome = self._run(Graph.union(graphs), wanted)
             if error := outcome.error():
                 if isinstance(error, EnvbuildError):
                     self._keep(wanted, graphs, outcome, options)
                 raise error
         else:  # linked elsewhere: the packages are all that the store has to have
             work = [derivation for graph in graphs for derivation in graph if derivation.kind != "link"]
-            outcome = self.run(Graph(work, [key for graph in graphs for key in graph[graph.targets[0]].inputs]))
+            targets = [key for graph in graphs for key in graph[graph.targets[0]].inputs]
+            outcome = self.run(Graph(work, targets), wanted)
         made = tuple(self._made(item, graph, outcome, options) for item, graph in zip(wanted, graphs, strict=True))
         if outcome.done or outcome.pulled:
             for item, graph in zip(wanted, graphs, strict=True):
@@ -228,14 +232,18 @@ class Realizer:
                     made = self._made(item, graph, outcome, options)
                     self._reporter.note(f"{item.name} is realized all the same: {made.prefix}")
 
-    def run(self, graph: Graph) -> Outcome:
+    def run(self, graph: Graph, wanted: Sequence[Wanted] = ()) -> Outcome:
         """Run a graph to its end.
+
+        Args:
+            graph: What is to be done.
+            wanted: The environments that it is for, where it reads nothing but their packages.
 
         Raises:
             UnreachableError: ``offline``, naming everything that is missing, before anything starts.
             EnvbuildError: When a job failed.
         """
-        outcome = self._run(graph)
+        outcome = self._run(graph, wanted)
         if error := outcome.error():
             raise error
         return outcome
@@ -279,9 +287,9 @@ class Realizer:
             raise error
         return outcome
 
-    def _run(self, graph: Graph) -> Outcome:
+    def _run(self, graph: Graph, wanted: Sequence[Wanted] = ()) -> Outcome:
         sweep(self.workspace.home.scratch, self.workspace.store.incoming)  # what killed processes held
-        plan, located = self._plan(graph)
+        plan, located = self._plan(graph, () if self._offline else wanted)
         if self._offline:
             refuse_fetches(plan, located.by_key(graph))
         if self._only_signed:
@@ -331,9 +339,11 @@ class Realizer:
         """The build graph of an environment; its one target is the link."""
         return build_graph(wanted.lock, wanted.environment, name=wanted.name, conda_format=self._conda_format)
 
-    def _plan(self, graph: Graph) -> tuple[Plan, Located]:
+    def _plan(self, graph: Graph, wanted: Sequence[Wanted] = ()) -> tuple[Plan, Located]:
+        """A plan, and where things are; with the environments that the graph is for, where they most likely are."""
         known = self.workspace.known(tuple(graph))
-        located = locate(self.workspace, graph, known)
+        closures = () if any(item.editables for item in wanted) else tuple(map(closure_of, wanted))
+        located = locate(self.workspace, graph, known, closures)
         plan = Plan(graph, known, far=located.results.keys(), prepared_kinds={"link"}, keep_going=self._keep_going)
         return plan, located
 

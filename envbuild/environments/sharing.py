@@ -9,7 +9,7 @@ done, here only what is missing is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from envbuild.derivations import Outputs
@@ -21,6 +21,7 @@ from envbuild.plan import demand
 from envbuild.store.located import Located
 
 if TYPE_CHECKING:
+    from envbuild.environments.realized import Wanted
     from envbuild.lock import Lock, LockedEnvironment
     from envbuild.machine.workspace import Workspace
     from envbuild.store.layer import Layer
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 NOWHERE = Located()
 
 
-def locate(workspace: Workspace, graph: Graph, known: Mapping[Digest, Outputs]) -> Located:
+def locate(
+    workspace: Workspace, graph: Graph, known: Mapping[Digest, Outputs], closures: Sequence[str] = ()
+) -> Located:
     """What of a graph is not at home, and is in shared stores. Where nothing has to be done, nobody is asked.
 
     Results and the files that a link reads are one question; files that only lead to results that nobody has are
@@ -38,6 +41,8 @@ def locate(workspace: Workspace, graph: Graph, known: Mapping[Digest, Outputs]) 
         workspace: Whose stores.
         graph: What is wanted.
         known: What the home has.
+        closures: Names of closures that hold all files of the graph: a store that has them is taken to have all, and
+            is not asked for each. Left out where the answer must be true.
     """
     if workspace.shared is None:
         return NOWHERE
@@ -47,12 +52,19 @@ def locate(workspace: Workspace, graph: Graph, known: Mapping[Digest, Outputs]) 
         return NOWHERE
     layers = workspace.shared.layers
     first = _fetches(graph, demand(graph, known, results)[1])
-    found = layers.ask(first.items(), [(graph[key].kind, key) for key in results])
+    found = layers.ask(first.items(), [(graph[key].kind, key) for key in results], closures)
     if not results - found.results.keys():
         return found
     rest = _fetches(graph, demand(graph, known, found.results.keys())[1])
     more = layers.ask([item for item in rest.items() if item[0] not in first], ())
     return Located(blobs={**found.blobs, **more.blobs}, results=found.results)
+
+
+def closure_of(wanted: Wanted) -> str:
+    """The name of an environment's closure in a store."""
+    from envbuild.store.shared import closure_name
+
+    return closure_name(wanted.environment.platform, wanted.lock.request, wanted.environment.id)
 
 
 def _fetches(graph: Graph, keys: tuple[Digest, ...]) -> dict[Digest, int | None]:

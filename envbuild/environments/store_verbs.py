@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from envbuild.environments.stores import (
     ChosenStore,
+    OpenStores,
     chosen_stores,
     open_store,
     policy_of,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from envbuild.environments.naming import NameStore
     from envbuild.environments.realized import Mode, Wanted
     from envbuild.environments.realizing import Realizer
+    from envbuild.objects import Objects
     from envbuild.projects.project import Project
     from envbuild.reporter import Reporter
     from envbuild.store.signatures import Signer
@@ -85,6 +87,7 @@ class StoreVerbs:
     _offline: bool
     _start: Path
     _stores: tuple[str, ...]
+    _open_stores: dict[Path, OpenStores]
 
     if TYPE_CHECKING:
 
@@ -300,7 +303,7 @@ class StoreVerbs:
         signs = config.signing_key is not None
         return [
             NameStore(
-                objects=open_store(item, config, self._environ),
+                objects=self._opened(project).store(item).objects,
                 writable=item.written,
                 near=item.near,
                 policy=policy_of(item, config),
@@ -315,6 +318,21 @@ class StoreVerbs:
         found = signer_of(project.config, self._environ, project.root)
         assert found is not None
         return found
+
+    def _opened(self, project: Project) -> OpenStores:
+        """The open stores of a project."""
+        if project.root not in self._open_stores:
+            self._open_stores[project.root] = OpenStores(project.config, self._environ)
+        return self._open_stores[project.root]
+
+    def _ask_ahead(self) -> None:
+        """Begin to ask stores what they will be asked for certain; but those that this session has asked before."""
+        for opened in self._open_stores.values():
+            opened.ahead()
+
+    def _seen(self, objects: Objects, name: str) -> None:
+        for opened in self._open_stores.values():
+            opened.seen(objects, name)
 
 
 def _moved(wanted: Wanted, chosen: Sequence[ChosenStore], blobs: int, size: int) -> Moved:

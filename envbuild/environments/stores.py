@@ -189,8 +189,42 @@ def project_of(root: Path) -> Path | None:
     return root if os.path.lexists(root / PROJECT_FILE) else None
 
 
+class OpenStores:
+    """The shared stores of one project that are open: names, closures and packages come over the same connections.
+
+    Args:
+        config: How to get there.
+        environ: Variables for proxies and credentials.
+    """
+
+    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+        self._config = config
+        self._environ = environ
+        self._stores: dict[ChosenStore, SharedStore] = {}
+
+    def store(self, chosen: ChosenStore) -> SharedStore:
+        """One store; opened once, when it is first used."""
+        from envbuild.store.shared import SharedStore
+
+        if chosen not in self._stores:
+            self._stores[chosen] = SharedStore(chosen.name, lambda: open_store(chosen, self._config, self._environ))
+        return self._stores[chosen]
+
+    def ahead(self) -> None:
+        """Begin to ask those that are open what comes first, while something else is asked of them."""
+        for chosen, store in self._stores.items():
+            store.ahead(write=chosen.written)
+
+    def seen(self, objects: Objects, name: str) -> None:
+        """A closure was read from one of them."""
+        for store in self._stores.values():
+            if store.objects is objects:
+                store.seen.add(name)
+
+
 def open_layers(
     chosen: Sequence[ChosenStore],
+    opened: OpenStores,
     config: Config,
     environ: Mapping[str, str],
     *,
@@ -202,8 +236,9 @@ def open_layers(
 
     Args:
         chosen: From ``chosen_stores``.
-        config: How to get there.
-        environ: Variables for proxies and credentials.
+        opened: Opens them.
+        config: What they are trusted with.
+        environ: Variables for the key that signs.
         offline: Leave out what needs a network.
         note: Told what a user must know.
         root: The project's root, for the key that signs; None signs nothing.
@@ -216,12 +251,11 @@ def open_layers(
         return None
     from envbuild.store.layer import Layer
     from envbuild.store.layers import Layers
-    from envbuild.store.shared import SharedStore
 
     signer = signer_of(config, environ, root) if root is not None and any(item.written for item in several) else None
 
     def layer(item: ChosenStore) -> Layer:
-        store = SharedStore(item.name, lambda: open_store(item, config, environ))
+        store = opened.store(item)
         return Layer(
             store,
             believed=item.believed,

@@ -19,7 +19,7 @@ from typing import Any
 from envbuild.executors import Given, Returned, settle
 from envbuild.plan import LANES, Lane
 
-IO_SLOTS = 32
+IO_SLOTS = 64
 
 _Work = tuple["Future[Any]", Callable[[Any], Any], Any]
 

@@ -37,8 +37,8 @@ IN_FLIGHT = 96
 LARGE = 8 << 20
 """Bytes from which a put is large: only two of those are under way at once, so that memory stays bounded."""
 
-_PIECE = 1 << 19
-_QUEUED = 4
+_PIECE = 1 << 18
+_QUEUED = 2
 
 
 class Bucket(Protocol):

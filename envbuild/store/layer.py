@@ -145,26 +145,47 @@ class Layer:
         return self.store.use()
 
     def ask(
-        self, blobs: Iterable[tuple[Digest, int | None]], results: Iterable[tuple[str, Digest]]
+        self,
+        blobs: Iterable[tuple[Digest, int | None]],
+        results: Iterable[tuple[str, Digest]],
+        closures: Sequence[str] = (),
     ) -> tuple[set[Digest], set[Digest]]:
         """Which of these blobs (with their sizes, where known) and records it has: one batched question.
+
+        Args:
+            blobs: Which blobs.
+            results: Which records.
+            closures: Names of closures that hold all these blobs. Where they are, the blobs were put before them and
+                are taken to be there: one question instead of many. One that is gone since is a miss when it is read.
 
         Raises:
             EnvbuildError: Where strict.
         """
         wanted, keys = dict(blobs), list(results) if self.answers else []
-        if not (wanted or keys) or not self.ready("read"):
+        if not (wanted or keys):
             return set(), set()
-        questions: list[partial[Any]] = [
-            partial(self._ask_sizes, wanted),
-            *(partial(self.result, *key) for key in keys),
-        ]
+        whole = bool(wanted and closures) and self._has_closures(closures)
+        if not self.ready("read"):
+            return set(), set()
+        questions: list[partial[Any]] = [partial(self.result, *key) for key in keys]
+        if wanted and not whole:
+            questions.insert(0, partial(self._ask_sizes, wanted))
         in_parallel(lambda question: question(), questions)
         if self.gone:
             return set(), set()
-        return {each for each in wanted if self._has.get(blob_name(each))}, {
+        return {each for each in wanted if self.offers(each) and (whole or self._has.get(blob_name(each)))}, {
             key for _, key in keys if key in self._results
         }
+
+    def _has_closures(self, closures: Sequence[str]) -> bool:
+        """Whether it has all of these; its format is asked for at the same time."""
+        unknown = [name for name in closures if name not in self._has and name not in self.store.seen]
+        if unknown and not self.gone:
+            self.store.ahead(write=self._written)
+            found = self._try(lambda: self.store.sizes(unknown), None)
+            if found is not None:
+                self._has.update((name, name in found) for name in unknown)
+        return all(name in self.store.seen or self._has.get(name) for name in closures)
 
     def _ask_sizes(self, wanted: Mapping[Digest, int | None]) -> None:
         nothing: Mapping[str, int] = {}
@@ -182,12 +203,12 @@ class Layer:
         Raises:
             EnvbuildError: Where strict.
         """
-        unknown = [name for name in names if name not in self._has]
+        unknown = [name for name in names if name not in self._has and name not in self.store.seen]
         if unknown and self.ready("read"):
             found = self._try(lambda: self.store.sizes(unknown), None)
             if found is not None:
                 self._has.update((name, name in found) for name in unknown)
-        return {name for name in names if self._has.get(name)}
+        return {name for name in names if self._has.get(name) or name in self.store.seen}
 
     def offers(self, digest: Digest) -> bool:
         """Whether it may have a blob, as far as is known."""

@@ -32,8 +32,13 @@ class Layers:
         self._unbelieved = unbelieved
         self._came: dict[Digest, str] = {}
 
-    def ask(self, blobs: Iterable[tuple[Digest, int | None]], results: Iterable[tuple[str, Digest]]) -> Located:
-        """Which blobs (with their sizes, where known) and records are where."""
+    def ask(
+        self,
+        blobs: Iterable[tuple[Digest, int | None]],
+        results: Iterable[tuple[str, Digest]],
+        closures: Sequence[str] = (),
+    ) -> Located:
+        """Which blobs (with their sizes, where known) and records are where; see ``Layer.ask``."""
         wanted, keys = dict(blobs), {key: kind for kind, key in results}
         found_blobs: dict[Digest, str] = {}
         found_results: dict[Digest, str] = {}
@@ -41,6 +46,7 @@ class Layers:
             has_blobs, has_results = layer.ask(
                 [item for item in wanted.items() if item[0] not in found_blobs],
                 [(kind, key) for key, kind in keys.items() if key not in found_results],
+                closures,
             )
             found_blobs |= dict.fromkeys(has_blobs, layer.name)
             found_results |= dict.fromkeys(has_results, layer.name)

@@ -5,7 +5,7 @@
     refs/<name>/@<tag>/<generation, 20 digits>.json
 
 Generations are contiguous from 1 and stay for ever; the highest one is what the name means. It is found without a
-listing: gallop from a generation that is known (or from nothing), then bisect, with one GET each. A store that shows a
+listing: gallop from a generation that is known (or from nothing), then between, GETs side by side. A store that shows a
 put to whoever asks afterwards makes "the next one is absent" the truth of that moment.
 
 To move a name is to create the next generation. Of all that try, one does; the others look again and try the number
@@ -19,12 +19,14 @@ and number.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import field
+from operator import itemgetter
 from typing import Any
 
 from envbuild.digest import Digest, digest_bytes, sealed, unique_names, unsealed
@@ -33,6 +35,7 @@ from envbuild.faults import reach
 from envbuild.names import Name, parse_name
 from envbuild.objects import Objects
 from envbuild.package import PLATFORMS, Platform
+from envbuild.store.parallel import in_parallel
 from envbuild.value import dataclass
 
 GENERATION_VERSION = 1
@@ -77,6 +80,11 @@ class Generation:
     digest: Digest
 
 
+_FAR = (1, 4, 16, 64, 256, 1024)
+_BETWEEN = 63
+"""Generations that are asked for at once: beyond one that is there, and between two that are known."""
+
+
 def object_name(name: Name, number: int) -> str:
     """Where a generation is, or would be."""
     place = f"requests/{name.path[2:]}" if name.of_request else f"refs/{name.path}"
@@ -108,21 +116,22 @@ def current(objects: Objects, name: Name, seen: Generation | None = None) -> Gen
         UnreachableError: When the store does not answer.
     """
     found, low = seen, seen.number if seen else 0
-    step = 1
-    while True:  # gallop: low is there, and whatever lies beyond the first absent one is not
-        above = read(objects, name, low + step)
-        if above is None:
-            break
-        found, low = above, low + step
-        step *= 2
-    high = low + step
-    while high - low > 1:
-        middle = (low + high) // 2
-        between = read(objects, name, middle)
-        if between is None:
-            high = middle
+    # Gallop: low is there, and whatever lies beyond the first absent one is not. What was seen is most likely still
+    # the highest; without it, a round trip costs more than reading a few small documents too many.
+    steps: Sequence[int] = (1,) if seen is not None else (1, 2)
+    high: int | None = None
+    while high is None or high - low > 1:
+        several = in_parallel(lambda number: (number, read(objects, name, number)), [low + step for step in steps])
+        for number, generation in sorted(several, key=itemgetter(0)):
+            if generation is None:
+                high = number
+                break
+            found, low = generation, number
+        if high is None:
+            steps = _FAR if len(steps) <= 2 else tuple(step * _FAR[-1] for step in steps)
         else:
-            found, low = between, middle
+            each = max(1, math.ceil((high - low) / (_BETWEEN + 1)))
+            steps = range(each, high - low, each)
     if seen is not None and found is not None:
         _check_seen(objects, name, seen, found)
     return found

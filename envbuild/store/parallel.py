@@ -34,6 +34,8 @@ def in_parallel(work: Callable[[Given], Returned], items: Iterable[Given], threa
             except BaseException as error:
                 errors.append(error)
 
+    if todo.qsize() == 1:  # nothing to wait for side by side
+        return [work(todo.get_nowait())]
     started = [threading.Thread(target=run, name="store", daemon=True) for _ in range(min(threads, todo.qsize()))]
     for thread in started:
         thread.start()

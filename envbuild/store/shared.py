@@ -27,6 +27,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -78,18 +79,25 @@ class SharedStore:
     Args:
         name: What people call it.
         open_objects: Opens its address when it is first asked for.
+
+    Attributes:
+        seen: Names of closures that somebody has read there.
     """
 
     def __init__(self, name: str, open_objects: Callable[[], Objects]) -> None:
         self.name = name
         self._open = open_objects
         self._objects: Objects | None = None
+        self.seen: set[str] = set()
         self._use: Use | None = None
         self._holder: Holder | None = None
-        self._guard = threading.Lock()
         self._looking = threading.Lock()
         self._writing = threading.Lock()
         self._keeps = False
+        self._asked: threading.Thread | None = None
+        self._answer: bytes | EnvbuildError | None = None
+        self._guard = threading.Lock()
+        self._asking = threading.Lock()
 
     @property
     def objects(self) -> Objects:
@@ -110,16 +118,51 @@ class SharedStore:
             UnreachableError: ``no-store`` when there is none; or when it does not answer.
             EnvbuildError: As ``objects``.
         """
-        if self._use is None:
-            data = self.objects.read(FORMAT_NAME)
-            if data is None:
-                raise UnreachableError(
-                    f"there is no store at {self.objects.address}",
-                    reference="no-store",
-                    hint="whoever may write there types: envbuild store init ADDRESS",
-                )
-            self._use = _read_format(data)
-        return self._use
+        with self._asking:
+            if self._use is None:
+                data = self._format()
+                if data is None:
+                    raise UnreachableError(
+                        f"there is no store at {self.objects.address}",
+                        reference="no-store",
+                        hint="whoever may write there types: envbuild store init ADDRESS",
+                    )
+                self._use = _read_format(data)
+            return self._use
+
+    def ahead(self, *, write: bool) -> None:
+        """Begin to ask what is asked first, while something else is asked; failures are told by who asks for it.
+
+        Args:
+            write: Whether it will be written too, perhaps.
+        """
+        with self._asking:
+            if self._use is not None or self._asked is not None:
+                return
+            self._asked = threading.Thread(target=self._ask, name="store", daemon=True)
+            self._asked.start()
+        if write:
+            threading.Thread(target=self._look, name="store", daemon=True).start()
+
+    def _ask(self) -> None:
+        try:
+            self._answer = self.objects.read(FORMAT_NAME)
+        except EnvbuildError as error:
+            self._answer = error
+
+    def _look(self) -> None:
+        with suppress(EnvbuildError):
+            self.holder()
+
+    def _format(self) -> bytes | None:
+        """The bytes of the format: those that were asked for ahead, else asked for now."""
+        if self._asked is None:
+            return self.objects.read(FORMAT_NAME)
+        self._asked.join()
+        self._asked, answer = None, self._answer
+        if isinstance(answer, EnvbuildError):
+            raise answer
+        return answer
 
     def holder(self) -> Holder:
         """What a collection has announced; asked once. Whoever will write asks before it looks at what is there.
