@@ -55,7 +55,7 @@ from envbuild.projects.project import (
     request_notes,
     shown_path,
 )
-from envbuild.projects.recipe_files import link_name, recipes_below
+from envbuild.projects.recipe_files import LINKS, link_name, recipes_below
 from envbuild.reporter import Reporter
 from envbuild.request import INHERITED
 
@@ -124,6 +124,10 @@ class Session(
             for warning in self._projects[folder].config.warnings:
                 self._reporter.note(warning)
         return self._projects[folder]
+
+    def adopt(self, folder: Path, project: Project) -> None:
+        """Let the recipes of a folder belong to a project, also where no ``envbuild.yaml`` says so."""
+        self._projects[folder] = project
 
     def recipes(self) -> tuple[Path, ...]:
         """Every recipe of the project, bases before what extends them where names do not say otherwise.
@@ -293,7 +297,7 @@ class Session(
             lock=lock,
             environment=environment_for(lock, current_platform(), recipe.stem),
             files=(*files, *project.config.files, *project_files(recipe.parent)),
-            link=project.root / ".envs" / link_name(recipe, project.root, project.config.recipes),
+            link=project.root / LINKS / link_name(recipe, project.root, project.config.recipes),
             folders=tuple(sorted(folders.items())),
         )
 

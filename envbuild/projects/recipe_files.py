@@ -12,6 +12,9 @@ from envbuild.projects.config import PROJECT_FILE
 
 SUFFIXES = (".yaml", ".yml")
 
+LINKS = ".envs"
+"""The folder of out-links at a project's root; recipes that were made for a run lie in it too."""
+
 
 def is_recipe_name(path: Path) -> bool:
     """Whether a path may lead to a recipe: a YAML file; no lock, no project file; nothing on the way is hidden.
@@ -31,7 +34,8 @@ def recipes_below(folder: Path) -> tuple[Path, ...]:
 def link_name(recipe: Path, root: Path, recipes: str) -> str:
     """What the out-link of a recipe is called: ``train``, or ``bases.science`` for one in a folder of recipes.
 
-    Two recipes of one name in different folders have different links.
+    Two recipes of one name in different folders have different links. A recipe that was made beside the links has the
+    link that it would have in the folder of recipes.
 
     Args:
         recipe: The recipe's file.
@@ -39,9 +43,10 @@ def link_name(recipe: Path, root: Path, recipes: str) -> str:
         recipes: The folder of recipes, relative to the root.
     """
     inside = Path(os.path.relpath(recipe, root))
-    folder = Path(os.path.normpath(recipes))
-    if inside.is_relative_to(folder):
-        inside = inside.relative_to(folder)
+    for folder in (Path(os.path.normpath(recipes)), Path(LINKS)):
+        if inside.is_relative_to(folder):
+            inside = inside.relative_to(folder)
+            break
     parts = [part for part in (*inside.parent.parts, inside.stem) if part != os.pardir]
     return ".".join(parts)
 
