@@ -38,7 +38,8 @@ def unsolved(
     if error.reference != "offline":
         return error
     shown, lock = shown_path(recipe), read_lock(recipe)
-    named = {base.path: item.lock for base, item in zip(request.bases, bases, strict=True)}
+    files = [base for base in request.bases if base.request is not None]  # the others need no lock to be held against
+    named = {base.path: item.lock for base, item in zip(files, bases, strict=True)}
     reasons = ("it has no lock",) if lock is None else stale_reasons(lock, request, named, own)
     edited = [path for path in own if any(reason.startswith(f"{path} was edited") for reason in reasons)]
     again = f"lock it once with the network: envbuild lock {shown}"
