@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -37,6 +38,13 @@ def show_info(screen: Screen, stores: Sequence[StoreInfo]) -> None:
     ]
     if rows:
         screen.table(("store", "mode", "believed", "written", "blobs", "size", "environments", "state"), rows)
+    for item in stores:
+        if item.unfinished and item.since is not None:
+            day = time.strftime("%Y-%m-%d", time.gmtime(item.since))
+            screen.say(
+                f"{item.name} has {count(item.unfinished, 'unfinished upload')}, the oldest of {day}: unseen, but paid "
+                "for; a lifecycle rule of the bucket ends them"
+            )
     screen.say(count(len(stores), "store"))
 
 

@@ -46,6 +46,8 @@ class StoreInfo:
         blobs: How many it has, and ``size``, their bytes; None when it was not, or cannot be, listed.
         results: Records by kind.
         environments: Closures.
+        unfinished: Uploads that were begun and not ended, which S3 keeps; None when they were not, or cannot be,
+            listed. ``since``: when the oldest began, seconds since 1970 by the store's clock.
     """
 
     name: str
@@ -58,6 +60,8 @@ class StoreInfo:
     size: int | None = None
     results: tuple[tuple[str, int], ...] = ()
     environments: int | None = None
+    unfinished: int | None = None
+    since: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +166,7 @@ class StoreVerbs:
             return info
         blobs = [size for name, size in listed if name.startswith("blobs/")]
         kinds = Counter(name.split("/")[1] for name, _ in listed if name.startswith("results/"))
+        info = _with_unfinished(info, item)
         return replace(
             info,
             blobs=len(blobs),
@@ -333,6 +338,16 @@ class StoreVerbs:
     def _seen(self, objects: Objects, name: str) -> None:
         for opened in self._open_stores.values():
             opened.seen(objects, name)
+
+
+def _with_unfinished(info: StoreInfo, item: ChosenStore) -> StoreInfo:
+    from envbuild.objects.opening import unfinished_uploads
+
+    try:
+        uploads = unfinished_uploads(item.url)
+    except EnvbuildError:  # it takes a right that nothing else does
+        return info
+    return replace(info, unfinished=len(uploads), since=min((began for _, began in uploads), default=None))
 
 
 def _moved(wanted: Wanted, chosen: Sequence[ChosenStore], blobs: int, size: int) -> Moved:

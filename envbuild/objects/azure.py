@@ -176,6 +176,10 @@ class AzureBucket:
         async for page in listing.by_page():
             yield [(blob.name, int(blob.size), blob.last_modified.timestamp()) async for blob in page]
 
+    async def unfinished(self, prefix: str) -> list[tuple[str, float]]:
+        """None: blocks that nobody puts together are gone after a week."""
+        return []
+
     async def delete(self, key: str) -> None:
         """Forget a blob."""
         try:

@@ -67,6 +67,10 @@ class Bucket(Protocol):
         """Forget an object; absent is fine."""
         ...
 
+    async def unfinished(self, prefix: str) -> list[tuple[str, float]]:
+        """Keys of uploads that were begun and not ended, as far as the service keeps such, and when they began."""
+        ...
+
     def failure(self, doing: str, error: Exception, since: float) -> EnvbuildError | AbsentError:
         """What an exception of the cloud's library means, for what was asked at that moment (monotonic)."""
         ...
@@ -145,6 +149,14 @@ class CloudObjects:
         """Forget an object."""
         key = self._prefix + check_name(name)
         self._run("deleting", lambda bucket: bucket.delete(key))
+
+    def unfinished(self) -> Sequence[tuple[str, float]]:
+        """Uploads that were begun and not ended, by the keys that they were to have, and when they began.
+
+        Raises:
+            UnreachableError: ``refused`` where we may not list them; or when it does not answer.
+        """
+        return self._run("listing", lambda bucket: bucket.unfinished(self._prefix))
 
     def _listed(self, key: str, size: int, modified: float) -> Listed | None:
         name = key.removeprefix(self._prefix)

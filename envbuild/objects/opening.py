@@ -63,6 +63,28 @@ def open_objects(
     return ReadOnly(objects) if mode == "read-only" else objects
 
 
+def unfinished_uploads(url: str, stall: float = STALL) -> Sequence[tuple[str, float]]:
+    """Uploads to an address that were begun and not ended, killed ones and those under way, and when they began.
+
+    Nobody sees them, and S3 has them paid for until they are ended. Elsewhere there are none that stay.
+
+    Args:
+        url: See docs/stores.md.
+        stall: See ``open_objects``.
+
+    Raises:
+        UnreachableError: ``refused`` where we may not list them; or when it does not answer.
+        EnvbuildError: As ``open_objects``.
+    """
+    address = parse_address(url)
+    if address.scheme not in _EXTRAS:
+        return []
+    _check_extra(address)
+    from envbuild.objects.cloud import CloudObjects
+
+    return CloudObjects(_connecting(address, stall), address.path, address.shown, stall).unfinished()
+
+
 def _objects(
     address: Address,
     durability: Durability,

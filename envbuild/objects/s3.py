@@ -176,6 +176,20 @@ class S3Bucket:
                 return
             more = {"ContinuationToken": answer["NextContinuationToken"]}
 
+    async def unfinished(self, prefix: str) -> list[tuple[str, float]]:
+        """Uploads in parts that were begun and not ended: S3 keeps their parts until somebody ends them."""
+        found: list[tuple[str, float]] = []
+        more: dict[str, str] = {}
+        while True:
+            answer = await self._system._call_s3("list_multipart_uploads", Bucket=self._name, Prefix=prefix, **more)
+            uploads = answer.get("Uploads") or []
+            found += [
+                (item["Key"], item["Initiated"].timestamp()) for item in uploads if item["Key"].startswith(prefix)
+            ]
+            if not answer.get("IsTruncated"):
+                return found
+            more = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+
     async def delete(self, key: str) -> None:
         """Forget an object."""
         try:
