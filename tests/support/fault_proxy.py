@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import socket
 import ssl
 import sys
@@ -35,6 +36,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -114,6 +116,7 @@ class FaultProxy(ThreadingHTTPServer):
         self.most = 0
         self.refuse_all = False
         self.drop_connections = 0
+        self._spans: list[tuple[float, float]] = []
         self._under_way = 0
         self._faults: list[Fault] = []
         self._guard = threading.Lock()
@@ -153,6 +156,7 @@ class FaultProxy(ThreadingHTTPServer):
         """Empty the log and the faults."""
         with self._guard:
             self.seen.clear()
+            self._spans.clear()
             self._faults.clear()
             self.latency, self.most, self.refuse_all, self.drop_connections = 0.0, 0, False, 0
 
@@ -164,6 +168,16 @@ class FaultProxy(ThreadingHTTPServer):
     def count(self, method: str, pattern: str = "*") -> int:
         """How many requests matched so far."""
         return len(self.matching(method, pattern))
+
+    def rounds(self) -> int:
+        """The most requests of which each began after the one before had been answered: round trips, one by one."""
+        with self._guard:
+            spans = sorted(self._spans, key=itemgetter(1))
+        found, last = 0, -math.inf
+        for began, ended in spans:
+            if began >= last:
+                found, last = found + 1, ended
+        return found
 
     def take(self, request: Seen) -> Fault | None:
         """Log a request, and the fault for it, counted down."""
@@ -190,11 +204,13 @@ class FaultProxy(ThreadingHTTPServer):
         with self._guard:
             self._under_way += 1
             self.most = max(self.most, self._under_way)
+        began = time.monotonic()
         try:
             yield
         finally:
             with self._guard:
                 self._under_way -= 1
+                self._spans.append((began, time.monotonic()))
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that hang up are normal here; anything else is a defect of the proxy and is shown."""
