@@ -35,17 +35,27 @@ def show_command(source: str, platform: str | None, offline: bool, stores: tuple
 @stores
 @as_json
 def list_command(offline: bool, stores: tuple[str, ...], as_json: bool) -> None:
-    """List the environments on this machine, and the names that there are."""
+    """List the environments on this machine, and the names that there are.
+
+    With --store also the environments that this store holds.
+    """
+    from envbuild.cli.screen_list import show_list
+    from envbuild.environments.look_verbs import Stored
     from envbuild.errors import UnreachableError
     from envbuild.store.names import Generation
 
     screen, session = _looking(as_json, offline, stores)
     names: tuple[Generation, ...] = ()
+    stored: tuple[Stored, ...] | None = None
     try:
         names = session.names()
     except UnreachableError as error:  # what is on this machine is here all the same
         screen.reporter.note(f"names are not listed: {error}")
-    screen.listed(session.environments(), names)
+    try:
+        stored = session.stored() if stores else None
+    except UnreachableError as error:
+        screen.reporter.note(f"what the store holds is not listed: {error}")
+    show_list(screen, session.environments(), names, stored)
 
 
 @click.command("tree", short_help="Show which package requires which.")

@@ -25,14 +25,12 @@ from envbuild.value import fields, is_value
 
 if TYPE_CHECKING:
     from envbuild.environments.inspection import Shown, Why
-    from envbuild.environments.inventory import Present
     from envbuild.environments.realized import Planned, Realized
     from envbuild.environments.upkeep import Verified
     from envbuild.errors import EnvbuildError
     from envbuild.locks.dependencies import Branch
     from envbuild.locks.locking import Locked
     from envbuild.store.collect import Garbage
-    from envbuild.store.names import Generation
 
 JSON_VERSION = 1
 
@@ -240,34 +238,6 @@ class Screen:
             self.result(f"lock         does not fit the recipe: envbuild lock {shown_path(item.recipe)}")
         self.table(TITLES, package_rows(environment))
         self.say(f"{count(len(packages), 'package')}; * asked for by the recipe")
-
-    def listed(self, items: Sequence[Present], names: Sequence[Generation]) -> None:
-        """The environments of this machine, and what has a name."""
-        from envbuild.cli.screen_names import generation_tree, show_names
-
-        document = {"environments": [tree(item) for item in items]}
-        if self.document({**document, "names": [generation_tree(item) for item in names]}):
-            return
-        rows = [
-            (
-                item.name or "-",
-                item.platform or "-",
-                short(item.environment) if item.environment else "-",
-                str(item.packages) if item.packages is not None else "-",
-                time.strftime("%Y-%m-%d %H:%M", time.localtime(item.used)),
-                (item.links[0] if item.links else str(item.prefix))
-                + (f" (and {len(item.links) - 1} more)" if len(item.links) > 1 else ""),
-            )
-            for item in items
-        ]
-        if rows:
-            self.table(("name", "platform", "environment", "packages", "last used", "where"), rows)
-        if rows and names:
-            self.result("")
-        if names:
-            show_names(self, names)
-        named = f", {count(len(names), 'name')}" if names else ""
-        self.say(f"{count(len(items), 'environment')}{named}")
 
     def tree(self, branches: Sequence[Branch]) -> None:
         """A dependency tree."""

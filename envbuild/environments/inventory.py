@@ -1,6 +1,6 @@
 """What is on this machine: prefixes, what they are called, where links to them are, and when they were last used.
 
-Everything is read from small records (roots and stamps) and folder names; no prefix is walked.
+Everything is read from small records (roots, stamps and closures) and folder names; no prefix is walked.
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from envbuild.digest import Digest
+from envbuild.digest import Digest, unsealed
 from envbuild.environments.roots import read_roots
 from envbuild.package import PLATFORMS, Platform
 from envbuild.store.environments import Identity
-from envbuild.value import dataclass
+from envbuild.value import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,7 @@ class Present:
         links: Out-links that point to it; the first is the one that ``name`` and ``recipe`` belong to.
         used: When it was last used, seconds since 1970.
         packages: How many, or None when no record says.
+        size: Bytes of its packages' files, as its closure says them; None where that was not asked, or is not here.
     """
 
     prefix: Path
@@ -39,6 +40,7 @@ class Present:
     links: tuple[str, ...]
     used: float
     packages: int | None
+    size: int | None = None
 
 
 def present(home: Path) -> tuple[Present, ...]:
@@ -73,6 +75,23 @@ def present(home: Path) -> tuple[Present, ...]:
     return tuple(sorted(found, key=lambda item: (item.name, -item.used)))
 
 
+def with_sizes(home: Path, items: Iterable[Present]) -> tuple[Present, ...]:
+    """The same with how many packages each holds and how large these are: from closures, without walking a prefix."""
+    return tuple(_with_size(home / "store", item) for item in items)
+
+
+def _with_size(store: Path, item: Present) -> Present:
+    identity = _identity(item)
+    if identity is None:
+        return item
+    try:
+        tree = json.loads(unsealed((store / identity.object_name).read_bytes()))["platforms"][item.platform]
+        packages = [entry for part in ("conda", "wheels", "sources") for entry in tree[part]]
+        return replace(item, packages=len(packages), size=sum(entry.get("size") or 0 for entry in packages))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return item
+
+
 def prefixes_of(home: Path, environment: str) -> tuple[Path, ...]:
     """The prefixes on this machine that hold an environment."""
     return tuple(item.prefix for item in present(home) if item.environment == environment)
@@ -80,12 +99,16 @@ def prefixes_of(home: Path, environment: str) -> tuple[Path, ...]:
 
 def held(home: Path, prefix: Path) -> Identity | None:
     """The environment that a prefix holds, as the records of this home say; None when none does."""
-    for item in present(home):
-        if os.path.realpath(item.prefix) == str(prefix) and item.platform in PLATFORMS and item.request:
-            return Identity(
-                platform=Platform(item.platform), request=Digest(item.request), environment=Digest(item.environment)
-            )
-    return None
+    found = (item for item in present(home) if os.path.realpath(item.prefix) == str(prefix))
+    return next((identity for item in found if (identity := _identity(item)) is not None), None)
+
+
+def _identity(item: Present) -> Identity | None:
+    if item.platform not in PLATFORMS or not item.request or not item.environment:
+        return None
+    return Identity(
+        platform=Platform(item.platform), request=Digest(item.request), environment=Digest(item.environment)
+    )
 
 
 def _stamps(home: Path) -> Iterator[tuple[dict[str, Any], float]]:

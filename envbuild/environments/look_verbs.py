@@ -10,26 +10,46 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.environments.source_verbs import SourceVerbs
-from envbuild.errors import UsageError
+from envbuild.errors import UnreachableError, UsageError
 from envbuild.machine.home import find_home
 from envbuild.projects.project import make_request
 from envbuild.projects.recipe_files import shown_path
+from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from envbuild.environments.inspection import Shown, Why
     from envbuild.environments.inventory import Present
     from envbuild.environments.source_verbs import Looked
+    from envbuild.environments.stores import ChosenStore
     from envbuild.environments.why_depends import WhyDepends
     from envbuild.locks.dependencies import Branch
     from envbuild.request import Request
+    from envbuild.store.environments import Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """One environment in a shared store.
+
+    Attributes:
+        since: When its closure was written, seconds since 1970, by the store's clock.
+    """
+
+    store: str
+    identity: Identity
+    since: float
 
 
 class LookVerbs(SourceVerbs):
     """The verbs; ``envbuild.session.Session`` is one of these."""
 
     _environ: Mapping[str, str]
+    _offline: bool
+    _stores: tuple[str, ...]
 
     if TYPE_CHECKING:
+
+        def _named(self, word: str) -> ChosenStore: ...
 
         def recipes(self) -> tuple[Path, ...]: ...  # noqa: D102  it is the session's
 
@@ -46,10 +66,35 @@ class LookVerbs(SourceVerbs):
         return None if recipe is None else make_request(self.project(recipe), recipe)[0]
 
     def environments(self) -> tuple[Present, ...]:
-        """The environments on this machine, by name."""
-        from envbuild.environments.inventory import present
+        """The environments on this machine, by name, with their sizes."""
+        from envbuild.environments.inventory import present, with_sizes
 
-        return present(find_home(self._environ))
+        home = find_home(self._environ)
+        return with_sizes(home, present(home))
+
+    def stored(self) -> tuple[Stored, ...]:
+        """The environments in the shared stores that this session was told of, by listing them.
+
+        Raises:
+            UnreachableError: When one does not answer, cannot be listed, or may not be asked.
+        """
+        from envbuild.environments.stores import open_store
+        from envbuild.store.environments import listed
+
+        found = []
+        for word in self._stores:
+            chosen = self._named(word)
+            if self._offline and not chosen.near:
+                raise UnreachableError(
+                    f"what {chosen.address.shown} holds is not known without it",
+                    reference="offline",
+                    hint="leave --offline out",
+                )
+            objects = open_store(chosen, self.project().config, self._environ)
+            found += [
+                Stored(store=chosen.name, identity=identity, since=item.modified) for identity, item in listed(objects)
+            ]
+        return tuple(found)
 
     def tree(
         self,

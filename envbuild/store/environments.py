@@ -7,6 +7,7 @@ its digest and its origin. Written once; two writers write the same. What is rea
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from envbuild.errors import EnvbuildError, IntegrityError
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.locks.lockfile import closure_bytes, parse_closure
 from envbuild.machine.publish import Durability, publish_bytes
+from envbuild.objects import Listed, Objects
 from envbuild.package import PLATFORMS, Platform
 from envbuild.value import dataclass
+
+_OBJECT = re.compile(r"environments/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})\.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,15 @@ def beginning(store: Path, request: str, environment: str) -> tuple[Identity, ..
 def requests(store: Path, begin: str) -> tuple[Digest, ...]:
     """The requests whose ids begin so and of which a local store has an environment, by name alone."""
     return tuple(sorted({item.request for item in beginning(store, begin, "")}))
+
+
+def listed(objects: Objects) -> Iterator[tuple[Identity, Listed]]:
+    """Every environment of a store by listing it: for people. What has another name is passed over."""
+    for item in objects.list("environments/"):
+        match = _OBJECT.fullmatch(item.name)
+        if match is not None and match[1] in PLATFORMS:
+            identity = Identity(platform=Platform(match[1]), request=Digest(match[2]), environment=Digest(match[3]))
+            yield identity, item
 
 
 def closures(store: Path) -> Iterator[tuple[Path, Lock]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
@@ -157,3 +158,73 @@ def test_a_base_that_moved_in_a_far_store_is_told_where_the_network_is_used_anyw
     assert server.requests == asked
     # Another machine fetches: that is online too.
     team.at("node", server.url).run("realize", "y.yaml").mentions(moved)
+
+
+def test_a_store_is_listed_with_what_its_names_mean_and_what_is_here(
+    team: Team, serving: Callable[..., Server]
+) -> None:
+    team.locked("1.1").run("alias", "x.yaml", "team/toy:candidate")
+    case = team.at("laptop")
+    case.run("realize", "team/toy:stable").run("alias", "team/toy:stable", "team/toy:v1")
+    (prefix,) = (case.home / "prefixes").iterdir()
+    tree = json.loads(case.run("list", "--json").out)
+    (here,) = tree["environments"]
+    assert "stored" not in tree
+    assert (here["prefix"], here["packages"], here["names"]) == (str(prefix), 2, ["team/toy:stable", "team/toy:v1"])
+    closure = json.loads(case.run("show", "team/toy:stable", "--json").out)
+    assert here["size"] == sum(package["size"] for package in closure["packages"]) > 0
+    assert {item["name"]: item["present"] for item in tree["names"]} == {
+        "team/toy:candidate": [],
+        "team/toy:stable": [str(prefix)],
+        "team/toy:v1": [str(prefix)],
+    }
+    stored = json.loads(case.run("list", "--store", team.store, "--json").out)["stored"]
+    assert {(tuple(item["names"]), tuple(item["present"])) for item in stored} == {
+        (("team/toy:candidate",), ()),
+        (("team/toy:stable", "team/toy:v1"), (str(prefix),)),
+    }
+    assert {item["environment"] for item in stored} == {path.stem for path in team.store.glob("environments/*/*/*")}
+    odd = team.store / "environments" / HERE / "odd\x1b[2J"
+    odd.mkdir()
+    (odd / "x.json").write_text("{}")
+    case.run("list", "--store", team.store).mentions("1 environment, 3 names, 2 environments in the store")
+    assert f"{here['request'][:12]}:{here['environment'][:12]}" in case.out
+    server = serving(team.store)
+    case.run("list", "--store", server.url).mentions("note: what the store holds is not listed")
+    case.run("list", "--store", server.url, "--offline").mentions("note: what the store holds is not listed")
+    case.run("list", "--store", "nowhere", code=2).mentions("no-stores")
+
+
+def test_what_a_name_means_is_told_whole(team: Team) -> None:
+    case = team.at("laptop").run("realize", "team/toy:stable")
+    prefix = case.out.strip()
+    told = json.loads(case.run("get", "team/toy:stable", "--json").out)
+    request, environment = told["request"], told["environments"][HERE]
+    (record,) = team.store.glob("refs/team/toy/@stable/*.json")
+    assert told == {
+        "version": 1,
+        "name": "team/toy:stable",
+        "generation": 1,
+        "created": told["created"],
+        "movable": True,
+        "digest": hashlib.sha256(record.read_bytes()).hexdigest(),
+        "previous": None,
+        "request": request,
+        "environments": {HERE: environment},
+        "ids": {HERE: f"{request}:{environment}"},
+        "store": team.store.as_uri(),
+        "default-of": None,
+        "others": [],
+        "present": [prefix],
+    }
+    by_id = json.loads(case.run("get", environment, "--json").out)
+    assert by_id == {key: told[key] for key in ("version", "request", "environments", "ids", "others", "present")} | {
+        "store": None,
+        "default-of": None,
+    }
+    team.at("ci")
+    team.locked("1.1").run("alias", "x.yaml", "team/toy:stable")
+    past = json.loads(team.at("laptop").run("history", "team/toy:stable", "--json").out)
+    assert past["name"] == "team/toy:stable"
+    assert [item["generation"] for item in past["generations"]] == [2, 1]
+    assert past["generations"][0]["previous"] == past["generations"][1]["digest"] == told["digest"]
