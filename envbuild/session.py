@@ -25,6 +25,7 @@ from envbuild.environments.look_verbs import LookVerbs
 from envbuild.environments.name_verbs import NameVerbs
 from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.environments.realizing import Realizer, by_project
+from envbuild.environments.remove_verbs import RemoveVerbs
 from envbuild.environments.store_verbs import StoreVerbs
 from envbuild.environments.trust_verbs import TrustVerbs
 from envbuild.environments.verbs import UpkeepVerbs
@@ -71,6 +72,7 @@ class Session(
     LookVerbs,
     AffectedVerbs,
     CopyVerbs,
+    RemoveVerbs,
     VerifyVerbs,
     TrustVerbs,
     UpkeepVerbs,

@@ -40,6 +40,7 @@ COMMANDS = {
     "get": "names",
     "history": "names",
     "rollback": "names",
+    "remove": "remove",
     "affected": "names",
     "store": "stores",
     "push": "stores",

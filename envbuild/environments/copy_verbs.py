@@ -101,6 +101,8 @@ class CopyVerbs:
         now = generations.current(copy.source.objects, name)
         if now is None:
             raise UsageError(f"there is no environment named {name} in {copy.source.name}", reference="unknown-name")
+        if now.named.removed:
+            raise UsageError(f"{name} was removed from {copy.source.name} ({now.created})", reference="removed-name")
         for platform, identity in now.named.environments:
             data = copy.source.closure(platform, now.named.request, identity)
             if data is not None:

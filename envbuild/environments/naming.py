@@ -115,7 +115,7 @@ class Names:
                 signed as it should be.
         """
         seen = self._counting(self._seen.get(name))
-        if seen is not None and not name.movable:
+        if seen is not None and not name.movable and not seen.generation.named.removed:
             return seen.generation
         if self._offline:
             if seen is None:
@@ -166,9 +166,20 @@ class Names:
         """What a name means now.
 
         Raises:
-            InvalidInput: ``unknown-name``.
+            InvalidInput: ``unknown-name``; ``removed-name`` with since when.
             UnreachableError, IntegrityError: As ``find``.
         """
+        now = self._known(name)
+        if now.named.removed:
+            raise InvalidInput(
+                f"{name} was removed: since {now.created} (generation {now.number}) it means nothing in {self.address}",
+                reference="removed-name",
+                hint=f"what it meant is in `envbuild history {name}`; `envbuild rollback {name}` brings it back",
+            )
+        return now
+
+    def _known(self, name: Name) -> Generation:
+        """What a name means now, which may be nothing any more."""
         now = self.find(name)
         if now is None:
             raise InvalidInput(
@@ -177,6 +188,31 @@ class Names:
                 hint=f"`envbuild list` shows what there is, `envbuild alias RECIPE {name}` names one",
             )
         return now
+
+    def remove(self, name: Name, *, expect: int | None = None, dry_run: bool = False) -> Moved:
+        """Let a name mean nothing any more: a further generation, so that its past stays and a later one can follow.
+
+        Args:
+            name: Which.
+            expect: See ``move``.
+            dry_run: Only look; what is given back says what would be removed.
+
+        Raises:
+            InvalidInput: ``unknown-name``.
+            NameConflictError, UnreachableError, StaleError: As ``move``.
+        """
+        if not dry_run:
+            self.check_writable(name)
+        self._online(f"removing {name}")
+        found = self._asking(name, lambda: generations.current(self._objects, name, self._remembered(name)))
+        now = found if found is not None else self._known(name)
+        if dry_run or now.named.removed:
+            return Moved(now=now, written=False, before=None)
+        return self.move(name, Named(request=now.named.request, environments=()), expect=expect)
+
+    def _remembered(self, name: Name) -> Generation | None:
+        seen = self._seen.get(name)
+        return seen.generation if seen is not None else None
 
     def move(self, name: Name, named: Named, *, expect: int | None = None) -> Moved:
         """Make a name mean some environments; see ``envbuild.store.names.move``.
@@ -243,7 +279,7 @@ class Names:
             IntegrityError: When one does not continue the one before.
         """
         self._online(f"the history of {name}")
-        return tuple(generations.history(self._objects, name, self.get(name)))
+        return tuple(generations.history(self._objects, name, self._known(name)))
 
     def rollback(self, name: Name, to: int | None = None) -> Moved:
         """A new generation that means what an earlier one meant.
@@ -263,9 +299,9 @@ class Names:
             past = tuple(item for item in past if self._signed.look(item).payload is not None)
         now, earlier = past[0], past[1:]
         wanted = (
-            next((item for item in earlier if item.named != now.named), None)
+            next((item for item in earlier if item.named != now.named and not item.named.removed), None)
             if to is None
-            else next((item for item in past if item.number == to), None)
+            else next((item for item in past if item.number == to and not item.named.removed), None)
         )
         if wanted is None:
             raise InvalidInput(
@@ -276,7 +312,7 @@ class Names:
         return self.move(name, wanted.named, expect=newest)
 
     def listed(self) -> tuple[Generation, ...]:
-        """Every name with what it means, by listing the store.
+        """Every name that means something, with what it means, by listing the store.
 
         Raises:
             UnreachableError: When the store does not answer, or may not be asked.
@@ -285,12 +321,16 @@ class Names:
         there = generations.listed(self._objects)
         if self._signed.policy is None:
             found = [generations.read(self._objects, *item) for item in there.items()]
-            return tuple(item for item in found if item is not None)
+            return tuple(item for item in found if item is not None and not item.named.removed)
         counting = {name: self._found(name, None) for name in there}
         if left := [str(name) for name, item in counting.items() if item.generation is None]:
             more = f", and {len(left) - 1} more" if len(left) > 1 else ""
             self._note(f"{left[0]}{more} in {self.address} does not count: {_first_reason(counting.values())}")
-        return tuple(item.generation for item in counting.values() if item.generation is not None)
+        return tuple(
+            item.generation
+            for item in counting.values()
+            if item.generation is not None and not item.generation.named.removed
+        )
 
     def _online(self, what: str) -> None:
         if self._offline:

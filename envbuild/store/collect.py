@@ -236,11 +236,17 @@ def _sources(store: FolderStore, environments: set[str]) -> Iterator[Digest]:
 
 
 def _aliased(store: FolderStore) -> set[str]:
-    """The environments that a name means, or meant: their closures stay, so that all of its generations can be had."""
+    """The environments that a name means, or meant: their closures stay, so that all of its generations can be had.
+
+    Those of a name that was removed do not: its newest generation means nothing.
+    """
     found: set[str] = set()
-    for path in store.path.glob("refs/**/@*/*.json"):
-        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            found.update(json.loads(path.read_bytes())["environments"].values())
+    for folder in store.path.glob("refs/**/@*"):
+        meant: list[set[str]] = [set()]
+        for path in sorted(folder.glob("*.json")):
+            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+                meant.append(set(json.loads(path.read_bytes())["environments"].values()))
+        found.update(*meant if meant[-1] else ())
     return found
 
 

@@ -8,6 +8,8 @@ Generations are contiguous from 1 and stay for ever; the highest one is what the
 listing: gallop from a generation that is known (or from nothing), then between, GETs side by side. A store that shows a
 put to whoever asks afterwards makes "the next one is absent" the truth of that moment.
 
+A name is removed by a generation that means nothing: no environment. Its past stays; a later one may follow.
+
 To move a name is to create the next generation. Of all that try, one does; the others look again and try the number
 after, or end when they expected another generation than there is. An answer that was lost is no loss: whatever the put
 said, the generation is read, and our nonce in it says that it is ours.
@@ -50,12 +52,22 @@ _OBJECT = re.compile(r"refs/(.+)/@([^/@]+)/([0-9]{20})\.json")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """What a name means: a request, and its environment on each platform; sorted by platform."""
+    """What a name means: a request, and its environment on each platform; sorted by platform.
+
+    Without an environment: nothing any more, and the request is the one that it meant before.
+    """
 
     request: Digest
     environments: tuple[tuple[Platform, Digest], ...]
 
+    @property
+    def removed(self) -> bool:
+        """Whether the name means nothing any more."""
+        return not self.environments
+
     def __str__(self) -> str:
+        if self.removed:
+            return "nothing (removed)"
         return ", ".join(f"{platform} {self.request[:12]}:{digest[:12]}" for platform, digest in self.environments)
 
 
@@ -192,8 +204,8 @@ def move(
             return Moved(now=now, written=False, before=None)
         if expect is not None and expect != (now.number if now else 0):
             raise _elsewhere(name, now, expect)
-        if now is not None and not name.movable:
-            raise _taken(name, now)
+        if now is not None and not name.movable and not named.removed:
+            _check_taken(objects, name, named, now)
         number = now.number + 1 if now else 1
         data = _bytes(name, number, named, now.digest if now else None, nonce)
         try:
@@ -232,9 +244,18 @@ def _after(error: UnreachableError, objects: Objects, name: Name, number: int) -
     return there
 
 
-def _taken(name: Name, now: Generation) -> NameConflictError:
-    return NameConflictError(
-        f"{name} holds {now.named} since {now.created}, and is written once",
+def _check_taken(objects: Objects, name: Name, named: Named, now: Generation) -> None:
+    """A tag that is written once may only mean what it meant; also when it was removed.
+
+    Raises:
+        NameConflictError: ``name-taken``.
+    """
+    meant = read(objects, name, now.number - 1) if now.named.removed else now
+    if meant is not None and meant.named == named:
+        return
+    held = "was removed" if now.named.removed else f"holds {now.named}"
+    raise NameConflictError(
+        f"{name} {held} since {now.created}, and is written once",
         reference="name-taken",
         hint="choose another tag; only latest, candidate and stable move",
     )
@@ -304,8 +325,10 @@ def parse(data: bytes, name: Name, number: int) -> Generation:
         if (tree["name"], tree["tag"], tree["generation"]) != (name.path, name.tag, number):
             raise ValueError("it is that of another name or number")
         environments = tree["environments"]
-        if not isinstance(environments, dict) or not environments or not set(environments) <= set(PLATFORMS):
+        if not isinstance(environments, dict) or not set(environments) <= set(PLATFORMS):
             raise ValueError("its platforms are none")
+        if not environments and (number == 1 or tree["name"].startswith("_/")):
+            raise ValueError("it removes what was never there")
         first = tree["previous"] is None
         if first != (number == 1) or not _NONCE.fullmatch(tree["nonce"]):
             raise ValueError("it does not continue the one before")

@@ -163,12 +163,15 @@ class Staying:
                 raise self._refused(f"generation {missing} of {name} is missing", "bad-generation")
             wanted += [(name, number) for number in sorted(numbers)[-keep if keep and name.movable else None :]]
         self.names = len(wanted)
-        closures: list[str] = []
+        closures: dict[Name, list[str]] = {}
+        removed: set[Name] = set()
         for batch in _batches(wanted):
             for generation in in_parallel(self._generation, batch):
-                closures += _closures_of(generation)
+                closures.setdefault(generation.name, []).extend(_closures_of(generation))
+                if generation.named.removed and generation.number == max(found[generation.name]):
+                    removed.add(generation.name)  # its past may go: nobody can mean it any more
             self._step("generations of names", len(batch))
-        return closures
+        return [closure for name, several in closures.items() if name not in removed for closure in several]
 
     def _generation(self, where: tuple[Name, int]) -> Generation:
         name, number = where

@@ -23,7 +23,7 @@ import random
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import cast
 
@@ -86,6 +86,7 @@ class StoreReport:
         blobs: How many were hashed, ``size`` their bytes; ``skipped`` were not, for a sample was wanted.
         results: Records that were read; so ``environments``, ``names`` and ``signatures``.
         strangers: What is not ours, by the first part of its name.
+        forgotten: Environments that names meant once, and that are not there any more: a collection may take them.
     """
 
     blobs: int
@@ -96,6 +97,7 @@ class StoreReport:
     names: int
     signatures: int
     strangers: tuple[tuple[str, int], ...]
+    forgotten: int
     findings: tuple[Finding, ...]
 
 
@@ -171,6 +173,7 @@ class Verification:
             names=count["names"],
             signatures=count["signatures"],
             strangers=tuple(sorted(self._strangers.items())),
+            forgotten=count["forgotten"],
             findings=tuple(sorted(self._findings, key=lambda finding: (finding.name, finding.problem))),
         )
 
@@ -351,8 +354,9 @@ class Verification:
         where = generations.object_name(name, number)
         self.found(Finding(name=where, problem="bad-generation", message=message, todo=_RESTORE))
 
-    def _environments(self, past: Iterable[Generation]) -> None:
-        """Tell of environments that a name means, or meant, and whose closures are not there."""
+    def _environments(self, past: Collection[Generation]) -> None:
+        """Tell of environments that a name means and whose closures are not there; count those that it meant."""
+        newest = max((item.number for item in past), default=0)
         wanted = {
             closure_name(platform, generation.named.request, environment): generation
             for generation in sorted(past, key=lambda item: item.number)
@@ -360,7 +364,11 @@ class Verification:
         }
         there = self.store.sizes(sorted(wanted))
         for where, generation in wanted.items():
-            if where not in there:
+            if where in there:
+                continue
+            if generation.number != newest:
+                self._add(forgotten=1)
+            else:
                 message = f"is not there, and {generation.name} means it since generation {generation.number}"
                 self.found(
                     Finding(
