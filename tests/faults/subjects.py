@@ -32,6 +32,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         *("transmuted .conda", "transmuted .tar.bz2", "archives of Pythons", "paths.json"),
     ),
     "fuzzed_projects": ("projects", "compiled files", "environments of other tools"),
+    "fuzzed_signatures": ("signature envelopes",),
 }
 """The subjects of each module."""
 

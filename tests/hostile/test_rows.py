@@ -313,6 +313,18 @@ ROWS: dict[str, tuple[str, ...]] = {
         "unit/test_shared_store.py::test_a_record_that_is_too_large_is_no_reason_to_leave_a_store",
         "flows/test_shared_stores.py::test_what_a_store_lost_is_done_and_sent_again",
     ),
+    "H57 signatures that are none": (
+        "unit/test_trust.py::test_H57_a_signature_that_is_none_counts_for_nothing",
+        "unit/test_trust.py::test_H57_a_signature_of_another_type_is_none",
+        "unit/test_trust.py::test_H57_the_label_of_a_key_decides_nothing",
+        "unit/test_trust.py::test_H57_copies_and_labels_of_one_signature_reach_no_threshold",
+        "unit/test_trust.py::test_H57_no_hostile_envelope_brings_a_record",
+        "unit/test_trust.py::test_H57_a_bad_store_before_a_good_one_costs_a_note_and_nothing_else",
+        "unit/test_trust.py::test_H57_no_hostile_envelope_moves_a_name",
+        "unit/test_trust.py::test_H57_an_old_generation_under_a_new_number_is_nothing",
+        "flows/test_signed.py::test_H57_an_attacker_who_writes_the_bucket_brings_nothing",
+        "flows/test_signed.py::test_a_name_that_ci_signed_and_one_that_somebody_moved",
+    ),
     "H58 objects under the name of others": (
         "unit/test_shared_store.py::test_wrong_bytes_are_never_given_said_once_and_mended_by_right_ones",
         "unit/test_shared_store.py::test_a_copy_leaves_behind_what_is_not_what_its_name_says",
@@ -349,6 +361,9 @@ ROWS: dict[str, tuple[str, ...]] = {
         "hostile/test_settings.py::test_a_hostile_project_file_is_refused",
         "hostile/test_settings.py::test_a_project_may_not_loosen_what_its_reader_trusts",
         "unit/test_config.py::test_a_project_may_not_say_what_protects_its_reader",
+        "unit/test_config.py::test_H66_a_project_that_loosens_trust_is_an_error_at_its_line",
+        "unit/test_config.py::test_H66_more_signatures_are_what_a_project_may_want_and_its_patterns_loosen_nothing",
+        "unit/test_trust.py::test_whatever_a_project_says_no_subject_wants_fewer_signatures",
     ),
     "H67 variables of envbuild": (
         "hostile/test_settings.py::test_a_wrong_variable_is_a_usage_error",
@@ -363,7 +378,7 @@ ROWS: dict[str, tuple[str, ...]] = {
 
 
 def test_every_row_of_this_part_has_a_test() -> None:
-    wanted = {f"H{number:02}" for number in (*range(1, 57), 58, 61, *range(62, 69))}
+    wanted = {f"H{number:02}" for number in (*range(1, 59), 61, *range(62, 69))}
     assert {row.split()[0] for row in ROWS} == wanted
 
 
