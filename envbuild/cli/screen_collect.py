@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from envbuild.objects import Listed
     from envbuild.store.collect_shared import Collected, Share
 
+DAY = 86400.0
+
 
 class Telling:
     """What is said meanwhile: of a dry run each object; on a terminal, how far it is.
@@ -66,20 +68,24 @@ def show_collected(screen: Screen, found: Collected, store: str, pins: Sequence[
     document = {"store": store, "dry-run": dry_run, **tree(found)}
     if screen.document({**document, "pins": [tree(pin) for pin in pins]}):
         return
-    parts = []
-    if found.kept is None:
-        parts.append(f"Removed nothing from {store}: nothing is due")
-    else:
-        verb = "Would remove" if dry_run else "Removed"
-        parts.append(f"{verb} {_words(found.removed)} from {store}")
+    nothing = found.removed == type(found.removed)()
+    verb = "Would remove" if dry_run else "Removed"
+    parts = [f"{verb} {'nothing' if nothing else _words(found.removed)} from {store}"]
+    if found.kept is not None:
         parts.append(f"{_words(found.kept)} stay")
     if found.announced and found.due is not None:
+        several = found.announced > 1
         announced = f"{count(found.announced, 'object')} ({size_text(found.announced_size)})"
-        would = "would be" if dry_run else ("are" if found.announced > 1 else "is")
-        when = f"in {span(found.due)}" if found.due else "now"
-        go = "go" if found.announced > 1 else "goes"
-        parts.append(f"of these, {announced} {would} announced, and {go} with a gc {when} or later")
+        be = "would be" if dry_run else ("are" if several else "is")
+        parts.append(f"{announced} {be} announced, and {'go' if several else 'goes'} with a gc {_when(found.due)}")
     screen.say("; ".join(parts) + f"; {screen.elapsed()}")
+
+
+def _when(due: float) -> str:
+    """When a collection may delete: whole days that are begun count."""
+    if due <= 0:
+        return "from now on"
+    return f"in {span(-(-due // DAY) * DAY if due > DAY else due)} or later"
 
 
 def show_pins(screen: Screen, pins: Sequence[Pin], store: str, pinned: bool) -> None:

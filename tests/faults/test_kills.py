@@ -24,7 +24,9 @@ STORES = {"mid-upload", "post-blobs-pre-record"}
 """Points of shared stores, which ``tests/flows/test_shared_stores.py`` passes."""
 NAMES = {"pre-name-put", "post-name-put"}
 """Points of names, which ``tests/flows/test_named.py`` passes."""
-POINTS = tuple(name for name in FAULTS if name not in BUILDS | STORES | NAMES)
+COLLECTIONS = {name for name in FAULTS if name.startswith("store-gc-")}
+"""Points of collections of shared stores, which ``test_store_gc`` passes."""
+POINTS = tuple(name for name in FAULTS if name not in BUILDS | STORES | NAMES | COLLECTIONS)
 SCENARIO = {
     name: ("gc", "--keep-days", "0") if name.startswith("gc-") else ("realize", "mixed.yaml") for name in POINTS
 }
