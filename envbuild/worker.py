@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, cast
 
 from envbuild.derivations import Context, Derivation, Output, Outputs, preparer, realiser
@@ -94,6 +94,10 @@ class Workspace(Protocol):
         """Bring what somebody else has recorded, and record it here; None when it is gone."""
         ...
 
+    def made_since(self, derivation: Derivation) -> Outputs | None:
+        """What somebody else has recorded since the plan was made, if this would take long; asked when it begins."""
+        ...
+
     def share(self, derivation: Derivation, outputs: Outputs, result: Result | None) -> Outputs:
         """Offer what was done to shared stores; gives what counts, which may be what somebody else was faster with."""
         ...
@@ -129,8 +133,9 @@ def run(task: Task, workspace: Workspace, results: Results | None) -> Done:
             if outputs is not None:
                 return Done(outputs=tuple(sorted(outputs.items())), milliseconds=0, found=True)
             if job.phase == "pull":
-                return _pulled(job, workspace)
-            return _done(job, context, workspace, results)
+                return _brought(job, workspace, workspace.pull)
+            brought = _brought(job, workspace, workspace.made_since)
+            return _done(job, context, workspace, results) if brought.missed else brought
     except EnvbuildError:
         raise
     except OSError as error:
@@ -139,15 +144,17 @@ def run(task: Task, workspace: Workspace, results: Results | None) -> Done:
         raise EnvbuildError(f"{_described(job)} met what it does not know: {type(error).__name__}: {error}") from error
 
 
-def _pulled(job: Job, workspace: Workspace) -> Done:
+def _brought(job: Job, workspace: Workspace, bring: Callable[[Derivation], Outputs | None]) -> Done:
     """Bring it, rather than do it."""
     began = time.monotonic()
-    outputs = workspace.pull(job.derivation)
+    outputs = bring(job.derivation)
+    store = None if outputs is None else workspace.came_from(outputs)
     return Done(
         outputs=tuple(sorted((outputs or {}).items())),
         milliseconds=round((time.monotonic() - began) * 1000),
+        found=outputs is not None and store is None,
         missed=outputs is None,
-        store=None if outputs is None else workspace.came_from(outputs),
+        store=store,
     )
 
 

@@ -100,6 +100,9 @@ class Bench:
     def waited_for(self, outputs: Outputs) -> bool:
         return False
 
+    def made_since(self, derivation: Any) -> Outputs | None:
+        return None
+
 
 class _BenchContext:
     def __init__(self, bench: Bench, inputs: dict[Digest, Outputs]) -> None:

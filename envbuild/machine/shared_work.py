@@ -96,6 +96,14 @@ class SharedWork:
             layer.incomplete(result)
         return None
 
+    def made_since(self, derivation: Derivation) -> Outputs | None:
+        """What somebody has recorded since the plan was made, of work that takes long; asked when it would begin."""
+        if derivation.kind not in _DIFFERS or not travels(derivation):
+            return None
+        for layer in self.layers.layers:
+            layer.forget(derivation.kind, derivation.key)
+        return self.pull(derivation)
+
     def offer(self, derivation: Derivation, outputs: Outputs, result: Result | None) -> Outputs:
         """Have what was done sent to every store that is written; gives the outputs that count."""
         if not travels(derivation) or (result is None and derivation.kind != "fetch"):

@@ -230,6 +230,10 @@ class Workspace:
         """Bring what somebody else has recorded, and record it here; None when it is gone."""
         return self.shared.pull(derivation) if self.shared is not None else None
 
+    def made_since(self, derivation: Derivation) -> Outputs | None:
+        """What somebody else has recorded since the plan was made, if this would take long; asked when it begins."""
+        return self.shared.made_since(derivation) if self.shared is not None else None
+
     def share(self, derivation: Derivation, outputs: Outputs, result: Result | None) -> Outputs:
         """Offer what was done to shared stores; gives what counts, which may be what somebody else was faster with."""
         return self.shared.offer(derivation, outputs, result) if self.shared is not None else outputs

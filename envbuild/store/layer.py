@@ -366,12 +366,16 @@ class Layer:
         elif self.store.put_result(result) == "created":
             self._created.add(result.key)
 
+    def forget(self, kind: str, key: Digest) -> None:
+        """Forget what is known of a record, so that it is asked for again: somebody may have made it since."""
+        self._results.pop(key, None)
+        self._has.pop(result_name(kind, key), None)
+        if self._signatures is not None:
+            self._signatures.forget(key)
+
     def winner(self, result: Result) -> Result:
         """After a delivery: the record that is there, which may be somebody else's; ours when none can be read."""
-        self._results.pop(result.key, None)
-        self._has.pop(result_name(result.kind, result.key), None)
-        if self._signatures is not None:
-            self._signatures.forget(result.key)
+        self.forget(result.kind, result.key)
         return self.result(result.kind, result.key) or result
 
     def put_closure(self, lock: Lock, environment: LockedEnvironment, data: bytes) -> bool:

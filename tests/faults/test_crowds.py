@@ -11,19 +11,21 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 
 from tests.faults.counts import Counts
 from tests.faults.crowd import Gate, Machine, added, environments, machines
-from tests.faults.figures import count, worst
+from tests.faults.figures import count
 from tests.faults.world import differences, nobody_stays, remove
 from tests.flows.test_shared_clouds import CloudTeam
 from tests.flows.test_shared_stores import DICEY, Team
 from tests.support.channel import TestChannel
 from tests.support.object_servers import serve_objects
 from tests.support.sdists import make_own_sdist
-from tests.support.servers import serve
+from tests.support.servers import Body, Incoming, serve
 
 HOST = f"{sys.version_info.major}.{sys.version_info.minor}"
 BUILDERS = 8
@@ -72,7 +74,7 @@ def test_R06_one_home_fetches_and_builds_everything_once(crowd: Team, counts: Co
         downloads = Counter(file for seen in crowd.server.matching("*") if (file := name_of(seen.path)) in files)
         assert downloads == dict.fromkeys(files, 1)
         did = added(outcomes)
-        assert (did["built"], did["transmuted"]) == (1, 1), did
+        assert (did["built"], did["transmuted"], did["pulled"]) == (1, 1, 0), did  # nobody built in vain
         assert did["fetched"] == environments(outcomes)[0]["packages"] - 1, did  # but for what is built
         assert len({item["prefix"] for item in environments(outcomes)}) == len(crowd.prefixes()) == 1
         assert not crowd.leftovers()
@@ -150,7 +152,38 @@ def test_R08_machines_that_build_the_same_link_one_result(crowd: Team, counts: C
         assert hashlib.sha256((crowd.store / "blobs" / "sha256" / wheel[:2] / wheel).read_bytes()).hexdigest() == wheel
         how = "the same" if name == "steady" else "other bytes each"
         count(f"machines at once that build {how} and link what was first", len(outcomes), BUILDERS)
-        worst("builds of one wheel by 8 machines at once", added(outcomes)["built"])
+        did = added(outcomes)  # who took over what another had built says that it pulled it
+        assert (did["built"], did["built"] + did["pulled"]) == (1, BUILDERS)
+
+
+def test_R08_who_comes_to_build_when_somebody_has_built_takes_that(crowd: Team) -> None:
+    """One has planned to build, and waits for the source; meanwhile another builds. The store is asked once more."""
+    slow, quick = machines(crowd, 2)
+    content, arrived, go_on = crowd.server.content, Event(), Event()
+
+    def held(request: Incoming) -> Body | None:
+        if name_of(request.path) == "brewed-1.0.tar.gz" and not arrived.is_set():
+            arrived.set()
+            assert go_on.wait(100)
+        return content(request)
+
+    crowd.server.content = held
+    try:
+        with Gate(crowd) as first, Gate(crowd) as second, ThreadPoolExecutor(1) as pool:
+            first.start("realize", "steady.yaml", "--locked", "--json", machine=slow)
+            waiting = pool.submit(first.open)
+            assert arrived.wait(60)
+            second.start("realize", "steady.yaml", "--locked", "--json", machine=quick)
+            assert added(second.open())["built"] == 1
+            go_on.set()
+            outcomes = waiting.result()
+    finally:
+        go_on.set()
+        crowd.server.content = content
+    did = added(outcomes)
+    assert (did["built"], did["pulled"]) == (0, 1)
+    assert same_trees([slow, quick], "steady") == 2
+    count("machines that planned to build and took what was built meanwhile", 1, 1)
 
 
 def name_of(path: str) -> str:
