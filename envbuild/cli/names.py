@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import click
 
-from envbuild.cli.options import as_json, offline, option, quiet, source_argument, stores
-
-name_argument = click.argument("name")
+from envbuild.cli.options import as_json, name_argument, offline, option, quiet, source_argument, stores
 
 
 @click.command("alias", short_help="Name an environment.")

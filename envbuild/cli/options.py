@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -18,11 +21,40 @@ def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
     return click.option(*names, **settings)
 
 
+def _names(incomplete: str) -> list[str]:
+    """The names that begin so, as this machine has seen them; a name is completed without asking anybody."""
+    import os
+
+    from envbuild.errors import EnvbuildError
+    from envbuild.machine.home import find_home
+    from envbuild.store.names_seen import seen_names
+
+    try:
+        return [name for name in seen_names(find_home(os.environ) / "names") if name.startswith(incomplete)]
+    except EnvbuildError:
+        return []
+
+
+def complete_name(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What a NAME may be."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(name) for name in _names(incomplete)]
+
+
+def complete_source(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What a SOURCE may be: a file, or a name."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file"), *complete_name(context, parameter, incomplete)]
+
+
 recipe_argument = click.argument("recipe", type=click.Path(path_type=Path))
 recipes_argument = click.argument("recipes", nargs=-1, type=click.Path(path_type=Path))
-source_argument = click.argument("source", type=click.Path())
+source_argument = click.argument("source", type=click.Path(), shell_complete=complete_source)
 """A recipe's file, a name or an id, as it was typed: as a path, ``a//b`` would be the name ``a/b``."""
-sources_argument = click.argument("sources", nargs=-1, type=click.Path())
+sources_argument = click.argument("sources", nargs=-1, type=click.Path(), shell_complete=complete_source)
+name_argument = click.argument("name", shell_complete=complete_name)
 
 as_json = option("--json", "as_json", is_flag=True, help="Print JSON (versioned) on stdout.")
 quiet = option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")

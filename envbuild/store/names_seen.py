@@ -14,11 +14,12 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import field
+from itertools import islice
 from pathlib import Path
 
-from envbuild.digest import digest_bytes
-from envbuild.errors import IntegrityError
-from envbuild.names import Name
+from envbuild.digest import digest_bytes, unsealed
+from envbuild.errors import EnvbuildError, IntegrityError
+from envbuild.names import Name, parse_name
 from envbuild.store.names import LARGEST, Generation, parse
 from envbuild.value import dataclass
 
@@ -35,6 +36,27 @@ class Remembered:
     generation: Generation
     age: float
     proof: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+MOST_COMPLETED = 1000
+"""Records that are read to complete a name."""
+
+
+def seen_names(folder: Path) -> tuple[str, ...]:
+    """Every name that this machine has seen, in whichever store: for completion, so that no question is asked.
+
+    Args:
+        folder: ``names/`` of the home.
+    """
+    found: set[str] = set()
+    for path in islice(folder.glob("*/*.json"), MOST_COMPLETED):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, EnvbuildError, RecursionError):
+            with path.open("rb") as stream:
+                tree = json.loads(unsealed(stream.read(LARGEST + 1)))
+            name = parse_name(f"{tree['name']}:{tree['tag']}")
+            if tree["environments"]:
+                found.add(str(name))
+    return tuple(sorted(found))
 
 
 class Seen:

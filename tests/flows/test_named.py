@@ -179,7 +179,7 @@ def test_a_request_alone_is_what_was_locked_for_it_last(case: Case, wheel_index:
     assert json.loads(case.run("get", request, "--json").out)["default-of"] == request
     case.variable("LOGNAME", "somebody-else").run("realize", request[:7], code=3)
     tells(case, "no-default", f"{HERE} {request[:12]}:{newest[HERE][:12]}", "lock RECIPE --set-default")
-    case.variable("LOGNAME", None).recipe("extends: {id: '%s'}\n" % request, "y.yaml").run("lock", "y.yaml", code=3)
+    case.variable("LOGNAME", None).recipe(f"extends: {{id: '{request}'}}\n", "y.yaml").run("lock", "y.yaml", code=3)
     tells(case, "unknown-id", "is a request")
     # What extends an environment has no default: another one may have led to its request.
     case.recipe(f"extends: {{id: '{newest[HERE]}'}}\nplatforms: [{HERE}]\n", "y.yaml")
@@ -237,6 +237,34 @@ def test_a_private_copy_is_used_by_its_path(case: Case, wheel_index: Server) -> 
     case.run("run", "x.yaml", "--", "python", "-c", "import toy; print(toy.__version__)").shows("1.0")
     tells(case.run("shell-hook", "mine", "--shell", "bash"), str(case.project / "mine"))
     case.run("show", "mine").mentions("present      [project]/mine")
+
+
+def test_names_that_were_seen_are_completed_without_asking(case: Case, wheel_index: Server) -> None:
+    case.recipe(recipe(wheel_index)).run("lock", "x.yaml")
+    for name in ("team/toy:stable", "team/toy:v1", "other"):
+        case.run("alias", "x.yaml", name)
+
+    def completed(*words: str) -> list[str]:
+        environ = {**case.environ, "_ENVBUILD_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(("envbuild", *words))}
+        program = "import sys; sys.argv = ['envbuild']; from envbuild.__main__ import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", program],
+            env={**environ, "COMP_CWORD": str(len(words))},
+            cwd=case.project,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+
+    (folder,) = (case.home / "names").iterdir()
+    (folder / "0.1.json").write_text("[")
+    (folder / "1.1.json").write_text('{"name": "team/\\u001b[2J", "tag": "x", "environments": {"a": 1}}')
+    assert completed("realize", "te") == ["file,te", "plain,team/toy:stable", "plain,team/toy:v1"]
+    assert completed("history", "o") == ["plain,other:latest"]
+    assert completed("show", "x.") == ["file,x."]
+    shutil.rmtree(case.home)
+    assert completed("get", "te") == ["file,te"]
+    assert not case.home.exists()
 
 
 def test_what_names_mean_survives_the_collector(case: Case, wheel_index: Server) -> None:

@@ -56,6 +56,7 @@ def screens(case: Case, channel: TestChannel, wheel_index: Server) -> Session:
     series = ".".join(channel.pythons[0].split(".")[:2])
     case.hide(r"127\.0\.0\.1:\d+/simple", "index.example").hide(channel.folder.as_uri(), "[channel]")
     case.hide(r"python \d+\.\d+\.\d+", "python [version]").hide(r"Python \d+\.\d+", "Python [series]")
+    case.hide(r"python3\.\d+", "python[series]").hide(r"python_abi \d+\.\d+", "python_abi [series]")
     case.hide(r"\d{4}-\d\d-\d\d \d\d:\d\d(?!:)", "[moment]")
     case.hide(r"\b[0-9a-f]{12}\b", "[key]").hide(r"about \d+(\.\d+)? m?s", "about [time]")
     case.recipe(
@@ -78,6 +79,8 @@ def test_the_main_line(screens: Session) -> None:
     screens.type("show", "toy.yaml")
     screens.type("tree", "toy.yaml")
     screens.type("why", "toy.yaml", "toy-core")
+    screens.type("why-depends", "toy.yaml", "toy", "toy-core")
+    screens.type("why-depends", "toy.yaml", "toy-core", "toy")
     screens.type("list")
     screens.type("verify")
     screens.type("gc", "--dry-run")
@@ -107,11 +110,28 @@ def test_names(screens: Session) -> None:
     screens.type("realize", "team/toy:stable")
     screens.type("run", "team/toy:stable", "--", "python", "-c", "import toy; print(toy.__version__)")
     screens.type("list")
-    screens.case.recipe("extends: {name: 'team/toy:v1'}\npypi: {packages: {toy-paint: }}\n", "paint.yaml")
+    screens.type("get", "team/toy:stable")
+    screens.type("tree", "team/toy:stable")
+    screens.case.recipe("extends: {name: 'team/toy:stable'}\npypi: {packages: {toy-paint: }}\n", "paint.yaml")
     screens.type("lock", "paint.yaml")
+    screens.type("rollback", "team/toy:stable")
+    screens.type("lock", "paint.yaml")
+    screens.type("lock", "paint.yaml", "--upgrade-base")
     screens.type("realize", "team/toi:stable", code=3)
     screens.type("alias", "paint.yaml", "Team/Paint", code=3)
     screens.compare("names")
+
+
+def test_what_links_to_what(screens: Session, compiled_channel: TestChannel) -> None:
+    text = (screens.case.project / "paint.yaml").read_text()
+    screens.case.recipe(text.replace("colours: '1.*'", "fast-tool:\n    greet:\n    speedups:"), "fast.yaml")
+    screens.type("lock", "fast.yaml")
+    screens.type("why-depends", "fast.yaml", "speedups", "libfast")
+    screens.type("realize", "fast.yaml")
+    screens.type("why-depends", "fast.yaml", "speedups", "libfast")
+    screens.type("why-depends", ".envs/fast", "greet", "python")
+    screens.type("why-depends", "fast.yaml", "libfast", "python")
+    screens.compare("what_links_to_what")
 
 
 def test_recipes_change(screens: Session) -> None:
@@ -160,6 +180,10 @@ def test_slips(screens: Session) -> None:
     screens.type("lock", "toy.yaml", "typo.yaml", code=3)
     screens.type("show", "toy.yaml", "--platform", "win-64", code=11)
     screens.type("why", "toy.yaml", "toy-cor", code=2)
+    screens.type("why-depends", "toy.yaml", "toy", code=2)
+    screens.type("why-depends", "toy.yaml", "toy", "toy-cor", code=2)
+    screens.type("show", "toy.lock.yml", code=3)
+    screens.type("show", "0123456", code=3)
     screens.type("relaize", "toy.yaml", code=2)
     screens.type("realize", "--locked", "--frozen", "toy.yaml", code=2)
     screens.type("realize", "toy.yaml", "--offline", code=5)
