@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.environments.affected_verbs import AffectedVerbs
+from envbuild.environments.collect_verbs import CollectVerbs
 from envbuild.environments.copy_verbs import CopyVerbs
 from envbuild.environments.look_verbs import LookVerbs
 from envbuild.environments.name_verbs import NameVerbs
@@ -73,6 +74,7 @@ class Session(
     AffectedVerbs,
     CopyVerbs,
     RemoveVerbs,
+    CollectVerbs,
     VerifyVerbs,
     TrustVerbs,
     UpkeepVerbs,
