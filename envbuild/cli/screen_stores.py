@@ -27,7 +27,7 @@ def show_info(screen: Screen, stores: Sequence[StoreInfo]) -> None:
         (
             item.name,
             item.mode,
-            "yes" if item.believed else "no",
+            "yes" if item.believed else "signed" if item.signed else "no",
             "yes" if item.written else "no",
             "-" if item.blobs is None else str(item.blobs),
             "-" if item.size is None else size_text(item.size),

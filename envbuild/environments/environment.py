@@ -116,6 +116,7 @@ def environment_variables(
         InvalidInput: ``bad-variable``.
     """
     result = dict(os.environ if base is None else base)
+    result.pop("ENVBUILD_SIGNING_PASSPHRASE", None)  # what runs there signs nothing
     for gone in removed_variables(prefix):
         result.pop(gone, None)
     result["PATH"] = search_path(prefix, result.get("PATH"))

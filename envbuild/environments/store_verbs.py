@@ -41,7 +41,8 @@ class StoreInfo:
     """What there is to know of one configured store.
 
     Attributes:
-        believed: Whether its results count here; ``written``: whether what is done here goes there.
+        believed: Whether its results count here, whoever wrote them; ``signed``: whether those do that are signed.
+        written: Whether what is done here goes there.
         state: ``ready``, or why it cannot be used.
         blobs: How many it has, and ``size``, their bytes; None when it was not, or cannot be, listed.
         results: Records by kind.
@@ -56,6 +57,7 @@ class StoreInfo:
     believed: bool
     written: bool
     state: str
+    signed: bool = False
     blobs: int | None = None
     size: int | None = None
     results: tuple[tuple[str, int], ...] = ()
@@ -151,6 +153,7 @@ class StoreVerbs:
             believed=item.believed,
             written=item.written,
             state="ready",
+            signed=item.signed,
         )
         if self._offline and not item.near:
             return replace(info, state="not asked: --offline")
@@ -280,7 +283,16 @@ class StoreVerbs:
                 f"there is no store {word!r}; configured are: {known}", reference="no-stores", hint="write its address"
             )
         url, address = read_url(word, self._start)
-        return ChosenStore(name=address.shown, url=url, address=address, mode="read-write", believed=True, written=True)
+        trust = (project or self.project()).config.trust
+        return ChosenStore(
+            name=address.shown,
+            url=url,
+            address=address,
+            mode="read-write",
+            believed=trust.mode == "hash",
+            written=True,
+            signed=trust.mode != "hash" and bool(trust.keys),
+        )
 
     def _no_stores(self, project: Project) -> UsageError:
         chosen = self._chosen(project)

@@ -118,3 +118,36 @@ def test_wrong_bytes_from_a_cloud_are_mended(cloud: CloudTeam, monkeypatch: pyte
     cloud.another()
     cloud.close()
     assert cloud.one("everything", "--locked")["fetched"] == 0
+
+
+def test_signatures_cost_a_reader_no_further_request(cloud: CloudTeam) -> None:
+    """R07: an envelope is read instead of each record, and a name takes as many round trips as without."""
+    keys = cloud.folder / "secrets" / "ci.key"
+    public = json.loads(cloud.run("key", "new", "ci", "--output", str(keys), "--json").out)["public"]
+    trust = {"mode": "signed", "keys": {"ci": public}}
+    cloud.configure({"name": "cloud", "url": cloud.url}, trust=trust)
+    key = {"ENVBUILD_SIGNING_KEY": str(keys)}
+    cloud.run("realize", "everything.yaml", environ=key)
+    cloud.run("alias", "everything.yaml", "shop/train:stable", environ=key)
+    whole = cloud.tree("everything")
+    asked = {}
+    for mode in ("hash", "signed"):
+        cloud.configure({"name": "cloud", "url": cloud.url, "mode": "read-only"}, trust={**trust, "mode": mode})
+        if mode == "hash":
+            cloud.run("trust", cloud.url)
+        cloud.another()
+        cloud.close()
+        cloud.proxy.forget()
+        found = cloud.one("everything", "--locked")
+        assert (found["built"], found["transmuted"], found["fetched"]) == (0, 0, 0)
+        assert not differences(cloud.tree("everything"), whole)
+        gets = cloud.gets()
+        asked[mode] = sorted(name for name in gets if not name.startswith(("results/", "signatures/")))
+        records = [name for name in gets if name.startswith("results/")]
+        envelopes = [name for name in gets if name.startswith("signatures/")]
+        assert (len(records), len(envelopes)) == ((2, 0) if mode == "hash" else (0, 2))
+        cloud.proxy.forget()
+        cloud.run("get", "shop/train:stable")
+        asked[f"{mode} name"] = sorted(name for name in cloud.gets() if name.startswith("refs/"))
+    assert asked["hash"] == asked["signed"]
+    assert asked["hash name"] == asked["signed name"]

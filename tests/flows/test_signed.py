@@ -345,6 +345,9 @@ def test_H69_neither_key_nor_passphrase_is_anywhere(team: Signed) -> None:
     team.run("store", "sign", "team", environ=team.key)
     team.run("trust", environ=team.key)
     team.run("log", "brewed", environ=team.key, code=None)
+    code = "import os; print(sorted(os.environ.items()))"
+    ran = team.run("run", "everything.yaml", "--", "python", "-c", code, environ=team.key)
+    assert "ENVBUILD_SIGNING_KEY" in ran.out
     text = "".join(outcome.out + outcome.err for outcome in team.said)
     held = [path for folder in (team.home, team.store, team.project) for path in folder.rglob("*") if path.is_file()]
     assert len(held) > 50

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from envbuild.derivations import Output
 from envbuild.digest import Digest, digest_bytes
+from envbuild.errors import UsageError
 from envbuild.names import parse_name, request_name
 from envbuild.objects.memory import MemoryObjects
 from envbuild.package import Platform
@@ -168,6 +170,20 @@ def test_a_private_key_is_in_no_text_and_leaves_its_process_nowhere() -> None:
     with pytest.raises(Exception, match="is not opened by this passphrase") as caught:
         read_private_key(pem, "wrong SENTINEL", "here")
     assert "SENTINEL" not in repr(caught.value)
+
+
+@pytest.mark.parametrize("library", ["securesystemslib", "cryptography"])
+def test_a_library_that_is_not_installed_is_named_with_what_installs_it(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)  # as the import system has it for what is not to be found
+    for use in (lambda: Policy(trusting({"ci": CI})), lambda: new_private_key(None)):
+        with pytest.raises(UsageError) as caught:
+            use()
+        assert caught.value.reference == "missing-extra"
+        assert caught.value.hint == "run: pip install 'envbuild[sign]'"
+        assert library in caught.value.message
+    assert Policy(Trust(said="signed")).wanted("results/solve").keys == (), "no key needs no library"
 
 
 # Signatures of bytes
