@@ -28,6 +28,7 @@ from envbuild.package import CondaPackage
 _WHOLE = 1 << 20
 """Bytes of a file that is read at once."""
 PATH_BYTES = 4096
+COMPONENT_BYTES = 255
 LISTED = 1_000_000
 LARGEST_LIST = 256 << 20
 PLACEHOLDER = 1024
@@ -132,9 +133,12 @@ def check_paths(paths: Iterable[str], package: CondaPackage) -> None:
     seen: set[str] = set()
     for path in paths:
         parts = path.split("/")
-        odd = "\\" in path or not path.isprintable() or len(path.encode()) > PATH_BYTES
+        length = len(path.encode("utf-8", "surrogateescape"))
+        odd = "\\" in path or not path.isprintable() or length > PATH_BYTES
         if odd or any(part in {"", ".", ".."} for part in parts):
             raise bad(package, f"lists a path that leaves its place: {path[:60]!r}")
+        if length > COMPONENT_BYTES and max(len(part.encode()) for part in parts) > COMPONENT_BYTES:
+            raise bad(package, f"lists a name of more than {COMPONENT_BYTES} bytes: {path[:60]!r}")
         if _OWN.fullmatch(path):
             raise bad(package, f"lists a file in the place of the environment's own: {path[:60]!r}")
         if _BEFORE.fullmatch(path):

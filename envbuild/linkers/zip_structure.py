@@ -22,6 +22,7 @@ from pathlib import Path
 
 MEMBERS = 1_000_000
 PATH_BYTES = 1024
+COMPONENT_BYTES = 255
 TOTAL_BYTES = 64 << 30
 RATIO = 1100
 """Bytes out for each byte in: more than deflate can give (1032) is a lie."""
@@ -298,6 +299,7 @@ def _name(raw: bytes, flags: int) -> str:
         raise BadZipError(f"has a name that readers read differently: {raw[:60]!r}") from None
     parts = name.removesuffix("/").split("/")
     odd = not name.isprintable() or "\\" in name or len(raw) > PATH_BYTES or ":" in parts[0]
+    odd = odd or (len(raw) > COMPONENT_BYTES and max(len(part.encode()) for part in parts) > COMPONENT_BYTES)
     if odd or any(part in {"", ".", ".."} for part in parts):
         raise BadZipError(f"has a member with a bad path: {name[:60]!r}")
     return name

@@ -33,6 +33,8 @@ def cannot_write(error: OSError, path: Path, need: int | None = None) -> NoSpace
     full = error.errno in _FULL
     if error.errno == errno.EFBIG:
         hint = "raise the limit on the size of files: ulimit -f unlimited"
+    elif error.errno == errno.EXDEV:
+        hint = "have the whole home on one file system, and environments elsewhere by --prefix"
     elif full:
         hint = "run: envbuild gc"
     else:

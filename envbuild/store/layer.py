@@ -128,6 +128,12 @@ class Layer:
             return False
         if found == "read" and self._written:
             self._written = False
+            if self._strict and use == "write":
+                raise UnreachableError(
+                    f"the store {self.name} is of a newer format: it may be read, and not written",
+                    reference="store-format",
+                    hint="use the version that made it, or another store",
+                )
             self._say(f"the store {self.name} is of a newer format: it is read, and not written")
         return use == "read" or self._written
 

@@ -116,7 +116,7 @@ def test_R16_a_store_that_asks_for_an_hour_gets_two_minutes_at_most(far: Far, re
 
 
 @pytest.fixture
-def answering(far: Far) -> Iterator[Callable[..., None]]:
+def answering(far: Far) -> Iterator[Callable[..., object]]:
     """``answering(status=…)``: every blob that is read is answered so."""
     yield lambda **fault: far.proxy.fault("GET", "*/blobs/sha256/*", times=100_000, **fault)
     far.proxy.forget()
@@ -133,7 +133,7 @@ WRONG: dict[str, dict[str, Any]] = {
 
 @everywhere
 @pytest.mark.parametrize("how", WRONG if COUNTS.full else ["a page to sign in", "cut at 13"])
-def test_R15_answers_that_are_no_packages(far: Far, how: str, answering: Callable[..., None]) -> None:
+def test_R15_answers_that_are_no_packages(far: Far, how: str, answering: Callable[..., object]) -> None:
     answering(**WRONG[how])
     outcome = far.realized()
     assert fetched(outcome) == (FILES, 0)
