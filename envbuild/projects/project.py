@@ -42,6 +42,7 @@ __all__ = [
     "load_recipe",
     "make_request",
     "project_files",
+    "recipe_from",
     "request_notes",
     "shown_path",
 ]
@@ -134,18 +135,29 @@ def _read(project: Project, file: Path, label: str) -> Recipe:
         ) from None
     except OSError as error:
         raise InvalidInput(f"{shown} cannot be read: {error.strerror}", reference="bad-path", where=here) from error
-    root = parse(data, shown)
-    issues = findings(root, "recipe")
-    rest = without(root, issues) if issues else root
-    if rest is None:
-        raise InvalidInput.of(issues)
-    recipe = read_recipe(rest, issues, path=label, file=file, project=project.root, outside=outside)
+    recipe = recipe_from(project, file, data)
     if recipe.include:
         from envbuild.projects.included import with_includes
 
         project._included[label] = with_includes(recipe, project.root, outside, shown_path)
         return project._included[label].recipe
     return recipe
+
+
+def recipe_from(project: Project, file: Path, data: bytes) -> Recipe:
+    """The recipe that a text would be in a file (absolute), without what it includes.
+
+    Raises:
+        InvalidInput: With every finding.
+    """
+    label = os.path.relpath(file, project.root).replace(os.sep, "/")
+    root = parse(data, shown_path(file))
+    issues = findings(root, "recipe")
+    rest = without(root, issues) if issues else root
+    if rest is None:
+        raise InvalidInput.of(issues)
+    outside = project.config.allow_outside_paths
+    return read_recipe(rest, issues, path=label, file=file, project=project.root, outside=outside)
 
 
 def _instead(file: Path, project: Project) -> str:

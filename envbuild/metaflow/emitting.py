@@ -1,0 +1,225 @@
+"""The recipes of a flow as files: those that a run makes for itself, and those that are committed.
+
+A run makes its recipes in a folder beside the out-links, which Git does not see. When the folder of committed recipes
+holds any, a run uses exactly these, with their locks, and what the code says must be what they say. What the code
+leaves unsaid they may say as they like.
+
+Rules of the file: reads and writes recipes; locks are ``launching``'s.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import field
+from pathlib import Path
+
+from envbuild.errors import InvalidInput, Issue, StaleError, Where
+from envbuild.metaflow.asked import By
+from envbuild.metaflow.collecting import Flow, Locate
+from envbuild.metaflow.drift import differences
+from envbuild.metaflow.environments import Needed, needed
+from envbuild.metaflow.writing import Surroundings, Written, written
+from envbuild.names import parse_name
+from envbuild.projects.checkout import replace_file
+from envbuild.projects.project import Project, load_recipe, make_request, recipe_from, shown_path
+from envbuild.projects.recipe_files import LINKS
+from envbuild.request import INHERITED
+from envbuild.value import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeFile:
+    """The recipe of one environment of a flow.
+
+    Attributes:
+        file: Where it is, absolute.
+        committed: Whether it is in the checkout, and the truth.
+        said: The decorator behind each of its lines, when the file is what the code says.
+        moving: Whether it stands on a name that may mean another environment tomorrow.
+    """
+
+    file: Path
+    needed: Needed
+    committed: bool
+    said: Mapping[int, By] = field(default_factory=dict, compare=False)
+    moving: bool = False
+
+
+def committed_folder(project: Project, flow: Flow) -> Path:
+    """Where a flow's committed recipes are."""
+    return project.root / os.path.normpath(project.config.recipes) / "flows" / flow.name
+
+
+def recipe_files(
+    project: Project, flow: Flow, surroundings: Surroundings, here: str, locate: Locate
+) -> tuple[RecipeFile, ...]:
+    """The recipes of a flow: the committed ones if there are any, else new ones, which are written.
+
+    Args:
+        project: The flow's.
+        flow: What its steps ask for.
+        surroundings: What decides besides.
+        here: This machine's platform.
+        locate: Gives decorators their places.
+
+    Raises:
+        StaleError: ``drift`` when the code says otherwise than the committed recipes, with each difference.
+        NoSpaceError: When a recipe cannot be written.
+    """
+    folder = committed_folder(project, flow)
+    if names_in(folder):
+        return _committed(project, folder, flow, surroundings, here, locate)
+    folder = project.root / LINKS / "flows" / flow.name
+    if not (project.root / LINKS).exists():
+        (project.root / LINKS).mkdir()
+        (project.root / LINKS / ".gitignore").write_text("*\n", encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for item in needed(flow, here):
+        text = recipe_of(project, item, surroundings, folder, flow, locate, emitted=False)
+        file = folder / f"{item.name}.yaml"
+        _write(file, text.text)
+        found.append(RecipeFile(file=file, needed=item, committed=False, said=text.said, moving=_moving(item)))
+    return tuple(found)
+
+
+def names_in(folder: Path) -> tuple[str, ...]:
+    """The names of the recipes in a folder, without ending."""
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(file.stem for file in folder.glob("*.yaml") if not file.name.endswith(".lock.yaml")))
+
+
+def emit(
+    project: Project, flow: Flow, surroundings: Surroundings, folder: Path, here: str, locate: Locate
+) -> list[tuple[Path, bool]]:
+    """Write the recipes of a flow into a folder; one that says what the code says already stays as it is.
+
+    Args:
+        project: The flow's.
+        flow: What its steps ask for.
+        surroundings: What decides besides.
+        folder: Where to.
+        here: This machine's platform.
+        locate: Gives decorators their places.
+
+    Returns:
+        Each recipe, and whether it was written.
+
+    Raises:
+        NoSpaceError: When one cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for item in needed(flow, here, names_in(folder)):
+        file = folder / f"{item.name}.yaml"
+        text = recipe_of(project, item, surroundings, folder, flow, locate, emitted=True)
+        same = file.is_file() and not _differences(project, file, item, text, surroundings)
+        found.append((file, not same and _write(file, text.text)))
+    return found
+
+
+def recipe_of(
+    project: Project,
+    item: Needed,
+    surroundings: Surroundings,
+    folder: Path,
+    flow: Flow,
+    locate: Locate,
+    *,
+    emitted: bool,
+) -> Written:
+    """The text of a recipe of a flow.
+
+    Args:
+        project: The flow's.
+        item: The environment.
+        surroundings: What decides besides.
+        folder: The recipe's.
+        flow: The flow.
+        locate: Gives decorators their places.
+        emitted: Whether it is for the checkout, and so for the project's platforms too.
+    """
+    platforms = item.platforms
+    if emitted:
+        configured = project.config.platforms or ()
+        platforms = () if set(platforms) <= set(configured) else tuple(sorted({*platforms, *configured}))
+    return written(
+        item.asked,
+        surroundings,
+        folder=str(folder),
+        platforms=platforms,
+        base_interpreter=_base_interpreter(project, item, locate),
+        comments=(f"{item.said} of {flow.name}, as the code says",),
+    )
+
+
+def _base_interpreter(project: Project, item: Needed, locate: Locate) -> str | None:
+    """Where the Python of a base comes from; an environment that is named is taken for one on conda.
+
+    Raises:
+        InvalidInput: ``missing-file`` with the decorator's place; whatever is wrong with the base.
+    """
+    base = item.asked.base
+    if base is None or base.kind == "name":
+        return "conda" if base is not None else None
+    try:
+        interpreter = make_request(project, Path(base.text))[0].interpreter
+    except InvalidInput as error:
+        if error.reference not in {"missing-file", "bad-path"} or error.issues or base.by is None:
+            raise
+        by = locate(base.by)
+        raise InvalidInput(f"{by}: {error.message}", reference=error.reference, where=by.where) from None
+    return "conda" if interpreter == INHERITED else interpreter
+
+
+def _committed(
+    project: Project, folder: Path, flow: Flow, surroundings: Surroundings, here: str, locate: Locate
+) -> tuple[RecipeFile, ...]:
+    """The committed recipes of a flow, once they say what the code says."""
+    there = names_in(folder)
+    issues: list[Issue] = []
+    found = []
+    for item in needed(flow, here, there):
+        file = folder / f"{item.name}.yaml"
+        if item.name not in there:
+            message = f"there is no recipe for {item.said}: no step that asks for the same has one"
+            issues.append(Issue(message=message, reference="drift", where=Where(file=shown_path(folder))))
+            continue
+        text = recipe_of(project, item, surroundings, folder, flow, locate, emitted=True)
+        issues += _differences(project, file, item, text, surroundings)
+        found.append(RecipeFile(file=file, needed=item, committed=True))
+    if issues:
+        raise StaleError(
+            f"the code of {flow.name} says otherwise than its recipes in {shown_path(folder)}",
+            reference="drift",
+            hint=f"python {shown_path(flow.file)} --environment=envbuild environment emit",
+            issues=tuple(issues),
+        )
+    return tuple(found)
+
+
+def _differences(
+    project: Project, file: Path, item: Needed, text: Written, surroundings: Surroundings
+) -> tuple[Issue, ...]:
+    """How a recipe that is there differs from what the code says."""
+    data = text.text.encode()
+    if file.read_bytes() == data:
+        return ()
+    wanted = recipe_from(project, file, data)
+    return differences(wanted, load_recipe(project, file), item, surroundings.needs, shown_path(file))
+
+
+def _moving(item: Needed) -> bool:
+    base = item.asked.base
+    return base is not None and base.kind == "name" and parse_name(base.text).movable
+
+
+def _write(file: Path, text: str) -> bool:
+    """Write a recipe in one step unless it is there already; whether it was written."""
+    data = text.encode()
+    if file.is_file() and file.read_bytes() == data:
+        return False
+    replace_file(file, data)
+    return True

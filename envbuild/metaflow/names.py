@@ -1,0 +1,18 @@
+"""The names that the launching side and a running step share: variables, metadata, types of environments.
+
+Rules of the file: constants; read inside of steps, on every Python that Metaflow runs on.
+"""
+
+from __future__ import annotations
+
+TYPES = ("envbuild", "conda", "pypi")
+"""What ``--environment`` may say for us to serve it."""
+
+INTERNAL = "envbuild_internal"
+"""The decorator that every step gets, and that does the work of all others."""
+
+TOLD = "METAFLOW_ENVBUILD_ENVIRONMENT"
+"""The variable that tells a task where it runs: JSON, empty for a step that runs outside."""
+
+FIELD = "envbuild-environment"
+"""The field of a task's metadata that holds the same."""

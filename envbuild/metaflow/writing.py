@@ -1,0 +1,174 @@
+"""What a step asks for becomes the text of a recipe.
+
+A recipe says what the decorators say, and what they leave to Metaflow: the Python that runs the flow, a channel where
+one is needed and nobody names one, and what Metaflow itself needs in a step, under a heading of its own. Each line
+remembers who said it, so that whatever envbuild finds wrong in the recipe is told of the decorator.
+
+Rules of the file: pure; the same asked gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import field
+from typing import TYPE_CHECKING
+
+from envbuild.value import dataclass
+
+if TYPE_CHECKING:
+    from envbuild.metaflow.asked import Asked, By, Package
+
+DEFAULT_CHANNEL = "conda-forge"
+"""Where conda packages come from when neither code nor configuration names a channel, as in Metaflow itself."""
+
+_PLAIN = re.compile(r"[A-Za-z./][A-Za-z0-9_./@:-]*[A-Za-z0-9_/]")
+_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
+
+NEEDS_HEADING = "what Metaflow itself needs in a step"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What decides besides decorators.
+
+    Attributes:
+        python: X.Y of the Python that runs the flow.
+        interpreter: Where recipes that say nothing take Python from.
+        channels: Those of recipes that name none, by configuration.
+        conda_channels: What Metaflow's ``CONDA_CHANNELS`` names.
+        needs: What Metaflow needs in a step: packages and versions.
+    """
+
+    python: str
+    interpreter: str = "conda"
+    channels: tuple[str, ...] = ()
+    conda_channels: tuple[str, ...] = ()
+    needs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """The text of a recipe.
+
+    Attributes:
+        said: The decorator behind each line that has one, by line, from 1.
+    """
+
+    text: str
+    said: Mapping[int, By]
+
+
+def written(
+    asked: Asked,
+    surroundings: Surroundings,
+    *,
+    folder: str,
+    platforms: tuple[str, ...] = (),
+    base_interpreter: str | None = None,
+    comments: tuple[str, ...] = (),
+) -> Written:
+    """The recipe of a step.
+
+    Args:
+        asked: What its decorators come to.
+        surroundings: What decides besides them.
+        folder: The recipe's folder, which paths in it are relative to.
+        platforms: What it says it is for; empty to leave it to the configuration.
+        base_interpreter: Where the Python of its base comes from, when it has a base.
+        comments: Lines for the top.
+    """
+    lines: list[tuple[str, By | None]] = [(f"# {line}", None) for line in comments]
+    if platforms:
+        lines.append((f"platforms: [{', '.join(platforms)}]", None))
+    if asked.python is not None:
+        lines.append((f"python: {json.dumps(asked.python.text)}", asked.python.by))
+    elif asked.base is None:
+        lines.append((f"python: {json.dumps(surroundings.python)}", None))
+    conda_python = asked.base is None and (bool(asked.conda) or surroundings.interpreter == "conda")
+    if conda_python and surroundings.interpreter != "conda":
+        lines.append(("interpreter: conda", asked.conda[0].by))
+    lines += _base_lines(asked, folder)
+    needs = {name: version for name, version in surroundings.needs.items() if name not in _names(asked)}
+    with_conda = _needs_conda(asked, base_interpreter, conda_python=conda_python)
+    lines += _conda_lines(asked, surroundings, needs if with_conda else {}, conda_python=conda_python)
+    lines += _pypi_lines(asked, {} if with_conda else needs)
+    return Written(
+        text="".join(f"{line}\n" for line, _ in lines),
+        said={number: by for number, (_, by) in enumerate(lines, 1) if by is not None},
+    )
+
+
+def _names(asked: Asked) -> set[str]:
+    return {item.name for item in (*asked.conda, *asked.pypi)}
+
+
+def _needs_conda(asked: Asked, base_interpreter: str | None, *, conda_python: bool) -> bool:
+    """Whether Metaflow's own needs are asked of conda: where packages are, else where Python is."""
+    if asked.conda or asked.pypi:
+        return bool(asked.conda) and base_interpreter in {None, "conda"}
+    return base_interpreter == "conda" if asked.base is not None else conda_python
+
+
+def _base_lines(asked: Asked, folder: str) -> Iterator[tuple[str, By | None]]:
+    if asked.base is None:
+        return
+    if asked.base.kind == "name":
+        yield f"extends: {{name: {json.dumps(asked.base.text)}}}", asked.base.by
+    else:
+        yield f"extends: {_quoted(posixpath.relpath(asked.base.text, folder))}", asked.base.by
+
+
+def _conda_lines(
+    asked: Asked, surroundings: Surroundings, needs: Mapping[str, str], *, conda_python: bool
+) -> Iterator[tuple[str, By | None]]:
+    channels = [item.text for item in asked.channels]
+    of_base = asked.base is not None and asked.base.kind == "recipe"
+    if channels or (not (surroundings.channels or of_base) and (conda_python or asked.conda or needs)):
+        further = surroundings.channels or surroundings.conda_channels or (DEFAULT_CHANNEL,)
+        channels += [item for item in further if item not in channels]
+    if not channels and not asked.conda and not needs:
+        return
+    yield "", None
+    yield "conda:", None
+    if channels:
+        yield f"  channels: [{', '.join(map(_quoted, channels))}]", asked.channels[0].by if asked.channels else None
+    yield from _packages(asked.conda, needs)
+
+
+def _pypi_lines(asked: Asked, needs: Mapping[str, str]) -> Iterator[tuple[str, By | None]]:
+    if not (asked.pypi or asked.indices or needs):
+        return
+    yield "", None
+    yield "pypi:", None
+    if asked.indices:
+        yield "  extra-indices:", None
+        for index in asked.indices:
+            yield f"    - {_quoted(index.text)}", index.by
+    yield from _packages(asked.pypi, needs)
+
+
+def _packages(packages: tuple[Package, ...], needs: Mapping[str, str]) -> Iterator[tuple[str, By | None]]:
+    if packages or needs:
+        yield "  packages:", None
+    for item in packages:
+        yield f"    {_quoted(item.key)}:{_value(item)}", item.by
+    if needs:
+        yield f"    # {NEEDS_HEADING}", None
+    for name, version in sorted(needs.items()):
+        yield f"    {_quoted(name)}: {json.dumps(version)}" if version else f"    {_quoted(name)}:", None
+
+
+def _value(package: Package) -> str:
+    if not package.source:
+        return f" {json.dumps(package.version)}" if package.version else ""
+    told = dict(package.source) | ({"version": package.version} if package.version else {})
+    return " {" + ", ".join(f"{key}: {json.dumps(value)}" for key, value in told.items()) + "}"
+
+
+def _quoted(text: str) -> str:
+    """A text as YAML, in quotes where it would be taken for something else."""
+    plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS and ": " not in text
+    return text if plain else json.dumps(text, ensure_ascii=False)
