@@ -298,8 +298,11 @@ class Names:
             newest = (self._asking(name, lambda: generations.current(self._objects, name)) or past[0]).number
             past = tuple(item for item in past if self._signed.look(item).payload is not None)
         now, earlier = past[0], past[1:]
+        slipped_in = newest != now.number  # then what counts now is what it meant before
         wanted = (
-            next((item for item in earlier if item.named != now.named and not item.named.removed), None)
+            now
+            if slipped_in and to is None
+            else next((item for item in earlier if item.named != now.named and not item.named.removed), None)
             if to is None
             else next((item for item in past if item.number == to and not item.named.removed), None)
         )

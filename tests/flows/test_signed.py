@@ -403,7 +403,8 @@ def test_a_rollback_goes_to_nothing_that_somebody_slipped_in(team: Signed) -> No
     team.configure({"name": "team", "url": str(team.store)})
     team.run("alias", "small.yaml", "shop/train:stable")
     team.believing(store="read-write")
-    team.run("alias", "everything.yaml", "shop/train:stable", environ=team.key)
+    team.run("rollback", "shop/train:stable", environ=team.key)
+    assert json.loads(team.run("get", "shop/train:stable", "--json").out)["generation"] == 3
     assert "unknown-generation" in team.run("rollback", "shop/train:stable", environ=team.key, code=3).err
     team.run("alias", "small.yaml", "shop/train:stable", environ=team.key)
     team.run("rollback", "shop/train:stable", environ=team.key)
