@@ -160,7 +160,7 @@ def _link(root: str, file: str, target: str) -> str:
 def _named(path: str, file: str, here: re.Pattern[bytes], owner: Mapping[str, str]) -> Iterator[Reference]:
     """The files of the prefix that a file names by their whole path."""
     data = Path(path).read_bytes()
-    for found in sorted({match[1] for match in here.finditer(data)}):
-        target = posixpath.normpath(os.fsdecode(found).rstrip("."))
+    named = {posixpath.normpath(os.fsdecode(match[1]).rstrip(".")) for match in here.finditer(data)}
+    for target in sorted(named):
         if target in owner and target != file:
             yield Reference(how="names", file=file, target=target)
