@@ -123,10 +123,16 @@ def collect(
 def _fitting_days(home: Home, store: FolderStore, keep_days: float, largest: int, note: Callable[[str], None]) -> float:
     """The most days for which what stays has no more bytes than it may have: the oldest goes first."""
     now = time.time()
-    everything = _size((home.prefixes, store.path / "blobs"))
+    parts = [*home.prefixes.iterdir(), *(store.blobs.name(digest) for digest, _, _ in store.blobs.list())]
+    inside = {path: _inodes(path) for path in parts}
 
     def fits(days: float) -> bool:
-        return everything - mark(home, store, keep_days=days, now=now).size <= largest
+        gone = set(mark(home, store, keep_days=days, now=now).paths)
+        kept: dict[tuple[int, int], int] = {}
+        for path, files in inside.items():
+            if path not in gone:
+                kept.update(files)
+        return sum(kept.values()) <= largest
 
     if fits(keep_days):
         return keep_days
@@ -307,20 +313,25 @@ def _remove_locks(home: Home) -> None:
 def _measured(garbage: Garbage) -> Garbage:
     from envbuild.value import replace
 
-    return replace(garbage, size=_size(garbage.paths))
-
-
-def _size(paths: tuple[Path, ...]) -> int:
-    """The bytes of files that have no further name elsewhere."""
     links: dict[tuple[int, int], int] = {}
     size = 0
-    for path in _files(paths):
+    for path in _files(garbage.paths):
         with suppress(OSError):
             state = path.lstat()
             seen = links[state.st_dev, state.st_ino] = links.get((state.st_dev, state.st_ino), 0) + 1
             if seen == state.st_nlink:
                 size += state.st_size
-    return size
+    return replace(garbage, size=size)
+
+
+def _inodes(path: Path) -> dict[tuple[int, int], int]:
+    """The files of a prefix, or a blob: their bytes, each file once, whatever names it has."""
+    found = {}
+    for file in _files((path,)):
+        with suppress(OSError):
+            state = file.lstat()
+            found[state.st_dev, state.st_ino] = state.st_size
+    return found
 
 
 def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
