@@ -15,7 +15,7 @@ from envbuild.cli.options import as_json, offline, option, quiet
     "--store",
     "store",
     metavar="STORE",
-    envvar=None,  # `ENVBUILD_STORE` names stores to be asked: it must not turn `verify` away from the home
+    envvar="ENVBUILD_VERIFY_STORE",  # `ENVBUILD_STORE` names stores to be asked: it must not turn us from the home
     help="Check this shared store instead, by name or address.",
 )
 @option(
@@ -87,7 +87,7 @@ def verify_command(
     "--store",
     "store",
     metavar="STORE",
-    envvar=None,  # as of `verify`
+    envvar="ENVBUILD_GC_STORE",  # as of `verify`
     help="Collect this shared store instead, by name or address, in two phases.",
 )
 @option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")

@@ -16,12 +16,15 @@ from envbuild.digest import short
 if TYPE_CHECKING:
     from envbuild.environments.store_verbs import Moved, StoreInfo
     from envbuild.store.copying import Copied
+    from envbuild.store.taken import Given
     from envbuild.store.verify_shared import Finding, StoreReport
 
 
 def show_info(screen: Screen, stores: Sequence[StoreInfo]) -> None:
     """Each store in a line: what it is trusted with, and what it holds."""
-    if screen.document({"stores": [{**tree(item), "results": dict(item.results)} for item in stores]}):
+    if screen.document(
+        {"stores": [{**tree(item), "results": dict(item.results), "sizes": dict(item.sizes)} for item in stores]}
+    ):
         return
     rows = [
         (
@@ -32,12 +35,17 @@ def show_info(screen: Screen, stores: Sequence[StoreInfo]) -> None:
             "-" if item.blobs is None else str(item.blobs),
             "-" if item.size is None else size_text(item.size),
             "-" if item.environments is None else str(item.environments),
+            "-" if item.names is None else str(item.names),
+            "-" if item.given is None else _given(item.given),
             item.state,
         )
         for item in stores
     ]
     if rows:
-        screen.table(("store", "mode", "believed", "written", "blobs", "size", "environments", "state"), rows)
+        holds = ("blobs", "size", "environments", "names")
+        screen.table(("store", "mode", "believed", "written", *holds, "gave in 30 days", "state"), rows)
+    if len(stores) == 1:
+        _show_one(screen, stores[0])
     for item in stores:
         if item.unfinished and item.since is not None:
             day = time.strftime("%Y-%m-%d", time.gmtime(item.since))
@@ -46,6 +54,29 @@ def show_info(screen: Screen, stores: Sequence[StoreInfo]) -> None:
                 "for; a lifecycle rule of the bucket ends them"
             )
     screen.say(count(len(stores), "store"))
+
+
+def _given(given: Given) -> str:
+    """The share of what was missing here that a store gave."""
+    return f"{round(100 * given.count / given.wanted) if given.wanted else 0} %, {size_text(given.size)}"
+
+
+def _show_one(screen: Screen, item: StoreInfo) -> None:
+    """What one store holds by kind, and what it was good for."""
+    called = {"blobs": "files", "refs": "names", "requests": "what was locked last"}
+    if item.sizes:
+        screen.say(", ".join(f"{called.get(kind, kind)} {size_text(size)}" for kind, size in item.sizes))
+    if item.results:
+        screen.say("results: " + ", ".join(f"{number} {kind}" for kind, number in item.results))
+    if item.names:
+        screen.say(f"{count(item.names, 'name')} with {count(item.generations or 0, 'generation')}")
+    if item.given is not None:
+        given = item.given
+        wanted = count(given.wanted, "file or result", "files and results")
+        screen.say(
+            f"in 30 days {count(given.runs, 'run')} of this machine lacked {wanted}: "
+            f"it gave {given.count} ({_given(given)})"
+        )
 
 
 def show_copied(screen: Screen, copied: Copied) -> None:

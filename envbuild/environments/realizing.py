@@ -26,6 +26,7 @@ from envbuild.environments.offline import refuse_fetches
 from envbuild.environments.realized import Planned, Realized, RealizeOptions, Row, Wanted
 from envbuild.environments.remembering import remember
 from envbuild.environments.sharing import closure_of, locate, send_environment
+from envbuild.environments.taking import note_run
 from envbuild.errors import EnvbuildError, IntegrityError
 from envbuild.executors import Executor, open_executor
 from envbuild.graph import Graph
@@ -309,10 +310,13 @@ class Realizer:
             from envbuild.environments.strict import run
         work = partial(run, workspace=self.workspace, results=results)
         try:
-            return scheduler.run(plan, work)
+            outcome = scheduler.run(plan, work)
         finally:
             self._relay.lead(None)
             rattler_process.retire()
+        if record:
+            note_run(self.workspace, plan.graph, outcome)
+        return outcome
 
     def solve(self, graph: Graph) -> dict[Digest, bytes]:
         """Run a lock graph; each solve's fragment by key. Notes of solves that were memoized are said again."""

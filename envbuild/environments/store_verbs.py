@@ -7,7 +7,6 @@ Rules of the file: wires; what a store is trusted with is decided in ``stores``,
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from envbuild.projects.project import Project
     from envbuild.reporter import Reporter
     from envbuild.store.signatures import Signer
+    from envbuild.store.taken import Given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,9 @@ class StoreInfo:
         blobs: How many it has, and ``size``, their bytes; None when it was not, or cannot be, listed.
         results: Records by kind.
         environments: Closures.
+        names: Names of environments, also those that were removed; ``generations``: of all of them.
+        sizes: Bytes by kind: ``blobs``, ``results``, ``environments``, ``refs`` (names), …; ``other`` is not ours.
+        given: What this machine took from it in the last 30 days; None when it was not asked.
         unfinished: Uploads that were begun and not ended, which S3 keeps; None when they were not, or cannot be,
             listed. ``since``: when the oldest began, seconds since 1970 by the store's clock.
     """
@@ -62,6 +65,11 @@ class StoreInfo:
     size: int | None = None
     results: tuple[tuple[str, int], ...] = ()
     environments: int | None = None
+    names: int | None = None
+    generations: int | None = None
+    signatures: int | None = None
+    sizes: tuple[tuple[str, int], ...] = ()
+    given: Given | None = None
     unfinished: int | None = None
     since: float | None = None
 
@@ -143,8 +151,12 @@ class StoreVerbs:
         return tuple(self._info(item) for item in chosen)
 
     def _info(self, item: ChosenStore) -> StoreInfo:
-        from envbuild.store.copying import contents
+        from datetime import datetime, timezone
+
+        from envbuild.machine.home import Home, find_home
+        from envbuild.store.contents import contents
         from envbuild.store.shared import SharedStore
+        from envbuild.store.taken import read_taken
 
         info = StoreInfo(
             name=item.name,
@@ -163,19 +175,24 @@ class StoreVerbs:
                 return replace(info, state="of a newer format: " + ("read only" if use == "read" else "not usable"))
         except EnvbuildError as error:
             return replace(info, state=error.message)
+        taken = read_taken(Home(path=find_home(self._environ)).taken, datetime.now(timezone.utc).date())
+        info = replace(info, given=taken.get(store.address or ""))
         try:
-            listed = list(contents(store))
+            found = contents(store)
         except EnvbuildError:
             return info
-        blobs = [size for name, size in listed if name.startswith("blobs/")]
-        kinds = Counter(name.split("/")[1] for name, _ in listed if name.startswith("results/"))
         info = _with_unfinished(info, item)
+        counts = dict(found.counts)
         return replace(
             info,
-            blobs=len(blobs),
-            size=sum(blobs),
-            results=tuple(sorted(kinds.items())),
-            environments=sum(name.startswith("environments/") for name, _ in listed),
+            blobs=counts.get("blobs", 0),
+            size=dict(found.sizes).get("blobs", 0),
+            results=found.results,
+            environments=counts.get("environments", 0),
+            names=found.names,
+            generations=found.generations,
+            signatures=counts.get("signatures", 0),
+            sizes=found.sizes,
         )
 
     def push(self, source: Path | str, to: str | None = None) -> Moved:

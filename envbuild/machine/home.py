@@ -9,6 +9,7 @@
     locks/       kernel locks
     stamps/      what a no-op realize reads; when a prefix was used last
     names/       what was last seen of named environments
+    taken/       what was taken from shared stores, by day
     logs/        what builds printed that failed
     tmp/         scratch, on the same file system as all of the above
 
@@ -67,6 +68,11 @@ class Home:
     def names(self) -> Path:
         """What was last seen of names, by store."""
         return self.path / "names"
+
+    @property
+    def taken(self) -> Path:
+        """What was taken from shared stores in the last days."""
+        return self.path / "taken"
 
     @property
     def scratch(self) -> Path:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
 from typing import cast
@@ -214,14 +214,6 @@ class Copy:
             damaged=tuple(sorted(self.damaged)),
             diverged=tuple(self.diverged),
         )
-
-
-def contents(store: SharedStore) -> Iterator[tuple[str, int]]:
-    """Every object of a store that has a name of one, with its size; for people, who ask how much there is."""
-    for prefix in ("blobs/sha256/", "results/", "environments/"):
-        for item in store.objects.list(prefix):
-            if _is_ours(item.name):
-                yield item.name, item.size
 
 
 def _is_ours(name: str) -> bool:

@@ -111,6 +111,11 @@ class SharedStore:
                 self._objects = self._open()
             return self._objects
 
+    @property
+    def address(self) -> str | None:
+        """Where it is, as people may see it; None until something is asked of it."""
+        return self._objects.address if self._objects is not None else None
+
     def use(self) -> Use:
         """What may be done with it; asked once.
 

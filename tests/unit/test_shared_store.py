@@ -13,7 +13,7 @@ from envbuild.digest import Digest, digest_bytes, unsealed
 from envbuild.errors import IntegrityError, NoSpaceError, UnreachableError
 from envbuild.machine.publish import Incoming
 from envbuild.store import Result
-from envbuild.store.copying import copy_store
+from envbuild.store.copying import Copied, Copy
 from envbuild.store.folder import result_to_bytes
 from envbuild.store.layer import Layer
 from envbuild.store.layers import Layers
@@ -376,12 +376,18 @@ def test_a_copy_leaves_behind_what_is_not_what_its_name_says(home: Home) -> None
     source.held["refs/x/@latest/1.json"] = b"{}"
     target = FaultyObjects()
     stores = SharedStore("a", lambda: source), SharedStore("b", lambda: target)
-    copied = copy_store(*stores, home.folder / "tmp")
+    copied = everything(*stores, home.folder / "tmp")
     assert (copied.blobs, copied.size, copied.results, copied.environments) == (1, len(ONE), 1, 0)
     assert copied.damaged == (blob_name(digest_bytes(TWO)),)
     assert target.held == {"format.json": source.held["format.json"], **held(ONE, whole)}
-    again = copy_store(*stores, home.folder / "tmp")
+    again = everything(*stores, home.folder / "tmp")
     assert (again.blobs, again.results) == (0, 0)
+
+
+def everything(source: SharedStore, target: SharedStore, scratch: Path) -> Copied:
+    copy = Copy(source, target, scratch)
+    copy.everything()
+    return copy.report()
 
 
 def test_a_record_that_is_too_large_is_no_reason_to_leave_a_store(home: Home) -> None:

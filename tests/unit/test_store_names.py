@@ -14,7 +14,7 @@ from envbuild.errors import IntegrityError, InvalidInput, NameConflictError, Sta
 from envbuild.names import Name, parse_name
 from envbuild.objects import Put
 from envbuild.package import Platform
-from envbuild.store.names import Named, current, history, listed, move, object_name
+from envbuild.store.names import Named, current, history, listed, move, object_name, read
 from envbuild.store.parallel import in_parallel
 from tests.support.name_objects import TableObjects
 
@@ -214,7 +214,6 @@ def edited(objects: TableObjects, number: int, **changes: object) -> None:
         {"version": 2},
         {"request": "team/y:stable"},  # a name of a name: there are no circles to run in
         {"request": "../../x"},
-        {"environments": {}},
         {"environments": {"linux-64": "team/y"}},
         {"environments": {"beos-32": "f" * 64}},
         {"environments": ["linux-64"]},
@@ -448,3 +447,16 @@ def test_names_are_listed(tmp_path: Path) -> None:
     found = [(item.name, item.number) for item in known.listed()]
     assert found == [(Name(path="a"), 1), (STABLE, 2), (V1, 1)]
     assert all(isinstance(Digest(item.named.request), str) for item in known.listed())
+
+
+def test_a_generation_without_environments_removes_the_name_and_is_never_its_first() -> None:
+    objects = TableObjects()
+    move(objects, STABLE, named(0))
+    gone = Named(request=named(0).request, environments=())
+    assert move(objects, STABLE, gone).now.named.removed
+    assert [item.named.removed for item in history(objects, STABLE, current(objects, STABLE))] == [True, False]
+    assert move(objects, STABLE, named(1)).now.number == 3
+    edited(objects, 1, environments={})
+    with pytest.raises(IntegrityError) as caught:
+        read(objects, STABLE, 1)
+    assert caught.value.reference == "bad-generation"
