@@ -26,7 +26,10 @@ from envbuild.version import __version__
 STAMP_VERSION = 2
 
 _IGNORED = frozenset(
-    {"ENVBUILD_FAULT", "ENVBUILD_ACTIVE_PREFIX", "ENVBUILD_JSON", "ENVBUILD_QUIET", "ENVBUILD_VERBOSE"}
+    {
+        *("ENVBUILD_FAULT", "ENVBUILD_ACTIVE_PREFIX", "ENVBUILD_JSON", "ENVBUILD_QUIET", "ENVBUILD_VERBOSE"),
+        *("ENVBUILD_SIGNING_KEY", "ENVBUILD_SIGNING_PASSPHRASE"),  # of a passphrase not even a digest is kept
+    }
 )
 """Variables that change what is said, never what is made."""
 

@@ -348,6 +348,10 @@ def test_H69_neither_key_nor_passphrase_is_anywhere(team: Signed) -> None:
     code = "import os; print(sorted(os.environ.items()))"
     ran = team.run("run", "everything.yaml", "--", "python", "-c", code, environ=team.key)
     assert "ENVBUILD_SIGNING_KEY" in ran.out
+    stamps = {path: path.read_bytes() for path in (team.home / "stamps").rglob("*") if path.is_file()}
+    assert stamps
+    assert "already there" in team.run("realize", "everything.yaml", "--locked").err
+    assert {path: path.read_bytes() for path in stamps} == stamps, "not even their digests are kept"
     text = "".join(outcome.out + outcome.err for outcome in team.said)
     held = [path for folder in (team.home, team.store, team.project) for path in folder.rglob("*") if path.is_file()]
     assert len(held) > 50
