@@ -81,10 +81,8 @@ def _evidence(step: Step, *, looked: bool) -> Sequence[str]:
         lines.append(f"{item.file} {item.how:<{width}} {item.target}{said}")
     if len(step.shown) > FILES_SHOWN:
         lines.append(f"and {count(len(step.shown) - FILES_SHOWN, 'more file')}")
-    if looked and not step.shown:
-        python = any(item.file is not None for item in step.declared)
-        unlooked = " (what Python imports is not looked at)" if python else ""
-        lines.append(f"declared only: no file refers to one of it{unlooked}")
+    if looked and not step.by_files:
+        lines.append("declared only: no file of the one refers to the other")
     if not step.declared:
         lines.append("not declared: its files alone say so")
     return lines

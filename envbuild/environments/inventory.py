@@ -28,7 +28,8 @@ class Present:
         links: Out-links that point to it; the first is the one that ``name`` and ``recipe`` belong to.
         used: When it was last used, seconds since 1970.
         packages: How many, or None when no record says.
-        size: Bytes of its packages' files, as its closure says them; None where that was not asked, or is not here.
+        size: Bytes of its packages' files, as far as its closure or the store says them; None where neither does, or
+            that was not asked.
     """
 
     prefix: Path
@@ -87,9 +88,18 @@ def _with_size(store: Path, item: Present) -> Present:
     try:
         tree = json.loads(unsealed((store / identity.object_name).read_bytes()))["platforms"][item.platform]
         packages = [entry for part in ("conda", "wheels", "sources") for entry in tree[part]]
-        return replace(item, packages=len(packages), size=sum(entry.get("size") or 0 for entry in packages))
+        sizes = [entry.get("size") or _blob_size(store, entry["sha256"]) for entry in packages]
+        return replace(item, packages=len(packages), size=sum(sizes) or None)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return item
+
+
+def _blob_size(store: Path, sha256: str) -> int:
+    """What a package has in the store, where its index did not tell; 0 when it is not there."""
+    try:
+        return (store / "blobs" / "sha256" / sha256[:2] / sha256).stat().st_size
+    except OSError:
+        return 0
 
 
 def prefixes_of(home: Path, environment: str) -> tuple[Path, ...]:

@@ -62,6 +62,11 @@ class Step:
     declared: tuple[Declared, ...]
     shown: tuple[Reference, ...]
 
+    @property
+    def by_files(self) -> bool:
+        """Whether any file of the prefix says so: METADATA is one, what a lock or a channel says is none."""
+        return bool(self.shown) or any(item.file is not None for item in self.declared)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhyDepends:
@@ -118,7 +123,7 @@ def why_depends(
     found = list(islice(shortest_chains(evidence.needed, start, goal), MOST_CHAINS + 1))
     chains = [tuple(evidence.step(*pair) for pair in pairwise(chain)) for chain in found]
     if not every and chains:
-        chains = [min(chains, key=lambda chain: sum(not step.shown for step in chain))]
+        chains = [min(chains, key=lambda chain: sum(not step.by_files for step in chain))]
     return WhyDepends(
         package=table[start],
         needs=table[goal],

@@ -80,7 +80,6 @@ def test_an_extension_shows_the_library_that_it_loads_though_nothing_declares_it
         user 1.0
         └── speedy 1.0
             declares speedy>=1  ({declared["file"]})
-            declared only: no file refers to one of it (what Python imports is not looked at)
             └── libfast 1.3
                 {shown["file"]} loads lib/libfast.so.1
                 not declared: its files alone say so
@@ -100,6 +99,18 @@ def test_a_program_declares_and_shows_its_library(world: Case) -> None:
     world.run("why-depends", "x.yaml", "libfast", "fast-tool").shows("")
     world.says("libfast does not need fast-tool: nothing declares or shows a way from the one to the other")
     assert answer(world, "x.yaml", "data-files", "libfast")["chains"] == []
+    version = answer(world, "x.yaml", "colours", "python")["needs"]["version"]
+    world.run("why-depends", "x.yaml", "colours", "python").shows(
+        f"""
+        colours 2.0
+        └── python {version}
+            declares python >=3.8
+            declared only: no file of the one refers to the other
+        """
+    )
+    metadata = answer(world, "x.yaml", "greet", "colours")["chains"][0][0]["declared"][1]
+    assert metadata["requirement"] == "colours"
+    assert metadata["file"].endswith("/greet-2.0.dist-info/METADATA")
 
 
 def test_scripts_show_what_runs_them(world: Case) -> None:
