@@ -10,6 +10,7 @@ Rules of the file: wires; prints what a user must know, to the stream that Metaf
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,12 +26,14 @@ from envbuild.metaflow.emitting import RecipeFile, recipe_files
 from envbuild.metaflow.importable import importable, python_path
 from envbuild.metaflow.names import TOLD
 from envbuild.metaflow.writing import Surroundings
-from envbuild.projects.project import Project, find_project
+from envbuild.projects.project import Project, find_project, shown_path
 from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
     from envbuild.reporter import Reporter
     from envbuild.session import Session
+
+_PLACE = re.compile(r"(?P<file>[^\s:]+\.yaml):(?P<line>[0-9]+)(?::[0-9]+)?")
 
 STAMP = ("metaflow",)
 """The options that a run's stamps are kept under."""
@@ -281,14 +284,26 @@ class told_of_decorators:  # noqa: N801  used as a statement
             error.message, error.where, error.hint = whole.message, whole.where, whole.hint
 
     def _told(self, issue: Issue) -> Issue:
+        issue = replace(issue, message=_PLACE.sub(self._instead, issue.message))
         where = issue.where
         item = self._files.get(os.path.abspath(where.file)) if where is not None else None
         if item is None or where is None:
             return issue
         by = item.said.get(where.line or 0)
         if by is None:
-            return replace(issue, message=f"{item.needed.said}: {issue.message}", where=where)
+            return replace(issue, message=f"{item.needed.said}: {issue.message}")
         return replace(issue, message=f"{by}: {issue.message}", where=self._locate(by).where)
+
+    def _instead(self, found: re.Match[str]) -> str:
+        """The place of the decorator instead of one in a recipe that is nobody's file."""
+        item = self._files.get(os.path.abspath(found["file"]))
+        if item is None:
+            return found[0]
+        by = item.said.get(int(found["line"]))
+        if by is None:
+            return f"Metaflow, for {item.needed.said}"
+        where = self._locate(by).where
+        return f"{shown_path(Path(where.file))}:{where.line} ({by})" if where and where.line else str(by)
 
 
 # How tasks enter

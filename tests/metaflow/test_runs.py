@@ -1,0 +1,252 @@
+"""Flows run end to end: each step in its environment, nothing done twice."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from tests.metaflow.conftest import SERIES
+from tests.metaflow.flows import Flows
+from tests.support.servers import Server
+
+PYPI = """
+    @pypi_base(packages={"toy": "1.0"})
+    class Pypi(FlowSpec):
+        @step
+        def start(self):
+            import toy, toy_core
+            say("start", toy=toy.__version__, python=sys.executable, site=os.environ["PYTHONNOUSERSITE"])
+            say("start", path=os.environ["PATH"].split(os.pathsep)[0], venv=os.environ.get("VIRTUAL_ENV"))
+            self.next(self.middle)
+
+        @pypi(packages={"toy": "1.1", "toy-paint": ">=1"})
+        @step
+        def middle(self):
+            import toy, toy_paint
+            say("middle", toy=toy.__version__, paint=toy_paint.__version__, python=sys.executable)
+            self.next(self.end)
+
+        @pypi(disabled=True)
+        @step
+        def end(self):
+            say("end", python=sys.executable, told=repr(os.environ["METAFLOW_ENVBUILD_ENVIRONMENT"]))
+"""
+
+
+def test_each_step_runs_in_its_own_environment_and_a_second_run_asks_nobody(flows: Flows, index: Server) -> None:
+    flows.environ["VIRTUAL_ENV"] = "/nowhere"
+    flows.environ["PYTHONHOME"] = sys.base_prefix
+    flows.write(PYPI).run()
+    assert flows.printed("start", "toy") == "1.0"
+    assert flows.printed("middle", "toy") == "1.1"
+    assert flows.printed("middle", "paint") == "1.0"
+    prefix = Path(flows.printed("start", "python")).parents[1]
+    assert prefix.parent == flows.home / "prefixes"
+    assert flows.printed("start", "path") == str(prefix / "bin")
+    assert flows.printed("start", "site") == "1"
+    assert flows.printed("start", "venv") == str(prefix)
+    assert flows.printed("middle", "python") != flows.printed("start", "python")
+    assert flows.printed("end", "python") == sys.executable
+    assert flows.printed("end", "told") == "''"
+    flows.says("Environment of step start is ready", "Environment of step middle: 2 PyPI packages asked for")
+
+    asked = len(index.requests)
+    locks = {path: path.stat().st_mtime_ns for path in flows.generated("start").parent.iterdir()}
+    flows.run()
+    assert len(index.requests) == asked
+    assert {path: path.stat().st_mtime_ns for path in flows.generated("start").parent.iterdir()} == locks
+    assert "Environment of" not in flows.out
+
+
+def test_a_task_s_metadata_says_which_environment_it_ran_in(flows: Flows) -> None:
+    flows.write(PYPI).run()
+    told = flows.told("start")
+    assert told is not None
+    shown = json.loads(flows.envbuild("show", told["environment"], "--json"))
+    assert {"toy", "toy-core", "requests"} <= {item["name"] for item in shown["packages"]}
+    assert flows.told("end") is None
+    other = flows.told("middle")
+    assert other is not None
+    assert other["environment"] != told["environment"]
+
+
+def test_what_a_run_makes_stays_out_of_git_and_says_what_metaflow_needs(flows: Flows) -> None:
+    flows.write(PYPI).run()
+    assert (flows.project / ".envs" / ".gitignore").read_text() == "*\n"
+    text = flows.generated("middle").read_text()
+    assert '    toy: "1.1"\n    toy-paint: ">=1"\n    # what Metaflow itself needs in a step\n    requests:' in text
+    assert f'python: "{SERIES}"' in text
+
+
+def test_equal_steps_share_one_environment(flows: Flows) -> None:
+    flows.write(
+        """
+        class Equal(FlowSpec):
+            @pypi(packages={"toy": "1.0", "toy-core": ""})
+            @step
+            def start(self):
+                say("start", python=sys.executable)
+                self.next(self.middle)
+
+            @pypi(packages={"toy_core": None})
+            @pip(packages={"Toy": "1.0"})
+            @step
+            def middle(self):
+                say("middle", python=sys.executable)
+                self.next(self.end)
+
+            @step
+            def end(self):
+                import requests
+                say("end", python=sys.executable)
+        """
+    ).run()
+    assert flows.printed("start", "python") == flows.printed("middle", "python")
+    assert flows.printed("end", "python") != flows.printed("start", "python")
+    assert sorted(path.name for path in flows.generated("start").parent.glob("*.lock.yaml")) == [
+        "end.lock.yaml",
+        "start.lock.yaml",
+    ]
+    flows.says("note: @pip in @pip of step middle is an old spelling: write @pypi")
+    assert flows.out.count("old spelling") == 1
+
+
+def test_conda_steps_and_mixed_ones_run_and_are_activated(conda_flows: Flows) -> None:
+    conda_flows.write(
+        """
+        @conda_base(libraries={"greet": "1.*"})
+        class Mixed(FlowSpec):
+            @step
+            def start(self):
+                import greet
+                say("start", greet=greet.__version__, prefix=sys.prefix, conda=os.environ["CONDA_PREFIX"])
+                self.next(self.mixed)
+
+            @conda(libraries={"activated": ""})
+            @pypi(packages={"toy": "<2"})
+            @step
+            def mixed(self):
+                import greet, toy
+                say("mixed", greet=greet.__version__, toy=toy.__version__)
+                say("mixed", by=os.environ["ACTIVATED_BY"], colour=os.environ["ACTIVATED_COLOUR"], prefix=sys.prefix)
+                self.next(self.end)
+
+            @conda(libraries={"greet": "2.0"})
+            @step
+            def end(self):
+                import greet
+                say("end", greet=greet.__version__)
+        """
+    ).run(environment="conda")
+    assert conda_flows.printed("start", "greet") == "1.0"
+    assert conda_flows.printed("start", "conda") == conda_flows.printed("start", "prefix")
+    assert conda_flows.printed("mixed", "toy") == "1.1"
+    assert conda_flows.printed("mixed", "by") == conda_flows.printed("mixed", "prefix")
+    assert conda_flows.printed("mixed", "colour") == "blue"
+    assert conda_flows.printed("end", "greet") == "2.0"
+
+
+def test_a_foreach_solves_and_makes_nothing_for_its_tasks(flows: Flows, index: Server) -> None:
+    flows.write(
+        """
+        class Each(FlowSpec):
+            @step
+            def start(self):
+                self.items = list(range(12))
+                self.next(self.work, foreach="items")
+
+            @pypi(packages={"toy": "1.0"})
+            @step
+            def work(self):
+                import toy
+                self.found = (toy.__version__, sys.prefix)
+                self.next(self.join)
+
+            @step
+            def join(self, inputs):
+                say("join", found=len(list(inputs)), alike=len({item.found for item in inputs}))
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+        """
+    ).run("--max-workers", "2", environment="pypi")
+    assert flows.printed("join", "found") == "12"
+    assert flows.printed("join", "alike") == "1"
+    assert flows.out.count("Environment of step work is ready") == 1
+    wheels = [request.path for request in index.requests if request.path.endswith(".whl")]
+    assert len(wheels) == len(set(wheels))
+
+
+def test_a_resumed_run_goes_on_in_the_same_environments(flows: Flows) -> None:
+    flows.write(
+        """
+        class Again(FlowSpec):
+            @pypi(packages={"toy": "1.0"})
+            @step
+            def start(self):
+                self.kept = sys.prefix
+                say("start", ran=1)
+                self.next(self.end)
+
+            @pypi(packages={"toy": "1.0"})
+            @step
+            def end(self):
+                import toy
+                if not os.path.exists("mended"):
+                    sys.exit("not yet")
+                say("end", same=self.kept == sys.prefix)
+        """
+    ).run(code=1)
+    assert flows.printed("start", "ran") == "1"
+    (flows.project / "mended").touch()
+    flows.run(verb="resume")
+    assert flows.printed("end", "same") == "True"
+    assert "start: ran" not in flows.out
+
+
+def test_decorators_of_the_command_line_count_where_the_code_says_nothing(flows: Flows) -> None:
+    flows.write(
+        """
+        class With(FlowSpec):
+            @step
+            def start(self):
+                import toy
+                say("start", toy=toy.__version__)
+                self.next(self.end)
+
+            @pypi(packages={"toy": "1.1"})
+            @step
+            def end(self):
+                import toy
+                say("end", toy=toy.__version__)
+        """
+    ).run("--with", 'pypi:packages={"toy": "1.0"}')
+    assert flows.printed("start", "toy") == "1.0"
+    assert flows.printed("end", "toy") == "1.1"
+
+
+def test_values_of_a_configuration_file_count(flows: Flows) -> None:
+    (flows.project / "config.json").write_text('{"packages": {"toy": "1.0"}}')
+    flows.write(
+        """
+        class Configured(FlowSpec):
+            config = Config("config", default="config.json")
+
+            @pypi(packages=config_expr("config.packages"))
+            @step
+            def start(self):
+                import toy
+                say("start", toy=toy.__version__)
+                self.next(self.end)
+
+            @pypi(disabled=True)
+            @step
+            def end(self):
+                pass
+        """
+    ).run()
+    assert flows.printed("start", "toy") == "1.0"
+    assert not flows.generated("end").exists()
