@@ -113,6 +113,14 @@ def held(home: Path, prefix: Path) -> Identity | None:
     return next((identity for item in found if (identity := _identity(item)) is not None), None)
 
 
+def touch(home: Path, prefix: Path) -> None:
+    """Say that a prefix is used now: ``gc`` goes by the time of its stamps. A home that is not written forgets it."""
+    for path in (home / "stamps").glob("*.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            if json.loads(path.read_bytes())["prefix"] == str(prefix):
+                os.utime(path)
+
+
 def _identity(item: Present) -> Identity | None:
     if item.platform not in PLATFORMS or not item.request or not item.environment:
         return None

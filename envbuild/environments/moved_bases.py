@@ -107,6 +107,9 @@ class MovedBases:
                 base.environments,
             ):
                 del self._bases[key]
+                if now.named.removed:
+                    self._note(f"{base.name} was removed since {base.recipe} was locked; the lock holds what it meant")
+                    continue
                 self._note(
                     f"{base.name} has moved since {base.recipe} was locked (generation {now.number} now): "
                     f"envbuild lock {base.recipe} --upgrade-base"

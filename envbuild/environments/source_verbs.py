@@ -223,8 +223,14 @@ class SourceVerbs:
         Raises:
             InvalidInput: ``unknown-prefix``.
         """
-        said = self._source(source)
-        return self._look(source, None) if said.kind == "prefix" else None
+        from envbuild.environments.inventory import touch
+
+        if self._source(source).kind != "prefix":
+            return None
+        looked = self._look(source, None)
+        if looked.prefix is not None:
+            touch(self._home().path, looked.prefix)
+        return looked
 
     def _whole(self, source: Source) -> tuple[str, Lock]:
         """What a lock, a name, an id or a prefix holds for all its platforms, as one lock; and what it is called."""

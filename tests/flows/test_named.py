@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -227,6 +229,16 @@ def test_a_lock_and_a_prefix_are_sources_too(case: Case, wheel_index: Server) ->
     case.run("show", "team/none", code=3).mentions("unknown-name").run("tree", "0000000", code=3).mentions("unknown-id")
     case.run("why", "from-lock", "toy", "--platform", "win-64", code=11).mentions("no-platform", OTHER)
     case.run("show", "prefix:a\nb", code=3).mentions("unknown-prefix")
+
+
+def test_using_a_prefix_by_its_path_keeps_it_from_the_collector(case: Case, wheel_index: Server) -> None:
+    case.recipe(recipe(wheel_index)).run("realize", "x.yaml", "--no-out-link")
+    prefix = case.out.strip()
+    old = time.time() - 40 * 86400
+    for path in (Path(prefix), *(case.home / "stamps").iterdir()):
+        os.utime(path, (old, old))
+    case.run("gc", "--dry-run").mentions("Would remove 1 environment")
+    case.run("run", prefix, "--", "python", "-c", "import toy").run("gc").mentions("Removed 0 environments")
 
 
 def test_a_private_copy_is_used_by_its_path(case: Case, wheel_index: Server) -> None:

@@ -118,6 +118,13 @@ def test_a_name_that_moved_makes_no_lock_stale(base: Base) -> None:
     base.case.run("realize", "x.yaml").hides("has moved")
 
 
+def test_a_base_that_was_removed_is_told_and_the_lock_stands(base: Base) -> None:
+    base.lock()
+    base.case.run("remove", "team/base:stable").run("lock", "x.yaml")
+    base.case.mentions("note: team/base:stable was removed since x.yaml was locked", "is locked already")
+    base.case.run("realize", "x.yaml").run("lock", "x.yaml", "--upgrade-base", code=3).mentions("removed-name")
+
+
 def test_the_request_is_the_same_whatever_the_name_means(base: Base) -> None:
     base.lock()
     before = base.locked()
