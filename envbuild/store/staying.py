@@ -131,8 +131,10 @@ class Staying:
         return None
 
     def _want(self, name: str, when: float) -> None:
-        if found := _BLOB.fullmatch(name) or _RESULT.fullmatch(name):
-            self._add(found[found.lastindex or 0], when)
+        if found := _BLOB.fullmatch(name):
+            self._add(found[2], when)
+        elif found := _RESULT.fullmatch(name) or _SIGNATURE.fullmatch(name):
+            self._add(found[3], when)
         elif _CLOSURE.fullmatch(name):
             self._closures[name] = max(self._closures.get(name, NEVER), when)
 
