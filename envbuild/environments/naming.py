@@ -20,6 +20,7 @@ from envbuild.objects import Objects
 from envbuild.store import names as generations
 from envbuild.store.names import Generation, Moved, Named
 from envbuild.store.names_seen import Remembered, Seen
+from envbuild.store.parallel import IN_FLIGHT, in_parallel
 from envbuild.store.signed_names import Found, SignedNames
 from envbuild.value import dataclass
 
@@ -323,8 +324,11 @@ class Names:
         self._online("the names of a shared store")
         there = generations.listed(self._objects)
         if self._signed.policy is None:
-            found = [generations.read(self._objects, *item) for item in there.items()]
-            return tuple(item for item in found if item is not None and not item.named.removed)
+            read = in_parallel(
+                lambda item: generations.read(self._objects, *item), there.items(), 1 if self.near else IN_FLIGHT
+            )
+            found = [item for item in read if item is not None and not item.named.removed]
+            return tuple(sorted(found, key=lambda item: (item.name.path, item.name.tag)))
         counting = {name: self._found(name, None) for name in there}
         if left := [str(name) for name, item in counting.items() if item.generation is None]:
             more = f", and {len(left) - 1} more" if len(left) > 1 else ""
