@@ -115,10 +115,14 @@ class Names:
             IntegrityError: When the store contradicts itself, or what it said before; ``unsigned-name`` when it is not
                 signed as it should be.
         """
-        seen = self._counting(self._seen.get(name))
+        known = self._seen.get(name)
+        seen = self._counting(known)
         if seen is not None and not name.movable and not seen.generation.named.removed:
             return seen.generation
         if self._offline:
+            if seen is None and known is not None:
+                lacking = self._signed.vouched(known.generation, known.proof).lacking
+                raise self._unsigned(known.generation, f"as it was last seen, {lacking}")
             if seen is None:
                 raise UnreachableError(
                     f"{name} was never seen on this machine, and {self.address} may not be asked",
@@ -129,7 +133,7 @@ class Names:
                 f"{name} as {self.address} had it {span(seen.age)} ago (generation {seen.generation.number}): offline"
             )
             return seen.generation
-        found = self._found(name, seen)
+        found = self._found(name, known)
         if found.lacking and (found.generation is None or self._is_strict):
             raise self._unsigned(found.newest, found.lacking)
         if found.lacking and found.newest is not None and found.generation is not None:

@@ -82,7 +82,7 @@ class SignedNames:
         Args:
             name: Which.
             seen: The highest that counted here before.
-            proof: Its signatures.
+            proof: The signatures by which it counted; none when it was only seen.
 
         Raises:
             IntegrityError, UnreachableError: As ``envbuild.store.names.current``.
@@ -95,7 +95,7 @@ class SignedNames:
         newest = generations.current(cast(Objects, reading), name, seen)
         if newest is None:
             return Found(generation=None, newest=None)
-        floor = seen.number if seen is not None and self.vouched(seen, proof).payload is not None else 1
+        floor = seen.number if seen is not None and proof else 1  # it counted here once, by whatever key
         lacking = ""
         for number in range(newest.number, max(floor, newest.number - MOST_BACK + 1) - 1, -1):
             place = object_name(name, number)

@@ -483,8 +483,10 @@ class Signers:
     def sign(self, now: names.Generation, signer: Signer) -> bool:
         return SignedNames(self.objects, None, lambda: signer).sign(now)
 
-    def seen(self, trust: Trust = READER, seen: names.Generation | None = None) -> tuple[str | None, str]:
-        found = SignedNames(self.objects, Policy(trust)).current(NAME, seen)
+    def seen(
+        self, trust: Trust = READER, seen: names.Generation | None = None, proof: tuple[bytes, ...] = ()
+    ) -> tuple[str | None, str]:
+        found = SignedNames(self.objects, Policy(trust)).current(NAME, seen, proof)
         return (found.generation.named.request[0] if found.generation is not None else None), found.lacking
 
 
@@ -544,3 +546,21 @@ def test_H57_an_old_generation_under_a_new_number_is_nothing(signers: Signers) -
         signers.objects.delete(object_name(NAME, number))
     with pytest.raises(Exception, match="has another past now"):
         signers.seen(seen=new)
+
+
+def test_what_counted_once_is_not_gone_behind_also_when_keys_changed(signers: Signers) -> None:
+    signers.move("1", CI, ANN)
+    new = signers.move("2", CI)
+    proof = (envelope_bytes(CI.sign(new.data, GENERATION_TYPE)),)
+    ann = trusting({"ann": ANN})
+    assert signers.seen(ann) == ("1", "it is not signed by ann")
+    assert signers.seen(ann, new, proof) == (None, "it is not signed by ann")
+    signers.move("3", ANN)
+    assert signers.seen(ann, new, proof) == ("3", "")
+
+
+def test_the_signatures_that_a_machine_remembers_stand_in_for_those_that_went(signers: Signers) -> None:
+    now = signers.move("1", CI)
+    signers.objects.delete(signature_name(object_name(NAME, 1), CI.keyid))
+    assert signers.seen() == (None, "it is not signed by ci")
+    assert signers.seen(READER, now, (envelope_bytes(CI.sign(now.data, GENERATION_TYPE)),)) == ("1", "")
