@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,16 +108,16 @@ class VerifyVerbs:
                 reference="store-format",
                 hint="use that version",
             )
+        keys = {key.public.keyid: key.public for key in project.config.trust.keys}
+        check = partial(Verification, objects, share=sample, keys=keys, progress=progress)
         if not repair:
-            return self._verified(Verification(objects, tell=_told(tell), share=sample, progress=progress), source)
+            return self._verified(check(tell=_told(tell)), source)
         with self._realizer(project).workspace as workspace:
             for layer in workspace.shared.layers.layers if workspace.shared is not None else ():
                 layer.gone |= layer.name == chosen.name  # what is wrong there is no help
             act = _mending(objects, workspace)
             told = _told(tell)
-            return self._verified(
-                Verification(objects, tell=lambda finding: told(act(finding)), share=sample, progress=progress), source
-            )
+            return self._verified(check(tell=lambda finding: told(act(finding))), source)
 
     def _verified(self, check: Verification, source: Path | str | None) -> StoreReport:
         if source is None:

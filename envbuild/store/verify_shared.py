@@ -23,8 +23,9 @@ import random
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import cast
 
 from envbuild.derivations import KINDS
@@ -35,9 +36,11 @@ from envbuild.objects import Listed
 from envbuild.package import PLATFORMS, Platform
 from envbuild.store import Result, envelopes
 from envbuild.store import names as generations
+from envbuild.store.envelopes import Envelope
 from envbuild.store.names import Generation
 from envbuild.store.parallel import in_parallel
 from envbuild.store.shared import FORMAT_NAME, Hashing, SharedStore, blob_name, closure_name, result_name
+from envbuild.trust import PublicKey
 from envbuild.value import dataclass
 
 THREADS = 24
@@ -108,6 +111,7 @@ class Verification:
         store: Which; its format must be one that we read.
         tell: Told each finding at once; gives what is kept of it.
         share: The share of blobs that are hashed, 0 to 1; documents are all read.
+        keys: The keys that are known here, by id: what they are said to have signed is held against them.
         progress: Told how many objects and bytes are done.
     """
 
@@ -117,11 +121,13 @@ class Verification:
         *,
         tell: Tell = lambda finding: finding,
         share: float = 1.0,
+        keys: Mapping[str, PublicKey] = MappingProxyType({}),
         progress: Callable[[int, int], None] = lambda *_: None,
     ) -> None:
         self.store = store
         self._tell = tell
         self._share = share
+        self._keys = keys
         self._progress = progress
         self._findings: list[Finding] = []
         self._told: set[Finding] = set()
@@ -280,7 +286,7 @@ class Verification:
         return None
 
     def signature(self, name: str) -> None:
-        """Hold a signature against the bytes that it is about; whose it is, and who counts, is asked by readers."""
+        """Hold a signature against the bytes that it is about, and its key where that is known here."""
         subject = envelopes.subject_name(name)
         assert subject is not None
         self._add(signatures=1)
@@ -296,9 +302,21 @@ class Verification:
                 problem = f"is no signature: {error}"
                 continue
             if (envelope.payload, envelope.keyid) == (about, subject[1]):
-                return
+                if self._is_signed(envelope, subject[0]):
+                    return
+                problem = "is none that its key made"
+                continue
             problem = "is a signature of what is not there" if about is None else "signs other bytes than are there"
         self.found(Finding(name=name, problem="bad-signature", message=problem))
+
+    def _is_signed(self, envelope: Envelope, subject: str) -> bool:
+        """Whether a key made a signature, as far as the key is known."""
+        key = self._keys.get(envelope.keyid)
+        if key is None:
+            return True
+        from envbuild.store.signatures import is_valid
+
+        return envelope.payload_type == envelopes.payload_type(subject) and is_valid(envelope, key)
 
     # Names
 
