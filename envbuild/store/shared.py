@@ -93,7 +93,7 @@ class SharedStore:
         self._holder: Holder | None = None
         self._looking = threading.Lock()
         self._writing = threading.Lock()
-        self._keeps = False
+        self._keeps: bool | EnvbuildError = False
         self._asked: threading.Thread | None = None
         self._answer: bytes | EnvbuildError | None = None
         self._guard = threading.Lock()
@@ -260,11 +260,20 @@ class SharedStore:
             UnreachableError: ``overwrites``; ``refused`` where we may not write; or when it does not answer.
         """
         with self._writing:
-            if not self._keeps and self.objects.put(FORMAT_NAME, FORMAT_BYTES) == "created":
-                from envbuild.objects.probe import overwrites
+            if self._keeps is False:
+                self._keeps = self._asked_whether_it_keeps()
+            if isinstance(self._keeps, EnvbuildError):  # whoever waited meanwhile need not ask, and wait, again
+                raise self._keeps
 
-                raise overwrites(self.objects)
-            self._keeps = True
+    def _asked_whether_it_keeps(self) -> bool | EnvbuildError:
+        try:
+            if self.objects.put(FORMAT_NAME, FORMAT_BYTES) == "exists":
+                return True
+        except EnvbuildError as error:
+            return error
+        from envbuild.objects.probe import overwrites
+
+        return overwrites(self.objects)
 
     def _put(self, name: str, source: Path | bytes) -> Put:
         self.check_keeps()

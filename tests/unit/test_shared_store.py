@@ -257,6 +257,30 @@ def test_a_record_is_put_after_its_blobs_and_not_without_them(home: Home) -> Non
     assert result_name("transmute", other.key) not in objects.held
 
 
+def test_a_store_that_overwrites_or_is_gone_is_asked_once_by_all_who_would_write(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("envbuild.store.layer.FIRST_ALONE", 0.01)  # an answer that takes longer than others wait
+    for error, gone in ((None, False), (UnreachableError("nobody answers", retryable=True), True)):
+        objects = FaultyObjects()
+        if error is None:
+            objects.held.pop("format.json")  # as if what is put there took the place of what was
+            objects.read = lambda name, limit=0: b'{"format": 1}\n' if name == "format.json" else None  # type: ignore[method-assign]
+        else:
+            objects.fault("put", "format.json", error=error)
+        objects.latency = 0.2
+        layers = Layers([layer := home.layer(objects)])
+        home.notes.clear()
+        sender = Sender(home.path, home.notes.append)
+        for number in range(30):
+            blob = str(number).encode()
+            (home.folder / digest_bytes(blob)).write_bytes(blob)
+            sender.send(layers.written, [digest_bytes(blob)])
+        sender.settle()
+        assert objects.count("put", "format.json") == objects.count("put") == 1
+        assert (layer.gone, layer.written, len(home.notes)) == (gone, False, 1)
+
+
 @pytest.mark.parametrize(
     ("error", "gone"),
     [
