@@ -36,6 +36,10 @@ Written by `./dev torture`; do not edit. The tests are in `tests/faults/`, and `
 counts. "Survived" means each time: the next `realize` exits 0, its tree equals that of a clean run in every path, mode
 and byte, no package that was in the store is fetched again, `verify` finds nothing, locks are free within a second, no
 child process lives on, and after `gc` no temporary file is left.
+
+Shared stores are folders, and moto's S3, Azurite and an emulator of Google's storage, each as a process behind a proxy
+that breaks what passes, and that keeps the conditions which they do not keep ([stores](stores.md)). Machines are mount
+namespaces with a home and a project of their own at the same paths.
 """
 
 
