@@ -70,7 +70,7 @@ class _Reader:
         self._channels: list[Text] = []
         self._indices: list[Text] = []
         if self._kind == "pip":
-            self._old(f"@{by.decorator}", f"@{by.decorator.replace('pip', 'pypi')}")
+            self._old(str(by), f"@{by.decorator.replace('pip', 'pypi')}")
 
     def declared(self) -> Declared:
         """What was read."""
@@ -88,7 +88,7 @@ class _Reader:
         """Take one attribute."""
         if name in _FORMER and name not in _OWN.get(self._kind, set()) and value is not False:
             suffix = "_base" if self._by.step is None else ""
-            self._old(f"{name}=…", _FORMER[name].format(suffix))
+            self._old(f"{name}=… in {self._by}", _FORMER[name].format(suffix))
         if name == "packages":
             self._packages(name, value, self._conda if self._kind == "conda" else self._pypi)
         elif name == "libraries":
@@ -113,7 +113,7 @@ class _Reader:
             self._later("fetch_at_exec=True", "names that are looked up when a task starts")
 
     def _old(self, written: str, now: str) -> None:
-        self._notes.append(f"{written} in {self._by} is an old spelling: write {now}")
+        self._notes.append(f"{written} is an old spelling: write {now}")
 
     def _later(self, what: str, which: str) -> None:
         self._fault(f"{what} is not there yet: {which} come with a later version", "not-available", "use name=…")

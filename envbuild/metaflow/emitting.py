@@ -16,6 +16,7 @@ from pathlib import Path
 
 from envbuild.errors import InvalidInput, Issue, StaleError, Where
 from envbuild.metaflow.asked import By
+from envbuild.metaflow.carrying import MADE, carried
 from envbuild.metaflow.collecting import Flow, Locate
 from envbuild.metaflow.drift import differences
 from envbuild.metaflow.environments import Needed, needed
@@ -24,8 +25,9 @@ from envbuild.names import parse_name
 from envbuild.projects.checkout import replace_file
 from envbuild.projects.project import Project, load_recipe, make_request, recipe_from, shown_path
 from envbuild.projects.recipe_files import LINKS
+from envbuild.recipe import Recipe
 from envbuild.request import INHERITED
-from envbuild.value import dataclass
+from envbuild.value import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,7 @@ def emit(
         Each recipe, and whether it was written.
 
     Raises:
+        StaleError: ``drift`` when what people have added to a recipe could not be kept.
         NoSpaceError: When one cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,9 +118,51 @@ def emit(
     for item in needed(flow, here, names_in(folder)):
         file = folder / f"{item.name}.yaml"
         text = recipe_of(project, item, surroundings, folder, flow, locate, emitted=True)
-        same = file.is_file() and not _differences(project, file, item, text, surroundings)
-        found.append((file, not same and _write(file, text.text)))
+        if not file.is_file():
+            found.append((file, _write(file, text.text)))
+        elif _differences(project, file, item, text, surroundings):
+            found.append((file, _write(file, _with_additions(project, file, item, text, surroundings))))
+        else:
+            found.append((file, False))
     return found
+
+
+def _with_additions(project: Project, file: Path, item: Needed, text: Written, surroundings: Surroundings) -> str:
+    """The text of a recipe that is there already, with what people have added to it.
+
+    Raises:
+        StaleError: ``drift`` when it is written in a way in which that cannot be told apart.
+    """
+    asked = item.asked
+    said = {"python": asked.python, "conda.channels": asked.channels, "pypi.extra-indices": asked.indices}
+    result = carried(text.text, file.read_text(encoding="utf-8"), {key for key, value in said.items() if value})
+    try:
+        new, wanted = (recipe_from(project, file, words.encode()) for words in (result, text.text))
+        issues = differences(wanted, new, item, surroundings.needs, shown_path(file))
+        kept = not issues and _besides(new) == _besides(recipe_from(project, file, file.read_bytes()))
+    except InvalidInput:
+        kept = False
+    if not kept:
+        raise StaleError(
+            "what was added to this recipe cannot be kept: it is not written in the way in which recipes are emitted",
+            reference="drift",
+            where=Where(file=shown_path(file)),
+            hint="change the recipe by hand to what the code says, or remove it and emit again",
+        )
+    return result
+
+
+def _besides(recipe: Recipe) -> Recipe:
+    """What a recipe says of that the code says nothing."""
+    return replace(
+        recipe,
+        python=None,
+        platforms=None,
+        interpreter=None,
+        extends=(),
+        conda=replace(recipe.conda, packages=(), channels=None),
+        pypi=replace(recipe.pypi, packages=(), extra_indices=()),
+    )
 
 
 def recipe_of(
@@ -151,7 +196,7 @@ def recipe_of(
         folder=str(folder),
         platforms=platforms,
         base_interpreter=_base_interpreter(project, item, locate),
-        comments=(f"{item.said} of {flow.name}, as the code says",),
+        comments=(f"{item.said} of {flow.name}, {MADE}",),
     )
 
 

@@ -108,7 +108,7 @@ def test_equal_steps_share_one_environment(flows: Flows) -> None:
         "end.lock.yaml",
         "start.lock.yaml",
     ]
-    flows.says("note: @pip in @pip of step middle is an old spelling: write @pypi")
+    flows.says("note: @pip of step middle is an old spelling: write @pypi")
     assert flows.out.count("old spelling") == 1
 
 
