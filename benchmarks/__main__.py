@@ -15,7 +15,19 @@ from benchmarks.measure import CommandError, Result
 from benchmarks.report import PAGE, page, table
 from tests.support.cache import cache_folder
 
-NAMES = ("noop", "conda_warm", "conda_cold", "pypi_realize", "pypi_lock", "derived", "many_recipes", "transmute")
+NAMES = (
+    "noop",
+    "conda_warm",
+    "conda_cold",
+    "pypi_realize",
+    "pypi_lock",
+    "derived",
+    "many_recipes",
+    "transmute",
+    "hydrate",
+    "hydrate_storm",
+    "existence",
+)
 
 
 def _run(name: str, quick: bool, folder: Path) -> list[Result]:

@@ -30,6 +30,8 @@ def figure(result: Result) -> str:
         "difference": f"{result.figure:+.3f} s",
         "ms each": f"{result.figure:.1f} ms a recipe",
         "growth": f"{result.figure:.2f}",
+        "requests": f"{result.figure:.0f} requests",
+        "round trips": f"{result.figure:.0f} round trips",
     }[result.unit]
     return shown if result.processor is None else f"{shown} (processor {result.processor:.2f}x)"
 
@@ -41,6 +43,7 @@ def cells(result: Result) -> list[str]:
         low, high = result.spread(place)
         spread = f"{amount(low, result.of)} to {amount(high, result.of)}"
         columns.append(f"{side}: {amount(result.median(place), result.of)} ({spread})")
+    columns += [""] * (3 - len(columns))  # what is counted has no sides
     verdict = {None: "", True: "met", False: "MISSED"}[result.met]
     return [*columns, figure(result), result.target, verdict]
 
@@ -50,7 +53,8 @@ def table(results: Sequence[Result]) -> str:
     lines = []
     for result in results:
         name, ours, theirs, shown, target, verdict = cells(result)
-        lines += [f"{name}", f"    {ours}", f"    {theirs}", f"    {shown}, target {target}: {verdict}", ""]
+        sides = [f"    {side}" for side in (ours, theirs) if side]
+        lines += [name, *sides, f"    {shown}, target {target}: {verdict}", ""]
     return "\n".join(lines)
 
 
