@@ -172,7 +172,9 @@ class NameVerbs(SourceVerbs):
             known = recorded(old, base.path) if base.request is None else None
             if known is not None:
                 self._moved = self._moved or MovedBases(
-                    lambda: self._names(self._home()), online=not self._offline, note=self._reporter.note
+                    lambda: self._names(self._home(), silent=True),  # a thread asks, and reporters hear one only
+                    online=not self._offline,
+                    note=self._reporter.note,
                 )
                 self._moved.expect(shown_path(recipe), base.path, *known)
 
@@ -236,11 +238,12 @@ class NameVerbs(SourceVerbs):
     def _home(self) -> Home:
         return open_home(find_home(self._environ))
 
-    def _names(self, home: Home) -> Names:
+    def _names(self, home: Home, *, silent: bool = False) -> Names:
         from envbuild.environments.naming import Names, authority
 
         store = authority(self._shared(), self._near(home))
-        return Names(store, home.names, offline=self._offline, note=self._reporter.note)
+        note = _unsaid if silent else self._reporter.note
+        return Names(store, home.names, offline=self._offline, note=note)
 
     def _closures(self, home: Home) -> Closures:
         from envbuild.environments.closures import Closures
@@ -265,3 +268,7 @@ class NameVerbs(SourceVerbs):
         from envbuild.objects.folder import FolderObjects
 
         return NameStore(objects=FolderObjects(home.store), near=True, home=True)
+
+
+def _unsaid(_: str) -> None:
+    """For what is said elsewhere, or need not be."""
