@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from envbuild.builders.log_tail import log_tail
 from envbuild.errors import BuildError
+from envbuild.machine.secret_files import kept_from_builds
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
@@ -224,6 +225,7 @@ def _hidden() -> list[str]:
             homes.add(Path(os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir)))
     places = [home / name for home in sorted(homes) for name in _SECRETS]
     places += [Path(os.path.realpath(told)) for name in _SECRET_VARIABLES if (told := os.environ.get(name))]
+    places += kept_from_builds()
     if not Path(_SOCKETS, "current-system").exists():  # NixOS and Guix keep their programs there
         places.append(Path(_SOCKETS))
     needed = [Path(sys.executable), *homes]

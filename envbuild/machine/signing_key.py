@@ -20,6 +20,7 @@ from pathlib import Path
 
 from envbuild.errors import InvalidInput, UsageError
 from envbuild.machine.disk import writing
+from envbuild.machine.secret_files import keep_from_builds
 from envbuild.store.signatures import PassphraseNeededError, Signer, new_private_key, read_private_key
 from envbuild.trust import PublicKey, is_label, parse_public_key
 from envbuild.value import dataclass
@@ -154,6 +155,7 @@ def _bytes(place: str, environ: Mapping[str, str], folder: Path | None, project:
                 raise InvalidInput(
                     f"others may read the signing key {path}", reference="unsafe-file", hint=f"chmod 600 {path}"
                 )
+            keep_from_builds(path)
             return stream.read(LARGEST), str(path)
     except OSError as error:
         raise UsageError(

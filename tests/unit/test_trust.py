@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from envbuild.builders import isolation
 from envbuild.derivations import Output
 from envbuild.digest import Digest, digest_bytes
 from envbuild.errors import UsageError
+from envbuild.machine.signing_key import make_key, open_signer
 from envbuild.names import parse_name, request_name
 from envbuild.objects.memory import MemoryObjects
 from envbuild.package import Platform
@@ -170,6 +172,13 @@ def test_a_private_key_is_in_no_text_and_leaves_its_process_nowhere() -> None:
     with pytest.raises(Exception, match="is not opened by this passphrase") as caught:
         read_private_key(pem, "wrong SENTINEL", "here")
     assert "SENTINEL" not in repr(caught.value)
+
+
+def test_a_key_s_file_is_out_of_sight_of_builds_wherever_it_lies(tmp_path: Path) -> None:
+    made = make_key(tmp_path / "deep" / "ci.key", {}, None)
+    assert str(made.path) not in isolation._hidden()
+    assert open_signer(str(made.path), {}, None, None).public == made.public
+    assert str(made.path) in isolation._hidden()
 
 
 @pytest.mark.parametrize("library", ["securesystemslib", "cryptography"])
