@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +79,16 @@ def collected(flow: Any, remote: Iterable[str]) -> Flow:
 
 def locator(flow: Any, file: Path) -> Locate:
     """Gives decorators their places; a decorator that stands elsewhere gets the place of its step."""
-    try:
-        lines = places(file.read_text(encoding="utf-8"), type(flow).__name__)
-    except (OSError, ValueError):
-        lines = {}
+
+    @cache
+    def lines() -> Mapping[tuple[str | None, str], int]:
+        try:
+            return places(file.read_text(encoding="utf-8"), type(flow).__name__)
+        except (OSError, ValueError):
+            return {}
 
     def locate(by: By) -> By:
-        line = None if by.dynamic else lines.get((by.step, by.decorator)) or _step_line(flow, by.step)
+        line = None if by.dynamic else lines().get((by.step, by.decorator)) or _step_line(flow, by.step)
         return By(decorator=by.decorator, step=by.step, dynamic=by.dynamic, where=Where(file=str(file), line=line))
 
     return locate

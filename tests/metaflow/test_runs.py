@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import os
 import sys
 from pathlib import Path
 
+from tests.case import CHECKOUT
 from tests.metaflow.conftest import SERIES
 from tests.metaflow.flows import Flows
 from tests.support.servers import Server
@@ -250,3 +253,65 @@ def test_values_of_a_configuration_file_count(flows: Flows) -> None:
     ).run()
     assert flows.printed("start", "toy") == "1.0"
     assert not flows.generated("end").exists()
+
+
+def test_a_task_loads_nothing_of_envbuild_but_what_every_python_can_read(flows: Flows) -> None:
+    """Steps run on Pythons that are older than those that envbuild itself runs on."""
+    flows.write(
+        """
+        class Small(FlowSpec):
+            @step
+            def start(self):
+                say("start", loaded=" ".join(sorted(name for name in sys.modules if name.startswith("envbuild"))))
+                say("start", path=os.pathsep.join(sys.path))
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+        """
+    ).run()
+    loaded = flows.printed("start", "loaded").split()
+    inside = ["commands", "decorators", "environment", "names"]
+    expected = ["envbuild", "envbuild.metaflow", *(f"envbuild.metaflow.{name}" for name in inside), "envbuild.version"]
+    assert set(loaded) <= set(expected)
+    for name in loaded:
+        file = CHECKOUT / Path(*name.split(".")).with_suffix(".py")
+        text = (file if file.is_file() else file.with_suffix("") / "__init__.py").read_text(encoding="utf-8")
+        ast.parse(text, feature_version=(3, 7))
+    for file in (CHECKOUT / "metaflow_extensions").rglob("*.py"):
+        ast.parse(file.read_text(encoding="utf-8"), feature_version=(3, 7))
+    others = [part for part in flows.printed("start", "path").split(os.pathsep) if "site-packages" in part]
+    assert all(part.startswith(str(flows.home / "prefixes")) for part in others)
+
+
+def test_parallel_tasks_run_in_the_environment_of_their_step(flows: Flows) -> None:
+    flows.write(
+        """
+        class Together(FlowSpec):
+            @step
+            def start(self):
+                self.next(self.work, num_parallel=2)
+
+            @pypi(packages={"toy": "1.0"})
+            @parallel
+            @step
+            def work(self):
+                import toy
+                self.found = (toy.__version__, sys.prefix, current.parallel.node_index)
+                self.next(self.join)
+
+            @step
+            def join(self, inputs):
+                found = sorted(item.found for item in inputs)
+                say("join", nodes=[node for _, _, node in found], prefixes=len({prefix for _, prefix, _ in found}))
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+        """
+    ).run()
+    assert flows.printed("join", "nodes") == "[0, 1]"
+    assert flows.printed("join", "prefixes") == "1"
+    assert flows.told("work") is not None
