@@ -218,8 +218,7 @@ class OpenStores:
     def seen(self, objects: Objects, name: str) -> None:
         """A closure was read from one of them."""
         for store in self._stores.values():
-            if store.objects is objects:
-                store.seen.add(name)
+            store.saw(objects, name)
 
 
 def open_layers(

@@ -135,6 +135,12 @@ class SharedStore:
                 self._use = _read_format(data)
             return self._use
 
+    def saw(self, objects: Objects, name: str) -> None:
+        """A closure was read from these objects, which are this store's, perhaps."""
+        with self._guard:
+            if self._objects is objects:
+                self.seen.add(name)
+
     def ahead(self, *, write: bool) -> None:
         """Begin to ask what is asked first, while something else is asked; failures are told by who asks for it.
 

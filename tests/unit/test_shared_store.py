@@ -110,6 +110,45 @@ def test_a_farther_store_is_asked_only_for_what_no_nearer_one_has(home: Home) ->
     assert near.count("fetch") == 0
 
 
+CLOSURE = "environments/linux-64/" + "1" * 64 + "/" + "2" * 64 + ".json"
+
+
+def test_a_closure_that_is_there_stands_for_its_blobs_and_one_that_is_gone_is_a_miss(home: Home) -> None:
+    objects = FaultyObjects(**{**held(ONE), CLOSURE: b"{}"})
+    layers = Layers([home.layer(objects)])
+    found = layers.ask([(digest_bytes(blob), len(blob)) for blob in (ONE, TWO)], [], [CLOSURE])
+    assert set(found.blobs) == {digest_bytes(ONE), digest_bytes(TWO)}
+    assert sorted(objects.calls) == [("read", "collect/mark.json"), ("read", "format.json"), ("sizes", "1")]
+    assert home.bring(layers, ONE) == ONE
+    assert home.bring(layers, TWO) is None
+    assert home.bring(layers, TWO) is None
+    assert objects.count("fetch", "*") == 2, "what is gone is asked for once"
+
+
+def test_a_closure_that_is_absent_or_was_read_costs_no_question_of_its_own_kind(home: Home) -> None:
+    blobs = [(digest_bytes(blob), len(blob)) for blob in (ONE, TWO)]
+    objects = FaultyObjects(**held(ONE))
+    assert set(Layers([home.layer(objects)]).ask(blobs, [], [CLOSURE]).blobs) == {digest_bytes(ONE)}
+    assert objects.count("sizes", "2") == 1
+    objects = FaultyObjects(**held(ONE))
+    layer = home.layer(objects)
+    assert layer.ready("read")
+    layer.store.saw(FaultyObjects(), CLOSURE)  # another store's
+    assert not layer.store.seen
+    layer.store.saw(objects, CLOSURE)
+    objects.calls.clear()
+    assert len(Layers([layer]).ask(blobs, [], [CLOSURE]).blobs) == 2
+    assert not objects.calls
+
+
+def test_a_store_that_is_none_has_no_closures_either(home: Home) -> None:
+    objects = FaultyObjects(**{**held(ONE), CLOSURE: b"{}"})
+    objects.delete("format.json")
+    layers = Layers([home.layer(objects)])
+    assert not layers.ask([(digest_bytes(ONE), len(ONE))], [], [CLOSURE]).blobs
+    assert home.bring(layers, ONE) is None
+
+
 def test_many_records_are_read_dozens_at_a_time(home: Home) -> None:
     objects = FaultyObjects()
     objects.latency = 0.02
