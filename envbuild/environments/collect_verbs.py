@@ -105,6 +105,8 @@ class CollectVerbs:
         locks = working_locks([*recipes_below(project.root / project.config.recipes), *beside])
         committed = committed_locks(project.root, revisions, self._environ, note)
         environments = policy.environments | environments_in(locks) | environments_in(committed)
+        if not environments:
+            note(f"no lock is found from {project.root}: only names, pins and age keep what is in {store}")
         return collect_store(
             self._shared_store(store),
             replace(policy, environments=environments),
