@@ -70,7 +70,13 @@ class Closures:
                     self.keep(found)
                     self._told(objects, identity.object_name)
                     return found
-            except (UnreachableError, IntegrityError, InvalidInput) as error:
+            except IntegrityError as error:
+                problem = problem or IntegrityError(
+                    f"{identity} in {objects.address} is damaged: {error.message}",
+                    reference=error.reference,
+                    hint=f"where it is realized: envbuild verify --store {objects.address} --repair",
+                )
+            except UnreachableError as error:
                 problem = problem or error
         if found is None and problem is not None:
             raise problem

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from envbuild.digest import Digest
-from envbuild.errors import EnvbuildError, IntegrityError
+from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.locks.lockfile import closure_bytes, parse_closure
 from envbuild.machine.publish import Durability, publish_bytes
@@ -57,10 +57,13 @@ def parse(data: bytes, identity: Identity) -> Lock:
     """A closure from its bytes, held against its name.
 
     Raises:
-        IntegrityError: When it is another environment's, or was edited. InvalidInput: when it is malformed.
+        IntegrityError: ``bad-closure`` when it is another environment's, was edited, or is malformed.
     """
-    lock = parse_closure(data, identity.object_name)
-    (environment,) = lock.platforms or (None,)
+    try:
+        lock = parse_closure(data, identity.object_name)
+    except InvalidInput as error:
+        raise IntegrityError(error.message, reference="bad-closure", where=error.where) from error
+    environment = lock.platforms[0] if len(lock.platforms) == 1 else None
     found = environment and Identity(platform=environment.platform, request=lock.request, environment=environment.id)
     if found != identity:
         raise IntegrityError(f"{identity.object_name} is the record of {found}", reference="bad-closure")
