@@ -337,6 +337,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     ),
     "H60 links inside a store": (
         "flows/test_gc_store.py::test_links_in_a_store_are_left_alone_and_their_targets_too",
+        "flows/test_verify_store.py::test_H60_links_and_strangers_are_told_and_no_link_is_followed",
     ),
     "H61 records that name code": (
         "unit/test_shared_store.py::test_what_is_no_record_does_not_count_and_makes_way_for_one",
