@@ -29,7 +29,7 @@ def differences(wanted: Recipe, there: Recipe, item: Needed, needs: Collection[s
         file: The committed recipe, as people see it.
     """
     return tuple(
-        Issue(message=f"{message} ({item.said})", reference="drift", where=where or Where(file=file))
+        Issue(message=f"{message} ({item.said})", reference="recipe-drift", where=where or Where(file=file))
         for message, where in _found(wanted, there, item, needs)
     )
 

@@ -66,7 +66,7 @@ def recipe_files(
         locate: Gives decorators their places.
 
     Raises:
-        StaleError: ``drift`` when the code says otherwise than the committed recipes, with each difference.
+        StaleError: ``recipe-drift`` when the code says otherwise than the committed recipes, with each difference.
         NoSpaceError: When a recipe cannot be written.
     """
     folder = committed_folder(project, flow)
@@ -110,7 +110,7 @@ def emit(
         Each recipe, and whether it was written.
 
     Raises:
-        StaleError: ``drift`` when what people have added to a recipe could not be kept.
+        StaleError: ``recipe-drift`` when what people have added to a recipe could not be kept.
         NoSpaceError: When one cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def _with_additions(project: Project, file: Path, item: Needed, text: Written, s
     """The text of a recipe that is there already, with what people have added to it.
 
     Raises:
-        StaleError: ``drift`` when it is written in a way in which that cannot be told apart.
+        StaleError: ``recipe-drift`` when it is written in a way in which that cannot be told apart.
     """
     asked = item.asked
     said = {"python": asked.python, "conda.channels": asked.channels, "pypi.extra-indices": asked.indices}
@@ -145,7 +145,7 @@ def _with_additions(project: Project, file: Path, item: Needed, text: Written, s
     if not kept:
         raise StaleError(
             "what was added to this recipe cannot be kept: it is not written in the way in which recipes are emitted",
-            reference="drift",
+            reference="recipe-drift",
             where=Where(file=shown_path(file)),
             hint="change the recipe by hand to what the code says, or remove it and emit again",
         )
@@ -230,7 +230,7 @@ def _committed(
         file = folder / f"{item.name}.yaml"
         if item.name not in there:
             message = f"there is no recipe for {item.said}: no step that asks for the same has one"
-            issues.append(Issue(message=message, reference="drift", where=Where(file=shown_path(folder))))
+            issues.append(Issue(message=message, reference="recipe-drift", where=Where(file=shown_path(folder))))
             continue
         text = recipe_of(project, item, surroundings, folder, flow, locate, emitted=True)
         issues += _differences(project, file, item, text, surroundings)
@@ -238,7 +238,7 @@ def _committed(
     if issues:
         raise StaleError(
             f"the code of {flow.name} says otherwise than its recipes in {shown_path(folder)}",
-            reference="drift",
+            reference="recipe-drift",
             hint=f"python {shown_path(flow.file)} --environment=envbuild environment emit",
             issues=tuple(issues),
         )

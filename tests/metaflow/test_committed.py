@@ -74,7 +74,7 @@ def test_code_that_says_otherwise_ends_a_run_with_each_difference(flows: Flows) 
     flows.write(FLOW.format(flow="<2", step="1.1").replace('"toy": "1.1"', '"toy": "1.1", "toy-paint": ">=1"'))
     flows.run(code=10)
     flows.says(
-        "error[drift]: the code of Kept says otherwise than its recipes in recipes/flows/Kept",
+        "error[recipe-drift]: the code of Kept says otherwise than its recipes in recipes/flows/Kept",
         "hint: python flow.py --environment=envbuild environment emit",
         "middle.yaml:7:5: PyPI toy: the code asks for ==1.1, the recipe for ==1.0 (step middle)",
         "PyPI toy-paint: the code asks for >=1, the recipe does not (step middle)",
@@ -99,7 +99,7 @@ def test_emitting_again_keeps_what_was_added_by_hand_or_says_that_it_cannot(flow
     middle.write_text(re.sub(r"pypi:\n(.*\n)*", 'pypi: {packages: {toy: "1.1"}, no-build: true}\n', text))
     flows.write(FLOW.format(flow="<2", step="1.0"))
     before = middle.read_bytes()
-    flows.command(*EMIT, code=10).says("error[drift]: recipes/flows/Kept/middle.yaml: what was added")
+    flows.command(*EMIT, code=10).says("error[recipe-drift]: recipes/flows/Kept/middle.yaml: what was added")
     assert middle.read_bytes() == before
 
 
