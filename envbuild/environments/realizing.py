@@ -137,7 +137,7 @@ class Realizer:
             from envbuild.environments.stores import OpenStores, chosen_stores, open_layers
 
             chosen = chosen_stores(config, project.root, stores)
-            opened = opened or OpenStores(config, environ)
+            opened = opened or OpenStores(config, environ, relay.note)
             shared = open_layers(chosen, opened, config, environ, offline=offline, note=relay.note, root=project.root)
         workspace = Workspace(
             find_home(environ),

@@ -169,7 +169,9 @@ class StoreVerbs:
         )
         if self._offline and not item.near:
             return replace(info, state="not asked: --offline")
-        store = SharedStore(item.name, lambda: open_store(item, self.project().config, self._environ))
+        store = SharedStore(
+            item.name, lambda: open_store(item, self.project().config, self._environ, note=self._reporter.note)
+        )
         try:
             if (use := store.use()) != "write":
                 return replace(info, state="of a newer format: " + ("read only" if use == "read" else "not usable"))
@@ -356,7 +358,7 @@ class StoreVerbs:
     def _opened(self, project: Project) -> OpenStores:
         """The open stores of a project."""
         if project.root not in self._open_stores:
-            self._open_stores[project.root] = OpenStores(project.config, self._environ)
+            self._open_stores[project.root] = OpenStores(project.config, self._environ, self._reporter.note)
         return self._open_stores[project.root]
 
     def _ask_ahead(self) -> None:

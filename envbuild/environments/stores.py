@@ -125,7 +125,12 @@ def read_url(url: str, folder: Path) -> tuple[str, Address]:
 
 
 def open_store(
-    chosen: ChosenStore, config: Config, environ: Mapping[str, str], *, write: bool | None = None
+    chosen: ChosenStore,
+    config: Config,
+    environ: Mapping[str, str],
+    *,
+    write: bool | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Objects:
     """What a store is made of. Nothing is asked yet.
 
@@ -134,6 +139,7 @@ def open_store(
         config: How to get there.
         environ: Variables for proxies and credentials.
         write: Whether it may be written; as it is trusted when None.
+        note: Told of files of credentials that others may read.
 
     Raises:
         EnvbuildError: When its library is missing, or a folder is not safe.
@@ -148,6 +154,7 @@ def open_store(
         stall=stall_timeout(environ),
         environ=environ,
         trusted_hosts=config.trusted_hosts,
+        note=note,
     )
 
 
@@ -195,9 +202,13 @@ class OpenStores:
     Args:
         config: How to get there.
         environ: Variables for proxies and credentials.
+        note: Told what a user must know.
     """
 
-    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, config: Config, environ: Mapping[str, str], note: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._note = note
         self._config = config
         self._environ = environ
         self._stores: dict[ChosenStore, SharedStore] = {}
@@ -207,7 +218,9 @@ class OpenStores:
         from envbuild.store.shared import SharedStore
 
         if chosen not in self._stores:
-            self._stores[chosen] = SharedStore(chosen.name, lambda: open_store(chosen, self._config, self._environ))
+            self._stores[chosen] = SharedStore(
+                chosen.name, lambda: open_store(chosen, self._config, self._environ, note=self._note)
+            )
         return self._stores[chosen]
 
     def ahead(self) -> None:

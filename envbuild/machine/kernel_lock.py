@@ -30,6 +30,7 @@ NOTICE_AFTER = 5.0
 """Seconds of waiting after which the user is told."""
 
 _LONGEST_PAUSE = 0.05
+_OPENED = 20
 
 
 class KernelLock:
@@ -129,11 +130,12 @@ class KernelLock:
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            try:
-                return os.open(self.path, flags, 0o600)
-            except FileNotFoundError:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                return os.open(self.path, flags, 0o600)
+            for _ in range(_OPENED):  # somebody may remove the folder as often as it is made
+                try:
+                    return os.open(self.path, flags, 0o600)
+                except FileNotFoundError:
+                    self.path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self.path, flags, 0o600)
         except OSError as error:
             raise cannot_write(error, self.path) from error
 

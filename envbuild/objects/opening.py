@@ -38,6 +38,7 @@ def open_objects(
     connections: Connections | None = None,
     environ: Mapping[str, str] | None = None,
     trusted_hosts: Sequence[str] = (),
+    note: Callable[[str], None] = lambda _: None,
 ) -> Objects:
     """The objects at an address. Nothing is asked yet, so a wrong name or right shows with the first question.
 
@@ -51,13 +52,14 @@ def open_objects(
         environ: Variables for proxies, certificates and credentials of web servers; this process's when not given.
             The clouds' libraries read this process's themselves.
         trusted_hosts: Hosts whose certificates are not checked, for web servers.
+        note: Told of files of credentials that others may read, for web servers.
 
     Raises:
         InvalidInput: ``bad-address``; ``unsafe-folder``.
         UsageError: ``missing-extra`` when the library for that cloud is not installed, with what installs it.
     """
     address = parse_address(url)
-    objects = _objects(address, durability, stall, connections, environ or os.environ, trusted_hosts)
+    objects = _objects(address, durability, stall, connections, environ or os.environ, trusted_hosts, note)
     if address.scheme not in {"memory", "file"}:
         objects = Retrying(objects, patience)
     return ReadOnly(objects) if mode == "read-only" else objects
@@ -92,6 +94,7 @@ def _objects(
     connections: Connections | None,
     environ: Mapping[str, str],
     trusted_hosts: Sequence[str],
+    note: Callable[[str], None],
 ) -> Objects:
     if address.scheme == "memory":
         from envbuild.objects.memory import MemoryObjects
@@ -108,7 +111,7 @@ def _objects(
 
         if connections is None:
             waits = http.Patience(stall=stall)
-            connections = http.Connections(Credentials(environ, [address.url]), environ, waits, trusted_hosts)
+            connections = http.Connections(Credentials(environ, [address.url], note), environ, waits, trusted_hosts)
         return WebObjects(address.url, address.shown, connections, stall)
     _check_extra(address)
     from envbuild.objects.cloud import CloudObjects

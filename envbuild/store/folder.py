@@ -250,7 +250,7 @@ def result_from_bytes(data: bytes) -> Result:
     outputs = []
     for name, output in _mapping(tree.pop("outputs")).items():
         if set(output) != {"sha256", "size"} or not _HEX64.fullmatch(output["sha256"]):
-            raise ValueError(f"output {name} is malformed")
+            raise ValueError(f"output {name!r:.60} is malformed")
         outputs.append((name, Output(sha256=Digest(output["sha256"]), size=_whole(output["size"]))))
     result = Result(
         kind=_text(tree.pop("kind")),
@@ -263,7 +263,7 @@ def result_from_bytes(data: bytes) -> Result:
         notes=tuple(_text(note) for note in tree.pop("notes")),
     )
     if tree:
-        raise ValueError(f"unknown fields {sorted(tree)}")
+        raise ValueError(f"unknown fields {sorted(tree)!s:.60}")
     return result
 
 
@@ -275,11 +275,11 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 def _whole(value: Any) -> int:
     if type(value) is not int or value < 0:
-        raise TypeError(f"{value!r} is not a whole number")
+        raise TypeError(f"{value!r:.60} is not a whole number")
     return value
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not text")
+        raise TypeError(f"{value!r:.60} is not text")
     return value

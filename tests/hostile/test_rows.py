@@ -308,6 +308,10 @@ ROWS: dict[str, tuple[str, ...]] = {
         "unit/test_download.py::test_redirects_to_unsafe_places_are_refused",
     ),
     "H56 records that are none": (
+        "faults/test_hostile_stores.py::test_h56_a_hostile_record_costs_its_work_and_makes_way",
+        "faults/test_hostile_stores.py::test_h56_a_record_that_names_another_file_is_found_out",
+        "faults/test_hostile_stores.py::test_h56_with_no_origin_a_hostile_record_is_an_error_and_nothing_is_linked",
+        "faults/test_hostile_stores.py::test_h56_a_hostile_closure_is_not_believed",
         "unit/test_shared_store.py::test_what_is_no_record_does_not_count_and_makes_way_for_one",
         "unit/test_shared_store.py::test_a_record_whose_blobs_are_gone_makes_way",
         "unit/test_shared_store.py::test_a_record_that_is_too_large_is_no_reason_to_leave_a_store",
@@ -331,15 +335,19 @@ ROWS: dict[str, tuple[str, ...]] = {
         "flows/test_shared_stores.py::test_flipped_bits_are_never_linked_and_mended",
         "flows/test_shared_stores.py::test_a_flipped_bit_without_an_origin_is_an_error_and_nothing_is_linked",
     ),
-    "H59 keys that are no objects": (
+    "H59 keys that are no names": (
         "objects/test_conformance.py::test_H59_keys_that_are_no_names_are_neither_listed_nor_in_the_way",
         "objects/test_collecting.py::test_H59_only_what_has_a_name_of_ours_is_deleted",
+        "objects/test_folder.py::test_what_has_no_name_of_an_object_is_neither_listed_nor_touched",
     ),
     "H60 links inside a store": (
+        "faults/test_hostile_stores.py::test_h60_symbolic_links_inside_a_store_lead_nowhere",
+        "objects/test_folder.py::test_symbolic_links_lead_nowhere",
         "flows/test_gc_store.py::test_links_in_a_store_are_left_alone_and_their_targets_too",
         "flows/test_verify_store.py::test_H60_links_and_strangers_are_told_and_no_link_is_followed",
     ),
     "H61 records that name code": (
+        "faults/test_hostile_stores.py::test_h61_what_a_store_holds_is_never_loaded",
         "unit/test_shared_store.py::test_what_is_no_record_does_not_count_and_makes_way_for_one",
     ),
     "H62 names of environments": (
@@ -382,11 +390,26 @@ ROWS: dict[str, tuple[str, ...]] = {
         "hostile/test_settings.py::test_variables_of_other_tools_change_nothing",
         "hostile/test_settings.py::test_a_temporary_folder_that_cannot_be_used",
     ),
+    "H69 secrets": (
+        "faults/test_secrets.py::test_h69_credentials_of_a_cloud_are_nowhere",
+        "faults/test_secrets.py::test_h69_credentials_of_a_web_server_are_nowhere",
+        "faults/test_secrets.py::test_h69_a_signature_in_an_address_of_a_recipe_is_refused_or_kept_out",
+        "faults/test_surroundings.py::test_a_secret_works_and_is_nowhere",
+    ),
+    "H70 servers that repeat secrets": (
+        "faults/test_secrets.py::test_h69_credentials_of_a_cloud_are_nowhere",
+        "objects/test_rights.py::test_no_secret_gets_into_an_error_whatever_the_server_repeats",
+    ),
+    "H71 files of secrets": (
+        "faults/test_secrets.py::test_h71_files_of_credentials_that_others_may_read_are_told_and_links_are_refused",
+        "unit/test_credentials.py::test_netrc_and_who_may_read_it",
+        "unit/test_credentials.py::test_a_token_file_that_is_a_symbolic_link_is_refused",
+    ),
 }
 
 
 def test_every_row_of_this_part_has_a_test() -> None:
-    wanted = {f"H{number:02}" for number in range(1, 69)}
+    wanted = {f"H{number:02}" for number in range(1, 72)}
     assert {row.split()[0] for row in ROWS} == wanted
 
 
