@@ -279,20 +279,28 @@ class Crowd:
         assert left == wanted
 
 
+def at_once(open_store: Callable[[], Objects], seed: int, *, writers: int, collectors: int, grace: float) -> None:
+    """A crowd, checked; with a longer grace when a turn took longer than it, for then nothing is promised."""
+    while True:
+        crowd = Crowd(open_store(), seed, grace * (12 if COUNTS.full else 5), grace)
+        crowd.run(writers, collectors)
+        if not crowd.slow or grace > 60:
+            crowd.check()
+            return
+        grace *= 3
+
+
 @pytest.mark.parametrize("seed", range(COUNTS.rounds))
 def test_R09_writers_and_collectors_at_once_leave_no_closure_without_its_blobs(tmp_path: Path, seed: int) -> None:
-    crowd = Crowd(FolderObjects(tmp_path / "store", "fast"), seed, 40 if COUNTS.full else 20, grace=3)
-    crowd.run(writers=6, collectors=2)
-    crowd.check()
+    stores = iter(range(10))
+    at_once(lambda: FolderObjects(tmp_path / f"store-{next(stores)}", "fast"), seed, writers=6, collectors=2, grace=4)
 
 
 def test_R09_writers_and_collectors_at_once_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve_objects("s3", tmp_path) as server:
         for name, value in server.environ.items():
             monkeypatch.setenv(name, value)
-        crowd = Crowd(open_objects(f"s3://{server.bucket()}/team"), 1, 90 if COUNTS.full else 45, grace=12)
-        crowd.run(writers=2, collectors=1)
-        crowd.check()
+        at_once(lambda: open_objects(f"s3://{server.bucket()}/team"), 1, writers=2, collectors=1, grace=10)
 
 
 def test_R09_who_reads_while_all_of_it_goes_finds_an_object_or_none(tmp_path: Path) -> None:
