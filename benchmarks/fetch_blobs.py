@@ -17,8 +17,6 @@ from envbuild.objects import Objects
 from envbuild.objects.opening import open_objects
 from envbuild.store.parallel import in_parallel
 
-PACK = "packs/benchmark"
-
 
 class Split:
     """Takes the bytes of several files, one after the other."""
@@ -64,15 +62,16 @@ def _single(objects: Objects, folder: Path, name: str, size: int) -> None:
 def main(what: dict[str, object], word: str) -> None:
     """Do it."""
     objects, folder = open_objects(str(what["url"])), Path(str(what["folder"]))
+    pack = f"packs/{folder.name}"
     blobs: list[tuple[str, int]] = [tuple(item) for item in what["blobs"]]  # type: ignore[attr-defined]
     small = sorted(item for item in blobs if item[1] <= int(str(what["small"])))
     if word == "pack":
-        objects.put(PACK, b"".join(objects.read(name, size) or b"" for name, size in small))
+        objects.put(pack, b"".join(objects.read(name, size) or b"" for name, size in small))
         return
     rest = [item for item in blobs if word == "single" or item not in small]
     work: list[Callable[[], object]] = [partial(_single, objects, folder, *item) for item in rest]
     if word == "packed":
-        work.insert(0, partial(objects.fetch, PACK, Split(folder, small), sum(size for _, size in small)))
+        work.insert(0, partial(objects.fetch, pack, Split(folder, small), sum(size for _, size in small)))
     in_parallel(lambda each: each(), work, threads=64)
 
 
