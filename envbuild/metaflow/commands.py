@@ -21,7 +21,7 @@ def environment() -> None:
     """The group of commands."""
 
 
-@environment.command(help="Write the recipe and the lock of each distinct environment, to be committed.")
+@environment.command(help="Write the recipes and locks of this flow, to be committed.")
 @click.option("--dir", "folder", type=click.Path(file_okay=False), help="Where to [default: recipes/flows/<flow>].")
 @click.pass_obj
 def emit(obj: Any, folder: str | None) -> None:

@@ -38,6 +38,7 @@ class RecipeFile:
         file: Where it is, absolute.
         committed: Whether it is in the checkout, and the truth.
         said: The decorator behind each of its lines, when the file is what the code says.
+        channels: The channels that are asked then, besides those of a base; ``index``: whether the package index is.
         moving: Whether it stands on a name that may mean another environment tomorrow.
     """
 
@@ -45,6 +46,8 @@ class RecipeFile:
     needed: Needed
     committed: bool
     said: Mapping[int, By] = field(default_factory=dict, compare=False)
+    channels: tuple[str, ...] = ()
+    index: bool = False
     moving: bool = False
 
 
@@ -82,7 +85,17 @@ def recipe_files(
         text = recipe_of(project, item, surroundings, folder, flow, locate, emitted=False)
         file = folder / f"{item.name}.yaml"
         _write(file, text.text)
-        found.append(RecipeFile(file=file, needed=item, committed=False, said=text.said, moving=_moving(item)))
+        found.append(
+            RecipeFile(
+                file=file,
+                needed=item,
+                committed=False,
+                said=text.said,
+                channels=text.channels,
+                index=text.index,
+                moving=_moving(item),
+            )
+        )
     return tuple(found)
 
 

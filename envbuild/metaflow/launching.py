@@ -209,7 +209,7 @@ def _realized(launch: Launch, files: Sequence[RecipeFile]) -> Iterable[Present]:
     made = [item for item in files if not item.committed]
     session = launch.session({item.file.parent for item in files})
     for item in files:
-        launch.echo(f"Environment of {item.needed.said}: {_words(item)}")
+        launch.echo(f"Environment of {item.needed.said} {_words(item)}")
     bases = {item.needed.asked.base.text for item in files if item.needed.asked.base is not None}
     recipes = [base for base in sorted(bases) if base.endswith((".yaml", ".yml")) and _has_lock(Path(base))]
     session.check(*map(Path, recipes), *(item.file for item in files if item.committed))
@@ -241,16 +241,20 @@ def _has_lock(recipe: Path) -> bool:
 def _words(item: RecipeFile) -> str:
     """What an environment needs of the world, in words."""
     from envbuild.cli.wording import count
+    from envbuild.reading.places import redacted
 
-    asked = item.needed.asked
-    parts = [f"as {item.file.name} says"] if item.committed else []
-    if asked.base is not None:
-        parts.append(f"stands on {Path(asked.base.text).name if asked.base.kind == 'recipe' else asked.base.text}")
-    if asked.conda:
-        parts.append(f"{count(len(asked.conda), 'conda package')} asked for")
-    if asked.pypi:
-        parts.append(f"{count(len(asked.pypi), 'PyPI package')} asked for")
-    return ", ".join(parts) or "nothing asked for"
+    if item.committed:
+        return f"as {shown_path(item.file)} and its lock say"
+    base = item.needed.asked.base
+    parts = []
+    if base is not None:
+        parts.append(f"what {Path(base.text).name if base.kind == 'recipe' else base.text} has")
+    if item.channels:
+        shown = ", ".join(map(redacted, item.channels))
+        parts.append(f"{count(len(item.channels), 'channel').partition(' ')[2]} {shown}")
+    if item.index:
+        parts.append("package index")
+    return f"needs {' and '.join(parts)}" if parts else "needs nothing but Python"
 
 
 def _closing(item: RecipeFile, realized: Any) -> str:

@@ -55,10 +55,14 @@ class Written:
 
     Attributes:
         said: The decorator behind each line that has one, by line, from 1.
+        channels: The channels that are asked, besides those of a base.
+        index: Whether the package index is asked.
     """
 
     text: str
     said: Mapping[int, By]
+    channels: tuple[str, ...] = ()
+    index: bool = False
 
 
 def written(
@@ -93,9 +97,13 @@ def written(
     lines += _base_lines(asked, folder)
     needs = {name: version for name, version in surroundings.needs.items() if name not in _names(asked)}
     with_conda = _needs_conda(asked, base_interpreter, conda_python=conda_python)
-    lines += _conda_lines(asked, surroundings, needs if with_conda else {}, conda_python=conda_python)
-    lines += _pypi_lines(asked, {} if with_conda else needs)
+    of_conda, of_pypi = (needs, {}) if with_conda else ({}, needs)
+    lines += _conda_lines(asked, surroundings, of_conda, conda_python=conda_python)
+    lines += _pypi_lines(asked, of_pypi)
+    asks_conda = conda_python or bool(asked.conda or of_conda)
     return Written(
+        channels=_channels(asked, surroundings) if asks_conda else (),
+        index=bool(asked.pypi or of_pypi),
         text="".join(f"{line}\n" for line, _ in lines),
         said={number: by for number, (_, by) in enumerate(lines, 1) if by is not None},
     )
@@ -121,14 +129,18 @@ def _base_lines(asked: Asked, folder: str) -> Iterator[tuple[str, By | None]]:
         yield f"extends: {_quoted(posixpath.relpath(asked.base.text, folder))}", asked.base.by
 
 
+def _channels(asked: Asked, surroundings: Surroundings) -> tuple[str, ...]:
+    """The channels of the decorators, and then those that are there anyway."""
+    further = surroundings.channels or surroundings.conda_channels or (DEFAULT_CHANNEL,)
+    return tuple(dict.fromkeys((*(item.text for item in asked.channels), *further)))
+
+
 def _conda_lines(
     asked: Asked, surroundings: Surroundings, needs: Mapping[str, str], *, conda_python: bool
 ) -> Iterator[tuple[str, By | None]]:
-    channels = [item.text for item in asked.channels]
     of_base = asked.base is not None and asked.base.kind == "recipe"
-    if channels or (not (surroundings.channels or of_base) and (conda_python or asked.conda or needs)):
-        further = surroundings.channels or surroundings.conda_channels or (DEFAULT_CHANNEL,)
-        channels += [item for item in further if item not in channels]
+    silent = bool(surroundings.channels or of_base) or not (conda_python or asked.conda or needs)
+    channels = () if silent and not asked.channels else _channels(asked, surroundings)
     if not channels and not asked.conda and not needs:
         return
     yield "", None

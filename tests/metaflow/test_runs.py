@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def test_each_step_runs_in_its_own_environment_and_a_second_run_asks_nobody(flow
     assert flows.printed("middle", "python") != flows.printed("start", "python")
     assert flows.printed("end", "python") == sys.executable
     assert flows.printed("end", "told") == "''"
-    flows.says("Environment of step start is ready", "Environment of step middle: 2 PyPI packages asked for")
+    flows.says("Environment of step start is ready", "Environment of step middle needs package index")
 
     asked = len(index.requests)
     locks = {path: path.stat().st_mtime_ns for path in flows.generated("start").parent.iterdir()}
@@ -315,3 +316,25 @@ def test_parallel_tasks_run_in_the_environment_of_their_step(flows: Flows) -> No
     assert flows.printed("join", "nodes") == "[0, 1]"
     assert flows.printed("join", "prefixes") == "1"
     assert flows.told("work") is not None
+
+
+def test_the_runner_runs_a_flow_and_the_client_reads_its_environment(flows: Flows) -> None:
+    flows.write(PYPI)
+    program = """
+from metaflow import Runner
+with Runner("flow.py", environment="envbuild", pylint=False).run() as running:
+    (told,) = [item.value for item in running.run["start"].task.metadata if item.name == "envbuild-environment"]
+    print(running.status, told)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=flows.project,
+        env=flows.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = flows.told("start")
+    assert told is not None
+    assert f"successful {json.dumps(told)}" in done.stdout
