@@ -38,11 +38,13 @@ import sys
 from envbuild.digest import digest_bytes
 from envbuild.names import parse_name
 from envbuild.objects.opening import open_objects
+from envbuild.objects.retrying import Patience
 from envbuild.package import Platform
 from envbuild.store.names import Named, current, move
 
 writer, moves, name = int(sys.argv[2]), int(sys.argv[3]), parse_name(sys.argv[4])
-objects = open_objects(sys.argv[1], durability="fast")
+# a machine that is too busy to answer loses no move either: that is another test
+objects = open_objects(sys.argv[1], durability="fast", stall=120, patience=Patience(deadline=900, attempts=30))
 current(objects, name)
 print("ready", flush=True)
 sys.stdin.readline()
