@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 SHARED_KINDS = frozenset({"fetch", "transmute", "build-wheel", "solve"})
 """Kinds whose results travel; a link is a view of them, made on each machine."""
 
+_OUTPUTS = {
+    "fetch": {"out"},
+    "solve": {"out"},
+    "transmute": {"out", "record"},
+    "build-wheel": {"out", "record", "log"},
+}
+"""What each kind makes, by the names in its records."""
+
 _DIFFERS = frozenset({"build-wheel"})
 """Kinds that may give other bytes the next time."""
 
@@ -89,7 +97,7 @@ class SharedWork:
         """Bring the outputs of the nearest record that counts, and keep the record; None when there is none whole."""
         while (found := self.layers.result(derivation.kind, derivation.key)) is not None:
             layer, result = found
-            if self._take(result):
+            if _as_made(result) and self._take(result):
                 others = [other for other in self.layers.written if other is not layer]
                 self._send(others, dict(result.outputs), result, envelopes=layer.envelopes(result.key))
                 return dict(result.outputs)
@@ -126,7 +134,7 @@ class SharedWork:
             if first.outputs == result.outputs:
                 layer.deliver(self._workspace.blobs.path, _blobs(result), result, sign=True)
                 first = layer.winner(result)
-            if first.outputs == result.outputs or self._take(first):
+            if first.outputs == result.outputs or (_as_made(first) and self._take(first)):
                 return first
             layer.incomplete(first)  # ours takes its place
         return result
@@ -162,6 +170,11 @@ class SharedWork:
         if layers and not self._cancelled:
             blobs = [output.sha256 for output in outputs.values()]
             self.sender.send(layers, blobs, result, sign=sign, envelopes=envelopes)
+
+
+def _as_made(result: Result) -> bool:
+    """Whether a record names what its kind makes: one that does not would be found out by whoever uses it."""
+    return {name for name, _ in result.outputs} == _OUTPUTS.get(result.kind)
 
 
 def _blobs(result: Result) -> list[Digest]:

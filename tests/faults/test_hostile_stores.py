@@ -83,7 +83,6 @@ HOSTILE: dict[str, Callable[[Team, dict[str, Any]], Any]] = {
     "itself": lambda team, tree: {**tree, "outputs": {"out": {"sha256": tree["key"], "size": 1}}},
     "another key": lambda team, tree: {**tree, "key": "1" * 64},
     "another kind": lambda team, tree: {**tree, "kind": "fetch"},
-    "another platform": lambda team, tree: {**tree, "platform": "../../x"},
     "a word more": lambda team, tree: {**tree, "cls": "subprocess.Popen", "args": ["touch", "canary"]},
     "a word of a megabyte": lambda team, tree: {**tree, "builder": ["x" * 500_000]},
     "controls": lambda team, tree: {**tree, "builder": "\x1b[2J\x07", "platform": ["\x1b]0;x\x07\u202e"]},
@@ -98,7 +97,15 @@ HOSTILE: dict[str, Callable[[Team, dict[str, Any]], Any]] = {
 }
 
 
-SOME = ("a hash of nothing", "a larger size", "a word of a megabyte", "controls", "twin keys", "a million lines")
+SOME = (
+    "a hash of nothing",
+    "no outputs",
+    "a larger size",
+    "a word of a megabyte",
+    "controls",
+    "twin keys",
+    "a million lines",
+)
 """By default; the other shapes are tried without a command in ``unit/test_shared_store``, and all by torture."""
 
 
