@@ -235,11 +235,11 @@ class Session(
 
     # Environments
 
-    def plan(self, *sources: Path | str, mode: Mode = "auto") -> tuple[Planned, ...]:
+    def plan(self, *sources: Path | str, mode: Mode = "auto", closure: str | None = None) -> tuple[Planned, ...]:
         """What ``realize`` would do; locks that do not fit are solved, and not written."""
         wanted = [self._wanted(source, mode, write=False) for source in sources]
         self._ask_moved()
-        plans = tuple(self._realizer(project).plan(items) for project, items in by_project(wanted))
+        plans = tuple(self._realizer(project).plan(items, closure=closure) for project, items in by_project(wanted))
         self._tell_moved(online=any(row.state not in {"hit", "not needed"} for plan in plans for row in plan.rows))
         return plans
 

@@ -66,6 +66,11 @@ stores = option(
     metavar="ADDRESS",
     help="Ask this shared store too, and write it; before the configured ones; repeatable.",
 )
+closure = option(
+    "--closure",
+    metavar="SHA256",
+    help="Believe the results that have this digest, as `push` prints it, whatever store gives them.",
+)
 jobs = option("-j", "--jobs", type=click.IntRange(min=1), help="Jobs that compute at once (default: processors).")
 keep_going = option("-k", "--keep-going", is_flag=True, help="After a failure, still do what does not need it.")
 platform = option("--platform", "platforms", multiple=True, metavar="PLATFORM", help="Only this platform; repeatable.")

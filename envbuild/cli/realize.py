@@ -12,6 +12,7 @@ import click
 
 from envbuild.cli.options import (
     as_json,
+    closure,
     jobs,
     keep_going,
     locking_mode,
@@ -33,6 +34,7 @@ _BEGAN = time.monotonic()
 @locking_mode
 @offline
 @stores
+@closure
 @option(
     "--out-link", type=click.Path(path_type=Path), help="Where the link to the prefix goes (default: .envs/RECIPE)."
 )
@@ -57,6 +59,7 @@ def realize_command(
     frozen: bool,
     offline: bool,
     stores: tuple[str, ...],
+    closure: str | None,
     out_link: Path | None,
     no_out_link: bool,
     prefix: Path | None,
@@ -85,8 +88,10 @@ def realize_command(
         raise click.UsageError("--writable makes a private copy, so it needs --prefix DIR")
     if len(sources) > 1 and (prefix or out_link):
         raise click.UsageError("--prefix and --out-link are for one environment")
+    if len(sources) > 1 and closure:
+        raise click.UsageError("--closure is the digest of one environment")
     plain = not (prefix or writable or editables or dry_run or as_json)
-    options = stamp_options(locked=locked, frozen=frozen, out_link=out_link, no_out_link=no_out_link)
+    options = stamp_options(locked=locked, frozen=frozen, out_link=out_link, no_out_link=no_out_link, closure=closure)
     if plain and len(sources) == 1 and answer_from_stamp(sources[0], options, quiet=quiet):
         return
 
@@ -99,7 +104,7 @@ def realize_command(
     session = Session(reporter=screen.reporter, offline=offline, jobs=jobs, keep_going=keep_going, stores=stores)
     chosen = mode(locked=locked, frozen=frozen)
     if dry_run:
-        screen.planned(session.plan(*sources, mode=chosen))
+        screen.planned(session.plan(*sources, mode=chosen, closure=closure))
         return
     screen.realized(
         session.realize(
@@ -112,6 +117,7 @@ def realize_command(
                 writable=writable,
                 editable=tuple(map(_editable, editables)),
                 stamp=options if plain else None,
+                closure=closure,
             ),
         )
     )
@@ -125,10 +131,13 @@ def _editable(text: str) -> tuple[str, Path | None]:
     return name.strip(), Path(os.path.abspath(path)) if sign else None
 
 
-def stamp_options(*, locked: bool, frozen: bool, out_link: Path | None, no_out_link: bool) -> tuple[str, ...]:
+def stamp_options(
+    *, locked: bool, frozen: bool, out_link: Path | None, no_out_link: bool, closure: str | None
+) -> tuple[str, ...]:
     """The options that a stamp belongs to, as text."""
     link = "none" if no_out_link else str(out_link and Path(os.path.abspath(out_link)))
-    return (f"locked={locked}", f"frozen={frozen}", f"out-link={link}")
+    options = (f"locked={locked}", f"frozen={frozen}", f"out-link={link}")
+    return (*options, f"closure={closure}") if closure else options
 
 
 def ready_engines(recipes: tuple[Path, ...], *, solving: bool = False) -> None:

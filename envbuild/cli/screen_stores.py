@@ -98,9 +98,14 @@ def show_moved(screen: Screen, moved: Moved, verb: str, preposition: str) -> Non
     """What went or came."""
     if screen.document(tree(moved)):
         return
+    if moved.closure is not None:
+        screen.result(moved.closure)
     where = f" {preposition} {', '.join(moved.stores)}" if moved.stores else ""
     what = f"{count(moved.blobs, 'blob')} ({size_text(moved.size)})" if moved.blobs else "nothing was missing"
-    screen.say(f"{verb} {moved.name} {short(moved.environment)}{where}: {count(moved.packages, 'package')}, {what}")
+    closure = f", closure {short(moved.closure)}" if moved.closure is not None else ""
+    screen.say(
+        f"{verb} {moved.name} {short(moved.environment)}{where}: {count(moved.packages, 'package')}, {what}{closure}"
+    )
 
 
 class Told:

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from envbuild.cli.options import as_json, offline, option, quiet, source_argument, stores
+from envbuild.cli.options import as_json, closure, offline, option, quiet, source_argument, stores
 from envbuild.cli.trusting import sign_command
 
 
@@ -94,16 +94,17 @@ def push_command(source: str, to: str | None, as_json: bool, quiet: bool) -> Non
 @click.command("pull", short_help="Bring an environment's packages from the stores.")
 @source_argument
 @stores
+@closure
 @as_json
 @quiet
-def pull_command(source: str, stores: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+def pull_command(source: str, stores: tuple[str, ...], closure: str | None, as_json: bool, quiet: bool) -> None:
     """Bring all packages of an environment from shared stores, and link nothing."""
     from envbuild.cli.screen import Screen
     from envbuild.cli.screen_stores import show_moved
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    show_moved(screen, Session(reporter=screen.reporter, stores=stores).pull(source), "Pulled", "from")
+    show_moved(screen, Session(reporter=screen.reporter, stores=stores).pull(source, closure), "Pulled", "from")
 
 
 store_command.add_command(sign_command)

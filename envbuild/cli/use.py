@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from envbuild.cli.options import locking_mode, offline, option, quiet, source_argument, stores
+from envbuild.cli.options import closure, locking_mode, offline, option, quiet, source_argument, stores
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
@@ -22,6 +22,7 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 @locking_mode
 @offline
 @stores
+@closure
 @quiet
 @source_argument
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -32,6 +33,7 @@ def run_command(
     frozen: bool,
     offline: bool,
     stores: tuple[str, ...],
+    closure: str | None,
     quiet: bool,
 ) -> NoReturn:
     """Run a command in an environment; its exit code is passed through.
@@ -45,7 +47,7 @@ def run_command(
         raise click.UsageError(f"Options stand before the recipe: envbuild run {command[0]} {source} -- COMMAND")
     if not words:
         raise click.UsageError("Which command? For example: envbuild run recipes/train.yaml -- python train.py")
-    _execute(source, words, stores, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
+    _execute(source, words, stores, closure, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
 
 
 @click.command("shell", short_help="Start your shell in an environment.")
@@ -78,6 +80,7 @@ def _execute(
     source: str,
     words: tuple[str, ...],
     stores: tuple[str, ...] = (),
+    closure: str | None = None,
     *,
     locked: bool,
     frozen: bool,
@@ -90,9 +93,9 @@ def _execute(
     from envbuild.machine.in_use import hold
 
     chosen = {"locked": locked, "frozen": frozen, "offline": offline, "quiet": quiet}
-    prefix, variables, title = _realized(source, stores, **chosen)
+    prefix, variables, title = _realized(source, stores, closure, **chosen)
     if not hold(find_home(os.environ), prefix):
-        prefix, variables, title = _realized(source, stores, **chosen)
+        prefix, variables, title = _realized(source, stores, closure, **chosen)
         hold(find_home(os.environ), prefix)
     environment = environment_variables(prefix, dict(variables), os.environ, title)
     program = command_in(prefix, words)
@@ -108,12 +111,19 @@ def _execute(
 
 
 def _realized(
-    source: str, stores: tuple[str, ...] = (), *, locked: bool, frozen: bool, offline: bool, quiet: bool
+    source: str,
+    stores: tuple[str, ...] = (),
+    closure: str | None = None,
+    *,
+    locked: bool,
+    frozen: bool,
+    offline: bool,
+    quiet: bool,
 ) -> tuple[Path, tuple[tuple[str, str], ...], str]:
     """The prefix, its variables and what it is called: from a stamp when there is one, else realized now."""
     from envbuild.cli.realize import read_stamp_of, stamp_options
 
-    options = stamp_options(locked=locked, frozen=frozen, out_link=None, no_out_link=False)
+    options = stamp_options(locked=locked, frozen=frozen, out_link=None, no_out_link=False, closure=closure)
     stamp = read_stamp_of(source, options)
     if stamp is not None:
         return Path(stamp.prefix), tuple(sorted(stamp.summary["variables"].items())), stamp.summary["name"]
@@ -124,12 +134,12 @@ def _realized(
 
     screen = Screen(quiet=quiet, as_json=False)
     session = Session(reporter=screen.reporter, offline=offline, stores=stores)
-    entered = session.entered(source)
+    entered = session.entered(source) if closure is None else None
     if entered is not None and entered.prefix is not None:
         screen.close()
         return entered.prefix, entered.environment.variables, entered.name
     (realized,) = session.realize(
-        source, mode=mode(locked=locked, frozen=frozen), options=RealizeOptions(stamp=options)
+        source, mode=mode(locked=locked, frozen=frozen), options=RealizeOptions(stamp=options, closure=closure)
     )
     screen.close()
     return realized.prefix, realized.variables, realized.name

@@ -248,12 +248,16 @@ class NameVerbs(SourceVerbs):
     def _closures(self, home: Home) -> Closures:
         from envbuild.environments.closures import Closures
 
-        asked = [store.objects for store in self._shared() if store.near or not self._offline]
+        asked = self._having_closures()
         durability = self.project().config.durability
         return Closures(home.store, asked, "fast" if durability == "fast" else "safe", self._ask_ahead, self._seen)
 
     def _shared(self) -> Sequence[NameStore]:
         """The shared stores, near to far."""
+        return ()
+
+    def _having_closures(self) -> Sequence[Objects]:
+        """Every store that may have a closure, near to far, also those whose word counts for nothing."""
         return ()
 
     def _ask_ahead(self) -> None:

@@ -40,6 +40,7 @@ class RealizeOptions:
         writable: With ``prefix``: copied, and free to change.
         editable: With ``prefix``: packages that are used where they lie, each with its folder unless the lock knows it.
         stamp: The options that a stamp is kept under; None for no stamp.
+        closure: The sha256 of what its builds came to, which the user vouches for; see ``environments.vouching``.
 
     Raises:
         UsageError: ``not-editable`` for packages to edit without ``prefix``.
@@ -51,6 +52,7 @@ class RealizeOptions:
     writable: bool = False
     editable: tuple[tuple[str, Path | None], ...] = ()
     stamp: tuple[str, ...] | None = None
+    closure: str | None = None
 
     def __post_init__(self) -> None:
         if self.editable and self.prefix is None:

@@ -46,6 +46,7 @@ from envbuild.store.located import Located
 if TYPE_CHECKING:
     from envbuild.environments.pulling import Pulled
     from envbuild.environments.stores import OpenStores
+    from envbuild.environments.vouching import Vouched
 
 
 class Relay:
@@ -165,8 +166,9 @@ class Realizer:
             only_signed=config.trust.mode == "strict",
         )
 
-    def plan(self, wanted: Sequence[Wanted], graph: Graph | None = None) -> Planned:
+    def plan(self, wanted: Sequence[Wanted], graph: Graph | None = None, *, closure: str | None = None) -> Planned:
         """What ``realize`` would do now."""
+        self._vouch(wanted, closure)
         graph = graph or Graph.union(map(self.graph, wanted))
         plan, located = self._plan(graph)
         where = located.by_key(graph)
@@ -199,7 +201,9 @@ class Realizer:
         Raises:
             EnvbuildError: The first failure's class, with an issue for each.
             UsageError: ``not-editable`` for packages that cannot be used where they lie.
+            IntegrityError: As ``environments.vouching``, with a closure's digest.
         """
+        vouched = self._vouch(wanted, options.closure)
         if options.editable:
             from envbuild.environments.editable import develop
 
@@ -216,6 +220,8 @@ class Realizer:
             targets = [key for graph in graphs for key in graph[graph.targets[0]].inputs]
             outcome = self.run(Graph(work, targets), wanted)
         made = tuple(self._made(item, graph, outcome, options) for item, graph in zip(wanted, graphs, strict=True))
+        if vouched is not None:
+            vouched.compare()
         if outcome.done or outcome.pulled:
             for item, graph in zip(wanted, graphs, strict=True):
                 if not item.editables:
@@ -249,7 +255,15 @@ class Realizer:
             raise error
         return outcome
 
-    def pull(self, wanted: Wanted) -> tuple[Pulled, tuple[str, ...]]:
+    def _vouch(self, wanted: Sequence[Wanted], closure: str | None) -> Vouched | None:
+        """Believe what an environment's results are by their digest, when there is one."""
+        if closure is None:
+            return None
+        from envbuild.environments.vouching import vouch
+
+        return vouch(self.workspace, [(item, self.graph(item)) for item in wanted], closure)
+
+    def pull(self, wanted: Wanted, closure: str | None = None) -> tuple[Pulled, tuple[str, ...]]:
         """Bring all packages of an environment from shared stores and link nothing; see ``environments.pulling``.
 
         Returns:
@@ -260,6 +274,7 @@ class Realizer:
         """
         from envbuild.environments.pulling import packages_of, pulled, unavailable
 
+        self._vouch([wanted], closure)
         graph = packages_of(self.graph(wanted))
         plan, located = self._plan(graph)
         missing = unavailable(plan, located)

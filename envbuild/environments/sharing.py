@@ -124,6 +124,7 @@ def send_whole(
     Raises:
         EnvbuildError: Where the layer is strict: what went wrong.
     """
+    from envbuild.environments.vouching import outputs_object
     from envbuild.locks.lockfile import closure_bytes
     from envbuild.store.parallel import in_parallel
     from envbuild.store.shared import blob_name, closure_name, result_name
@@ -136,7 +137,9 @@ def send_whole(
     if sign:
         records += [name for key in known if (name := layer.signature_of(graph[key].kind, key)) is not None]
     closure = closure_name(environment.platform, lock.request, environment.id)
-    there = layer.has([*map(blob_name, blobs), *records, closure])
+    outputs = outputs_object(graph, lock, environment, known)
+    asked = [outputs[0]] if outputs is not None and renew else []  # else it goes with what is new there
+    there = layer.has([*map(blob_name, blobs), *records, closure, *asked])
     missing = [size for digest, size in blobs.items() if blob_name(digest) not in there]
 
     def send(key: Digest) -> bool:
@@ -146,6 +149,9 @@ def send_whole(
         return layer.deliver(workspace.blobs.path, blobs, result, sign=sign)
 
     if all(in_parallel(send, known, threads=24)):
+        new = closure not in there or layer.created(known)  # a name may have brought the closure before
+        if outputs is not None and (new or (renew and outputs[0] not in there)):
+            layer.put_outputs(*outputs)
         if closure not in there:
             layer.put_closure(lock, environment, closure_bytes(lock, environment))
         elif renew:

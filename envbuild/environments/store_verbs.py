@@ -83,6 +83,7 @@ class Moved:
         stores: Where it went, or came from.
         packages: Of the environment.
         blobs: How many had to be moved; ``size``: their bytes.
+        closure: Of a push, the sha256 of what its builds came to, by which others can believe it.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Moved:
     packages: int
     blobs: int
     size: int
+    closure: str | None = None
 
 
 class StoreVerbs:
@@ -209,7 +211,9 @@ class StoreVerbs:
             UnreachableError: When a store does not answer, or refuses.
         """
         from envbuild.environments.sharing import absent, send_whole
+        from envbuild.environments.vouching import outputs_here
         from envbuild.store.layer import Layer
+        from envbuild.store.outputs import outputs_to_bytes
         from envbuild.store.shared import SharedStore
 
         project, wanted = self._wanted(source, "locked")
@@ -240,10 +244,16 @@ class StoreVerbs:
             )
             sent = send_whole(realizer.workspace, layer, wanted.lock, wanted.environment, graph, renew=True, sign=True)
             blobs, size = blobs + sent[0], size + sent[1]
-        return _moved(wanted, chosen, blobs, size)
+        document = outputs_here(realizer.workspace, graph, wanted.environment)
+        closure = outputs_to_bytes(document)[0] if document is not None else None
+        return replace(_moved(wanted, chosen, blobs, size), closure=closure)
 
-    def pull(self, source: Path | str) -> Moved:
+    def pull(self, source: Path | str, closure: str | None = None) -> Moved:
         """Bring all packages of an environment from the stores, and link nothing.
+
+        Args:
+            source: A recipe, whose lock must fit; a name or an id.
+            closure: As of ``RealizeOptions``.
 
         Raises:
             UsageError: ``no-stores``.
@@ -252,7 +262,7 @@ class StoreVerbs:
         project, wanted = self._wanted(source, "locked")
         if not self._chosen(project):
             raise self._no_stores(project)
-        pulled, missing = self._realizer(project).pull(wanted)
+        pulled, missing = self._realizer(project).pull(wanted, closure)
         if missing:
             raise UnreachableError(
                 f"the stores have no {missing[0]}" + _more(missing),
@@ -348,6 +358,18 @@ class StoreVerbs:
             for item in self._chosen(project)
             if item.believed or item.written or item.signed
         ]
+
+    def _having_closures(self) -> Sequence[Objects]:
+        """All shared stores, near to far: a closure proves itself, so no store has to be believed for it."""
+        found = []
+        for item in self._chosen():
+            if item.near or not self._offline:
+                try:
+                    found.append(self._opened(self.project()).store(item).objects)
+                except EnvbuildError:
+                    if item.believed or item.written or item.signed:
+                        raise
+        return found
 
     def _signer(self, project: Project) -> Signer:
         """The key that signs; only where one is configured."""

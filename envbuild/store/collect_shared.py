@@ -35,7 +35,7 @@ from envbuild.store.staying import FOREVER, Roots, Staying
 from envbuild.value import dataclass, replace
 
 DAY = 86400.0
-_ORDER = ("environments/", "packs/", "signatures/results/", "results/", "blobs/sha256/")
+_ORDER = ("environments/", "outputs/", "packs/", "signatures/results/", "results/", "blobs/sha256/")
 """What refers goes before what it refers to."""
 _BATCH = 512
 _TOLD = 1000

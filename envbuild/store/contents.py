@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+from envbuild.store.outputs import OUTPUTS
 from envbuild.store.shared import SharedStore
 from envbuild.store.verify_shared import BLOB, CLOSURE, NAMED, RESULT
 from envbuild.value import dataclass
 
-AREAS = ("blobs", "results", "environments", "refs", "requests", "signatures", "packs", "collect")
+AREAS = ("blobs", "results", "environments", "outputs", "refs", "requests", "signatures", "packs", "collect")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,5 +66,12 @@ def contents(store: SharedStore) -> Contents:
 
 
 def _is_named_so(area: str, name: str) -> bool:
-    pattern = {"blobs": BLOB, "results": RESULT, "environments": CLOSURE, "refs": NAMED, "requests": NAMED}.get(area)
+    pattern = {
+        "blobs": BLOB,
+        "results": RESULT,
+        "environments": CLOSURE,
+        "outputs": OUTPUTS,
+        "refs": NAMED,
+        "requests": NAMED,
+    }.get(area)
     return pattern is None or pattern.fullmatch(name) is not None

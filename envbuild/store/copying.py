@@ -27,6 +27,7 @@ from envbuild.objects import Listed
 from envbuild.package import PLATFORMS, Platform
 from envbuild.store import envelopes
 from envbuild.store.needs import needs_of
+from envbuild.store.outputs import LARGEST_OUTPUTS, OUTPUTS, outputs_folder, parse_outputs
 from envbuild.store.parallel import in_parallel
 from envbuild.store.shared import SharedStore, blob_name, closure_name
 from envbuild.store.verify_shared import BATCH, BLOB, CLOSURE, RESULT, THREADS, batches
@@ -94,7 +95,7 @@ class Copy:
 
     def everything(self) -> None:
         """Copy all but names; the source must be one that can be listed."""
-        for prefix in ("blobs/sha256/", "results/", "environments/", "signatures/results/"):
+        for prefix in ("blobs/sha256/", "results/", "outputs/", "environments/", "signatures/results/"):
             self._send(self.source.objects.list(prefix))
 
     def environment(self, lock: Lock, environment: LockedEnvironment) -> None:
@@ -118,6 +119,8 @@ class Copy:
         closure = closure_name(environment.platform, lock.request, environment.id)
         self.closures([closure])
         self.signatures(records)
+        if records:
+            self._send(self.source.objects.list(outputs_folder(environment.platform, lock.request, environment.id)))
 
     def closures(self, names: Iterable[str]) -> None:
         """Copy closures that the source has."""
@@ -166,6 +169,12 @@ class Copy:
             where = cast(Platform, found[1]), Digest(found[2]), Digest(found[3])
             data = self.source.closure(*where)
             return "environments" if data is not None and self.target.put_closure(*where, data) == "created" else None
+        if found := OUTPUTS.fullmatch(item.name):
+            data = self.source.objects.read(item.name, LARGEST_OUTPUTS)
+            if data is not None:
+                parse_outputs(data, Digest(found[4]), cast(Platform, found[1]), Digest(found[3]))
+                self.target.put_outputs(item.name, data)
+            return None
         return "signatures" if self._signature(item.name) else None
 
     def _blob(self, digest: Digest, item: Listed) -> bool:
@@ -220,6 +229,8 @@ def _is_ours(name: str) -> bool:
     if found := RESULT.fullmatch(name):
         return found[1] in KINDS
     if found := CLOSURE.fullmatch(name):
+        return found[1] in PLATFORMS
+    if found := OUTPUTS.fullmatch(name):
         return found[1] in PLATFORMS
     return BLOB.fullmatch(name) is not None or envelopes.subject_name(name) is not None
 

@@ -6,7 +6,8 @@ and said once for each object; where we may write, right bytes mend them as soon
 
 **Who is believed.** Blobs prove themselves, so any store may give them. A record says what somebody's work came to: it
 counts only from a store that is ``believed``, or when it is signed (``envbuild.store.signed_records``). Who is, and who
-is written, is decided where stores are configured (``envbuild.environments.stores``).
+is written, is decided where stores are configured (``envbuild.environments.stores``). Where the user has vouched for
+what a record must say (``vouch``), it counts from any store, and no other does.
 
 What is known is not asked again: what a question, a read or a write told is remembered by object.
 
@@ -22,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from envbuild.derivations import Outputs
 from envbuild.digest import Digest, short
 from envbuild.errors import EnvbuildError, IntegrityError, UnreachableError
 from envbuild.faults import reach
@@ -84,6 +86,8 @@ class Layer:
         self._results: dict[Digest, Result] = {}
         self._wrong: set[Digest] = set()
         self._broken: dict[Digest, Result | None] = {}
+        self._vouched: dict[Digest, Outputs] = {}
+        self._others: set[Digest] = set()
         self._guard = threading.Lock()
         self._first = threading.Lock()
         self._accepted = False
@@ -103,6 +107,31 @@ class Layer:
     def _by_signature(self) -> SignedRecords | None:
         found = self._signatures
         return found if not self.believed and found is not None and found.policy is not None else None
+
+    def vouch(self, results: Mapping[Digest, Outputs]) -> None:
+        """Believe the records of these keys that say these outputs, and no others."""
+        self._vouched.update(results)
+        for key in results:
+            self._results.pop(key, None)
+
+    def document(self, name: str, limit: int) -> bytes | None:
+        """An object that proves itself to who asks for it; None when it has none, or does not answer.
+
+        Raises:
+            EnvbuildError: Where strict.
+        """
+        if self.gone:
+            return None
+        self.store.ahead(write=self._written)
+        try:
+            data = self.store.objects.read(name, limit)
+        except IntegrityError as error:  # too large for one: the store may be right in everything else
+            self._say(f"the store {self.name}: {error.message}; it does not count")
+            data = None
+        except EnvbuildError as error:
+            self._leave(error)
+            data = None
+        return data if self.ready("read") else None
 
     def ready(self, use: str) -> bool:
         """Whether it can be used: ``read`` or ``write``. Reads its format when it is first asked for.
@@ -167,7 +196,7 @@ class Layer:
         Raises:
             EnvbuildError: Where strict.
         """
-        wanted, keys = dict(blobs), list(results) if self.answers else []
+        wanted, keys = dict(blobs), [item for item in results if self.answers or item[1] in self._vouched]
         if not (wanted or keys):
             return set(), set()
         whole = bool(wanted and closures) and self._has_closures(closures)
@@ -253,9 +282,10 @@ class Layer:
         Raises:
             EnvbuildError: Where strict.
         """
-        if self.gone or not self.answers or key in self._broken:
+        vouched = self._vouched.get(key)
+        if self.gone or not (self.answers or vouched is not None) or key in self._broken:
             return None
-        if (signed := self._by_signature) is not None:
+        if vouched is None and (signed := self._by_signature) is not None:
             found = self._try(lambda: signed.result(kind, key), None) if self.ready("read") else None
             if found is not None:
                 self._results[key] = found
@@ -264,7 +294,9 @@ class Layer:
             try:
                 found = self.store.result(kind, key)
                 self._has[result_name(kind, key)] = found is not None
-                if found is not None:
+                if found is not None and vouched is not None and dict(found.outputs) != dict(vouched):
+                    self._is_another(kind, key)
+                elif found is not None:
                     self._results[key] = found
             except IntegrityError as error:
                 self._say(f"the store {self.name}: {error.message}; it does not count")
@@ -272,6 +304,13 @@ class Layer:
             except UnreachableError as error:
                 self._leave(error)
         return None if self.gone else self._results.get(key)
+
+    def _is_another(self, kind: str, key: Digest) -> None:
+        with self._guard:
+            told = key in self._others
+            self._others.add(key)
+        if not told:
+            self._say(f"{kind} {short(key)} in the store {self.name} does not count: it is not what the closure says")
 
     def unsigned(self, results: Iterable[tuple[str, Digest]]) -> None:
         """Say once which of these records it has all the same, and that they are not signed as they should be."""
@@ -394,6 +433,17 @@ class Layer:
             self._has[name] = True
             return True
         return False
+
+    def created(self, keys: Iterable[Digest]) -> bool:
+        """Whether this process was the first to put one of these records there."""
+        return not self._created.isdisjoint(keys)
+
+    def put_outputs(self, name: str, data: bytes) -> bool:
+        """Publish what an environment's builds came to, whose records are there; before its closure."""
+        if not self.ready("write") or not self._write(lambda: self.store.put_outputs(name, data)):
+            return False
+        self._has[name] = True
+        return True
 
     def renew(self, lock: Lock, environment: LockedEnvironment, data: bytes) -> None:
         """Have a closure that is there already live on, with what it needs, where somebody asked for it by name.

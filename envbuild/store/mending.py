@@ -6,6 +6,7 @@
 | a record whose blobs are gone | they are put back | removed: its work is done again |
 | a record that is none | the home's is put | removed: its work is done again |
 | a signature or link that is none | | removed |
+| outputs of an environment that are others than their name says | | removed: whoever pushes it writes them again |
 | a closure that is none, or is not there | put | removed, or left absent |
 | a generation that is missing or wrong | | left: nobody here may say what a name meant |
 | what is none of ours | | left |
@@ -28,6 +29,7 @@ from envbuild.digest import Digest
 from envbuild.errors import IntegrityError
 from envbuild.package import Platform
 from envbuild.store import Result
+from envbuild.store.outputs import OUTPUTS
 from envbuild.store.shared import Hashing, SharedStore, blob_name
 from envbuild.store.verify_shared import BLOB, CLOSURE, NAMED, RESULT, Finding
 from envbuild.value import replace
@@ -80,7 +82,10 @@ class Mending:
             return self._mend_record(finding.name, readable=problem == "wrong-size")
         if problem in {"bad-closure", "absent-environment"}:
             return self._environment(finding)
-        ours = any(pattern.fullmatch(finding.name) for pattern in (BLOB, RESULT, CLOSURE, NAMED))
+        if problem == "bad-outputs":
+            self._store.objects.delete(finding.name)
+            return "removed", "it is written again when the environment is pushed"
+        ours = any(pattern.fullmatch(finding.name) for pattern in (BLOB, RESULT, CLOSURE, OUTPUTS, NAMED))
         if problem == "bad-signature" or (problem == "link" and ours):
             self._store.objects.delete(finding.name)
             return "removed", "sign it again: envbuild store sign" if problem == "bad-signature" else ""

@@ -313,6 +313,15 @@ class SharedStore:
         self.hold_closure(platform, request, environment, data)
         return self._put(closure_name(platform, request, environment), data)
 
+    def put_outputs(self, name: str, data: bytes) -> Put:
+        """Publish what an environment's builds came to (``envbuild.store.outputs``); one that is there stays there.
+
+        Raises:
+            UnreachableError: As ``put_result``; ``NoSpaceError`` likewise.
+        """
+        self.holder().hold([name])
+        return self._put(name, data)
+
     def hold_closure(self, platform: Platform, request: Digest, environment: Digest, data: bytes) -> None:
         """Have a closure live on, with all that it needs, as far as a collection has announced any of it.
 

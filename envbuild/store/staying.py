@@ -30,6 +30,7 @@ from envbuild.package import PLATFORMS, Platform
 from envbuild.store import names as generations
 from envbuild.store.names import Generation
 from envbuild.store.needs import needs_of
+from envbuild.store.outputs import OUTPUTS
 from envbuild.store.parallel import in_parallel
 from envbuild.store.shared import LARGEST_CLOSURE, SharedStore, closure_name
 from envbuild.value import dataclass
@@ -128,6 +129,8 @@ class Staying:
             return self._when.get(_bits(found[3]), NEVER)
         if (found := _PACK.fullmatch(name)) and found[1] in PLATFORMS:
             return self._closures.get(f"environments/{found[1]}/{found[2]}/{found[3]}.json", NEVER)
+        if (found := OUTPUTS.fullmatch(name)) and found[1] in PLATFORMS:
+            return self._closures.get(f"environments/{found[1]}/{found[2]}/{found[3]}.json", NEVER)
         return None
 
     def _want(self, name: str, when: float) -> None:
@@ -137,6 +140,8 @@ class Staying:
             self._add(found[3], when)
         elif _CLOSURE.fullmatch(name):
             self._closures[name] = max(self._closures.get(name, NEVER), when)
+        elif found := OUTPUTS.fullmatch(name):  # who holds it is about to put its closure
+            self._want(f"environments/{found[1]}/{found[2]}/{found[3]}.json", when)
 
     def _add(self, digest: str, when: float) -> None:
         bits = _bits(digest)

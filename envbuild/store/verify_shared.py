@@ -38,6 +38,7 @@ from envbuild.store import Result, envelopes
 from envbuild.store import names as generations
 from envbuild.store.envelopes import Envelope
 from envbuild.store.names import Generation
+from envbuild.store.outputs import LARGEST_OUTPUTS, OUTPUTS, parse_outputs
 from envbuild.store.parallel import in_parallel
 from envbuild.store.shared import FORMAT_NAME, Hashing, SharedStore, blob_name, closure_name, result_name
 from envbuild.trust import PublicKey
@@ -50,6 +51,7 @@ BLOB = re.compile(r"blobs/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})")
 RESULT = re.compile(r"results/([a-z-]+)/([0-9a-f]{2})/(\2[0-9a-f]{62})\.json")
 CLOSURE = re.compile(r"environments/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})\.json")
 NAMED = re.compile(r"(refs|requests)/(.+)/@([^/@]+)/([0-9]{20})\.json")
+AREAS = ("blobs/", "results/", "environments/", "outputs/", "refs/", "requests/", "signatures/")
 OTHERS = ("packs/", "collect/", "probe/")
 """What other rooms keep there, and look after."""
 
@@ -62,7 +64,7 @@ class Finding:
         name: The object.
         problem: A kebab-case name: ``wrong-bytes``, ``bad-record``, ``wrong-size``, ``missing-output``,
             ``bad-closure``, ``bad-generation``, ``missing-generation``, ``absent-environment``, ``absent-package``,
-            ``bad-signature``, ``misplaced``, ``link``.
+            ``bad-signature``, ``bad-outputs``, ``misplaced``, ``link``.
         message: What is wrong with it, as the rest of a sentence that begins with the name.
         todo: What to do, to be typed or done.
         digest: The blob that it is about: the wrong one, or the one that is missing.
@@ -196,18 +198,20 @@ class Verification:
         elif (found := CLOSURE.fullmatch(name)) and found[1] in PLATFORMS:
             where = cast(Platform, found[1]), Digest(found[2]), Digest(found[3])
             work.append(lambda: self.closure(*where))
+        elif (found := OUTPUTS.fullmatch(name)) and found[1] in PLATFORMS:
+            work.append(partial(self.outputs, name, cast(Platform, found[1]), Digest(found[3]), Digest(found[4])))
         elif (named := _name(name)) is not None:
             self._named.setdefault(named[0], []).append(named[1])
         elif envelopes.subject_name(name) is not None:
             work.append(partial(self.signature, name))
-        elif name.startswith(("blobs/", "results/", "environments/", "refs/", "requests/", "signatures/")):
+        elif name.startswith(AREAS):
             self.found(Finding(name=name, problem="misplaced", message="is no name of an object", todo=_STRANGER))
         elif name != FORMAT_NAME and not name.startswith(OTHERS):
             self._strangers[name.split("/")[0]] += 1
 
     def _odd(self, name: str, what: str) -> None:
         problem = "link" if "link" in what else "misplaced"
-        ours = BLOB.fullmatch(name) or RESULT.fullmatch(name) or CLOSURE.fullmatch(name)
+        ours = any(pattern.fullmatch(name) for pattern in (BLOB, RESULT, CLOSURE, OUTPUTS))
         todo = "--repair removes the link, never what it leads to" if problem == "link" and ours else _STRANGER
         self.found(Finding(name=name, problem=problem, message=what, todo=todo))
 
@@ -284,6 +288,18 @@ class Verification:
                     name = closure_name(platform, request, environment)
                     self.found(Finding(name=name, problem="bad-closure", message=error.message))
         return None
+
+    def outputs(self, name: str, platform: Platform, environment: Digest, digest: Digest) -> None:
+        """Hold a document of what an environment's builds came to against its name."""
+        for last in (False, True):
+            try:
+                data = self.store.objects.read(name, LARGEST_OUTPUTS)
+                if data is not None:
+                    parse_outputs(data, digest, platform, environment)
+                return
+            except IntegrityError as error:
+                if last:
+                    self.found(Finding(name=name, problem="bad-outputs", message=error.message))
 
     def signature(self, name: str) -> None:
         """Hold a signature against the bytes that it is about, and its key where that is known here."""

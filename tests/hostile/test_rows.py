@@ -330,6 +330,9 @@ ROWS: dict[str, tuple[str, ...]] = {
         "flows/test_signed.py::test_a_name_that_ci_signed_and_one_that_somebody_moved",
     ),
     "H58 objects under the name of others": (
+        "unit/test_environment_outputs.py::test_H58_what_is_no_document_is_refused_though_its_digest_is_right",
+        "unit/test_environment_outputs.py::test_other_bytes_and_another_environment_are_refused",
+        "flows/test_closure_digests.py::test_what_is_no_such_digest_is_refused_and_nothing_is_done",
         "unit/test_shared_store.py::test_wrong_bytes_are_never_given_said_once_and_mended_by_right_ones",
         "unit/test_shared_store.py::test_a_copy_leaves_behind_what_is_not_what_its_name_says",
         "flows/test_shared_stores.py::test_flipped_bits_are_never_linked_and_mended",
