@@ -114,7 +114,7 @@ class VerifyVerbs:
             return self._verified(check(tell=_told(tell)), source)
         with self._realizer(project).workspace as workspace:
             for layer in workspace.shared.layers.layers if workspace.shared is not None else ():
-                layer.gone |= layer.name == chosen.name  # what is wrong there is no help
+                layer.standing.gone |= layer.name == chosen.name  # what is wrong there is no help
             act = _mending(objects, workspace)
             told = _told(tell)
             return self._verified(check(tell=lambda finding: told(act(finding))), source)

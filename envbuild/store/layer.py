@@ -1,8 +1,7 @@
 """One shared store as a layer behind the home's own: what it has, what it is believed, and what becomes of trouble.
 
-**Trouble costs time, never correctness.** A store that does not answer is said once and left alone for the rest of the
-command; what it would have given is a miss. One that refuses a write is not written any more. Wrong bytes are dropped
-and said once for each object; where we may write, right bytes mend them as soon as there are some.
+**Trouble costs time, never correctness.** What a store does not give is a miss (``envbuild.store.standing``). Wrong
+bytes are dropped and said once for each object; where we may write, right bytes mend them as soon as there are some.
 
 **Who is believed.** Blobs prove themselves, so any store may give them. A record says what somebody's work came to: it
 counts only from a store that is ``believed``, or when it is signed (``envbuild.store.signed_records``). Who is, and who
@@ -21,7 +20,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from envbuild.derivations import Outputs
 from envbuild.digest import Digest, short
@@ -33,14 +32,10 @@ from envbuild.store import Result
 from envbuild.store.envelopes import signature_name
 from envbuild.store.parallel import in_parallel
 from envbuild.store.shared import SharedStore, Use, blob_name, closure_name, result_name
+from envbuild.store.standing import Standing
 
 if TYPE_CHECKING:
     from envbuild.store.signed_records import SignedRecords
-
-Returned = TypeVar("Returned")
-
-FIRST_ALONE = 2.0
-"""Seconds that other writes wait at most for the first: a refusal comes soon, a large file may take long."""
 
 
 class Layer:
@@ -57,7 +52,7 @@ class Layer:
 
     Attributes:
         name: What people call it.
-        gone: It did not answer, or is no store of ours: it is left alone.
+        standing: How it stands with it by now.
     """
 
     def __init__(
@@ -75,10 +70,7 @@ class Layer:
         self.name = store.name
         self.believed = believed
         self.near = near
-        self.gone = False
-        self._written = written
-        self._note = note
-        self._strict = strict
+        self.standing = Standing(store.name, written=written, note=note, strict=strict)
         self._signatures = signatures
         self._created: set[Digest] = set()
         self._unsigned_told = False
@@ -89,14 +81,17 @@ class Layer:
         self._vouched: dict[Digest, Outputs] = {}
         self._others: set[Digest] = set()
         self._guard = threading.Lock()
-        self._first = threading.Lock()
-        self._accepted = False
         self._watched = False
+
+    @property
+    def gone(self) -> bool:
+        """It did not answer, or is no store of ours: it is left alone."""
+        return self.standing.gone
 
     @property
     def written(self) -> bool:
         """Whether what is done here goes there, as far as is known by now."""
-        return self._written and not self.gone
+        return self.standing.written
 
     @property
     def answers(self) -> bool:
@@ -122,14 +117,14 @@ class Layer:
         """
         if self.gone:
             return None
-        self.store.ahead(write=self._written)
+        self.store.ahead(write=self.standing.written)
         try:
             data = self.store.objects.read(name, limit)
         except IntegrityError as error:  # too large for one: the store may be right in everything else
-            self._say(f"the store {self.name}: {error.message}; it does not count")
+            self.standing.say(f"the store {self.name}: {error.message}; it does not count")
             data = None
         except EnvbuildError as error:
-            self._leave(error)
+            self.standing.leave(error)
             data = None
         return data if self.ready("read") else None
 
@@ -139,15 +134,15 @@ class Layer:
         Raises:
             EnvbuildError: Where strict: what is in the way.
         """
-        if self.gone or (use == "write" and not self._written):
+        if self.gone or (use == "write" and not self.written):
             return False
         try:
             found = self._looked()
         except EnvbuildError as error:
-            self._leave(error)
+            self.standing.leave(error)
             return False
         if found == "none":
-            self._leave(
+            self.standing.leave(
                 UnreachableError(
                     "another version of envbuild made it",
                     reference="store-format",
@@ -155,28 +150,27 @@ class Layer:
                 )
             )
             return False
-        if found == "read" and self._written:
-            self._written = False
-            if self._strict and use == "write":
+        if found == "read" and self.written:
+            self.standing.end_writing()
+            if self.standing.strict and use == "write":
                 raise UnreachableError(
                     f"the store {self.name} is of a newer format: it may be read, and not written",
                     reference="store-format",
                     hint="use the version that made it, or another store",
                 )
-            self._say(f"the store {self.name} is of a newer format: it is read, and not written")
-        return use == "read" or self._written
+            self.standing.say(f"the store {self.name} is of a newer format: it is read, and not written")
+        return use == "read" or self.written
 
     def _looked(self) -> Use:
         """What its format allows; where it is written also, at the same time, what a collection has announced."""
-        if self._written and not self._watched:
+        if self.written and not self._watched:
             try:
                 in_parallel(lambda look: look(), [self.store.use, self.store.holder])
                 self._watched = True
             except IntegrityError as error:
-                if self._strict:
+                if self.standing.strict:
                     raise
-                self._written = False
-                self._say(f"the store {self.name} is not written: {error.message}")
+                self.standing.end_writing(f"the store {self.name} is not written: {error.message}")
         return self.store.use()
 
     def ask(
@@ -216,15 +210,19 @@ class Layer:
         """Whether it has all of these; its format is asked for at the same time."""
         unknown = [name for name in closures if name not in self._has and name not in self.store.seen]
         if unknown and not self.gone:
-            self.store.ahead(write=self._written)
-            found = self._try(lambda: self.store.sizes(unknown), None)
+            self.store.ahead(write=self.standing.written)
+            found = self.standing.attempt(lambda: self.store.sizes(unknown), None)
             if found is not None:
                 self._has.update((name, name in found) for name in unknown)
         return all(name in self.store.seen or self._has.get(name) for name in closures)
 
     def _ask_sizes(self, wanted: Mapping[Digest, int | None]) -> None:
         nothing: Mapping[str, int] = {}
-        found = self._try(lambda: self.store.sizes(list(map(blob_name, wanted))), nothing) if wanted else nothing
+        found = (
+            self.standing.attempt(lambda: self.store.sizes(list(map(blob_name, wanted))), nothing)
+            if wanted
+            else nothing
+        )
         for digest, size in wanted.items():
             name = blob_name(digest)
             self._has[name] = name in found
@@ -240,7 +238,7 @@ class Layer:
         """
         unknown = [name for name in names if name not in self._has and name not in self.store.seen]
         if unknown and self.ready("read"):
-            found = self._try(lambda: self.store.sizes(unknown), None)
+            found = self.standing.attempt(lambda: self.store.sizes(unknown), None)
             if found is not None:
                 self._has.update((name, name in found) for name in unknown)
         return {name for name in names if self._has.get(name) or name in self.store.seen}
@@ -272,7 +270,7 @@ class Layer:
         except IntegrityError as error:
             self._damaged(digest, error.message)
         except UnreachableError as error:
-            self._leave(error)
+            self.standing.leave(error)
         incoming.restart()
         return False
 
@@ -286,7 +284,7 @@ class Layer:
         if self.gone or not (self.answers or vouched is not None) or key in self._broken:
             return None
         if vouched is None and (signed := self._by_signature) is not None:
-            found = self._try(lambda: signed.result(kind, key), None) if self.ready("read") else None
+            found = self.standing.attempt(lambda: signed.result(kind, key), None) if self.ready("read") else None
             if found is not None:
                 self._results[key] = found
             return None if self.gone else found
@@ -299,10 +297,10 @@ class Layer:
                 elif found is not None:
                     self._results[key] = found
             except IntegrityError as error:
-                self._say(f"the store {self.name}: {error.message}; it does not count")
+                self.standing.say(f"the store {self.name}: {error.message}; it does not count")
                 self._broken[key] = None
             except UnreachableError as error:
-                self._leave(error)
+                self.standing.leave(error)
         return None if self.gone else self._results.get(key)
 
     def _is_another(self, kind: str, key: Digest) -> None:
@@ -310,7 +308,9 @@ class Layer:
             told = key in self._others
             self._others.add(key)
         if not told:
-            self._say(f"{kind} {short(key)} in the store {self.name} does not count: it is not what the closure says")
+            self.standing.say(
+                f"{kind} {short(key)} in the store {self.name} does not count: it is not what the closure says"
+            )
 
     def unsigned(self, results: Iterable[tuple[str, Digest]]) -> None:
         """Say once which of these records it has all the same, and that they are not signed as they should be."""
@@ -322,7 +322,9 @@ class Layer:
             self._unsigned_told = True
             kind, key = kinds[there[0]]
             more = f", and {len(there) - 1} more" if len(there) > 1 else ""
-            self._say(f"{kind} {short(key)} in the store {self.name} does not count{more}: {signed.lacking(key)}")
+            self.standing.say(
+                f"{kind} {short(key)} in the store {self.name} does not count{more}: {signed.lacking(key)}"
+            )
 
     def envelopes(self, key: Digest) -> tuple[bytes, ...]:
         """The signatures by which a record of it counted; none where its word is enough."""
@@ -375,7 +377,7 @@ class Layer:
         reach("post-blobs-pre-record")
         name = result_name(result.kind, result.key)
         if not self._has.get(name) or result.key in self._broken:
-            if not self._write(lambda: self._put_result(result)):
+            if not self.standing.write(lambda: self._put_result(result)):
                 return False
             self._has[name] = True
         return self._deliver_signatures(result, sign, envelopes)
@@ -386,7 +388,7 @@ class Layer:
         if signatures is None or not (sign or envelopes):
             return True
         created = result.key in self._created
-        if not self._write(lambda: signatures.publish(result, created=created, sign=sign, envelopes=envelopes)):
+        if not self.standing.write(lambda: signatures.publish(result, created=created, sign=sign, envelopes=envelopes)):
             return False
         if own is not None and sign:
             self._has[own] = True
@@ -399,7 +401,7 @@ class Layer:
             return False
         reach("mid-upload")
         put = self.store.replace_blob if digest in self._wrong else self.store.put_blob
-        if not self._write(lambda: put(digest, file)):
+        if not self.standing.write(lambda: put(digest, file)):
             return False
         self._has[blob_name(digest)] = True
         self._wrong.discard(digest)
@@ -429,7 +431,7 @@ class Layer:
         if not self.ready("write"):
             return False
         where = environment.platform, lock.request, environment.id
-        if self._write(lambda: self.store.put_closure(*where, data)):
+        if self.standing.write(lambda: self.store.put_closure(*where, data)):
             self._has[name] = True
             return True
         return False
@@ -440,7 +442,7 @@ class Layer:
 
     def put_outputs(self, name: str, data: bytes) -> bool:
         """Publish what an environment's builds came to, whose records are there; before its closure."""
-        if not self.ready("write") or not self._write(lambda: self.store.put_outputs(name, data)):
+        if not self.ready("write") or not self.standing.write(lambda: self.store.put_outputs(name, data)):
             return False
         self._has[name] = True
         return True
@@ -452,7 +454,9 @@ class Layer:
             EnvbuildError: Where strict: ``being-collected``.
         """
         if self.ready("write"):
-            self._write(lambda: self.store.hold_closure(environment.platform, lock.request, environment.id, data))
+            self.standing.write(
+                lambda: self.store.hold_closure(environment.platform, lock.request, environment.id, data)
+            )
 
     def _damaged(self, digest: Digest, reason: str) -> None:
         with self._guard:
@@ -460,63 +464,4 @@ class Layer:
                 return
             self._wrong.add(digest)
             self._has[blob_name(digest)] = False
-        self._say(f"blob {short(digest)} of the store {self.name} is damaged ({reason}); it is not used")
-
-    def _write(self, put: Callable[[], object]) -> bool:
-        """Try to write. A refusal ends the writing, no answer ends everything; both are said once.
-
-        The first write goes alone, so that a store that takes none is asked once and not by everybody who waits.
-        """
-        alone = not self._accepted and self._first.acquire(timeout=FIRST_ALONE)
-        if alone and self._accepted:
-            self._first.release()
-            alone = False
-        try:
-            if not self.written:
-                return False
-            put()
-            self._accepted = True
-        except EnvbuildError as error:
-            if self._strict:
-                self._written = False
-                raise
-            if error.reference == "being-collected":
-                self._say(f"the store {self.name} is being collected: what needs what goes there is not sent now")
-            elif isinstance(error, UnreachableError) and error.reference not in {"refused", "overwrites"}:
-                self._leave(error)
-            else:
-                with self._guard:
-                    told, self._written = not self._written, False
-                if not told:
-                    self._say(f"the store {self.name} cannot be written: {error.message}; what is done stays here")
-            return False
-        except OSError:  # our own file is gone or cannot be read
-            return False
-        finally:
-            if alone:
-                self._first.release()
-        return True
-
-    def abandon(self, error: Exception) -> None:
-        """What nobody foresaw went wrong there: leave it alone."""
-        self._leave(EnvbuildError(f"{type(error).__name__}: {error}"))
-
-    def _try(self, ask: Callable[[], Returned], otherwise: Returned) -> Returned:
-        try:
-            return ask()
-        except EnvbuildError as error:
-            self._leave(error)
-            return otherwise
-
-    def _leave(self, error: EnvbuildError) -> None:
-        """Leave it alone from now on; said once."""
-        if self._strict:
-            raise error
-        with self._guard:
-            told, self.gone = self.gone, True
-        if not told:
-            hint = f"; {error.hint}" if error.hint else ""
-            self._say(f"the store {self.name} is left alone for now: {error.message}{hint}")
-
-    def _say(self, text: str) -> None:
-        self._note(text)
+        self.standing.say(f"blob {short(digest)} of the store {self.name} is damaged ({reason}); it is not used")

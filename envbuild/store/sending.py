@@ -109,7 +109,7 @@ class Sender:
                 if not self._cancelled:
                     layer.deliver(self._path, blobs, result, sign=sign, envelopes=envelopes)
             except Exception as error:  # a defect: said, and the work that was done stands
-                layer.abandon(error)
+                layer.standing.abandon(error)
             finally:
                 with self._changed:
                     self._open -= 1

@@ -299,7 +299,7 @@ def test_a_record_is_put_after_its_blobs_and_not_without_them(home: Home) -> Non
 def test_a_store_that_overwrites_or_is_gone_is_asked_once_by_all_who_would_write(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("envbuild.store.layer.FIRST_ALONE", 0.01)  # an answer that takes longer than others wait
+    monkeypatch.setattr("envbuild.store.standing.FIRST_ALONE", 0.01)  # an answer that takes longer than others wait
     for error, gone in ((None, False), (UnreachableError("nobody answers", retryable=True), True)):
         objects = FaultyObjects()
         if error is None:
