@@ -1,4 +1,4 @@
-"""How it stands with a shared store in this command: whether it answers, whether it is written, and what was said of it.
+"""How it stands with a shared store in this command: whether it answers, whether it is written, what was said of it.
 
 Trouble costs time, never correctness. A store that does not answer is said once and left alone for the rest of the
 command. One that refuses a write, or overwrites, is not written any more, and still read. Where whoever asks wants to
