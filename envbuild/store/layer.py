@@ -218,11 +218,8 @@ class Layer:
 
     def _ask_sizes(self, wanted: Mapping[Digest, int | None]) -> None:
         nothing: Mapping[str, int] = {}
-        found = (
-            self.standing.attempt(lambda: self.store.sizes(list(map(blob_name, wanted))), nothing)
-            if wanted
-            else nothing
-        )
+        names = list(map(blob_name, wanted))
+        found = self.standing.attempt(lambda: self.store.sizes(names), nothing) if names else nothing
         for digest, size in wanted.items():
             name = blob_name(digest)
             self._has[name] = name in found
