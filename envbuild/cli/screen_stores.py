@@ -63,7 +63,12 @@ def _given(given: Given) -> str:
 
 def _show_one(screen: Screen, item: StoreInfo) -> None:
     """What one store holds by kind, and what it was good for."""
-    called = {"blobs": "files", "refs": "names", "requests": "what was locked last"}
+    called = {
+        "blobs": "files",
+        "outputs": "closure digests",
+        "refs": "names",
+        "requests": "what was locked last",
+    }
     if item.sizes:
         screen.say(", ".join(f"{called.get(kind, kind)} {size_text(size)}" for kind, size in item.sizes))
     if item.results:

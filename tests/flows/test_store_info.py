@@ -22,6 +22,7 @@ def test_what_a_store_holds_is_counted_by_kind(team: Team) -> None:  # noqa: F81
         "blobs": sum(path.stat().st_size for path in team.objects("blobs")),
         "results": sum(path.stat().st_size for path in team.objects("results")),
         "environments": sum(path.stat().st_size for path in team.objects("environments")),
+        "outputs": sum(path.stat().st_size for path in team.objects("outputs")),
         "refs": sum(path.stat().st_size for path in team.objects("refs")),
         "other": 4,
     }
