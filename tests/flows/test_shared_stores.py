@@ -176,6 +176,9 @@ def test_what_a_store_lost_is_done_and_sent_again(team: Team, lost: str) -> None
     assert not differences(team.tree("everything"), team.whole)
     team.sound()
     again = {name for name in everything if name.rpartition("/")[2] not in team.logs()}
+    if lost == "all":  # it was built anew, with a log of its own: another closure digest
+        assert len(team.objects("outputs")) == 1
+        again = {name for name in again if not name.startswith("outputs/")}
     assert again <= team.snapshot().keys() or lost == "half", "what leads to a result that was found nobody needs"
     team.another()
     team.close()
