@@ -187,7 +187,7 @@ class Counting(MemoryObjects):
             self._open += 1
             self.most = max(self.most, self._open)
         try:
-            time.sleep(0.001)
+            time.sleep(0.02)  # so long that on a busy machine, too, they are under way together
             return answer()
         finally:
             with self._counting:
