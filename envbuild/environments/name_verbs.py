@@ -271,7 +271,9 @@ class NameVerbs(SourceVerbs):
         from envbuild.environments.naming import NameStore
         from envbuild.objects.folder import FolderObjects
 
-        return NameStore(objects=FolderObjects(home.store), near=True, home=True)
+        durability = self.project().config.durability
+        objects = FolderObjects(home.store, "fast" if durability == "fast" else "safe")
+        return NameStore(objects=objects, near=True, home=True)
 
 
 def _unsaid(_: str) -> None:

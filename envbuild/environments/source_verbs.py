@@ -263,7 +263,12 @@ class SourceVerbs:
                 where=Where(file=shown_path(path)),
                 hint="a lock ends with .lock.yaml",
             )
-        return path, frozen_lock(path if source.kind == "recipe" else Path(recipe_of(str(path))))
+        try:
+            return path, frozen_lock(path if source.kind == "recipe" else Path(recipe_of(str(path))))
+        except InvalidInput as error:
+            if source.kind == "recipe" and error.reference == "no-lock":
+                load_recipe(self.project(path), path)  # what is wrong with the recipe is said first
+            raise
 
     def _held(self, source: Source) -> tuple[Path, Identity]:
         """A prefix, and the environment that it holds.

@@ -154,9 +154,10 @@ class SharedWork:
 
     def _output(self, key: Digest, output: Output) -> bool:
         with self._workspace.blob_lock(output.sha256):
-            if self._workspace.blobs.path(output.sha256, locked=True) is not None:
-                return True
-            return self.bring(output.sha256, output.size, key) is not None
+            if (here := self._workspace.blobs.path(output.sha256, locked=True)) is not None:
+                return here.stat().st_size == output.size
+            came = self.bring(output.sha256, output.size, key)
+            return came is not None and came.size == output.size
 
     def _send(
         self,

@@ -116,9 +116,6 @@ def test_a_hostile_recipe_is_refused(
 def test_every_command_refuses_the_same(case: Case, command: str) -> None:
     case.recipe("name: &a [x]\npython: *a\n")
     words = {"run": ["--", "true"], "add": ["toy"]}.get(command, [])
-    if command == "tree":  # looks at the lock, which is not there
-        attack(case, command, "x.yaml", *words, code=3, reference="no-lock")
-        return
     attack(case, command, "x.yaml", *words, code=3, reference="bad-yaml-alias")
 
 
