@@ -80,7 +80,9 @@ class Finishing:
         return found if early is None else replace(found, extracted=found.extracted or early[0].extracted)
 
     def _watch(self) -> None:
-        waiting, begun = set(self._packages), False
+        # One of a path in the project says so in its finished record, which rattler would not read again.
+        waiting = {name for name, package in self._packages.items() if package.url is None or "://" in package.url}
+        begun = False
         while not self._over.wait(_LOOK):
             try:
                 there = waiting.intersection(os.listdir(self._folder))  # noqa: PTH208  names alone
