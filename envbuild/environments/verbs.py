@@ -71,13 +71,21 @@ class UpkeepVerbs:
     def gc(
         self, *, dry_run: bool = False, keep_days: int = 14, caches: bool = False, largest: int | None = None
     ) -> Garbage:
-        """Remove what nothing points to; see ``envbuild.store.collect``."""
+        """Remove what nothing points to; see ``envbuild.store.collect``.
+
+        Beside the recipes of out-links, what processes that died left of a lock goes too.
+        """
+        from envbuild.environments.roots import read_roots
+        from envbuild.projects.checkout import sweep
         from envbuild.store.collect import collect
 
         for realizer in self._realizers.values():
             realizer.workspace.close()  # a user of the home keeps its collector out
         self._realizers.clear()
         home = open_home(find_home(self._environ))
+        if not dry_run:
+            for folder in {Path(root.recipe).parent for _, root in read_roots(home.roots)}:
+                sweep(folder)
         return collect(
             home,
             dry_run=dry_run,

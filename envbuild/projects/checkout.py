@@ -5,7 +5,8 @@ from __future__ import annotations
 import fcntl
 import glob
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +16,8 @@ from envbuild.faults import reach
 from envbuild.machine.disk import writing
 from envbuild.machine.publish import sync_folder
 from envbuild.projects.project import shown_path
+
+_TEMPORARY = re.compile(r"\..+\.yaml\.[0-9]+\.tmp")
 
 
 @contextmanager
@@ -47,7 +50,7 @@ def replace_file(path: Path, data: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path, len(data)):
-        _sweep(path)
+        _remove_unheld(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
         try:
             with _locked(temporary) as stream:
                 stream.write(data)
@@ -72,9 +75,17 @@ def _locked(path: Path) -> BinaryIO:
         stream.close()  # a sweep came between
 
 
-def _sweep(path: Path) -> None:
-    """Remove what processes that died left of earlier tries: temporary files that nobody holds locked."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+def sweep(folder: Path) -> None:
+    """Remove what processes that died left beside recipes and locks: temporary files that nobody holds locked.
+
+    Whoever gives a file new content removes what was left of that file. A lock that nobody has to write again is what
+    this is for.
+    """
+    _remove_unheld(path for path in folder.glob(".*.yaml.*.tmp") if _TEMPORARY.fullmatch(path.name))
+
+
+def _remove_unheld(paths: Iterable[Path]) -> None:
+    for left in paths:
         with suppress(OSError), left.open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             left.unlink()

@@ -17,7 +17,8 @@ from envbuild.names import parse_name
 from envbuild.package import Platform
 from envbuild.store import Result
 from envbuild.store.names import Named, current, history, move
-from envbuild.store.shared import FORMAT_BYTES, FORMAT_NAME, SharedStore, closure_name
+from envbuild.store.object_names import closure_name
+from envbuild.store.shared import FORMAT_BYTES, FORMAT_NAME, SharedStore
 from tests.faults.counts import Counts
 from tests.faults.figures import count
 from tests.faults.world import differences

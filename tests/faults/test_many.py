@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import random
 import subprocess
 import sys
@@ -38,6 +39,24 @@ def test_sixteen_processes_realize_one_recipe(world: World, counts: Counts) -> N
         count("processes of 16-way realizes that succeeded", len(outcomes), PROCESSES)
         worst("duplicate downloads in a 16-way realize", sum(downloads.values()) - len(downloads))
     assert "0 findings" in world.run("verify").err
+
+
+def test_what_a_killed_process_left_of_a_lock_goes_with_gc(world: World) -> None:
+    """Another process wrote the lock meanwhile, so that nobody has to write it again: only ``gc`` comes by."""
+    world.clean("mixed")
+    world.run("realize", "mixed.yaml")
+    names = (".mixed.lock.yaml.7.tmp", ".b.yaml.8.tmp", ".b.toml.9.tmp")
+    dead, living, other = (world.project / name for name in names)
+    for path in (dead, living, other):
+        path.write_text("half a lock")
+    with living.open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        world.run("gc", "--dry-run")
+        assert dead.exists()
+        world.run("gc")
+    assert [path.exists() for path in (dead, living, other)] == [False, True, True]
+    for path in (living, other):
+        path.unlink()
 
 
 def test_two_recipes_share_their_packages(world: World) -> None:

@@ -27,7 +27,7 @@ from envbuild.objects.folder import FolderObjects
 from envbuild.objects.opening import open_objects
 from envbuild.store import marks
 from envbuild.store.collect_shared import DAY, Policy, collect_store
-from envbuild.store.shared import blob_name
+from envbuild.store.object_names import blob_name
 from tests.faults.counts import COUNTS, Counts
 from tests.faults.figures import count
 from tests.faults.world import differences, nobody_stays, remove

@@ -41,7 +41,8 @@ from envbuild.store.collect import collect
 from envbuild.store.collect_shared import Policy, collect_store
 from envbuild.store.folder import open_store, result_to_bytes
 from envbuild.store.names import Named, current, history, move
-from envbuild.store.shared import FORMAT_BYTES, FORMAT_NAME, SharedStore, blob_name, result_name
+from envbuild.store.object_names import blob_name, result_name
+from envbuild.store.shared import FORMAT_BYTES, FORMAT_NAME, SharedStore
 from envbuild.store.verify import drop, verify_store
 from envbuild.store.verify_shared import Verification
 from tests.faults.counts import COUNTS
