@@ -238,7 +238,7 @@ class Names:
                 hint="name one: `signing-key` in your configuration, or ENVBUILD_SIGNING_KEY",
             )
         if self._holder is not None:
-            from envbuild.store.shared import closure_name
+            from envbuild.store.object_names import closure_name
 
             self._holder.hold(closure_name(platform, named.request, item) for platform, item in named.environments)
         seen = self._seen.get(name)

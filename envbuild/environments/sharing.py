@@ -62,7 +62,7 @@ def locate(
 
 def closure_of(wanted: Wanted) -> str:
     """The name of an environment's closure in a store."""
-    from envbuild.store.shared import closure_name
+    from envbuild.store.object_names import closure_name
 
     return closure_name(wanted.environment.platform, wanted.lock.request, wanted.environment.id)
 
@@ -126,8 +126,8 @@ def send_whole(
     """
     from envbuild.environments.vouching import outputs_object
     from envbuild.locks.lockfile import closure_bytes
+    from envbuild.store.object_names import blob_name, closure_name, result_name
     from envbuild.store.parallel import in_parallel
-    from envbuild.store.shared import blob_name, closure_name, result_name
 
     if not layer.ready("write"):
         return 0, 0

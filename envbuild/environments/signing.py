@@ -12,7 +12,6 @@ Rules of the file: through ``SharedStore``; what is not whole is told and left u
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
@@ -30,16 +29,15 @@ from envbuild.store.envelopes import (
 )
 from envbuild.store.folder import result_from_bytes
 from envbuild.store.names import Generation, object_name
+from envbuild.store.object_names import RESULT, blob_name, result_name
 from envbuild.store.parallel import in_parallel
-from envbuild.store.shared import Hashing, SharedStore, blob_name, result_name
+from envbuild.store.shared import Hashing, SharedStore
 from envbuild.store.signatures import Policy, Signer
 from envbuild.store.signed_names import SignedNames
 from envbuild.trust import result_subject
 from envbuild.value import dataclass
 
 THREADS = 24
-
-_RESULT = re.compile(r"results/([a-z-]+)/([0-9a-f]{2})/(\2[0-9a-f]{62})\.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +94,7 @@ class Signing:
     def every_result(self) -> Iterator[tuple[str, Digest]]:
         """Every record of the store, by listing it."""
         for item in self._store.objects.list("results/"):
-            found = _RESULT.fullmatch(item.name)
+            found = RESULT.fullmatch(item.name)
             if found is not None and found[1] in KINDS:
                 yield found[1], Digest(found[3])
 

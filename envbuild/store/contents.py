@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+from envbuild.store.object_names import BLOB, CLOSURE, NAMED, RESULT
 from envbuild.store.outputs import OUTPUTS
 from envbuild.store.shared import SharedStore
-from envbuild.store.verify_shared import BLOB, CLOSURE, NAMED, RESULT
 from envbuild.value import dataclass
 
 AREAS = ("blobs", "results", "environments", "outputs", "refs", "requests", "signatures", "packs", "collect")

@@ -27,10 +27,11 @@ from envbuild.objects import Listed
 from envbuild.package import PLATFORMS, Platform
 from envbuild.store import envelopes
 from envbuild.store.needs import needs_of
+from envbuild.store.object_names import BLOB, CLOSURE, RESULT, blob_name, closure_name
 from envbuild.store.outputs import LARGEST_OUTPUTS, OUTPUTS, outputs_folder, parse_outputs
 from envbuild.store.parallel import in_parallel
-from envbuild.store.shared import SharedStore, blob_name, closure_name
-from envbuild.store.verify_shared import BATCH, BLOB, CLOSURE, RESULT, THREADS, batches
+from envbuild.store.shared import SharedStore
+from envbuild.store.verify_shared import BATCH, THREADS, batches
 from envbuild.value import dataclass
 
 

@@ -16,7 +16,7 @@ from envbuild.names import Name
 from envbuild.store import names as generations
 from envbuild.store.copying import Copy
 from envbuild.store.names import Generation
-from envbuild.store.shared import closure_name
+from envbuild.store.object_names import closure_name
 
 
 def copy_names(copy: Copy, names: Iterable[Name] | None = None) -> None:

@@ -7,7 +7,6 @@ its digest and its origin. Written once; two writers write the same. What is rea
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +18,6 @@ from envbuild.machine.publish import Durability, publish_bytes
 from envbuild.objects import Listed, Objects
 from envbuild.package import PLATFORMS, Platform
 from envbuild.value import dataclass
-
-_OBJECT = re.compile(r"environments/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})\.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +92,10 @@ def requests(store: Path, begin: str) -> tuple[Digest, ...]:
 
 def listed(objects: Objects) -> Iterator[tuple[Identity, Listed]]:
     """Every environment of a store by listing it: for people. What has another name is passed over."""
+    from envbuild.store.object_names import CLOSURE  # compiles patterns, which realizing needs none of
+
     for item in objects.list("environments/"):
-        match = _OBJECT.fullmatch(item.name)
+        match = CLOSURE.fullmatch(item.name)
         if match is not None and match[1] in PLATFORMS:
             identity = Identity(platform=Platform(match[1]), request=Digest(match[2]), environment=Digest(match[3]))
             yield identity, item

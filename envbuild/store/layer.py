@@ -30,8 +30,9 @@ from envbuild.lock import Lock, LockedEnvironment
 from envbuild.machine.publish import Incoming
 from envbuild.store import Result
 from envbuild.store.envelopes import signature_name
+from envbuild.store.object_names import blob_name, closure_name, result_name
 from envbuild.store.parallel import in_parallel
-from envbuild.store.shared import SharedStore, Use, blob_name, closure_name, result_name
+from envbuild.store.shared import SharedStore, Use
 from envbuild.store.standing import Standing
 
 if TYPE_CHECKING:

@@ -47,7 +47,6 @@ LARGEST = 64 << 10
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _NONCE = re.compile(r"[0-9a-f]{32}")
 _FIELDS = {"version", "name", "tag", "generation", "request", "environments", "previous", "nonce", "created"}
-_OBJECT = re.compile(r"refs/(.+)/@([^/@]+)/([0-9]{20})\.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,9 +285,11 @@ def history(objects: Objects, name: Name, now: Generation) -> Iterator[Generatio
 
 def listed(objects: Objects) -> dict[Name, int]:
     """Every name with its highest generation, by listing: for people, for collecting and for checking."""
+    from envbuild.store.object_names import REF  # compiles patterns, which reading a name needs none of
+
     found: dict[Name, int] = {}
     for item in objects.list("refs/"):
-        match = _OBJECT.fullmatch(item.name)
+        match = REF.fullmatch(item.name)
         if match is None:
             continue
         with suppress(InvalidInput):  # what no name can be is not ours

@@ -16,7 +16,7 @@ from envbuild.derivations.transmute import FORMATS, Transmute, name_in
 from envbuild.digest import Digest
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.package import UrlOrigin
-from envbuild.store.shared import blob_name, result_name
+from envbuild.store.object_names import blob_name, result_name
 from envbuild.value import dataclass
 
 

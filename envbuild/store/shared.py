@@ -31,7 +31,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from envbuild.derivations import KINDS
 from envbuild.digest import Digest, short
 from envbuild.errors import EnvbuildError, IntegrityError, UnreachableError
 from envbuild.locks.lockfile import parse_closure
@@ -41,6 +40,7 @@ from envbuild.package import Platform
 from envbuild.store import STORE_FORMAT, Result
 from envbuild.store.folder import result_from_bytes, result_to_bytes
 from envbuild.store.marks import Holder
+from envbuild.store.object_names import blob_name, closure_name, result_name
 
 FORMAT_NAME = "format.json"
 FORMAT_BYTES = json.dumps({"format": STORE_FORMAT}).encode() + b"\n"
@@ -50,27 +50,6 @@ LARGEST_CLOSURE = 64 << 20
 
 Use = Literal["write", "read", "none"]
 """What a store's format lets us do."""
-
-
-def blob_name(digest: Digest) -> str:
-    """Where a blob is, or would be."""
-    return f"blobs/sha256/{digest[:2]}/{digest}"
-
-
-def result_name(kind: str, key: Digest) -> str:
-    """Where a record is, or would be.
-
-    Raises:
-        KeyError: For a kind that is not registered.
-    """
-    if kind not in KINDS:
-        raise KeyError(kind)
-    return f"results/{kind}/{key[:2]}/{key}.json"
-
-
-def closure_name(platform: Platform, request: Digest, environment: Digest) -> str:
-    """Where an environment's closure is, or would be."""
-    return f"environments/{platform}/{request}/{environment}.json"
 
 
 class SharedStore:

@@ -26,8 +26,9 @@ from envbuild.store.envelopes import (
     signature_name,
 )
 from envbuild.store.folder import result_from_bytes, result_to_bytes
+from envbuild.store.object_names import result_name
 from envbuild.store.parallel import in_parallel
-from envbuild.store.shared import SharedStore, result_name
+from envbuild.store.shared import SharedStore
 from envbuild.store.signatures import Policy, Signer, Vouched
 from envbuild.trust import result_subject
 

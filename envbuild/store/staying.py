@@ -30,21 +30,18 @@ from envbuild.package import PLATFORMS, Platform
 from envbuild.store import names as generations
 from envbuild.store.names import Generation
 from envbuild.store.needs import needs_of
+from envbuild.store.object_names import BLOB, CLOSURE, REF, RESULT, closure_name
 from envbuild.store.outputs import OUTPUTS
 from envbuild.store.parallel import in_parallel
-from envbuild.store.shared import LARGEST_CLOSURE, SharedStore, closure_name
+from envbuild.store.shared import LARGEST_CLOSURE, SharedStore
 from envbuild.value import dataclass
 
 FOREVER = math.inf
 NEVER = -math.inf
 
 _BATCH = 256
-_BLOB = re.compile(r"blobs/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})")
-_RESULT = re.compile(r"results/([a-z-]+)/([0-9a-f]{2})/(\2[0-9a-f]{62})\.json")
-_CLOSURE = re.compile(r"environments/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})\.json")
 _SIGNATURE = re.compile(r"signatures/results/([a-z-]+)/([0-9a-f]{2})/(\2[0-9a-f]{62})/[0-9a-f]{64}\.json")
 _PACK = re.compile(r"packs/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})\.[a-z]+")
-_REF = re.compile(r"refs/(.+)/@([^/@]+)/([0-9]{20})\.json")
 _REQUEST = re.compile(r"requests/([0-9a-f]{64})/@([^/@]+)/([0-9]{20})\.json")
 
 Item = TypeVar("Item")
@@ -119,11 +116,11 @@ class Staying:
     def when(self, item: Listed) -> float | None:
         """When an object was last wanted; None for one that is not ours to collect."""
         name = item.name
-        if found := _BLOB.fullmatch(name):
+        if found := BLOB.fullmatch(name):
             return max(self._when.get(_bits(found[2]), NEVER), item.modified)
-        if (found := _RESULT.fullmatch(name)) and found[1] in KINDS:
+        if (found := RESULT.fullmatch(name)) and found[1] in KINDS:
             return max(self._when.get(_bits(found[3]), NEVER), item.modified)
-        if (found := _CLOSURE.fullmatch(name)) and found[1] in PLATFORMS:
+        if (found := CLOSURE.fullmatch(name)) and found[1] in PLATFORMS:
             return max(self._closures.get(name, NEVER), item.modified)
         if (found := _SIGNATURE.fullmatch(name)) and found[1] in KINDS:
             return self._when.get(_bits(found[3]), NEVER)
@@ -134,11 +131,11 @@ class Staying:
         return None
 
     def _want(self, name: str, when: float) -> None:
-        if found := _BLOB.fullmatch(name):
+        if found := BLOB.fullmatch(name):
             self._add(found[2], when)
-        elif found := _RESULT.fullmatch(name) or _SIGNATURE.fullmatch(name):
+        elif found := RESULT.fullmatch(name) or _SIGNATURE.fullmatch(name):
             self._add(found[3], when)
-        elif _CLOSURE.fullmatch(name):
+        elif CLOSURE.fullmatch(name):
             self._closures[name] = max(self._closures.get(name, NEVER), when)
         elif found := OUTPUTS.fullmatch(name):  # who holds it is about to put its closure
             self._want(f"environments/{found[1]}/{found[2]}/{found[3]}.json", when)
@@ -154,7 +151,7 @@ class Staying:
         """The closures that names mean, or meant."""
         found: dict[Name, list[int]] = {}
         for item in self._objects.list("refs/", odd):
-            match = _REF.fullmatch(item.name)
+            match = REF.fullmatch(item.name)
             try:
                 name = parse_name(f"{match[1]}:{match[2]}") if match else None
             except InvalidInput:
@@ -214,7 +211,7 @@ class Staying:
         for batch in _batches(self._objects.list("environments/")):
             wanted = []
             for item in batch:
-                match = _CLOSURE.fullmatch(item.name)
+                match = CLOSURE.fullmatch(item.name)
                 if match is None or match[1] not in PLATFORMS:
                     continue
                 absent.discard(item.name)
@@ -253,7 +250,7 @@ class Staying:
     def _follow_results(self) -> None:
         def wanted() -> Iterator[tuple[str, Digest, float]]:
             for item in self._objects.list("results/"):
-                match = _RESULT.fullmatch(item.name)
+                match = RESULT.fullmatch(item.name)
                 if match is not None and match[1] in KINDS:
                     when = max(self._when.get(_bits(match[3]), NEVER), item.modified)
                     if when >= self._since:

@@ -38,19 +38,16 @@ from envbuild.store import Result, envelopes
 from envbuild.store import names as generations
 from envbuild.store.envelopes import Envelope
 from envbuild.store.names import Generation
+from envbuild.store.object_names import BLOB, CLOSURE, NAMED, RESULT, blob_name, closure_name, result_name
 from envbuild.store.outputs import LARGEST_OUTPUTS, OUTPUTS, parse_outputs
 from envbuild.store.parallel import in_parallel
-from envbuild.store.shared import FORMAT_NAME, Hashing, SharedStore, blob_name, closure_name, result_name
+from envbuild.store.shared import FORMAT_NAME, Hashing, SharedStore
 from envbuild.trust import PublicKey
 from envbuild.value import dataclass
 
 THREADS = 24
 BATCH = 1000
 
-BLOB = re.compile(r"blobs/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})")
-RESULT = re.compile(r"results/([a-z-]+)/([0-9a-f]{2})/(\2[0-9a-f]{62})\.json")
-CLOSURE = re.compile(r"environments/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})\.json")
-NAMED = re.compile(r"(refs|requests)/(.+)/@([^/@]+)/([0-9]{20})\.json")
 AREAS = ("blobs/", "results/", "environments/", "outputs/", "refs/", "requests/", "signatures/")
 OTHERS = ("packs/", "collect/", "probe/")
 """What other rooms keep there, and look after."""

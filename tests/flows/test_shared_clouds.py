@@ -10,7 +10,7 @@ import pytest
 
 from envbuild.digest import Digest
 from envbuild.objects.opening import open_objects
-from envbuild.store.shared import blob_name
+from envbuild.store.object_names import blob_name
 from tests.faults.world import differences
 from tests.flows.test_shared_stores import Team
 from tests.support.channel import TestChannel

@@ -11,7 +11,8 @@ from envbuild.errors import IntegrityError, UnreachableError
 from envbuild.objects import Listed
 from envbuild.store import marks
 from envbuild.store.collect_shared import Collected, Policy, collect_store
-from envbuild.store.shared import SharedStore, blob_name, result_name
+from envbuild.store.object_names import blob_name, result_name
+from envbuild.store.shared import SharedStore
 from tests.objects.conftest import CLOUDS, Place, everywhere
 from tests.support.stored import Stored, again, call, made, stored, there
 

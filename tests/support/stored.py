@@ -18,7 +18,8 @@ from envbuild.package import CondaPackage, Platform, Wheel
 from envbuild.store import Result
 from envbuild.store.names import Moved, Named, move
 from envbuild.store.needs import needs_of
-from envbuild.store.shared import FORMAT_BYTES, FORMAT_NAME, SharedStore, blob_name, closure_name, result_name
+from envbuild.store.object_names import blob_name, closure_name, result_name
+from envbuild.store.shared import FORMAT_BYTES, FORMAT_NAME, SharedStore
 
 LINUX: Platform = "linux-64"
 

@@ -26,7 +26,7 @@ from envbuild.store.collect_shared import Policy, collect_store
 from envbuild.store.envelopes import signature_name
 from envbuild.store.marks import Holder, fingerprint, mark_from_bytes, mark_to_bytes, new_mark
 from envbuild.store.needs import needs_of
-from envbuild.store.shared import result_name
+from envbuild.store.object_names import result_name
 from tests.support.faulty_objects import FaultyObjects
 from tests.support.name_objects import TableObjects
 from tests.support.stored import again, call, made, stored, there

@@ -17,8 +17,9 @@ from envbuild.store.copying import Copied, Copy
 from envbuild.store.folder import result_to_bytes
 from envbuild.store.layer import Layer
 from envbuild.store.layers import Layers
+from envbuild.store.object_names import blob_name, result_name
 from envbuild.store.sending import Sender
-from envbuild.store.shared import SharedStore, blob_name, result_name
+from envbuild.store.shared import SharedStore
 from tests.support.faulty_objects import FaultyObjects
 
 ONE, TWO = b"one" * 1000, b"two" * 1000
