@@ -74,7 +74,7 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
         raise
     context.settle(prefix)
     files = []
-    for package, found in zip(locked, finishing.rest(moved=(prefix / APART).is_dir()), strict=True):
+    for package, found in zip(locked, finishing.write(moved=(prefix / APART).is_dir()), strict=True):
         files.append((package, found.files))
         if package.sha256 in unseen and _check_once(Path(found.extracted), package, context):
             _clear_bits(prefix, found.files)

@@ -24,19 +24,21 @@ _MACHINE = ("extracted_package_dir", "package_tarball_full_path", "link", "reque
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linked:
-    """What rattler noted of a linked package.
+    """What is known of a linked package from the record that rattler wrote.
 
     Attributes:
         extracted: The folder of its cache that holds the unpacked package.
         files: Paths in the prefix, relative, with ``/``.
+        record: What the finished record says, as bytes.
     """
 
     extracted: str
     files: Sequence[str]
+    record: bytes
 
 
-def finish_record(path: Path, package: CondaPackage, alias: str, *, moved: bool = False) -> Linked:
-    """Rewrite one record, in one step: rattler may be reading it.
+def finished_record(path: Path, package: CondaPackage, alias: str, *, moved: bool = False) -> Linked:
+    """Read one record and finish it; the file stays as it is.
 
     Args:
         path: rattler's record.
@@ -53,17 +55,13 @@ def finish_record(path: Path, package: CondaPackage, alias: str, *, moved: bool 
         raise BuildError(f"py-rattler left no record of {package.name}", reference="link-failed") from error
     if moved:
         _put_back(document, f"{APART}/{package.name}/")
-    linked = Linked(extracted=document.get("extracted_package_dir") or "", files=document.get("files", []))
+    extracted, files = document.get("extracted_package_dir") or "", document.get("files", [])
     for name in _MACHINE:
         document.pop(name, None)
     document.update(_public(package, alias))
-    document["files"] = sorted(document.get("files", []))
+    document["files"] = sorted(files)
     document.get("paths_data", {}).get("paths", []).sort(key=lambda entry: entry["_path"])
-    fresh = path.with_suffix(".fresh")
-    fresh.write_bytes(_text(document))
-    fresh.chmod(0o644)
-    fresh.replace(path)
-    return linked
+    return Linked(extracted=extracted, files=files, record=_text(document))
 
 
 def record_name(package: CondaPackage) -> str:

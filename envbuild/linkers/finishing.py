@@ -1,12 +1,12 @@
 """Records in ``conda-meta`` finished while rattler still links other packages, and the disk set to work meanwhile.
 
 Finishing sixty records takes 50 ms, and writing 12,000 new names to the disk as long: both after the link, where
-nothing else is left to do. rattler writes a package's record when the package is linked, so each is finished as soon
-as it can be read as a whole, and put into its place in one step, for rattler reads them all once more at its end. Half
-way the system begins to write. What rattler has touched again since (files of several packages move) is finished
-again.
+nothing else is left to do. rattler writes a package's record when the package is linked, so each is finished, in
+memory, as soon as it can be read as a whole; the files stay rattler's until it is done, for it reads them all once more
+at its end. Half way the system begins to write. What rattler has touched again since (files of several packages move)
+is finished again.
 
-Rules of the file: the link decides; what goes wrong here is met by ``rest``, which says it.
+Rules of the file: the link decides; what goes wrong while it runs is met by ``write``, which says it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from pathlib import Path
 from types import TracebackType
 
 from envbuild.errors import BuildError
-from envbuild.linkers.conda_meta import Linked, finish_record, record_name
+from envbuild.linkers.conda_meta import Linked, finished_record, record_name
 from envbuild.package import CondaPackage
-from envbuild.value import replace
 
 _LOOK = 0.02
 """Seconds between two looks."""
@@ -59,29 +58,33 @@ class Finishing:
         self._over.set()
         self._thread.join()
 
-    def rest(self, *, moved: bool) -> list[Linked]:
-        """Finish what is left, once rattler is done; what is known of all, in the order of the packages.
+    def write(self, *, moved: bool) -> list[Linked]:
+        """Finish what is left and write every record, once rattler is done.
 
         Args:
             moved: Files that gave way to other packages' may stand in records by the place that rattler moved them to.
 
+        Returns:
+            What is known of each, in the order of the packages.
+
         Raises:
             BuildError: ``link-failed`` when there is no readable record of a package.
         """
-        return [self._finished(name, moved) for name in self._packages]
+        return [self._written(name, moved) for name in self._packages]
 
-    def _finished(self, name: str, moved: bool) -> Linked:
-        early = self._done.get(name)
+    def _written(self, name: str, moved: bool) -> Linked:
         path = self._folder / name
+        early = self._done.get(name)
         if early is not None and not moved and early[1] == _state(path):
-            return early[0]
-        found = finish_record(path, self._packages[name], self._alias(), moved=moved)
-        # What was finished before does not say any more where the engine unpacked the package.
-        return found if early is None else replace(found, extracted=found.extracted or early[0].extracted)
+            linked = early[0]
+        else:
+            linked = finished_record(path, self._packages[name], self._alias(), moved=moved)
+        path.write_bytes(linked.record)
+        path.chmod(0o644)
+        return linked
 
     def _watch(self) -> None:
-        # One of a path in the project says so in its finished record, which rattler would not read again.
-        waiting = {name for name, package in self._packages.items() if package.url is None or "://" in package.url}
+        waiting = set(self._packages)
         begun = False
         while not self._over.wait(_LOOK):
             try:
@@ -89,9 +92,10 @@ class Finishing:
             except OSError:
                 continue
             for name in there:
+                path = self._folder / name
                 try:
-                    found = finish_record(self._folder / name, self._packages[name], self._alias())
-                    self._done[name] = (found, _state(self._folder / name))
+                    state = _state(path)  # before it is read: what is written meanwhile is another state
+                    self._done[name] = (finished_record(path, self._packages[name], self._alias()), state)
                 except (BuildError, OSError):  # not whole yet
                     continue
                 waiting.discard(name)

@@ -48,17 +48,7 @@ def finishing(tmp_path: Path, half: threading.Event) -> Finishing:
     return Finishing(tmp_path / "conda-meta", PACKAGES, lambda: "https://channels.example/", half.set)
 
 
-def wait_for(path: Path) -> None:
-    """Until a record says where its package is from, which an engine's does not."""
-    tick = threading.Event()
-    for _ in range(1500):
-        if path.exists() and '"url"' in path.read_text():
-            return
-        tick.wait(0.02)
-    raise AssertionError(f"{path} was not finished")
-
-
-def test_what_appears_is_finished_at_once_and_the_rest_at_the_end(
+def test_records_stay_the_engines_while_it_runs_and_are_all_finished_after(
     finishing: Finishing, tmp_path: Path, half: threading.Event
 ) -> None:
     meta = tmp_path / "conda-meta"
@@ -66,14 +56,13 @@ def test_what_appears_is_finished_at_once_and_the_rest_at_the_end(
         meta.mkdir()
         (meta / record_name(PACKAGES[0])).write_text(written("ant"))
         (meta / record_name(PACKAGES[1])).write_text(written("bee")[:-1])  # is still being written
-        wait_for(meta / record_name(PACKAGES[0]))
-        assert '"url"' not in (meta / record_name(PACKAGES[1])).read_text()
-        assert not half.is_set()
+        assert not half.wait(0.5)
         (meta / record_name(PACKAGES[1])).write_text(written("bee"))
-        wait_for(meta / record_name(PACKAGES[1]))
-        assert half.wait(30)
+        assert half.wait(30)  # two were read
+        assert (meta / record_name(PACKAGES[0])).read_text() == written("ant")
+        assert (meta / record_name(PACKAGES[1])).read_text() == written("bee")
     (meta / record_name(PACKAGES[2])).write_text(written("cat"))
-    found = finishing.rest(moved=False)
+    found = finishing.write(moved=False)
     assert [item.extracted for item in found] == ["/cache/ant", "/cache/bee", "/cache/cat"]
     for package in PACKAGES:
         document = json.loads((meta / record_name(package)).read_text())
@@ -83,21 +72,23 @@ def test_what_appears_is_finished_at_once_and_the_rest_at_the_end(
     assert sorted(path.name for path in meta.iterdir()) == sorted(map(record_name, PACKAGES))
 
 
-def test_a_record_that_the_engine_touches_again_is_finished_again(finishing: Finishing, tmp_path: Path) -> None:
+def test_a_record_that_the_engine_touches_again_is_read_again(
+    finishing: Finishing, tmp_path: Path, half: threading.Event
+) -> None:
     meta = tmp_path / "conda-meta"
     meta.mkdir()
     with finishing:
         for package in PACKAGES:
             (meta / record_name(package)).write_text(written(package.name))
-        for package in PACKAGES:
-            wait_for(meta / record_name(package))
-    again = json.loads(written("bee")) | {"files": ["lib/bee/elsewhere"]}
-    del again["extracted_package_dir"]
-    (meta / record_name(PACKAGES[1])).write_text(json.dumps(again))
-    found = finishing.rest(moved=False)
-    assert found[1].files == ["lib/bee/elsewhere"]
-    assert found[1].extracted == "/cache/bee"
-    assert '"url"' in (meta / record_name(PACKAGES[1])).read_text()
+        assert half.wait(30)
+    for package in PACKAGES:
+        again = json.loads(written(package.name)) | {"files": [f"lib/{package.name}/elsewhere"]}
+        (meta / record_name(package)).write_text(json.dumps(again))
+    found = finishing.write(moved=False)
+    assert [item.files for item in found] == [[f"lib/{package.name}/elsewhere"] for package in PACKAGES]
+    for package, item in zip(PACKAGES, found, strict=True):
+        assert (meta / record_name(package)).read_bytes() == item.record
+        assert json.loads(item.record)["files"] == item.files
 
 
 def test_a_package_without_a_record_is_an_error(finishing: Finishing, tmp_path: Path) -> None:
@@ -105,4 +96,4 @@ def test_a_package_without_a_record_is_an_error(finishing: Finishing, tmp_path: 
     with finishing:
         pass
     with pytest.raises(BuildError, match="left no record of ant"):
-        finishing.rest(moved=False)
+        finishing.write(moved=False)
