@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import shutil
 import sys
 import tempfile
 import time
@@ -28,6 +29,9 @@ NAMES = (
     "hydrate_storm",
     "existence",
 )
+
+ROOM = 40 << 30
+"""Bytes that must be free for a benchmark: what was put aside in one stays until it ends."""
 
 
 def _run(name: str, quick: bool, folder: Path) -> list[Result]:
@@ -56,14 +60,16 @@ def main() -> int:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     results: list[Result] = []
     failed = False
-    # All folders go at the end, together: see ``benchmarks.bench.remove``.
+    # All folders go at the end, together, where there is room for that: see ``benchmarks.bench.remove``.
     with tempfile.TemporaryDirectory(prefix="bench-", dir=cache_folder(), ignore_cleanup_errors=True) as folder:
         for name in arguments.names or NAMES:
             try:
                 results += _run(name, arguments.quick, Path(folder, name))
-            except (CommandError, LookupError, AssertionError) as error:
+            except (CommandError, LookupError, AssertionError, OSError) as error:
                 failed = True
                 print(f"{name} could not be measured: {error}\n", file=sys.stderr)
+            if shutil.disk_usage(folder).free < ROOM:
+                shutil.rmtree(Path(folder, name), ignore_errors=True)
     print(table(results))
     if not (arguments.quick or arguments.no_write or arguments.names or failed):
         PAGE.write_text(page(results, "full rounds"))
