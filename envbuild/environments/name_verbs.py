@@ -250,7 +250,7 @@ class NameVerbs(SourceVerbs):
 
         asked = self._having_closures()
         durability = self.project().config.durability
-        return Closures(home.store, asked, "fast" if durability == "fast" else "safe", self._ask_ahead, self._seen)
+        return Closures(home.store, asked, durability, self._ask_ahead, self._seen)
 
     def _shared(self) -> Sequence[NameStore]:
         """The shared stores, near to far."""
@@ -272,7 +272,7 @@ class NameVerbs(SourceVerbs):
         from envbuild.objects.folder import FolderObjects
 
         durability = self.project().config.durability
-        objects = FolderObjects(home.store, "fast" if durability == "fast" else "safe")
+        objects = FolderObjects(home.store, durability)
         return NameStore(objects=objects, near=True, home=True)
 
 

@@ -143,7 +143,7 @@ class Realizer:
         workspace = Workspace(
             find_home(environ),
             machine_addresses(config, project.root, environ),
-            durability="fast" if config.durability == "fast" else "safe",
+            durability=config.durability,
             lock_timeout=config.lock_timeout,
             build_timeout=config.build_timeout,
             build_log_limit=config.build_log_limit << 20,

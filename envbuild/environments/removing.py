@@ -24,6 +24,7 @@ from envbuild.environments.roots import read_roots
 from envbuild.errors import LockTimeoutError
 from envbuild.machine.disk import writing
 from envbuild.machine.home import Home
+from envbuild.machine.in_use import held
 from envbuild.machine.kernel_lock import KernelLock
 from envbuild.machine.publish import remove_tree, scratch_folder
 from envbuild.store.in_use import prefixes_in_use
@@ -98,7 +99,7 @@ def check_unused(home: Home, removals: Sequence[Removal]) -> None:
     """
     for removal in removals:
         prefix = removal.prefix
-        if prefix is not None and (prefix.name in prefixes_in_use(prefix.parent) or _held(home, prefix.name)):
+        if prefix is not None and (prefix.name in prefixes_in_use(prefix.parent) or held(home.path, prefix.name)):
             raise LockTimeoutError(
                 f"{removal.name or prefix.name} is in use: a process runs in {prefix}",
                 reference="in-use",
@@ -138,18 +139,6 @@ def remove(
                     beside += [] if own else [gone]
         for path in beside:
             remove_tree(path)
-
-
-def _held(home: Home, prefix: str) -> bool:
-    """Whether a program that ``envbuild run`` started holds the prefix."""
-    path = home.locks / f"use-{prefix}"
-    if not path.exists():
-        return False
-    lock = KernelLock(path, timeout=0)
-    if lock.try_acquire():
-        lock.release()
-        return False
-    return True
 
 
 def _stamps(home: Home, prefix: Path) -> Iterator[Path]:

@@ -150,7 +150,7 @@ def open_store(
     return open_objects(
         chosen.url,
         mode="read-write" if (chosen.written if write is None else write) else "read-only",
-        durability="fast" if config.durability == "fast" else "safe",
+        durability=config.durability,
         stall=stall_timeout(environ),
         environ=environ,
         trusted_hosts=config.trusted_hosts,

@@ -41,3 +41,20 @@ def hold(home: Path, prefix: Path) -> bool:
     os.set_inheritable(lock.fileno(), True)
     _kept.append(lock)
     return prefix.is_dir()
+
+
+def held(home: Path, prefix: str) -> bool:
+    """Whether anybody holds a prefix.
+
+    Args:
+        home: ``ENVBUILD_HOME``.
+        prefix: The name of its folder.
+    """
+    path = home / "locks" / f"use-{prefix}"
+    if not path.exists():
+        return False
+    lock = KernelLock(path, timeout=0)
+    if lock.try_acquire():
+        lock.release()
+        return False
+    return True

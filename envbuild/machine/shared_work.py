@@ -119,9 +119,7 @@ class SharedWork:
         written = self.layers.written
         if result is not None and result.kind in _DIFFERS and written:
             stands = self._settled(written[0], result)
-            mine = (
-                stands.outputs == result.outputs
-            )  # a key signs what was done beside it, and nothing that it took over
+            mine = stands.outputs == result.outputs  # a key signs what was done beside it, nothing that it took over
             self._send(written[1:], dict(stands.outputs), stands, sign=mine)
             return dict(stands.outputs)
         self._send(written, outputs, result, sign=True)

@@ -18,6 +18,7 @@ import stat
 from collections.abc import Mapping as Map
 from dataclasses import field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envbuild.errors import InvalidInput, Issue, Where
 from envbuild.package import Platform
@@ -27,6 +28,9 @@ from envbuild.reading.document import LARGEST_FILE, Mapping, parse
 from envbuild.reading.schema import check, closest, load_schema
 from envbuild.trust import Trust
 from envbuild.value import dataclass, fields, replace
+
+if TYPE_CHECKING:
+    from envbuild.machine.publish import Durability
 
 PROJECT_FILE = "envbuild.yaml"
 SYSTEM_FILE = Path("/etc/envbuild/config.yaml")
@@ -98,7 +102,7 @@ class Config:
     build_timeout: int = 3600
     build_log_limit: int = 64
     jobs: int | None = None
-    durability: str = "safe"
+    durability: Durability = "safe"
     link: str = "auto"
     clobber: str | None = None
     own_stores: tuple[StoreAddress, ...] = ()

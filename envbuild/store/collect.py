@@ -31,6 +31,7 @@ from envbuild.digest import Digest
 from envbuild.environments.roots import read_roots
 from envbuild.machine.disk import writing
 from envbuild.machine.home import Home
+from envbuild.machine.in_use import held
 from envbuild.machine.kernel_lock import DEFAULT_TIMEOUT, KernelLock
 from envbuild.machine.publish import scratch_folder, stale
 from envbuild.store import Result
@@ -166,7 +167,7 @@ def mark(home: Home, store: FolderStore, *, keep_days: float, now: float, caches
     kept = {
         path.name
         for path in prefixes
-        if str(path) in wanted or path.name in running or _younger(path, since) or _locked(home, path.name)
+        if str(path) in wanted or path.name in running or _younger(path, since) or held(home.path, path.name)
     }
     gone = tuple(path for path in prefixes if path.name not in kept)
     lost = {str(path) for path in gone}
@@ -284,18 +285,6 @@ def _younger(path: Path, since: float) -> bool:
     with suppress(OSError):
         return path.lstat().st_mtime >= since
     return False
-
-
-def _locked(home: Home, prefix: str) -> bool:
-    """Whether a program that ``envbuild run`` started holds the prefix."""
-    path = home.locks / f"use-{prefix}"
-    if not path.exists():
-        return False
-    lock = KernelLock(path, timeout=0)
-    if lock.try_acquire():
-        lock.release()
-        return False
-    return True
 
 
 def _remove_locks(home: Home) -> None:

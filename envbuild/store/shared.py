@@ -205,15 +205,7 @@ class SharedStore:
             UnreachableError: When it does not answer.
         """
         data = self.objects.read(result_name(kind, key))
-        if data is None:
-            return None
-        try:
-            result = result_from_bytes(data)
-        except (ValueError, KeyError, TypeError) as error:
-            raise IntegrityError(f"{kind} {short(key)} is no record ({error})", reference="bad-record") from error
-        if (result.kind, result.key) != (kind, key):
-            raise IntegrityError(f"{kind} {short(key)} is the record of something else", reference="bad-record")
-        return result
+        return None if data is None else record_of(data, kind, key)
 
     def closure(self, platform: Platform, request: Digest, environment: Digest) -> bytes | None:
         """An environment's closure, when it is the one that its name says.
@@ -395,3 +387,18 @@ def _read_format(data: bytes) -> Use:
         return "write"
     readable = found.get("readable-by")
     return "read" if type(readable) is int and readable <= STORE_FORMAT else "none"
+
+
+def record_of(data: bytes, kind: str, key: Digest) -> Result:
+    """The record that bytes are, when it is the one of this key.
+
+    Raises:
+        IntegrityError: ``bad-record`` for what is none, or is the record of something else.
+    """
+    try:
+        result = result_from_bytes(data)
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"{kind} {short(key)} is no record ({error})", reference="bad-record") from error
+    if (result.kind, result.key) != (kind, key):
+        raise IntegrityError(f"{kind} {short(key)} is the record of something else", reference="bad-record")
+    return result

@@ -25,10 +25,10 @@ from envbuild.store.envelopes import (
     parse_envelope,
     signature_name,
 )
-from envbuild.store.folder import result_from_bytes, result_to_bytes
+from envbuild.store.folder import result_to_bytes
 from envbuild.store.object_names import result_name
 from envbuild.store.parallel import in_parallel
-from envbuild.store.shared import SharedStore
+from envbuild.store.shared import SharedStore, record_of
 from envbuild.store.signatures import Policy, Signer, Vouched
 from envbuild.trust import result_subject
 
@@ -71,7 +71,7 @@ class SignedRecords:
         result = None
         if vouched.payload is not None:
             try:
-                result = _parsed(vouched.payload, kind, key)
+                result = record_of(vouched.payload, kind, key)
             except IntegrityError as error:
                 self._say(f"the store {self._store.name}: {error.message}, and it is signed; it does not count")
         with self._guard:
@@ -161,7 +161,7 @@ class SignedRecords:
             self._say(f"{what} is signed by {by} with other bytes than were made here; it is not signed")
             return None
         try:
-            known = _parsed(there, result.kind, result.key) if there is not None else None
+            known = record_of(there, result.kind, result.key) if there is not None else None
         except IntegrityError:
             known = None
         self._store.replace_result(result, known)
@@ -187,22 +187,12 @@ def signature_names(results: Iterable[tuple[str, Digest]], keyid: str) -> list[s
     return [signature_name(result_name(kind, key), keyid) for kind, key in results]
 
 
-def _parsed(data: bytes, kind: str, key: Digest) -> Result:
-    try:
-        result = result_from_bytes(data)
-    except (ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(f"{kind} {short(key)} is no record ({error})", reference="bad-record") from error
-    if (result.kind, result.key) != (kind, key):
-        raise IntegrityError(f"{kind} {short(key)} is the record of something else", reference="bad-record")
-    return result
-
-
 def _says(data: bytes | None, result: Result) -> bool:
     """Whether bytes are a record that says what this one does, however long it took and whenever it was."""
     if data is None:
         return False
     try:
-        other = _parsed(data, result.kind, result.key)
+        other = record_of(data, result.kind, result.key)
     except IntegrityError:
         return False
     return (other.outputs, other.platform, other.notes) == (result.outputs, result.platform, result.notes)
