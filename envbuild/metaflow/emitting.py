@@ -4,7 +4,7 @@ A run makes its recipes in a folder beside the out-links, which Git does not see
 holds any, a run uses exactly these, with their locks, and what the code says must be what they say. What the code
 leaves unsaid they may say as they like.
 
-Rules of the file: reads and writes recipes; locks are ``launching``'s.
+Rules of the file: reads and writes recipes; locks are ``making``'s.
 """
 
 from __future__ import annotations

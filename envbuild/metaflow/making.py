@@ -1,0 +1,127 @@
+"""The environments of a flow are made to exist: what is there is found by stamps, the rest is one graph.
+
+Rules of the file: wires; says what a user must know.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from envbuild.environments.stamp import read_stamp, stamp_path
+from envbuild.machine.home import find_home
+from envbuild.metaflow.emitting import RecipeFile
+from envbuild.metaflow.entering import Present
+from envbuild.metaflow.telling import told_of_decorators
+from envbuild.projects.project import shown_path
+
+if TYPE_CHECKING:
+    from envbuild.metaflow.launching import Launch
+
+STAMP = ("metaflow",)
+"""The options that a run's stamps are kept under."""
+
+
+def present(launch: Launch, files: Sequence[RecipeFile]) -> list[Present]:
+    """The environments of recipes, in their order, made where they are not there.
+
+    Args:
+        launch: The flow.
+        files: Its recipes.
+
+    Raises:
+        EnvbuildError: When one cannot be made; it is told of decorators.
+    """
+    home = find_home(os.environ)
+    there = [None if item.moving else _stamped(home, item) for item in files]
+    found = [item for item in there if item is not None]
+    if len(found) == len(files):
+        return found
+    with told_of_decorators(files, launch.locate):
+        return list(_made(launch, files))
+
+
+def _stamped(home: Path, item: RecipeFile) -> Present | None:
+    """The environment of a recipe, when an earlier run made it and nothing has changed since."""
+    stamp = read_stamp(stamp_path(home, item.file, STAMP))
+    if stamp is None:
+        return None
+    known = stamp.summary
+    return Present(
+        prefix=Path(stamp.prefix),
+        name=known["name"],
+        platform=known["platform"],
+        environment=known["environment"],
+        request=known["request"],
+        variables=known["variables"],
+        python=str(Path(stamp.prefix, "bin", "python")),
+    )
+
+
+def _made(launch: Launch, files: Sequence[RecipeFile]) -> Iterable[Present]:
+    from envbuild.environments.realized import RealizeOptions
+    from envbuild.locks.locking import LockOptions
+
+    made = [item for item in files if not item.committed]
+    session = launch.session({item.file.parent for item in files})
+    for item in files:
+        launch.echo(f"Environment of {item.needed.said} {_words(item)}")
+    bases = {item.needed.asked.base.text for item in files if item.needed.asked.base is not None}
+    recipes = [base for base in sorted(bases) if base.endswith((".yaml", ".yml")) and _has_lock(Path(base))]
+    session.check(*map(Path, recipes), *(item.file for item in files if item.committed))
+    if made:
+        session.lock(*(item.file for item in made), options=LockOptions(upgrade_base=True))
+    done = session.realize(*(item.file for item in files), mode="locked", options=RealizeOptions(stamp=STAMP))
+    for item, realized in zip(files, done, strict=True):
+        launch.echo(_closing(item, realized))
+    return [
+        Present(
+            prefix=item.prefix,
+            name=item.name,
+            platform=item.platform,
+            environment=item.environment,
+            request=item.request,
+            variables=dict(item.variables),
+            python=str(item.prefix / "bin" / "python"),
+        )
+        for item in done
+    ]
+
+
+def _has_lock(recipe: Path) -> bool:
+    from envbuild.locks.place import lock_path
+
+    return lock_path(recipe).is_file()
+
+
+def _words(item: RecipeFile) -> str:
+    """What an environment needs of the world, in words."""
+    from envbuild.cli.wording import count
+    from envbuild.reading.places import redacted
+
+    if item.committed:
+        return f"as {shown_path(item.file)} and its lock say"
+    base = item.needed.asked.base
+    parts = []
+    if base is not None:
+        parts.append(f"what {Path(base.text).name if base.kind == 'recipe' else base.text} has")
+    if item.channels:
+        shown = ", ".join(map(redacted, item.channels))
+        parts.append(f"{count(len(item.channels), 'channel').partition(' ')[2]} {shown}")
+    if item.index:
+        parts.append("package index")
+    return f"needs {' and '.join(parts)}" if parts else "needs nothing but Python"
+
+
+def _closing(item: RecipeFile, realized: Any) -> str:
+    from envbuild.cli.wording import count, seconds
+
+    if realized.present:
+        return f"Environment of {item.needed.said} is there: {count(realized.packages, 'package')}"
+    built = f", {realized.built} built" if realized.built else ""
+    return (
+        f"Environment of {item.needed.said} is ready: {count(realized.packages, 'package')}, "
+        f"{realized.fetched} fetched{built}, {seconds(realized.milliseconds)}"
+    )
