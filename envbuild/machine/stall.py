@@ -1,4 +1,4 @@
-"""How long a download may give nothing before it is asked for again: ``ENVBUILD_STALL_TIMEOUT``."""
+"""How long to wait for what does not answer: ``ENVBUILD_STALL_TIMEOUT`` and ``ENVBUILD_DEADLINE``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,24 @@ def stall_timeout(environ: Mapping[str, str]) -> float:
     Raises:
         UsageError: ``bad-setting`` for anything but a number above 0.
     """
-    text = environ.get("ENVBUILD_STALL_TIMEOUT", "30")
+    return _seconds(environ, "ENVBUILD_STALL_TIMEOUT", "30")
+
+
+def store_deadline(environ: Mapping[str, str]) -> float | None:
+    """The seconds in which a store that fails is asked again, however often; None when nobody says.
+
+    Raises:
+        UsageError: ``bad-setting`` for anything but a number above 0.
+    """
+    return _seconds(environ, "ENVBUILD_DEADLINE", "") if environ.get("ENVBUILD_DEADLINE") else None
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: str) -> float:
+    text = environ.get(name, default)
     try:
-        stall = float(text)
+        seconds = float(text)
     except ValueError:
-        stall = 0.0
-    if not 0 < stall < float("inf"):
-        raise UsageError(
-            f"ENVBUILD_STALL_TIMEOUT is {text!r}, not a number of seconds above 0", reference="bad-setting"
-        )
-    return stall
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"{name} is {text!r}, not a number of seconds above 0", reference="bad-setting")
+    return seconds

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from envbuild.errors import UnreachableError, UsageError
 from envbuild.machine.publish import Durability
+from envbuild.machine.stall import store_deadline
 from envbuild.objects import Objects
 from envbuild.objects.address import Address, parse_address
 from envbuild.objects.failures import STALL
@@ -45,7 +47,7 @@ def open_objects(
     Args:
         url: See docs/stores.md.
         mode: ``read-only`` refuses to write before anything is sent.
-        patience: How long failures that may pass are asked again.
+        patience: How long failures that may pass are asked again; as ``ENVBUILD_DEADLINE`` says when not given.
         durability: Of a folder: whether puts wait for the disk.
         stall: Seconds without enough bytes after which a transfer is cut.
         connections: Of a web server: who asks; made of ``environ`` when not given.
@@ -56,13 +58,19 @@ def open_objects(
 
     Raises:
         InvalidInput: ``bad-address``; ``unsafe-folder``.
-        UsageError: ``missing-extra`` when the library for that cloud is not installed, with what installs it.
+        UsageError: ``missing-extra`` when the library for that cloud is not installed, with what installs it;
+            ``bad-setting`` for a deadline that is none.
     """
     address = parse_address(url)
     objects = _objects(address, durability, stall, connections, environ or os.environ, trusted_hosts, note)
     if address.scheme not in {"memory", "file"}:
-        objects = Retrying(objects, patience)
+        objects = Retrying(objects, patience or _patience(environ or os.environ))
     return ReadOnly(objects) if mode == "read-only" else objects
+
+
+def _patience(environ: Mapping[str, str]) -> Patience:
+    deadline = store_deadline(environ)
+    return Patience() if deadline is None else Patience(deadline=deadline, attempts=sys.maxsize)
 
 
 def unfinished_uploads(url: str, stall: float = STALL) -> Sequence[tuple[str, float]]:

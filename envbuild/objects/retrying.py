@@ -116,7 +116,7 @@ class Retrying:
                 tried += 1
                 now = time.monotonic()
                 end = now + self._patience.deadline if end is None else end
-                pause = random.uniform(0, self._patience.pause * 2**tried)  # noqa: S311  not a secret
+                pause = random.uniform(0, self._patience.pause * 2 ** min(tried, 16))  # noqa: S311  not a secret
                 pause = max(pause, error.after if isinstance(error, PassingError) else 0.0)
                 pause = min(pause, self._patience.longest)
                 if not error.retryable or tried >= self._patience.attempts or now + pause > end:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.errors import UnreachableError
+from envbuild.errors import UnreachableError, UsageError
 from envbuild.machine.publish import Incoming
+from envbuild.objects.opening import open_objects
 from envbuild.objects.retrying import Patience
 from tests.objects.conftest import CLOUDS, Place, everywhere
 from tests.support.fault_proxy import FaultProxy
@@ -344,3 +345,29 @@ def test_a_conflict_of_conditional_puts_is_asked_again(place: Place, code: str) 
     proxy.fault("PUT", status=409 if code != "SlowDown" else 503, body=body, times=3)
     assert objects.put("a/b", b"made") == "created"
     assert proxy.count("PUT") == 4
+
+
+@everywhere("http")
+def test_with_a_deadline_it_is_asked_again_until_then_however_often(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``ENVBUILD_DEADLINE``: a node of many waits for a store that is busy, and then lets its scheduler try again."""
+    monkeypatch.setattr("envbuild.objects.retrying.random.uniform", lambda low, high: low)
+    place.fill("a/b", DATA)
+    objects = place.open(patience=None, environ={"ENVBUILD_DEADLINE": "60"})
+    proxy_of(place).fault("GET", "*/a/b", status=503, times=40)
+    assert objects.read("a/b") == DATA
+    objects = place.open(patience=None, environ={"ENVBUILD_DEADLINE": "0.2"})
+    proxy_of(place).fault("GET", "*/a/b", status=503, times=1_000_000)
+    with pytest.raises(UnreachableError) as caught:
+        objects.read("a/b")
+    assert caught.value.retryable
+    proxy_of(place).fault("GET", "*/a/b", status=503, times=40)
+    with pytest.raises(UnreachableError, match="asked 6 times"):
+        place.open(patience=None, environ={}).read("a/b")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "inf", "nan"])
+def test_a_deadline_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="ENVBUILD_DEADLINE"):
+        open_objects("https://store.example/", environ={"ENVBUILD_DEADLINE": text})
