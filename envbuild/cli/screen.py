@@ -218,6 +218,7 @@ class Screen:
                 "variables": dict(environment.variables),
                 "fits": item.fits,
                 "present": present,
+                "closure": item.closure,
                 "startup": list(item.startup),
                 "packages": [{**package_words(package), **tree(package)} for package in packages],
                 "build": tree(environment.build),
@@ -232,6 +233,8 @@ class Screen:
         )
         self.result(f"system       {', '.join(f'{name} {version}' for name, version in environment.system)}")
         self.result(f"present      {present[0] if present else 'no'}")
+        if item.closure is not None:
+            self.result(f"closure      {item.closure}")
         if item.startup:
             self.result(f"at start     {', '.join(item.startup)}")
         if item.recipe is not None and not item.fits:

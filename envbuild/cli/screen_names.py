@@ -52,6 +52,7 @@ def show_meant(screen: Screen, meant: Meant) -> None:
         document = generation_tree(generation)
     ids = {platform: f"{named.request}:{digest}" for platform, digest in named.environments}
     more = {"store": meant.store, "default-of": meant.default_of, "present": tree(meant.present)}
+    more["closures"] = dict(meant.closures)
     if screen.document({**document, "ids": ids, "others": [item.request for item in meant.others], **more}):
         return
     rows = []
@@ -64,6 +65,7 @@ def show_meant(screen: Screen, meant: Meant) -> None:
     rows += list(ids.items())
     rows += [("also of", item.request) for item in meant.others]
     rows += [("present", str(prefix)) for prefix in meant.present]
+    rows += [("closure", digest if len(ids) == 1 else f"{digest} ({name})") for name, digest in meant.closures]
     width = max(len(title) for title, _ in rows)
     for title, text in rows:
         screen.result(f"{title:<{width}}  {text}")

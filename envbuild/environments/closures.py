@@ -34,7 +34,7 @@ class Closures:
         shared: Shared stores, near to far; those that need a network are left out when there is to be none.
         durability: How what they gave is kept.
         asks: Called before shared stores are asked for a closure: they will be asked for packages next.
-        told: Told the store and the name of each closure that came from there.
+        told: Told the store and the name of each closure that came from there, and whether it was one.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Closures:
         shared: Sequence[Objects] = (),
         durability: Durability = "safe",
         asks: Callable[[], None] = lambda: None,
-        told: Callable[[Objects, str], None] = lambda objects, name: None,
+        told: Callable[[Objects, str, bool], None] = lambda objects, name, right: None,
     ) -> None:
         self._store = store
         self._shared = shared
@@ -68,13 +68,14 @@ class Closures:
                 if data is not None:
                     found = environments.parse(data, identity)
                     self.keep(found)
-                    self._told(objects, identity.object_name)
+                    self._told(objects, identity.object_name, True)
                     return found
             except IntegrityError as error:
+                self._told(objects, identity.object_name, False)
                 problem = problem or IntegrityError(
                     f"{identity} in {objects.address} is damaged: {error.message}",
                     reference=error.reference,
-                    hint=f"where it is realized: envbuild verify --store {objects.address} --repair",
+                    hint=f"whoever has it realized types: envbuild push SOURCE --to {objects.address}",
                 )
             except UnreachableError as error:
                 problem = problem or error

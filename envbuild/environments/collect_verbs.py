@@ -98,6 +98,7 @@ class CollectVerbs:
         from envbuild.projects.recipe_files import recipes_below
         from envbuild.projects.revisions import committed_locks, environments_in, working_locks
         from envbuild.store.collect_shared import collect_store
+        from envbuild.store.sent import forget_sent
 
         project, note = self.project(), self._reporter.note
         folders = {project.root, self._start}  # and, below the project's own, all that it says are recipes
@@ -107,6 +108,8 @@ class CollectVerbs:
         environments = policy.environments | environments_in(locks) | environments_in(committed)
         if not environments:
             note(f"no lock is found from {project.root}: only names, pins and age keep what is in {store}")
+        if not dry_run:
+            forget_sent(self._home().sent, self._named(store, project).url)
         return collect_store(
             self._shared_store(store),
             replace(policy, environments=environments),
@@ -203,7 +206,10 @@ class CollectVerbs:
 
         project = self.project()
         chosen = self._named(word, project)
-        return SharedStore(chosen.name, lambda: open_store(chosen, project.config, self._environ, write=True))
+        note = self._reporter.note
+        return SharedStore(
+            chosen.name, lambda: open_store(chosen, project.config, self._environ, note=note, write=True)
+        )
 
 
 def _is_file(source: str) -> bool:

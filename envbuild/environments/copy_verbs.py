@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from envbuild.machine.home import Home
     from envbuild.names import Source
     from envbuild.projects.project import Project
+    from envbuild.reporter import Reporter
     from envbuild.store.copying import Copied, Copy
 
 
@@ -24,6 +25,7 @@ class CopyVerbs:
     """The verb; ``envbuild.session.Session`` is one of these."""
 
     _environ: Mapping[str, str]
+    _reporter: Reporter
 
     if TYPE_CHECKING:
 
@@ -67,13 +69,13 @@ class CopyVerbs:
         from envbuild.store.copying_names import copy_names
         from envbuild.store.shared import SharedStore
 
-        config = self.project().config
+        config, note = self.project().config, self._reporter.note
         first, second = self._named(source), self._named(target)
         if first.address == second.address:
             raise UsageError(f"{source} and {target} are one store", reference="same-store")
         copy = Copy(
-            SharedStore(first.name, lambda: open_store(first, config, self._environ, write=False)),
-            SharedStore(second.name, lambda: open_store(second, config, self._environ, write=True)),
+            SharedStore(first.name, lambda: open_store(first, config, self._environ, note=note, write=False)),
+            SharedStore(second.name, lambda: open_store(second, config, self._environ, note=note, write=True)),
             self._home().scratch,
             progress,
         )

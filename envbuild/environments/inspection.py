@@ -31,6 +31,7 @@ class Shown:
         prefixes: Folders on this machine that hold it.
         fits: Whether the lock fits the recipe; None where no recipe was named.
         startup: Files that run code at each start of its Python, as far as it is present.
+        closure: The digest of what its builds came to here; None while one of them is not here.
     """
 
     name: str
@@ -40,16 +41,20 @@ class Shown:
     prefixes: tuple[Path, ...]
     fits: bool | None
     startup: tuple[str, ...] = ()
+    closure: str | None = None
 
 
-def show(looked: Looked, request: Request | None, home: Path) -> Shown:
+def show(looked: Looked, request: Request | None, home: Path, conda_format: str) -> Shown:
     """A locked environment as it is, and where it is present.
 
     Args:
         looked: What was named.
         request: What its recipe asks for now; None where no recipe was named.
         home: ``ENVBUILD_HOME``.
+        conda_format: The format of conda packages that are linked here.
     """
+    from envbuild.environments.closure_digest import closure_digest
+
     prefixes = prefixes_of(home, looked.environment.id)
     if looked.prefix is not None:
         prefixes = (looked.prefix, *(prefix for prefix in prefixes if prefix != looked.prefix))
@@ -61,6 +66,7 @@ def show(looked: Looked, request: Request | None, home: Path) -> Shown:
         prefixes=prefixes,
         fits=None if request is None else looked.lock.request == request.id,
         startup=startup_files(prefixes[0]) if prefixes else (),
+        closure=closure_digest(home / "store", looked.lock, looked.environment, conda_format),
     )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from envbuild.environments.stores import ChosenStore
     from envbuild.environments.why_depends import WhyDepends
     from envbuild.locks.dependencies import Branch
+    from envbuild.reporter import Reporter
     from envbuild.request import Request
     from envbuild.store.environments import Identity
 
@@ -44,6 +45,7 @@ class LookVerbs(SourceVerbs):
     """The verbs; ``envbuild.session.Session`` is one of these."""
 
     _environ: Mapping[str, str]
+    _reporter: Reporter
     _offline: bool
     _stores: tuple[str, ...]
 
@@ -58,7 +60,8 @@ class LookVerbs(SourceVerbs):
         from envbuild.environments.inspection import show
 
         looked = self._look(source, platform)
-        return show(looked, self._asked(looked), find_home(self._environ))
+        config = self.project(looked.recipe).config
+        return show(looked, self._asked(looked), find_home(self._environ), config.conda_format)
 
     def _asked(self, looked: Looked) -> Request | None:
         """What the recipe that was named asks for now."""
@@ -90,7 +93,7 @@ class LookVerbs(SourceVerbs):
                     reference="offline",
                     hint="leave --offline out",
                 )
-            objects = open_store(chosen, self.project().config, self._environ)
+            objects = open_store(chosen, self.project().config, self._environ, note=self._reporter.note)
             found += [
                 Stored(store=chosen.name, identity=identity, since=item.modified) for identity, item in listed(objects)
             ]

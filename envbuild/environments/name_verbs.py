@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from envbuild.locks.inheriting import NamedBase
     from envbuild.locks.locking import Locked
     from envbuild.objects import Objects
+    from envbuild.package import Platform
     from envbuild.reporter import Reporter
     from envbuild.request import Request
     from envbuild.store.names import Generation, Moved
@@ -101,7 +102,23 @@ class NameVerbs(SourceVerbs):
         home = self._home()
         meant = self._meant(self._source(source), self._names(home), self._closures(home))
         ids = {environment for _, environment in meant.named.environments}
-        return replace(meant, present=tuple(item.prefix for item in present(home.path) if item.environment in ids))
+        here = tuple(item.prefix for item in present(home.path) if item.environment in ids)
+        return replace(meant, present=here, closures=self._closure_digests(home, meant.named))
+
+    def _closure_digests(self, home: Home, named: Named) -> tuple[tuple[Platform, str], ...]:
+        """The closure digests of environments that are here, by platform."""
+        from envbuild.environments.closure_digest import closure_digest
+        from envbuild.environments.closures import on
+        from envbuild.store import environments
+
+        found = []
+        for platform, _ in named.environments:
+            identity = on(named, platform)
+            lock = environments.read(home.store, identity) if identity is not None else None
+            if lock is not None:
+                digest = closure_digest(home.store, lock, lock.platforms[0], self.project().config.conda_format)
+                found += [(platform, digest)] if digest is not None else []
+        return tuple(found)
 
     def history(self, name: str) -> tuple[Generation, ...]:
         """Every generation of a name, the newest first.
@@ -263,8 +280,8 @@ class NameVerbs(SourceVerbs):
     def _ask_ahead(self) -> None:
         """Shared stores are going to be asked for packages."""
 
-    def _seen(self, objects: Objects, name: str) -> None:
-        """A shared store has a closure."""
+    def _seen(self, objects: Objects, name: str, right: bool) -> None:
+        """A shared store has a closure, or something else in its place."""
 
     def _near(self, home: Home) -> NameStore:
         """The home's own store."""

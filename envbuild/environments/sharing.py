@@ -9,7 +9,7 @@ done, here only what is missing is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from envbuild.derivations import Outputs
@@ -19,6 +19,7 @@ from envbuild.graph import Graph
 from envbuild.machine.shared_work import travels
 from envbuild.plan import demand
 from envbuild.store.located import Located
+from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from envbuild.environments.realized import Wanted
@@ -71,7 +72,23 @@ def _fetches(graph: Graph, keys: tuple[Digest, ...]) -> dict[Digest, int | None]
     return {item.sha256: item.size for key in keys if isinstance(item := graph[key], Fetch)}
 
 
-def send_environment(workspace: Workspace, lock: Lock, environment: LockedEnvironment, graph: Graph) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What a store lacked of an environment, and got.
+
+    Attributes:
+        blobs: How many it did not have; ``size``: their bytes.
+        whole: Whether the environment, with its closure, is there now.
+    """
+
+    blobs: int = 0
+    size: int = 0
+    whole: bool = False
+
+
+def send_environment(
+    workspace: Workspace, lock: Lock, environment: LockedEnvironment, graph: Graph, *, did: Collection[str]
+) -> None:
     """Have a realized environment, whole, in every store that is written; its closure goes last.
 
     Args:
@@ -79,15 +96,28 @@ def send_environment(workspace: Workspace, lock: Lock, environment: LockedEnviro
         lock: Its lock; ``environment`` one of its platforms.
         environment: Which.
         graph: Its build graph.
+        did: Kinds of what was done here, and ``pull``. Where it was only linked, a store that was seen to have it
+            lately is not asked. Where something had to be done although a store has the closure, that is looked at.
     """
     if workspace.shared is None or not workspace.shared.layers.written:
         return
+    from envbuild.store.sent import note_sent, was_sent
+
+    sent = workspace.home.sent
+    layers = [
+        layer
+        for layer in workspace.shared.layers.written
+        if not (set(did) == {"link"} and was_sent(sent, layer.store.url, environment.id))
+    ]
     workspace.settle()
-    if absent(workspace, graph):
+    if not layers or absent(workspace, graph):
         return
-    for layer in workspace.shared.layers.written:
-        if not workspace.cancelled.is_set():
-            send_whole(workspace, layer, lock, environment, graph)
+    for layer in layers:
+        if workspace.cancelled.is_set():
+            return
+        look = not {"link", "pull"}.issuperset(did)
+        if send_whole(workspace, layer, lock, environment, graph, look=look).whole:
+            note_sent(sent, layer.store.url, environment.id)
 
 
 def absent(workspace: Workspace, graph: Graph) -> tuple[str, ...]:
@@ -106,7 +136,8 @@ def send_whole(
     *,
     renew: bool = False,
     sign: bool = False,
-) -> tuple[int, int]:
+    look: bool = False,
+) -> Sent:
     """Send to one store what it lacks of an environment that is whole here (``absent``), and then its closure.
 
     Args:
@@ -116,10 +147,9 @@ def send_whole(
         environment: Which.
         graph: Its build graph.
         sign: Have its results signed, also those that are there already, where there is a key.
-        renew: Where all of it is there already, keep a collection from taking what it has announced.
-
-    Returns:
-        How many blobs it did not have, and their bytes.
+        renew: Where all of it is there already, keep a collection from taking what it has announced, and see whether
+            its closure is right.
+        look: See whether a closure that is there is right: one request.
 
     Raises:
         EnvbuildError: Where the layer is strict: what went wrong.
@@ -130,7 +160,7 @@ def send_whole(
     from envbuild.store.parallel import in_parallel
 
     if not layer.ready("write"):
-        return 0, 0
+        return Sent()
     known = workspace.known(item for item in graph if travels(item))
     blobs = {output.sha256: output.size for outputs in known.values() for output in outputs.values()}
     records = [result_name(graph[key].kind, key) for key in known if graph[key].kind != "fetch"]
@@ -148,12 +178,17 @@ def send_whole(
         blobs = [output.sha256 for output in known[key].values()]
         return layer.deliver(workspace.blobs.path, blobs, result, sign=sign)
 
-    if all(in_parallel(send, known, threads=24)):
+    whole = all(in_parallel(send, known, threads=24))
+    if whole:
         new = closure not in there or layer.created(known)  # a name may have brought the closure before
         if outputs is not None and (new or (renew and outputs[0] not in there)):
             layer.put_outputs(*outputs)
+        data = closure_bytes(lock, environment)
         if closure not in there:
-            layer.put_closure(lock, environment, closure_bytes(lock, environment))
-        elif renew:
-            layer.renew(lock, environment, closure_bytes(lock, environment))
-    return len(missing), sum(missing)
+            whole = layer.put_closure(lock, environment, data)
+        else:
+            if renew or look or layer.doubts(closure, len(data)):
+                whole = layer.mend_closure(lock, environment, data)
+            if renew:
+                layer.renew(lock, environment, data)
+    return Sent(blobs=len(missing), size=sum(missing), whole=whole)

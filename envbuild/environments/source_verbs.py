@@ -53,6 +53,7 @@ class Meant:
         present: Prefixes of this machine that hold its environments; only where that was asked.
     """
 
+        closures: Likewise, by platform: the digest of what the builds of its environment came to, where all are here.
     said: str
     named: Named
     generation: Generation | None = None
@@ -63,6 +64,7 @@ class Meant:
     present: tuple[Path, ...] = ()
 
     @property
+    closures: tuple[tuple[Platform, str], ...] = ()
     def chain(self) -> str:
         """Who says that the environment is there."""
         return self.said if self.generation is None else f"{self.said}, generation {self.generation.number}"

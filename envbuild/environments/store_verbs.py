@@ -137,7 +137,7 @@ class StoreVerbs:
             from envbuild.objects.folder import make_shared
 
             make_shared(Path(chosen.address.path))
-        objects = open_store(chosen, self.project().config, self._environ, write=True)
+        objects = open_store(chosen, self.project().config, self._environ, note=self._reporter.note, write=True)
         if objects.read(FORMAT_NAME) is not None:
             if SharedStore(chosen.name, lambda: objects).use() != "write":
                 raise StaleError(
@@ -233,7 +233,10 @@ class StoreVerbs:
         blobs = size = 0
         signer = signer_of(project.config, self._environ, project.root)
         for item in chosen:
-            store = SharedStore(item.name, partial(open_store, item, project.config, self._environ, write=True))
+            store = SharedStore(
+                item.name,
+                partial(open_store, item, project.config, self._environ, note=self._reporter.note, write=True),
+            )
             layer = Layer(
                 store,
                 believed=True,
@@ -243,7 +246,7 @@ class StoreVerbs:
                 signatures=signatures_of(item, store, project.config, signer, self._reporter.note),
             )
             sent = send_whole(realizer.workspace, layer, wanted.lock, wanted.environment, graph, renew=True, sign=True)
-            blobs, size = blobs + sent[0], size + sent[1]
+            blobs, size = blobs + sent.blobs, size + sent.size
         document = outputs_here(realizer.workspace, graph, wanted.environment)
         closure = outputs_to_bytes(document)[0] if document is not None else None
         return replace(_moved(wanted, chosen, blobs, size), closure=closure)
@@ -388,9 +391,9 @@ class StoreVerbs:
         for opened in self._open_stores.values():
             opened.ahead()
 
-    def _seen(self, objects: Objects, name: str) -> None:
+    def _seen(self, objects: Objects, name: str, right: bool) -> None:
         for opened in self._open_stores.values():
-            opened.seen(objects, name)
+            opened.seen(objects, name, right=right)
 
 
 def _with_unfinished(info: StoreInfo, item: ChosenStore) -> StoreInfo:

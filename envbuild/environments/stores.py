@@ -129,8 +129,8 @@ def open_store(
     config: Config,
     environ: Mapping[str, str],
     *,
+    note: Callable[[str], None],
     write: bool | None = None,
-    note: Callable[[str], None] = lambda _: None,
 ) -> Objects:
     """What a store is made of. Nothing is asked yet.
 
@@ -138,8 +138,8 @@ def open_store(
         chosen: Which.
         config: How to get there.
         environ: Variables for proxies and credentials.
-        write: Whether it may be written; as it is trusted when None.
         note: Told of files of credentials that others may read.
+        write: Whether it may be written; as it is trusted when None.
 
     Raises:
         EnvbuildError: When its library is missing, or a folder is not safe.
@@ -219,7 +219,7 @@ class OpenStores:
 
         if chosen not in self._stores:
             self._stores[chosen] = SharedStore(
-                chosen.name, lambda: open_store(chosen, self._config, self._environ, note=self._note)
+                chosen.name, lambda: open_store(chosen, self._config, self._environ, note=self._note), chosen.url
             )
         return self._stores[chosen]
 
@@ -228,10 +228,10 @@ class OpenStores:
         for chosen, store in self._stores.items():
             store.ahead(write=chosen.written)
 
-    def seen(self, objects: Objects, name: str) -> None:
-        """A closure was read from one of them."""
+    def seen(self, objects: Objects, name: str, *, right: bool) -> None:
+        """A closure was read from one of them, and is right, or none."""
         for store in self._stores.values():
-            store.saw(objects, name)
+            store.saw(objects, name, right=right)
 
 
 def open_layers(

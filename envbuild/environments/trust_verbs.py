@@ -234,7 +234,8 @@ class TrustVerbs:
             )
         if renew and not config.trust.keys:
             raise UsageError("no key is trusted whose signatures could be renewed", reference="no-key")
-        target = SharedStore(item.name, lambda: open_store(item, config, self._environ, write=not dry_run))
+        note = self._reporter.note
+        target = SharedStore(item.name, lambda: open_store(item, config, self._environ, note=note, write=not dry_run))
         target.use()
         policy = Policy(config.trust) if config.trust.keys else None
         signing = Signing(target, signer, policy, renew=renew, dry_run=dry_run)

@@ -86,6 +86,7 @@ class VerifyVerbs:
             InvalidInput: When there is no such source.
         """
         from envbuild.environments.stores import open_store
+        from envbuild.store.sent import forget_sent
         from envbuild.store.shared import SharedStore
         from envbuild.store.verify_shared import Verification
 
@@ -99,7 +100,10 @@ class VerifyVerbs:
                 reference="read-only",
                 hint=f"envbuild verify --store {store}",
             )
-        objects = SharedStore(chosen.name, lambda: open_store(chosen, project.config, self._environ, write=repair))
+        note = self._reporter.note
+        objects = SharedStore(
+            chosen.name, lambda: open_store(chosen, project.config, self._environ, note=note, write=repair)
+        )
         if (use := objects.use()) == "none" or (repair and use != "write"):
             raise StaleError(
                 f"another version of envbuild made the store {chosen.name}: what is not known is not judged"
@@ -112,6 +116,7 @@ class VerifyVerbs:
         check = partial(Verification, objects, share=sample, keys=keys, progress=progress)
         if not repair:
             return self._verified(check(tell=_told(tell)), source)
+        forget_sent(self._home().sent, chosen.url)
         with self._realizer(project).workspace as workspace:
             for layer in workspace.shared.layers.layers if workspace.shared is not None else ():
                 layer.standing.gone |= layer.name == chosen.name  # what is wrong there is no help

@@ -22,6 +22,7 @@ from envbuild.graph import Graph
 from envbuild.store.outputs import (
     LARGEST_OUTPUTS,
     EnvironmentOutputs,
+    agrees,
     environment_outputs,
     linked_results,
     outputs_name,
@@ -60,7 +61,7 @@ class Vouched:
         others = [
             self._graph[key].label
             for key, outputs in here.items()
-            if (key in self._results and dict(outputs) != dict(self._results[key]))
+            if (key in self._results and not agrees(outputs, self._results[key]))
             or (key not in self._results and self._graph[key].kind == "build-wheel")
         ]
         if others:

@@ -10,6 +10,7 @@
     stamps/      what a no-op realize reads; when a prefix was used last
     names/       what was last seen of named environments
     taken/       what was taken from shared stores, by day
+    sent/        which environments shared stores were seen to have, by store
     logs/        what builds printed that failed
     tmp/         scratch, on the same file system as all of the above
 
@@ -73,6 +74,11 @@ class Home:
     def taken(self) -> Path:
         """What was taken from shared stores in the last days."""
         return self.path / "taken"
+
+    @property
+    def sent(self) -> Path:
+        """Which environments shared stores were seen to have, in the last days."""
+        return self.path / "sent"
 
     @property
     def scratch(self) -> Path:

@@ -31,6 +31,7 @@ from envbuild.machine.publish import Incoming
 from envbuild.store import Result
 from envbuild.store.envelopes import signature_name
 from envbuild.store.object_names import blob_name, closure_name, result_name
+from envbuild.store.outputs import agrees
 from envbuild.store.parallel import in_parallel
 from envbuild.store.shared import SharedStore, Use
 from envbuild.store.standing import Standing
@@ -76,6 +77,7 @@ class Layer:
         self._created: set[Digest] = set()
         self._unsigned_told = False
         self._has: dict[str, bool] = {}
+        self._sizes: dict[str, int] = {}
         self._results: dict[Digest, Result] = {}
         self._wrong: set[Digest] = set()
         self._broken: dict[Digest, Result | None] = {}
@@ -215,6 +217,7 @@ class Layer:
             found = self.standing.attempt(lambda: self.store.sizes(unknown), None)
             if found is not None:
                 self._has.update((name, name in found) for name in unknown)
+                self._sizes.update(found)
         return all(name in self.store.seen or self._has.get(name) for name in closures)
 
     def _ask_sizes(self, wanted: Mapping[Digest, int | None]) -> None:
@@ -239,6 +242,7 @@ class Layer:
             found = self.standing.attempt(lambda: self.store.sizes(unknown), None)
             if found is not None:
                 self._has.update((name, name in found) for name in unknown)
+                self._sizes.update(found)
         return {name for name in names if self._has.get(name) or name in self.store.seen}
 
     def offers(self, digest: Digest) -> bool:
@@ -290,7 +294,7 @@ class Layer:
             try:
                 found = self.store.result(kind, key)
                 self._has[result_name(kind, key)] = found is not None
-                if found is not None and vouched is not None and dict(found.outputs) != dict(vouched):
+                if found is not None and vouched is not None and not agrees(dict(found.outputs), vouched):
                     self._is_another(kind, key)
                 elif found is not None:
                     self._results[key] = found
@@ -433,6 +437,28 @@ class Layer:
             self._has[name] = True
             return True
         return False
+
+    def doubts(self, name: str, size: int) -> bool:
+        """Whether an object was found to be none, or has another size than it should."""
+        return name in self.store.damaged or self._sizes.get(name, size) != size
+
+    def mend_closure(self, lock: Lock, environment: LockedEnvironment, data: bytes) -> bool:
+        """Have a right closure in the place of one that is none; one that is right stays.
+
+        Returns:
+            Whether a right one is there now.
+        """
+        if not self.ready("write"):
+            return False
+        mended = []
+        where = environment.platform, lock.request, environment.id
+        if not self.standing.write(lambda: mended.append(self.store.replace_closure(*where, data))):
+            return False
+        if any(mended):
+            self.standing.say(
+                f"the closure of {short(environment.id)} in the store {self.name} was damaged; it is mended"
+            )
+        return True
 
     def created(self, keys: Iterable[Digest]) -> bool:
         """Whether this process was the first to put one of these records there."""

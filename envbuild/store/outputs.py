@@ -5,9 +5,10 @@
     outputs/<platform>/<request>/<environment>/<sha256>.json
 
 An environment's id says what it is made *from*; this says what it came to: for each result that is linked and is no
-file of an origin (a wheel that was built, a conda package in its other format), its key and its outputs' digests. Who
-is given the sha256 by somebody whom he believes needs to believe no store: the document proves itself, and every file
-behind the environment. The same results make the same bytes on every machine.
+file of an origin (a wheel that was built, a conda package in its other format), its key and the digest of the file that
+is linked. Who is given the sha256 by somebody whom he believes needs to believe no store: the document proves itself,
+and every file behind the environment. What only tells of the work, its log and its record (how long it took, by which
+compiler), is no part of it: the same files make the same bytes on every machine, also where each built them itself.
 
 Rules of the file: pure.
 """
@@ -32,6 +33,9 @@ LARGEST_OUTPUTS = 32 << 20
 
 KINDS_LINKED = frozenset({"build-wheel", "transmute"})
 """Kinds of results that a link reads."""
+
+LINKED = "out"
+"""Which of their outputs."""
 
 OUTPUTS = re.compile(r"outputs/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})/([0-9a-f]{64})\.json")
 """The name of a document: platform, request, environment, and the sha256 of its bytes."""
@@ -84,8 +88,15 @@ def environment_outputs(
         return None
     results = sorted((graph[key].kind, key) for key in keys)
     return EnvironmentOutputs(
-        platform=platform, environment=environment, results=tuple((kind, key, known[key]) for kind, key in results)
+        platform=platform,
+        environment=environment,
+        results=tuple((kind, key, {LINKED: known[key][LINKED]}) for kind, key in results),
     )
+
+
+def agrees(outputs: Outputs, said: Outputs) -> bool:
+    """Whether a result's outputs are what a document says, as far as it says something."""
+    return all(outputs.get(name) == output for name, output in said.items())
 
 
 def outputs_to_bytes(document: EnvironmentOutputs) -> tuple[Digest, bytes]:

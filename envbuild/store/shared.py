@@ -58,16 +58,19 @@ class SharedStore:
     Args:
         name: What people call it.
         open_objects: Opens its address when it is first asked for.
+        url: The whole address; empty where nothing has to be remembered of it.
 
     Attributes:
-        seen: Names of closures that somebody has read there.
+        seen: Names of closures that somebody has read there; ``damaged``: that were read and are none.
     """
 
-    def __init__(self, name: str, open_objects: Callable[[], Objects]) -> None:
+    def __init__(self, name: str, open_objects: Callable[[], Objects], url: str = "") -> None:
         self.name = name
+        self.url = url
         self._open = open_objects
         self._objects: Objects | None = None
         self.seen: set[str] = set()
+        self.damaged: set[str] = set()
         self._use: Use | None = None
         self._holder: Holder | None = None
         self._looking = threading.Lock()
@@ -114,11 +117,11 @@ class SharedStore:
                 self._use = _read_format(data)
             return self._use
 
-    def saw(self, objects: Objects, name: str) -> None:
+    def saw(self, objects: Objects, name: str, *, right: bool = True) -> None:
         """A closure was read from these objects, which are this store's, perhaps."""
         with self._guard:
             if self._objects is objects:
-                self.seen.add(name)
+                (self.seen if right else self.damaged).add(name)
 
     def ahead(self, *, write: bool) -> None:
         """Begin to ask what is asked first, while something else is asked; failures are told by who asks for it.
@@ -319,6 +322,22 @@ class SharedStore:
         self.objects.delete(blob_name(digest))
         self.put_blob(digest, path)
         return True
+
+    def replace_closure(self, platform: Platform, request: Digest, environment: Digest, data: bytes) -> bool:
+        """Put a right closure in the place of one that is none; False where there is a right one.
+
+        Raises:
+            UnreachableError: As ``put_closure``; ``NoSpaceError`` likewise.
+        """
+        name = closure_name(platform, request, environment)
+        try:
+            if self.closure(platform, request, environment) is not None:
+                return False
+        except IntegrityError:
+            self.check_keeps()
+            self.objects.delete(name)
+        self.damaged.discard(name)
+        return self.put_closure(platform, request, environment, data) == "created"
 
     def replace_result(self, result: Result, known: Result | None) -> None:
         """Put a record in the place of one that is none, or whose blobs are gone, unless it was mended by now.

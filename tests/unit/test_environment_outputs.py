@@ -15,6 +15,7 @@ from envbuild.package import Platform
 from envbuild.store.outputs import (
     OUTPUTS,
     EnvironmentOutputs,
+    agrees,
     environment_outputs,
     linked_results,
     outputs_name,
@@ -60,6 +61,29 @@ def test_it_names_what_the_link_reads_and_nothing_that_has_an_origin() -> None:
     document = environment_outputs(graph, environment.platform, environment.id, known)
     assert document is not None
     assert [(kind, key) for kind, key, _ in document.results] == [("transmute", key) for key in sorted(keys)]
+
+
+def test_what_only_tells_of_the_work_is_no_part_of_it() -> None:
+    environment = environment_of(conda=(ZLIB,))
+    graph = build_graph(lock_of(environment), environment, conda_format=".tar.bz2")
+    (key,) = linked_results(graph)
+
+    def digest(**told: str) -> Digest:
+        outputs = {name: Output(sha256=Digest(letter * 64), size=1) for name, letter in told.items()}
+        document = environment_outputs(graph, environment.platform, environment.id, {key: outputs})
+        assert document is not None
+        return outputs_to_bytes(document)[0]
+
+    assert digest(out="a", record="b", log="c") == digest(out="a", record="d", log="e") == digest(out="a")
+    assert digest(out="a", record="b") != digest(out="b", record="b")
+
+
+def test_a_record_agrees_as_far_as_the_document_says_something() -> None:
+    out, log = Output(sha256=BLOB, size=7), Output(sha256=KEY, size=0)
+    assert agrees({"out": out, "log": log}, {"out": out})
+    assert not agrees({"out": log, "log": log}, {"out": out})
+    assert not agrees({"log": log}, {"out": out})
+    assert not agrees({"out": out}, {"out": out, "log": log}), "of an older document, that names logs"
 
 
 def test_other_bytes_and_another_environment_are_refused() -> None:
