@@ -28,6 +28,7 @@ NAMES = (
     "hydrate",
     "hydrate_storm",
     "existence",
+    "metaflow_start",
 )
 
 ROOM = 40 << 30

@@ -28,6 +28,7 @@ def figure(result: Result) -> str:
     shown = {
         "ratio": f"{result.figure:.2f}x",
         "difference": f"{result.figure:+.3f} s",
+        "seconds": f"{result.figure:.2f} s",
         "ms each": f"{result.figure:.1f} ms a recipe",
         "growth": f"{result.figure:.2f}",
         "requests": f"{result.figure:.0f} requests",

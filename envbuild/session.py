@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from envbuild.digest import Digest
     from envbuild.request import Request
 
+    from envbuild.environments.asking import Before
+    from envbuild.graph import Graph
 
 class Session(
     ExchangeVerbs,
@@ -94,6 +96,7 @@ class Session(
 
     def __init__(
         self,
+        before: Told what each recipe needs done, before any of it starts; see ``environments.asking``.
         start: Path | str | None = None,
         *,
         reporter: Reporter | None = None,
@@ -107,8 +110,10 @@ class Session(
         self._start = Path(start) if start is not None else Path.cwd()
         self._reporter = reporter or Reporter()
         self._offline = offline
+        before: Before | None = None,
         self._jobs = jobs
         self._keep_going = keep_going
+        self._before = before
         self._stores = tuple(stores)
         self._flags = dict(flags or {})
         self._environ = os.environ if environ is None else environ
@@ -170,14 +175,16 @@ class Session(
         from envbuild.locks.together import together
 
         return together(
-            [(self.project(recipe), self._locking(recipe, options, write=write)) for recipe in recipes],
-            lambda project, graph: self._realizer(project).solve(graph),
+            [(self.project(recipe), self._locking(recipe, options, write=write)) for recipe in recipes], solve
         )
 
     def _locking(self, recipe: Path, options: LockOptions, *, write: bool) -> Locking:
         if recipe in self._locked:
             return self._locked[recipe]
         project = self.project(recipe)
+        def solve(project: Project, graphs: Mapping[int, Graph]) -> dict[Digest, bytes]:
+            return self._realizer(project).solve([(recipes[number], graph) for number, graph in graphs.items()])
+
         request, _ = make_request(project, recipe)
         check_platforms(recipe, options.platforms, request)
         bases = tuple(self._lock(path, LockOptions(), write=write) for path in _base_files(project, request))
@@ -325,6 +332,7 @@ class Session(
         self,
         recipe: Path | str,
         requirements: Sequence[str],
+                before=self._before,
         *,
         section: str | None = None,
         target: str | None = None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -44,9 +44,14 @@ from envbuild.store.environments import record
 from envbuild.store.located import Located
 
 if TYPE_CHECKING:
+    from envbuild.environments.asking import Before, Needs
     from envbuild.environments.pulling import Pulled
     from envbuild.environments.stores import OpenStores
     from envbuild.environments.vouching import Vouched
+
+
+Parts = Sequence[tuple[Path, Graph]]
+"""What each of some recipes needs, as graphs that are run as one."""
 
 
 class Relay:
@@ -90,6 +95,7 @@ class Realizer:
         keep_going: After a failure, still do what does not need it.
         conda_format: The format of conda packages that are linked; see ``envbuild.compile``.
         only_signed: Solve and build nothing here; see ``envbuild.environments.strict``.
+        before: Told what each recipe needs done, before any of it starts; see ``environments.asking``.
     """
 
     def __init__(
@@ -103,8 +109,10 @@ class Realizer:
         keep_going: bool,
         conda_format: str = ".conda",
         only_signed: bool = False,
+        before: Before | None = None,
     ) -> None:
         self.workspace = workspace
+        self._before = before
         self._relay = relay
         self._executor = executor
         self._reporter = reporter
@@ -125,6 +133,7 @@ class Realizer:
         keep_going: bool,
         stores: Sequence[str] = (),
         opened: OpenStores | None = None,
+        before: Before | None = None,
     ) -> Realizer:
         """A realizer with the home, addresses, stores and executor that a project's configuration says.
 
@@ -164,6 +173,7 @@ class Realizer:
             keep_going=keep_going,
             conda_format=config.conda_format,
             only_signed=config.trust.mode == "strict",
+            before=before,
         )
 
     def plan(self, wanted: Sequence[Wanted], graph: Graph | None = None, *, closure: str | None = None) -> Planned:
@@ -210,7 +220,7 @@ class Realizer:
             wanted = [develop(item, options, Path(self.workspace.addresses.root)) for item in wanted]
         graphs = [self.graph(item) for item in wanted]
         if options.prefix is None:
-            outcome = self._run(Graph.union(graphs), wanted)
+            outcome = self._run(Graph.union(graphs), wanted, parts=_parts(wanted, graphs))
             if error := outcome.error():
                 if isinstance(error, EnvbuildError):
                     self._keep(wanted, graphs, outcome, options)
@@ -218,7 +228,7 @@ class Realizer:
         else:  # linked elsewhere: the packages are all that the store has to have
             work = [derivation for graph in graphs for derivation in graph if derivation.kind != "link"]
             targets = [key for graph in graphs for key in graph[graph.targets[0]].inputs]
-            outcome = self.run(Graph(work, targets), wanted)
+            outcome = self.run(Graph(work, targets), wanted, parts=_parts(wanted, graphs))
         made = tuple(self._made(item, graph, outcome, options) for item, graph in zip(wanted, graphs, strict=True))
         if vouched is not None:
             vouched.compare()
@@ -240,18 +250,19 @@ class Realizer:
                     made = self._made(item, graph, outcome, options)
                     self._reporter.note(f"{item.name} is realized all the same: {made.prefix}")
 
-    def run(self, graph: Graph, wanted: Sequence[Wanted] = ()) -> Outcome:
+    def run(self, graph: Graph, wanted: Sequence[Wanted] = (), *, parts: Parts = ()) -> Outcome:
         """Run a graph to its end.
 
         Args:
             graph: What is to be done.
             wanted: The environments that it is for, where it reads nothing but their packages.
+            parts: What of it is whose.
 
         Raises:
             UnreachableError: ``offline``, naming everything that is missing, before anything starts.
             EnvbuildError: When a job failed.
         """
-        outcome = self._run(graph, wanted)
+        outcome = self._run(graph, wanted, parts=parts)
         if error := outcome.error():
             raise error
         return outcome
@@ -304,7 +315,7 @@ class Realizer:
             raise error
         return outcome
 
-    def _run(self, graph: Graph, wanted: Sequence[Wanted] = ()) -> Outcome:
+    def _run(self, graph: Graph, wanted: Sequence[Wanted] = (), *, parts: Parts = ()) -> Outcome:
         sweep(self.workspace.home.scratch, self.workspace.store.incoming)  # what killed processes held
         plan, located = self._plan(graph, () if self._offline else wanted)
         if self._offline:
@@ -313,6 +324,9 @@ class Realizer:
             from envbuild.environments.strict import refuse_work
 
             refuse_work(plan, located.by_key(graph))
+        if self._before is not None and plan.needed:
+            here = set(plan.needed) - located.results.keys()
+            self._before([needs for recipe, part in parts if (needs := _needs(recipe, part, here))], self.workspace)
         if any(isinstance(item := plan.graph[key], Link) and item.conda() for key in plan.needed):
             rattler_process.start()  # its engine loads while the first jobs are handed out
         return self._schedule(plan, record=True)
@@ -334,11 +348,12 @@ class Realizer:
             note_run(self.workspace, plan.graph, outcome)
         return outcome
 
-    def solve(self, graph: Graph) -> dict[Digest, bytes]:
-        """Run a lock graph; each solve's fragment by key. Notes of solves that were memoized are said again."""
+    def solve(self, parts: Parts) -> dict[Digest, bytes]:
+        """Run the lock graphs of recipes as one; each solve's fragment by key. Memoized notes are said again."""
         from envbuild.derivations.solve import fragment_from_bytes
 
-        outcome = self.run(graph)
+        graph = Graph.union(part for _, part in parts)
+        outcome = self.run(graph, parts=parts)
         fragments = {}
         for solve in graph:
             sha256 = outcome.outputs[solve.key]["out"].sha256
@@ -413,6 +428,19 @@ class Realizer:
             milliseconds=outcome.elapsed,
         )
         return remember(realized, wanted, host, options, self.workspace, self._reporter.note)
+
+
+def _parts(wanted: Sequence[Wanted], graphs: Sequence[Graph]) -> Parts:
+    """Whose each graph is."""
+    return [(item.recipe, graph) for item, graph in zip(wanted, graphs, strict=True)]
+
+
+def _needs(recipe: Path, part: Graph, keys: Collection[Digest]) -> Needs | None:
+    """What a recipe needs of what will be done; None when that is nothing."""
+    from envbuild.environments.asking import Needs
+
+    found = tuple(derivation for derivation in part if derivation.key in keys)
+    return Needs(recipe=recipe, derivations=found) if found else None
 
 
 def by_project(wanted: Sequence[tuple[Project, Wanted]]) -> list[tuple[Project, list[Wanted]]]:

@@ -9,20 +9,23 @@ Rules of the file: decides the order only; solving is the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from envbuild.errors import EnvbuildError
-from envbuild.graph import Graph
 
 if TYPE_CHECKING:
     from envbuild.digest import Digest
+    from envbuild.graph import Graph
     from envbuild.locks.locking import Locked, Locking
     from envbuild.projects.project import Project
 
-Solve = Callable[["Project", Graph], "dict[Digest, bytes]"]
-"""Runs a lock graph as a project is configured, and gives each solve's fragment by key."""
+Solve = Callable[["Project", Mapping[int, "Graph"]], "dict[Digest, bytes]"]
+"""Runs lock graphs as one, as a project is configured, and gives each solve's fragment by key.
+
+The graphs come by the number of their lock.
+"""
 
 
 def together(work: Sequence[tuple[Project, Locking]], solve: Solve) -> list[Locked]:
@@ -30,7 +33,7 @@ def together(work: Sequence[tuple[Project, Locking]], solve: Solve) -> list[Lock
 
     Args:
         work: Each lock in the making, and its project; those of one project share its runs.
-        solve: Runs a graph.
+        solve: Runs graphs.
 
     Returns:
         The locks, in the same order.
@@ -55,9 +58,9 @@ def together(work: Sequence[tuple[Project, Locking]], solve: Solve) -> list[Lock
         while waiting:
             project = work[next(iter(waiting))][0]
             numbers = [number for number in waiting if work[number][0].root == project.root]
-            graph = Graph.union(waiting.pop(number) for number in numbers)
+            graphs = {number: waiting.pop(number) for number in numbers}
             try:
-                fragments = solve(project, graph)
+                fragments = solve(project, graphs)
             except EnvbuildError as error:
                 for number in numbers:
                     work[number][1].throw(error)  # each may have more to say of it

@@ -274,6 +274,13 @@ def _retry_after(response: requests.Response) -> float:
     return 0.0
 
 
+def was_connected(error: AgainError) -> bool:
+    """Whether there was a server, which then kept us waiting."""
+    import requests
+
+    return isinstance(error.__cause__, requests.exceptions.ReadTimeout)
+
+
 def reason(error: BaseException) -> str:
     """The kind of failure alone: its text may repeat an address with a secret in it."""
     name = type(error.__cause__ or error.__context__ or error).__name__

@@ -38,7 +38,6 @@ class RecipeFile:
         file: Where it is, absolute.
         committed: Whether it is in the checkout, and the truth.
         said: The decorator behind each of its lines, when the file is what the code says.
-        channels: The channels that are asked then, besides those of a base; ``index``: whether the package index is.
         moving: Whether it stands on a name that may mean another environment tomorrow.
     """
 
@@ -46,8 +45,6 @@ class RecipeFile:
     needed: Needed
     committed: bool
     said: Mapping[int, By] = field(default_factory=dict, compare=False)
-    channels: tuple[str, ...] = ()
-    index: bool = False
     moving: bool = False
 
 
@@ -91,8 +88,6 @@ def recipe_files(
                 needed=item,
                 committed=False,
                 said=text.said,
-                channels=text.channels,
-                index=text.index,
                 moving=_moving(item),
             )
         )

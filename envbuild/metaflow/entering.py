@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from envbuild.environments.environment import command_in, environment_variables
+from envbuild.metaflow.escape import outside
 from envbuild.metaflow.importable import python_path
 from envbuild.metaflow.names import TOLD
 from envbuild.value import dataclass
@@ -49,17 +50,19 @@ class Entrance:
     variables: tuple[tuple[str, str], ...]
 
 
-def entrance(present: Present, folder: Path, step: str) -> Entrance:
+def entrance(present: Present, folder: Path, behind: Path, step: str) -> Entrance:
     """How tasks of a step enter an environment.
 
     Args:
         present: The environment.
         folder: What a step imports of Metaflow and envbuild, from ``importable``.
+        behind: What it imports from outside of its environment, from ``escape``.
         step: The step, as ``Flow/step``.
     """
     now = dict(os.environ)
     wanted = environment_variables(present.prefix, present.variables, now, present.name)
-    wanted["PYTHONPATH"] = python_path(folder, now.get("PYTHONPATH"))
+    wanted |= outside(now)
+    wanted["PYTHONPATH"] = python_path(folder, now.get("PYTHONPATH"), behind)
     wanted[TOLD] = _told(present, step)
     gone = [name for name in now if name not in wanted]
     env = [shutil.which("env") or "env", *(word for name in gone for word in ("-u", name))] if gone else []

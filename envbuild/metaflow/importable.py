@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def importable(cache: Path) -> Path:
     text = json.dumps({"links": links, "info": info}, sort_keys=True)
     folder = cache / "metaflow" / hashlib.sha256(text.encode()).hexdigest()[:32]
     if not folder.is_dir():
-        _make(folder, links, info)
+        made_at_once(folder, lambda place: _make(place, links, info))
     return folder
 
 
@@ -57,15 +57,24 @@ def _extensions() -> dict[str, str]:
 
 
 def _make(folder: Path, links: dict[str, str], info: dict[str, Any]) -> None:
-    """Make the folder beside and give it its name in one step; whoever comes second throws his away."""
+    for name, target in links.items():
+        link = folder / name
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(target)
+    (folder / "INFO").write_text(json.dumps(info), encoding="utf-8")
+
+
+def made_at_once(folder: Path, make: Callable[[Path], None]) -> None:
+    """Make a folder beside and give it its name in one step; whoever comes second throws his away.
+
+    Args:
+        folder: What it is to be called.
+        make: Fills it.
+    """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    for name, target in links.items():
-        link = temporary / name
-        link.parent.mkdir(exist_ok=True)
-        link.symlink_to(target)
-    (temporary / "INFO").write_text(json.dumps(info), encoding="utf-8")
+    make(temporary)
     try:
         temporary.rename(folder)
     except OSError:
@@ -74,7 +83,14 @@ def _make(folder: Path, links: dict[str, str], info: dict[str, Any]) -> None:
             raise
 
 
-def python_path(folder: Path, before: str | None) -> str:
-    """``PYTHONPATH`` of a step: the folder first, then what the user has there."""
-    rest: Iterable[str] = (part for part in (before or "").split(os.pathsep) if part and part != str(folder))
-    return os.pathsep.join([str(folder), *rest])
+def python_path(folder: Path, before: str | None, behind: Path) -> str:
+    """``PYTHONPATH`` of a step.
+
+    Args:
+        folder: Comes first.
+        before: What the user has there.
+        behind: Comes last.
+    """
+    own = {str(folder), str(behind)}
+    rest: Iterable[str] = (part for part in (before or "").split(os.pathsep) if part and part not in own)
+    return os.pathsep.join([str(folder), *rest, str(behind)])

@@ -17,14 +17,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from envbuild.errors import EnvbuildError, InvalidInput, Issue
 from envbuild.machine.home import find_home
 from envbuild.metaflow.collecting import Flow, Locate, collected, locator
+from envbuild.metaflow.debugging import debugging, say
 from envbuild.metaflow.emitting import recipe_files
 from envbuild.metaflow.entering import Entrance, entrance
+from envbuild.metaflow.escape import trampolines
 from envbuild.metaflow.importable import importable
+from envbuild.metaflow.late import Late, late
 from envbuild.metaflow.making import present
 from envbuild.metaflow.writing import Surroundings
-from envbuild.projects.project import Project, find_project
+from envbuild.projects.project import Project, find_project, shown_path
 
 if TYPE_CHECKING:
+    from envbuild.environments.asking import Before
     from envbuild.reporter import Reporter
     from envbuild.session import Session
 
@@ -52,13 +56,18 @@ class Launch:
         for note in (*self.project.config.warnings, *self.flow.notes):
             echo(f"note: {note}")
 
-    def session(self, folders: Iterable[Path]) -> Session:
-        """A session for recipes in these folders, whose locks others have made before count unless somebody says no."""
+    def session(self, folders: Iterable[Path], *, before: Before | None = None) -> Session:
+        """A session for recipes in these folders; what was locked before counts, unless somebody says no.
+
+        Args:
+            folders: They belong to the flow's project.
+            before: See ``envbuild.environments.asking``.
+        """
         from envbuild.session import Session
 
         config = self.project.config
         flags = {"reuse-latest": "mine"} if config.origin("reuse-latest") == "default" else {}
-        session = Session(self.flow.file.parent, reporter=self._reporter(), flags=flags)
+        session = Session(self.flow.file.parent, reporter=self._reporter(), flags=flags, before=before)
         project = session.project(self.flow.file)
         for folder in folders:
             session.adopt(folder, project)
@@ -68,11 +77,14 @@ class Launch:
         from metaflow.cli import echo_dev_null
 
         from envbuild.cli.render import QuietReporter, TerminalReporter
+        from envbuild.metaflow.debug_reporter import DebugReporter
+        from envbuild.reporter import Several
 
-        return QuietReporter() if self.echo is echo_dev_null else TerminalReporter()
+        shown = QuietReporter() if self.echo is echo_dev_null else TerminalReporter()
+        return Several(shown, DebugReporter()) if debugging() else shown
 
 
-def entrances(flow: Any, datastore: str, echo: Callable[[str], Any]) -> dict[str, Entrance]:
+def entrances(flow: Any, datastore: str, echo: Callable[[str], Any]) -> dict[str, Entrance | Late]:
     """Make the environments of a flow exist; how its tasks enter them, by step.
 
     Errors are said here, in full, and end the program with envbuild's exit codes.
@@ -94,17 +106,22 @@ def fail(error: EnvbuildError) -> NoReturn:
     raise SystemExit(error.exit_code)
 
 
-def _entrances(launch: Launch) -> dict[str, Entrance]:
+def _entrances(launch: Launch) -> dict[str, Entrance | Late]:
     from envbuild.machine.virtual import current_platform
 
     files = recipe_files(launch.project, launch.flow, launch.surroundings, current_platform(), launch.locate)
+    if debugging():
+        for item in files:
+            say(f"asked: {item.needed.said}: {shown_path(item.file)}\n{item.file.read_text(encoding='utf-8')}")
     there = present(launch, files)
-    folder = importable(find_home(os.environ) / "cache")
-    return {
-        step: entrance(environment, folder, f"{launch.flow.name}/{step}")
+    cache = find_home(os.environ) / "cache"
+    folder, behind = importable(cache), trampolines(cache)
+    known: dict[str, Entrance | Late] = {
+        step: entrance(environment, folder, behind, f"{launch.flow.name}/{step}")
         for item, environment in zip(files, there, strict=True)
         for step in item.needed.steps
     }
+    return known | late(launch.flow, launch.surroundings.needs, folder, behind)
 
 
 def _surroundings(project: Project, datastore: str) -> Surroundings:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from envbuild.environments.stamp import read_stamp, stamp_path
 from envbuild.machine.home import find_home
+from envbuild.metaflow.debugging import say
 from envbuild.metaflow.emitting import RecipeFile
 from envbuild.metaflow.entering import Present
 from envbuild.metaflow.telling import told_of_decorators
@@ -36,6 +37,8 @@ def present(launch: Launch, files: Sequence[RecipeFile]) -> list[Present]:
     """
     home = find_home(os.environ)
     there = [None if item.moving else _stamped(home, item) for item in files]
+    for item, known in zip(files, there, strict=True):
+        say(f"found: {item.needed.said}: {known.prefix if known is not None else 'nothing that fits'}")
     found = [item for item in there if item is not None]
     if len(found) == len(files):
         return found
@@ -63,19 +66,25 @@ def _stamped(home: Path, item: RecipeFile) -> Present | None:
 def _made(launch: Launch, files: Sequence[RecipeFile]) -> Iterable[Present]:
     from envbuild.environments.realized import RealizeOptions
     from envbuild.locks.locking import LockOptions
+    from envbuild.metaflow.reaching import Reach
 
     made = [item for item in files if not item.committed]
-    session = launch.session({item.file.parent for item in files})
+    session = launch.session({item.file.parent for item in files}, before=Reach(files, launch.echo))
     for item in files:
-        launch.echo(f"Environment of {item.needed.said} {_words(item)}")
+        if words := _words(item):
+            launch.echo(f"Environment of {item.needed.said} {words}")
     bases = {item.needed.asked.base.text for item in files if item.needed.asked.base is not None}
     recipes = [base for base in sorted(bases) if base.endswith((".yaml", ".yml")) and _has_lock(Path(base))]
     session.check(*map(Path, recipes), *(item.file for item in files if item.committed))
     if made:
-        session.lock(*(item.file for item in made), options=LockOptions(upgrade_base=True))
+        locks = session.lock(*(item.file for item in made), options=LockOptions(upgrade_base=True))
+        for item, lock in zip(made, locks, strict=True):
+            state = "written" if lock.written else "fits as it is"
+            say(f"locked: {item.needed.said}: {state}, request {lock.request.id}")
     done = session.realize(*(item.file for item in files), mode="locked", options=RealizeOptions(stamp=STAMP))
     for item, realized in zip(files, done, strict=True):
         launch.echo(_closing(item, realized))
+        say(f"realized: {item.needed.said}: environment {realized.environment} in {realized.prefix}")
     return [
         Present(
             prefix=item.prefix,
@@ -97,22 +106,13 @@ def _has_lock(recipe: Path) -> bool:
 
 
 def _words(item: RecipeFile) -> str:
-    """What an environment needs of the world, in words."""
-    from envbuild.cli.wording import count
-    from envbuild.reading.places import redacted
-
+    """What an environment stands on, in words, when it is not the code alone."""
     if item.committed:
-        return f"as {shown_path(item.file)} and its lock say"
+        return f"is as {shown_path(item.file)} and its lock say"
     base = item.needed.asked.base
-    parts = []
-    if base is not None:
-        parts.append(f"what {Path(base.text).name if base.kind == 'recipe' else base.text} has")
-    if item.channels:
-        shown = ", ".join(map(redacted, item.channels))
-        parts.append(f"{count(len(item.channels), 'channel').partition(' ')[2]} {shown}")
-    if item.index:
-        parts.append("package index")
-    return f"needs {' and '.join(parts)}" if parts else "needs nothing but Python"
+    if base is None:
+        return ""
+    return f"stands on {Path(base.text).name if base.kind == 'recipe' else base.text}"
 
 
 def _closing(item: RecipeFile, realized: Any) -> str:

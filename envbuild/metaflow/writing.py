@@ -55,14 +55,10 @@ class Written:
 
     Attributes:
         said: The decorator behind each line that has one, by line, from 1.
-        channels: The channels that are asked, besides those of a base.
-        index: Whether the package index is asked.
     """
 
     text: str
     said: Mapping[int, By]
-    channels: tuple[str, ...] = ()
-    index: bool = False
 
 
 def written(
@@ -100,10 +96,7 @@ def written(
     of_conda, of_pypi = (needs, {}) if with_conda else ({}, needs)
     lines += _conda_lines(asked, surroundings, of_conda, conda_python=conda_python)
     lines += _pypi_lines(asked, of_pypi)
-    asks_conda = conda_python or bool(asked.conda or of_conda)
     return Written(
-        channels=_channels(asked, surroundings) if asks_conda else (),
-        index=bool(asked.pypi or of_pypi),
         text="".join(f"{line}\n" for line, _ in lines),
         said={number: by for number, (_, by) in enumerate(lines, 1) if by is not None},
     )

@@ -55,7 +55,7 @@ def test_what_has_no_solution_is_told_of_the_decorator_that_asks_for_it(flows: F
         """
     ).run(code=11)
     asked = f"flow.py:{line(flows, '@pypi(')}"
-    flows.says("error[unsatisfiable]", asked, "@pypi of step start", "Environment of step end needs package index")
+    flows.says("error[unsatisfiable]", asked, "@pypi of step start", "Steps start, end need package index")
     assert ".envs" not in flows.out
     assert "Workflow starting" not in flows.out
 

@@ -53,7 +53,8 @@ def test_each_step_runs_in_its_own_environment_and_a_second_run_asks_nobody(flow
     assert flows.printed("middle", "python") != flows.printed("start", "python")
     assert flows.printed("end", "python") == sys.executable
     assert flows.printed("end", "told") == "''"
-    flows.says("Environment of step start is ready", "Environment of step middle needs package index")
+    flows.says(f"Steps start, middle need package index {index.url}/simple (reached)")
+    flows.says("Environment of step start is ready", "Environment of step middle is ready")
 
     asked = len(index.requests)
     locks = {path: path.stat().st_mtime_ns for path in flows.generated("start").parent.iterdir()}
@@ -61,6 +62,7 @@ def test_each_step_runs_in_its_own_environment_and_a_second_run_asks_nobody(flow
     assert len(index.requests) == asked
     assert {path: path.stat().st_mtime_ns for path in flows.generated("start").parent.iterdir()} == locks
     assert "Environment of" not in flows.out
+    assert "package index" not in flows.out
 
 
 def test_a_task_s_metadata_says_which_environment_it_ran_in(flows: Flows) -> None:

@@ -2,6 +2,9 @@
 
 from metaflow.metaflow_config_funcs import from_conf
 
+DEBUG_OPTIONS = ["envbuild"]
+"""``METAFLOW_DEBUG_ENVBUILD=1``: say what is asked, found, locked and realized; see ``envbuild.metaflow.debugging``."""
+
 ENVBUILD_LEAVE_OWN = from_conf("ENVBUILD_LEAVE_OWN", False)
 """Leave ``conda`` and ``pypi``, as environments and as decorators, to Metaflow itself."""
 
