@@ -233,6 +233,7 @@ class Realizer:
         if vouched is not None:
             vouched.compare()
         if outcome.done or outcome.pulled:
+            did = {kind for kind, _ in outcome.done} | ({"pull"} if outcome.pulled else set())
             for item, graph in zip(wanted, graphs, strict=True):
                 if not item.editables:
                     send_environment(self.workspace, item.lock, item.environment, graph, did=did)
@@ -243,7 +244,6 @@ class Realizer:
         self, wanted: Sequence[Wanted], graphs: Sequence[Graph], outcome: Outcome, options: RealizeOptions
     ) -> None:
         """After a failure: link and record the environments that are there all the same, and say so."""
-            did = {kind for kind, _ in outcome.done} | ({"pull"} if outcome.pulled else set())
         for item, graph in zip(wanted, graphs, strict=True):
             if graph.targets[0] in outcome.outputs:
                 with suppress(EnvbuildError):  # the failure that is under way says more
