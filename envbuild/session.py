@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING
 from envbuild.environments.affected_verbs import AffectedVerbs
 from envbuild.environments.collect_verbs import CollectVerbs
 from envbuild.environments.copy_verbs import CopyVerbs
+from envbuild.environments.kernel_verbs import KernelVerbs
 from envbuild.environments.look_verbs import LookVerbs
 from envbuild.environments.name_verbs import NameVerbs
 from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.environments.realizing import Realizer, by_project
 from envbuild.environments.remove_verbs import RemoveVerbs
+from envbuild.environments.state_verbs import StateVerbs
 from envbuild.environments.store_verbs import StoreVerbs
 from envbuild.environments.trust_verbs import TrustVerbs
 from envbuild.environments.verbs import UpkeepVerbs
@@ -63,10 +65,10 @@ from envbuild.request import INHERITED
 
 if TYPE_CHECKING:
     from envbuild.digest import Digest
-    from envbuild.request import Request
-
     from envbuild.environments.asking import Before
     from envbuild.graph import Graph
+    from envbuild.request import Request
+
 
 class Session(
     ExchangeVerbs,
@@ -75,7 +77,9 @@ class Session(
     LookVerbs,
     AffectedVerbs,
     CopyVerbs,
+    KernelVerbs,
     RemoveVerbs,
+    StateVerbs,
     CollectVerbs,
     VerifyVerbs,
     TrustVerbs,
@@ -92,11 +96,11 @@ class Session(
         stores: Addresses of shared stores, asked before those that are configured.
         flags: Settings that override variables and configuration files.
         environ: Environment variables; this process's by default.
+        before: Told what each recipe needs done, before any of it starts; see ``environments.asking``.
     """
 
     def __init__(
         self,
-        before: Told what each recipe needs done, before any of it starts; see ``environments.asking``.
         start: Path | str | None = None,
         *,
         reporter: Reporter | None = None,
@@ -106,14 +110,14 @@ class Session(
         stores: Sequence[str] = (),
         flags: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
+        before: Before | None = None,
     ) -> None:
         self._start = Path(start) if start is not None else Path.cwd()
+        self._before = before
         self._reporter = reporter or Reporter()
         self._offline = offline
-        before: Before | None = None,
         self._jobs = jobs
         self._keep_going = keep_going
-        self._before = before
         self._stores = tuple(stores)
         self._flags = dict(flags or {})
         self._environ = os.environ if environ is None else environ
@@ -155,14 +159,19 @@ class Session(
 
     # Locks
 
-    def lock(self, *recipes: Path | str, options: LockOptions | None = None) -> tuple[Locked, ...]:
+    def lock(self, *recipes: Path | str, options: LockOptions | None = None, write: bool = True) -> tuple[Locked, ...]:
         """Make locks that fit; see ``envbuild.locks.locking``. What several recipes need solved is one graph.
+
+        Args:
+            recipes: Their files.
+            options: What may change.
+            write: Whether they are written, or only told.
 
         Raises:
             UnsatisfiableError: When a recipe has no solution.
         """
         chosen = options or LockOptions()
-        return tuple(self._lock_together([_absolute(recipe) for recipe in recipes], chosen))
+        return tuple(self._lock_together([_absolute(recipe) for recipe in recipes], chosen, write=write))
 
     def check(self, *recipes: Path | str) -> tuple[Locked, ...]:
         """The locks, when all of them fit (else StaleError); without a network."""
@@ -174,6 +183,9 @@ class Session(
     def _lock_together(self, recipes: Sequence[Path], options: LockOptions, *, write: bool = True) -> list[Locked]:
         from envbuild.locks.together import together
 
+        def solve(project: Project, graphs: Mapping[int, Graph]) -> dict[Digest, bytes]:
+            return self._realizer(project).solve([(recipes[number], graph) for number, graph in graphs.items()])
+
         return together(
             [(self.project(recipe), self._locking(recipe, options, write=write)) for recipe in recipes], solve
         )
@@ -182,9 +194,6 @@ class Session(
         if recipe in self._locked:
             return self._locked[recipe]
         project = self.project(recipe)
-        def solve(project: Project, graphs: Mapping[int, Graph]) -> dict[Digest, bytes]:
-            return self._realizer(project).solve([(recipes[number], graph) for number, graph in graphs.items()])
-
         request, _ = make_request(project, recipe)
         check_platforms(recipe, options.platforms, request)
         bases = tuple(self._lock(path, LockOptions(), write=write) for path in _base_files(project, request))
@@ -323,6 +332,7 @@ class Session(
                 keep_going=self._keep_going,
                 stores=self._stores,
                 opened=self._opened(project),
+                before=self._before,
             )
         return self._realizers[project.root]
 
@@ -332,7 +342,6 @@ class Session(
         self,
         recipe: Path | str,
         requirements: Sequence[str],
-                before=self._before,
         *,
         section: str | None = None,
         target: str | None = None,

@@ -50,6 +50,7 @@ COMMANDS = {
     "import": "exchange",
     "export": "exchange",
     "capture": "exchange",
+    "kernel": "kernels",
     "log": "builds",
     "verify": "keep",
     "gc": "keep",
