@@ -15,6 +15,7 @@ import os
 import sys
 from typing import Any
 
+from metaflow.metaflow_current import current
 from metaflow.metaflow_environment import InvalidEnvironmentException, MetaflowEnvironment
 
 from envbuild.metaflow.names import FIELD, INTERNAL, TOLD
@@ -57,7 +58,7 @@ class EnvbuildEnvironment(MetaflowEnvironment):
         cli_args.entrypoint[:] = [*entrance.before, entrance.python, *cli_args.entrypoint[1:]]
 
     def executable(self, step_name: str, default: Any = None) -> Any:
-        if os.environ.get(TOLD):  # a task that starts others of its step
+        if TOLD in os.environ and current.is_running_flow:  # a task that starts others of its step
             return sys.executable
         return super().executable(step_name, default)
 
