@@ -51,9 +51,9 @@ class Meant:
         prefix: The prefix that was named by its path.
         store: The address of the store that says so, of a name.
         present: Prefixes of this machine that hold its environments; only where that was asked.
+        closures: Likewise, by platform: the digest of what the builds of its environment came to, where all are here.
     """
 
-        closures: Likewise, by platform: the digest of what the builds of its environment came to, where all are here.
     said: str
     named: Named
     generation: Generation | None = None
@@ -62,9 +62,9 @@ class Meant:
     prefix: Path | None = None
     store: str | None = None
     present: tuple[Path, ...] = ()
+    closures: tuple[tuple[Platform, str], ...] = ()
 
     @property
-    closures: tuple[tuple[Platform, str], ...] = ()
     def chain(self) -> str:
         """Who says that the environment is there."""
         return self.said if self.generation is None else f"{self.said}, generation {self.generation.number}"
