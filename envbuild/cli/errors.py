@@ -36,10 +36,12 @@ def say_error(error: EnvbuildError) -> None:
                 _block(issue)
     if len(error.issues) > MOST_SHOWN:
         sys.stderr.write(f"  and {len(error.issues) - MOST_SHOWN} more\n")
-    cause = error.__cause__
+    cause, said = error.__cause__, error.message
     while cause is not None:
-        sys.stderr.write(f"  because: {printable(str(cause) or type(cause).__name__)}\n")
-        cause = cause.__cause__
+        text = str(cause) or type(cause).__name__
+        if text not in said:  # what was asked several times is told once
+            sys.stderr.write(f"  because: {printable(text)}\n")
+        cause, said = cause.__cause__, text
 
 
 def show_usage_error(error: click.ClickException) -> None:

@@ -33,7 +33,11 @@ def init_command(url: str, shared: bool, as_json: bool, quiet: bool) -> None:
     if screen.document({"address": address, "made": made}):
         return
     screen.result(address)
-    screen.say("Made a store" if made else "There is a store already")
+    screen.say(
+        "Made a store; name it under `stores:` in envbuild.yaml or in your own configuration"
+        if made
+        else "There is a store already"
+    )
 
 
 @store_command.command("info")

@@ -21,6 +21,8 @@ from envbuild.store.outputs import environment_outputs, linked_results, outputs_
 def closure_digest(store: Path, lock: Lock, environment: LockedEnvironment, conda_format: str) -> Digest | None:
     """The sha256 of what an environment's builds came to; None while one of them is not recorded here.
 
+    None too where nothing is built: what it holds is what its id says.
+
     Args:
         store: The home's store.
         lock: The environment's lock; ``environment`` one of its platforms.
@@ -34,4 +36,4 @@ def closure_digest(store: Path, lock: Lock, environment: LockedEnvironment, cond
         if (result := results.get(graph[key].kind, key)) is not None:
             known[key] = dict(result.outputs)
     document = environment_outputs(graph, environment.platform, environment.id, known)
-    return outputs_to_bytes(document)[0] if document is not None else None
+    return outputs_to_bytes(document)[0] if document is not None and document.results else None

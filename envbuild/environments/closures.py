@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from shlex import quote
 
 from envbuild.digest import Digest, short
 from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, UnreachableError
@@ -75,7 +76,7 @@ class Closures:
                 problem = problem or IntegrityError(
                     f"{identity} in {objects.address} is damaged: {error.message}",
                     reference=error.reference,
-                    hint=f"whoever has it realized types: envbuild push SOURCE --to {objects.address}",
+                    hint=f"whoever has it realized types: envbuild push SOURCE --to {quote(objects.address)}",
                 )
             except UnreachableError as error:
                 problem = problem or error

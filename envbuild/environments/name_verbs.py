@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from envbuild.package import Platform
     from envbuild.reporter import Reporter
     from envbuild.request import Request
-    from envbuild.store.names import Generation, Moved
+    from envbuild.store.names import Generation, Moved, Named
 
 
 class NameVerbs(SourceVerbs):
@@ -260,7 +260,7 @@ class NameVerbs(SourceVerbs):
 
         store = authority(self._shared(), self._near(home))
         note = _unsaid if silent else self._reporter.note
-        return Names(store, home.names, offline=self._offline, note=note)
+        return Names(store, home.names, offline=self._offline, note=note, unbelieved=self._unbelieved())
 
     def _closures(self, home: Home) -> Closures:
         from envbuild.environments.closures import Closures
@@ -272,6 +272,10 @@ class NameVerbs(SourceVerbs):
     def _shared(self) -> Sequence[NameStore]:
         """The shared stores, near to far."""
         return ()
+
+    def _unbelieved(self) -> str:
+        """Which configured stores have no say in names, and what to type when they should."""
+        return ""
 
     def _having_closures(self) -> Sequence[Objects]:
         """Every store that may have a closure, near to far, also those whose word counts for nothing."""

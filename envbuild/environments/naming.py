@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, TypeVar
 
 from envbuild.durations import span
@@ -69,9 +70,13 @@ class Names:
         folder: Where this machine remembers what it saw: ``names/`` of the home.
         offline: Use no network.
         note: Told how old an answer is that the store was not asked for.
+        unbelieved: Which configured stores have no say, and what to type when they should; empty where there are none.
     """
 
-    def __init__(self, store: NameStore, folder: Path, *, offline: bool, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: NameStore, folder: Path, *, offline: bool, note: Callable[[str], None], unbelieved: str = ""
+    ) -> None:
+        self._unbelieved = unbelieved
         self._store = store
         self._objects = store.objects
         self._signed = store.signed
@@ -164,7 +169,8 @@ class Names:
         return IntegrityError(
             f"{what} in {self.address} does not count: {lacking}",
             reference="unsigned-name",
-            hint=f"whoever has a key types: envbuild store sign {self.address} {generation.name if generation else ''}",
+            hint=f"whoever has a key types: envbuild store sign {quote(self.address)}"
+            + (f" {generation.name}" if generation else ""),
         )
 
     def get(self, name: Name) -> Generation:
@@ -190,7 +196,8 @@ class Names:
             raise InvalidInput(
                 f"there is no environment named {name} in {self.address}",
                 reference="unknown-name",
-                hint=f"`envbuild list` shows what there is, `envbuild alias RECIPE {name}` names one",
+                hint=self._unbelieved
+                or f"`envbuild list` shows what there is, `envbuild alias RECIPE {name}` names one",
             )
         return now
 
@@ -245,6 +252,8 @@ class Names:
         known = seen.generation if seen is not None else None
         moved = self._asking(name, lambda: generations.move(self._objects, name, named, expect=expect, seen=known))
         self._signed.sign(moved.now)
+        if self._store.home and self._unbelieved:
+            self._note(f"{name} is named on this machine alone: {self._unbelieved}")
         if self._signed.policy is None:
             self._seen.keep(moved.now)
             return moved
@@ -351,6 +360,10 @@ class Names:
         """An answer of the store; when it went back, with what to do if that is right."""
         try:
             return ask()
+        except UnreachableError as error:
+            if error.retryable and error.hint is None and (seen := self._seen.get(name)) is not None:
+                error.hint = f"--offline takes what was seen last, generation {seen.generation.number}"
+            raise
         except IntegrityError as error:
             if error.reference != "name-rolled-back":
                 raise

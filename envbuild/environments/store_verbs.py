@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from envbuild.environments.stores import (
@@ -335,8 +336,13 @@ class StoreVerbs:
                 return UsageError(
                     f"{first.name} is named by the project alone, and nobody here said to trust it",
                     reference="no-stores",
-                    hint=f"envbuild trust {first.url}",
+                    hint=f"envbuild trust {quote(first.url)}",
                 )
+            return UsageError(
+                f"{', '.join(item.name for item in chosen)} may only be read here",
+                reference="no-stores",
+                hint="name the bucket or folder behind it: --to ADDRESS",
+            )
         return UsageError(
             "no store is configured that could be used for it",
             reference="no-stores",
@@ -361,6 +367,15 @@ class StoreVerbs:
             for item in self._chosen(project)
             if item.believed or item.written or item.signed
         ]
+
+    def _unbelieved(self) -> str:
+        silent = [item for item in self._chosen() if not (item.believed or item.written or item.signed)]
+        if not silent:
+            return ""
+        names, first = ", ".join(item.name for item in silent), silent[0]
+        if self.project().config.trust.mode != "hash":
+            return f"no name of {names} counts, for no key is trusted; envbuild trust --key NAME=PUBLIC"
+        return f"nobody here said to trust {names}; envbuild trust {quote(first.url)}"
 
     def _having_closures(self) -> Sequence[Objects]:
         """All shared stores, near to far: a closure proves itself, so no store has to be believed for it."""

@@ -22,6 +22,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from envbuild.errors import InvalidInput
@@ -307,7 +308,9 @@ def distrust(chosen: Sequence[ChosenStore], mode: str) -> str:
             f"with `trust: {mode}` no result of {names} counts, for no key is trusted; envbuild trust --key NAME=PUBLIC"
         )
     first = next(item for item in chosen if not (item.believed or item.signed))
-    return f"results in {names} do not count, only files: nobody here said to trust it; envbuild trust {first.url}"
+    return (
+        f"results in {names} do not count, only files: nobody here said to trust it; envbuild trust {quote(first.url)}"
+    )
 
 
 def _address(text: str) -> Address | None:

@@ -10,7 +10,7 @@ Rules of the file: no file, socket or variable; an address that cannot be right 
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from envbuild.errors import InvalidInput
@@ -26,6 +26,9 @@ _ALIASES = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfs
 _BUCKET = re.compile(r"[a-z0-9A-Z$][a-zA-Z0-9._-]{0,254}")
 _PREFIX = re.compile(r"[a-zA-Z0-9._@+=-]{1,255}(/[a-zA-Z0-9._@+=-]{1,255}){0,15}")
 _ACCOUNT_HOST = re.compile(r"(?P<account>[a-z0-9]{3,24})\.(?:dfs|blob)\.core\.windows\.net")
+_SPELT = re.compile(r"[\s%?#\\]")
+"""What stands in a path as it is, and in an address in another spelling or not at all."""
+
 _KNOWN = "file, s3, gs, az (or abfs), https, http and memory"
 
 
@@ -60,10 +63,11 @@ def parse_address(text: str) -> Address:
     Raises:
         InvalidInput: ``bad-address`` with what is wrong and what to write.
     """
-    if any(ord(letter) < 33 or ord(letter) == 127 for letter in text.strip()) or len(text) > 2048:
-        raise _bad(text, "holds spaces or control characters, or is too long")
     text = text.strip()
-    if text.startswith("/"):
+    folder = text.startswith("/")
+    if any(ord(letter) < (32 if folder else 33) or ord(letter) == 127 for letter in text) or len(text) > 2048:
+        raise _bad(text, f"holds {'' if folder else 'spaces or '}control characters, or is too long")
+    if folder:
         return _folder(text, text)
     scheme, separator, _ = text.partition("://")
     if "::" in text or not separator:
@@ -98,7 +102,13 @@ def _folder(path: str, text: str) -> Address:
     pure = PurePosixPath(path)
     if not pure.is_absolute() or ".." in pure.parts or len(pure.parts) < 2 or "\0" in path:
         raise _bad(text, "is not the absolute path of a folder", "file:///absolute/folder")
-    return Address(scheme="file", path=str(pure), shown=f"file://{pure}")
+    return Address(scheme="file", path=str(pure), shown=shown_folder(pure))
+
+
+def shown_folder(path: PurePath) -> str:
+    """A folder's address, to be read and to be typed: its path where an address would hold that in another spelling."""
+    text = str(path)
+    return text if _SPELT.search(text) else f"file://{text}"
 
 
 def _web(text: str, scheme: str) -> Address:

@@ -24,6 +24,7 @@ from envbuild.digest import CHUNK
 from envbuild.errors import InvalidInput, NoSpaceError, UnreachableError
 from envbuild.machine.publish import Durability, Incoming, copy_into, sweep, sync_folder
 from envbuild.objects import SMALL, Listed, Odd, Put, Writer, check_name, check_size, unheard
+from envbuild.objects.address import shown_folder
 
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENAMETOOLONG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -51,7 +52,7 @@ class FolderObjects:
     @property
     def address(self) -> str:
         """The address."""
-        return f"file://{self._root}"
+        return shown_folder(self._root)
 
     def read(self, name: str, limit: int = SMALL) -> bytes | None:
         """A small object; see ``Objects.read``."""

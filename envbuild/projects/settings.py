@@ -195,7 +195,8 @@ def _store_url(url: str) -> str:
     """A store's address: a folder, or one of the protocols that envbuild knows; never a chain of them."""
     is_folder = "://" not in url and not re.match(r"[a-z0-9+]+:", url)
     known = url.startswith(_STORE_SCHEMES) and len(url.partition("://")[2]) > 0
-    if "::" in url or re.search(r"[\s\x00-\x1f]", url) or not url or not (is_folder or known):
+    odd = r"[\x00-\x1f\x7f]" if is_folder else r"[\s\x00-\x1f]"
+    if "::" in url or re.search(odd, url) or not url.strip() or not (is_folder or known):
         raise InvalidInput(
             f"{places.redacted(url)!r} is not a store's address",
             reference="bad-url",

@@ -29,6 +29,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from envbuild.digest import Digest, short
@@ -112,7 +113,7 @@ class SharedStore:
                     raise UnreachableError(
                         f"there is no store at {self.objects.address}",
                         reference="no-store",
-                        hint="whoever may write there types: envbuild store init ADDRESS",
+                        hint=f"whoever may write there types: envbuild store init {quote(self.objects.address)}",
                     )
                 self._use = _read_format(data)
             return self._use

@@ -177,3 +177,49 @@ def test_who_builds_the_same_bytes_himself_has_the_same_digest_whatever_his_logs
     ours = json.loads(team.objects("results/build-wheel")[0].read_bytes())["outputs"]
     assert ours["out"] == theirs["out"]
     assert team.objects("outputs") == [path]
+
+
+# What somebody who meets a store for the first time is told
+
+
+def test_a_store_in_a_folder_with_spaces_and_umlauts_works_and_is_told_as_it_can_be_typed(team: Team) -> None:  # noqa: F811
+    store = team.folder / "läden & so" / "unser laden"
+    shutil.copytree(team.store, store)
+    for how in ("configured", "named"):
+        team.another()
+        team.configure(*([{"name": "laden", "url": str(store)}] if how == "configured" else []))
+        flags = () if how == "configured" else ("--store", str(store))
+        assert team.one("everything", "--locked", *flags)["pulled"]
+    closure_of(store).unlink()
+    assert team.run("push", "everything.yaml", "--to", str(store)).err.startswith("Pushed everything")
+    assert team.run("verify", "--store", str(store)).out == ""
+    told = team.run("store", "info", str(store.with_name("noch keiner")), "--json").out
+    assert str(store.with_name("noch keiner")) in json.loads(told)["stores"][0]["state"]
+    copied = team.run("store", "copy", str(store), str(store.with_name("noch keiner")), code=5).err
+    assert f"envbuild store init '{store.with_name('noch keiner')}'" in copied
+    remove(store.parent)
+
+
+def test_who_has_only_stores_that_nobody_trusts_is_told_so_when_he_uses_names(team: Team) -> None:  # noqa: F811
+    team.run("alias", "everything.yaml", "shop/train:stable")
+    with serve(team.store) as server:
+        team.another()
+        team.configure({"name": "web", "url": server.url})
+        told = team.run("realize", "shop/train:stable", code=3).err
+        assert "unknown-name" in told
+        assert f"nobody here said to trust web; envbuild trust {server.url}" in told
+        assert "on this machine alone" in team.run("alias", "everything.yaml", "shop/mine:stable").err
+        assert "web may only be read here" in team.run("push", "everything.yaml", code=2).err
+        team.run("trust", server.url)
+        assert team.run("get", "shop/train:stable")
+
+
+def test_a_store_that_stays_silent_is_told_once_and_with_what_goes_on_without_it(cloud: CloudTeam) -> None:  # noqa: F811
+    cloud.run("realize", "everything.yaml")
+    cloud.run("alias", "everything.yaml", "shop/train:stable")
+    cloud.run("get", "shop/train:stable")
+    cloud.proxy.refuse_all = True
+    told = cloud.run("get", "shop/train:stable", code=5).err
+    assert told.count("does not answer") == 1
+    assert "--offline takes what was seen last, generation 1" in told
+    assert "generation 1" in cloud.run("get", "shop/train:stable", "--offline").err

@@ -20,7 +20,7 @@ from envbuild.objects.opening import open_objects
     ("text", "scheme", "bucket", "path", "shown"),
     [
         ("/srv/store", "file", "", "/srv/store", "file:///srv/store"),
-        ("file:///srv/a%20store", "file", "", "/srv/a store", "file:///srv/a store"),
+        ("file:///srv/a%20store", "file", "", "/srv/a store", "/srv/a store"),
         ("file://localhost/srv/store/", "file", "", "/srv/store", "file:///srv/store"),
         ("s3://bucket", "s3", "bucket", "", "s3://bucket"),
         ("s3://bucket/team/store/", "s3", "bucket", "team/store", "s3://bucket/team/store"),
@@ -227,3 +227,18 @@ if mine == "4002":
         assert done.returncode == 0, done.stderr
         outs.append(done.stdout)
     assert outs == ["created created b'4001'\n", "exists created b'4001'\n{'of/4002': 4} 2\n"]
+
+
+@pytest.mark.parametrize("path", ["/srv/läden und so/team", "/srv/100%", "/srv/a#b", "/srv/what?", "/srv/plain"])
+def test_a_folder_of_any_name_is_shown_as_it_can_be_typed(path: str) -> None:
+    address = parse_address(path)
+    assert address.path == path
+    assert parse_address(address.shown).path == path
+    assert open_objects(path).address == address.shown
+
+
+@pytest.mark.parametrize("text", ["/srv/a\nb", "/srv/a\x1b[31m", "file:///srv/a b", "s3://bucket/a b"])
+def test_line_breaks_and_spaces_in_addresses_are_refused(text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_address(text)
+    assert caught.value.reference == "bad-address"
