@@ -325,7 +325,7 @@ class Realizer:
 
             refuse_work(plan, located.by_key(graph))
         if self._before is not None and plan.needed:
-            here = set(plan.needed) - located.results.keys()
+            here = set(plan.needed) - located.by_key(graph).keys()
             self._before([needs for recipe, part in parts if (needs := _needs(recipe, part, here))], self.workspace)
         if any(isinstance(item := plan.graph[key], Link) and item.conda() for key in plan.needed):
             rattler_process.start()  # its engine loads while the first jobs are handed out

@@ -20,6 +20,7 @@ from envbuild.metaflow.carrying import MADE, carried
 from envbuild.metaflow.collecting import Flow, Locate
 from envbuild.metaflow.drift import differences
 from envbuild.metaflow.environments import Needed, needed
+from envbuild.metaflow.folders import own_folder
 from envbuild.metaflow.writing import Surroundings, Written, written
 from envbuild.names import parse_name
 from envbuild.projects.checkout import replace_file
@@ -72,11 +73,10 @@ def recipe_files(
     folder = committed_folder(project, flow)
     if names_in(folder):
         return _committed(project, folder, flow, surroundings, here, locate)
-    folder = project.root / LINKS / "flows" / flow.name
     if not (project.root / LINKS).exists():
         (project.root / LINKS).mkdir()
         (project.root / LINKS / ".gitignore").write_text("*\n", encoding="utf-8")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = own_folder(project, flow)
     found = []
     for item in needed(flow, here):
         text = recipe_of(project, item, surroundings, folder, flow, locate, emitted=False)

@@ -120,8 +120,10 @@ def _closing(item: RecipeFile, realized: Any) -> str:
 
     if realized.present:
         return f"Environment of {item.needed.said} is there: {count(realized.packages, 'package')}"
-    built = f", {realized.built} built" if realized.built else ""
+    further = "".join(
+        f", {number} {what}" for number, what in ((realized.pulled, "from stores"), (realized.built, "built")) if number
+    )
     return (
         f"Environment of {item.needed.said} is ready: {count(realized.packages, 'package')}, "
-        f"{realized.fetched} fetched{built}, {seconds(realized.milliseconds)}"
+        f"{realized.fetched} fetched{further}, {seconds(realized.milliseconds)}"
     )
