@@ -27,7 +27,8 @@ SEGMENTS = 8
 
 _SEGMENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _HEX = re.compile(r"[0-9a-f]{7,64}")
-_STEP = re.compile(r"[A-Z][A-Za-z0-9_]*/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+_STEP = re.compile(r"[A-Z][A-Za-z0-9_]*/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")
+_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,254}")
 _DEVICES = frozenset(
     {"con", "prn", "aux", "nul"} | {f"{word}{digit}" for word in ("com", "lpt") for digit in range(10)}
 )
@@ -121,7 +122,8 @@ class Source:
 
     Attributes:
         kind: ``recipe`` (a file), ``lock`` (a file, without its recipe), ``prefix`` (a folder that holds an
-            environment), ``id`` (of an environment or a request), ``step`` (of a past run), ``name``.
+            environment), ``id`` (of an environment or a request), ``step`` (of a past run, or one of its tasks),
+            ``name``.
         text: Without the prefix that said so.
         said: Whether a prefix did.
     """
@@ -198,3 +200,37 @@ def split_id(text: str) -> tuple[str, str]:
         )
     request, colon, environment = text.partition(":")
     return (request, environment) if colon else ("", request)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pathspec:
+    """A step of a past run as Metaflow writes it, or one task of the step.
+
+    Attributes:
+        task: None for all tasks of the step.
+    """
+
+    flow: str
+    run: str
+    step: str
+    task: str | None = None
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.flow, self.run, self.step, self.task) if part is not None)
+
+
+def parse_pathspec(text: str) -> Pathspec:
+    """A step or a task from ``Flow/run/step`` or ``Flow/run/step/task``.
+
+    Raises:
+        InvalidInput: ``bad-pathspec``.
+    """
+    parts = text.split("/")
+    if len(parts) not in {3, 4} or not parts[0].isidentifier() or not all(map(_PART.fullmatch, parts[1:])):
+        raise InvalidInput(
+            f"{text[:160]!r} is not a step of a run",
+            reference="bad-pathspec",
+            hint="write Flow/run/step, or Flow/run/step/task for one task of it",
+        )
+    flow, run, step = parts[:3]
+    return Pathspec(flow=flow, run=run, step=step, task=parts[3] if len(parts) > 3 else None)

@@ -13,7 +13,7 @@ from envbuild.errors import Where
 from envbuild.package import Platform
 from envbuild.value import dataclass
 
-ENVIRONMENTS = ("name:", "id:")
+ENVIRONMENTS = ("name:", "id:", "pathspec:")
 """What the label of a base begins with that is no recipe."""
 
 
@@ -158,7 +158,7 @@ class Base:
 
     Attributes:
         path: The base's recipe file, relative to the project's root with ``/``; of an environment that is named,
-            ``name:team/x:tag`` or ``id:…``.
+            ``name:team/x:tag``, ``id:…`` or ``pathspec:Flow/run/step``.
         pin: Whether its locked packages stay exactly as they are.
     """
 

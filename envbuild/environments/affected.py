@@ -224,7 +224,7 @@ def head_of(data: bytes, file: str) -> Head:
 def _label(tree: Mapping[str, Any]) -> str:
     if "path" in tree:
         return str(tree["path"])
-    return next(f"{kind}:{tree[kind]}" for kind in ("name", "id") if kind in tree)
+    return next(f"{kind}:{tree[kind]}" for kind in ("name", "id", "pathspec") if kind in tree)
 
 
 def standing_on(heads: Mapping[str, Head], label: str, means: Mapping[str, str] | None) -> dict[str, bool | None]:
@@ -232,14 +232,14 @@ def standing_on(heads: Mapping[str, Head], label: str, means: Mapping[str, str] 
 
     Args:
         heads: The head of each recipe's lock, by the recipe's label.
-        label: The base: a recipe's label, ``name:…`` or ``id:…``.
+        label: The base: a recipe's label, ``name:…``, ``id:…`` or ``pathspec:…``.
         means: The environments that it means now, by platform; None when that is not known.
     """
     found: dict[str, bool | None] = {}
     for recipe, head in heads.items():
         for base, recorded in head.bases.items():
             same = means is not None and bool(recorded) and recorded.items() <= means.items()
-            if base == label or (same and base.startswith("id:")):
+            if base == label or (same and base.startswith(("id:", "pathspec:"))):
                 found[recipe] = None if means is None else not same
     grown = True
     while grown:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from envbuild.errors import EnvbuildError, InvalidInput, UnreachableError, UsageError
 from envbuild.locks.place import lock_path
-from envbuild.names import Source, parse_name
+from envbuild.names import Source
 from envbuild.projects.recipe_files import recipes_below
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ class AffectedVerbs:
         else:
             meant = self._meant(source, names, closures)
             means = {str(platform): str(digest) for platform, digest in meant.named.environments}
-            label = f"name:{parse_name(source.text)}" if source.kind == "name" else f"id:{source.text}"
+            labels = {"name": f"name:{meant.said}", "step": f"pathspec:{meant.said}"}
+            label = labels.get(source.kind, f"id:{source.text}")
         found = standing_on(heads, label, means)
         requests = {heads[recipe].request for recipe in found}
         return (

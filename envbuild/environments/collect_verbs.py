@@ -166,7 +166,10 @@ class CollectVerbs:
 
         shared = self._shared_store(store)
         begins = split_id(source)[1] if is_id(source) else None
-        said = source if begins is not None or _is_file(source) else str(parse_name(source.removeprefix("name:")))
+        meant = self._source(source)
+        said = source if begins is not None or _is_file(source) else meant.text
+        if meant.kind == "name":
+            said = str(parse_name(meant.text))
         gone = [
             pin
             for pin in self.pins(store)

@@ -125,6 +125,12 @@ class RemoveVerbs:
                     hint="what made it can remove it",
                 )
             return [whole(home, item) for item in items]
+        if source.kind == "step":
+            raise UsageError(
+                f"{source.text} is a step of a run, which is Metaflow's",
+                reference="not-removed",
+                hint=f"name its environment, as `envbuild get {source.text}` shows it",
+            )
         if source.kind != "id":
             raise UsageError(
                 f"{text} is a {source.kind}, which is a file of yours",

@@ -8,8 +8,10 @@
     5f4b4de, 5e210f5:5f4b4de    an environment by its id, whole or its first digits; REQUEST:ENVIRONMENT
     5e210f5                     a request: its default environment
     .envs/train                 a prefix that envbuild made, or a link to one
+    Flow/12/train               a step of a past Metaflow run, or a task of one
 
-Rules of the file: finds out and reads; ``naming`` knows names, ``closures`` ids, ``inventory`` prefixes.
+Rules of the file: finds out and reads; ``naming`` knows names, ``closures`` ids, ``inventory`` prefixes, ``past_runs``
+steps.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from envbuild.environments.realized import Wanted, environment_for
 from envbuild.errors import InvalidInput, UnsatisfiableError, UsageError, Where
 from envbuild.locks.locking import frozen_lock
 from envbuild.machine.virtual import current_platform
-from envbuild.names import Source, parse_name, source_of
+from envbuild.names import Source, parse_name, parse_pathspec, source_of
 from envbuild.package import PLATFORMS, Platform
 from envbuild.projects.project import Project, load_recipe, project_files
 from envbuild.projects.recipe_files import instead_of, recipe_of, shown_path
@@ -41,10 +43,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meant:
-    """What a name, an id or a prefix means.
+    """What a name, an id, a prefix or a step means.
 
     Attributes:
-        said: As people may read it: the name with its tag, the beginning of the id, the path.
+        said: As people may read it: the name with its tag, the beginning of the id, the path, the pathspec.
         generation: Of a name; None for anything else.
         others: Further requests that led to the environment of an id.
         default_of: The request that was named alone: this is its default.
@@ -93,6 +95,7 @@ class SourceVerbs:
 
     _environ: Mapping[str, str]
     _start: Path
+    _offline: bool
 
     if TYPE_CHECKING:
 
@@ -111,10 +114,11 @@ class SourceVerbs:
         return source_of(source, os.path.isfile, _is_prefix)
 
     def _meant(self, source: Source, names: Names, closures: Closures) -> Meant:
-        """The environments that a name, an id or a prefix means.
+        """The environments that a name, an id, a prefix or a step means.
 
         Raises:
-            InvalidInput: ``unknown-name``, ``unknown-id``, ``ambiguous-id``, ``no-default``, ``unknown-prefix``.
+            InvalidInput: ``unknown-name``, ``unknown-id``, ``ambiguous-id``, ``no-default``, ``unknown-prefix``; as
+                ``past_runs`` for a step.
         """
         from envbuild.store.names import Named
 
@@ -132,16 +136,15 @@ class SourceVerbs:
             first, *others = closures.begin(source.text)
             named = Named(request=first.request, environments=((first.platform, first.environment),))
             return Meant(said=short(first.environment), named=named, others=tuple(others))
-        if source.kind in {"recipe", "lock"}:
-            raise InvalidInput(
-                f"{source.text} is a {source.kind}, and a name or an id is needed",
-                reference="unknown-name",
-                hint=f"envbuild show {source.text}",
-            )
+        if source.kind == "step":
+            from envbuild.environments.past_runs import environments_of
+
+            pathspec = parse_pathspec(source.text)
+            return Meant(said=str(pathspec), named=environments_of(pathspec, offline=self._offline))
         raise InvalidInput(
-            f"{source.text} is a step of a run, and environments of runs come with a later version of envbuild",
-            reference="not-available",
-            hint="name a recipe, a name or an id",
+            f"{source.text} is a {source.kind}, and a name or an id is needed",
+            reference="unknown-name",
+            hint=f"envbuild show {source.text}",
         )
 
     def _meant_here(self, source: Source, closures: Closures) -> Meant:
@@ -153,7 +156,7 @@ class SourceVerbs:
             raise
 
     def _wanted_source(self, source: Source) -> tuple[Project, Wanted]:
-        """What a lock, a name, an id or a prefix wants realized on this machine.
+        """What a lock, a name, an id, a prefix or a step wants realized on this machine.
 
         Raises:
             UnsatisfiableError: ``no-platform`` with the platforms that it has.
@@ -235,7 +238,7 @@ class SourceVerbs:
         return looked
 
     def _whole(self, source: Source) -> tuple[str, Lock]:
-        """What a lock, a name, an id or a prefix holds for all its platforms, as one lock; and what it is called."""
+        """What a source that is no recipe holds for all its platforms, as one lock; and what it is called."""
         if source.kind == "lock":
             path, lock = self._lock_file(source)
             return path.name.removesuffix(".lock.yaml"), lock

@@ -312,7 +312,7 @@ def _base_kind(path: str) -> tuple[str, str]:
 
 
 def _base_label(tree: dict[str, Any]) -> str:
-    (kind,) = {"path", "name", "id"} & set(tree)
+    (kind,) = {"path", "name", "id", "pathspec"} & set(tree)
     label = tree[kind]
     if not isinstance(label, str) or label.startswith(ENVIRONMENTS):
         raise ValueError(f"{label!r} is no base")

@@ -64,11 +64,14 @@ class Base:
     """What an environment stands on.
 
     Attributes:
-        kind: ``name`` for a named environment, ``recipe`` for the file of a recipe (absolute).
+        kind: ``name`` for a named environment, ``recipe`` for the file of a recipe (absolute), ``pathspec`` for the
+            environment of a step of a past run.
+        late: Whether it is looked up when a task starts; its text may hold variables then.
     """
 
     kind: str
     text: str
+    late: bool = False
     by: By | None = field(default=None, compare=False)
 
 
@@ -88,6 +91,11 @@ class Asked:
     pypi: tuple[Package, ...] = ()
     indices: tuple[Text, ...] = ()
     base: Base | None = None
+
+    @property
+    def late(self) -> bool:
+        """Whether the environment is known only when a task starts."""
+        return self.base is not None and self.base.late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

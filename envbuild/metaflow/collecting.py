@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from envbuild.metaflow.declared import declared
 from envbuild.metaflow.decorators import RequirementFlow, RequirementStep
 from envbuild.metaflow.merging import merged
 from envbuild.metaflow.places import places
+from envbuild.metaflow.substituting import OF_TASK, known_variables, parameter_variable, unknown_in, variables
 from envbuild.value import dataclass
 
 REMOTE_PLATFORM = "linux-64"
@@ -110,6 +111,7 @@ def _collected(flow: Any, file: Path, remote: Sequence[str], locate: Locate) -> 
                 said.append(declared(locate(by), decorator.attributes, str(file.parent)))
             except InvalidInput as error:
                 issues.extend(error.all_issues())
+        issues.extend(_unknown_variables(flow, said))
         for item in said:
             notes.update(dict.fromkeys(item.notes))
         return said
@@ -137,6 +139,19 @@ def _collected(flow: Any, file: Path, remote: Sequence[str], locate: Locate) -> 
     if issues:
         raise InvalidInput.of(tuple(dict.fromkeys(issues)))
     return Flow(name=flow.name, file=file, steps=tuple(steps), notes=tuple(notes))
+
+
+def _unknown_variables(flow: Any, said: Iterable[Declared]) -> Iterator[Issue]:
+    """Variables in names that nobody will know when a task starts."""
+    for item in said:
+        base = item.asked.base
+        if base is None or not variables(base.text):
+            continue
+        of_flow = {parameter_variable(name) for var, item in flow._get_parameters() for name in (var, item.name)}
+        unknown = unknown_in(base.text, {*OF_TASK, *of_flow, *os.environ})
+        if unknown is not None:
+            message = f"{item.by}: {base.kind}={unknown}"
+            yield Issue(message=message, reference="unknown-variable", where=item.by.where, hint=known_variables())
 
 
 def _of(decorators: Iterable[Any], kind: type[Any], step: str | None) -> list[tuple[By, Any]]:

@@ -15,9 +15,11 @@ from typing import Any
 
 from envbuild.errors import InvalidInput, Issue
 from envbuild.metaflow.asked import Asked, Base, By, Declared, Package, Text
-from envbuild.names import parse_name
+from envbuild.metaflow.substituting import substituted, variables
+from envbuild.names import parse_name, parse_pathspec
 from envbuild.package import normalize_pypi_name
 from envbuild.reading import spelling
+from envbuild.value import replace
 
 _FORMER = {
     "pip_packages": "@pypi{}(packages=…)",
@@ -31,6 +33,12 @@ _FORMER = {
 
 _OWN = {"named_env": {"name", "pathspec", "fetch_at_exec"}}
 """Attributes that are no old spelling on these decorators."""
+
+_LABELS: Mapping[str, tuple[Callable[[str], Any], str]] = {
+    "name": (parse_name, 'name="team/project/train:v1"'),
+    "pathspec": (parse_pathspec, 'pathspec="Flow/12/train"'),
+}
+"""Attributes that name an environment: how each is read, and what it looks like."""
 
 
 def declared(by: By, attributes: Mapping[str, Any], folder: str) -> Declared:
@@ -48,8 +56,6 @@ def declared(by: By, attributes: Mapping[str, Any], folder: str) -> Declared:
     for name, value in attributes.items():
         if value is not None and not (isinstance(value, (dict, list, tuple, str)) and not value):
             reader.read(name, value)
-    if reader.issues:
-        raise InvalidInput.of(tuple(reader.issues))
     return reader.declared()
 
 
@@ -65,6 +71,7 @@ class _Reader:
         self._python: Text | None = None
         self._disabled: bool | None = None
         self._base: Base | None = None
+        self._late: bool | None = None
         self._conda: dict[str, Package] = {}
         self._pypi: dict[str, Package] = {}
         self._channels: list[Text] = []
@@ -73,15 +80,21 @@ class _Reader:
             self._old(str(by), f"@{by.decorator.replace('pip', 'pypi')}")
 
     def declared(self) -> Declared:
-        """What was read."""
+        """What was read.
+
+        Raises:
+            InvalidInput: Every finding.
+        """
         asked = Asked(
             python=self._python,
             conda=tuple(self._conda[name] for name in sorted(self._conda)),
             channels=tuple(self._channels),
             pypi=tuple(self._pypi[name] for name in sorted(self._pypi)),
             indices=tuple(self._indices),
-            base=self._base,
+            base=self._with_lateness(),
         )
+        if self.issues:
+            raise InvalidInput.of(tuple(self.issues))
         return Declared(by=self._by, asked=asked, disabled=self._disabled, notes=tuple(self._notes))
 
     def read(self, name: str, value: Any) -> None:
@@ -103,20 +116,15 @@ class _Reader:
             self._read_python(value)
         elif name == "disabled":
             self._read_disabled(value)
-        elif name == "name":
-            self._read_name(value)
+        elif name in _LABELS:
+            self._read_named(name, value)
         elif name == "path":
             self._read_path(value)
-        elif name == "pathspec":
-            self._later("pathspec=…", "the environments of past steps")
-        elif name == "fetch_at_exec" and value is not False:
-            self._later("fetch_at_exec=True", "names that are looked up when a task starts")
+        elif name == "fetch_at_exec":
+            self._late = self._truth(name, value)
 
     def _old(self, written: str, now: str) -> None:
         self._notes.append(f"{written} is an old spelling: write {now}")
-
-    def _later(self, what: str, which: str) -> None:
-        self._fault(f"{what} is not there yet: {which} come with a later version", "not-available", "use name=…")
 
     def _fault(self, message: str, reference: str = "bad-decorator", hint: str | None = None) -> None:
         self.issues.append(
@@ -207,19 +215,39 @@ class _Reader:
             self._python = Text(text=text, by=self._by)
 
     def _read_disabled(self, value: Any) -> None:
+        self._disabled = self._truth("disabled", value)
+
+    def _truth(self, name: str, value: Any) -> bool | None:
+        """A value that is true or false; None after a finding."""
         words = {"true": True, "false": False}
         if str(value).lower() not in words:
-            self._fault(f"disabled={value!r} is neither True nor False", hint="disabled=True")
-            return
-        self._disabled = words[str(value).lower()]
+            self._fault(f"{name}={value!r} is neither True nor False", hint=f"{name}=True")
+        return words.get(str(value).lower())
 
-    def _read_name(self, value: Any) -> None:
+    def _read_named(self, kind: str, value: Any) -> None:
+        """``name`` or ``pathspec``; what stands in for variables is checked when they are known."""
+        parse, example = _LABELS[kind]
         if not isinstance(value, str):
-            self._fault(f"name={value!r} is not text", hint='name="team/project/train:v1"')
-        elif "@{" in value:
-            self._later(f"name={value!r}", "names with variables in them")
-        elif (name := self._checked("name", parse_name, value)) is not None:
-            self._base = Base(kind="name", text=str(name), by=self._by)
+            self._fault(f"{kind}={value!r} is not text", hint=example)
+        elif self._base is not None:
+            self._fault("name and pathspec are two ways to name one environment", hint="say one of the two")
+        else:
+            plain = substituted(value, dict.fromkeys(variables(value), "0"))
+            found = self._checked(kind, parse, plain)
+            if found is not None:
+                self._base = Base(kind=kind, text=value if plain != value else str(found), by=self._by)
+
+    def _with_lateness(self) -> Base | None:
+        """The base, with what ``fetch_at_exec`` says of it."""
+        base = self._base
+        if self._late:
+            if base is None:
+                self._fault("fetch_at_exec=True is for a named environment", hint='name="team/project/train:v1"')
+            return base and replace(base, late=True)
+        if base is not None and variables(base.text):
+            words = f"{base.kind}={base.text!r} has variables, which are known when a task starts"
+            self._fault(words, hint="add fetch_at_exec=True")
+        return base
 
     def _read_path(self, value: Any) -> None:
         if not isinstance(value, str):

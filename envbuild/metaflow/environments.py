@@ -34,7 +34,7 @@ class Needed:
 
 
 def needed(flow: Flow, here: str, recipes: Iterable[str] = ()) -> tuple[Needed, ...]:
-    """The environments of a flow.
+    """The environments of a flow, but for those that are looked up when a task starts.
 
     Args:
         flow: What its steps ask for.
@@ -45,7 +45,7 @@ def needed(flow: Flow, here: str, recipes: Iterable[str] = ()) -> tuple[Needed, 
     there = frozenset(recipes)
     groups: dict[Asked, list[Step]] = {}
     for step in flow.steps:
-        if step.asked is not None:
+        if step.asked is not None and not step.asked.late:
             groups.setdefault(step.asked, []).append(step)
     return tuple(
         _needed(name, asked, steps, here)

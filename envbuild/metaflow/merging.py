@@ -30,13 +30,28 @@ def merged(flow: Sequence[Declared], step: Sequence[Declared]) -> Asked | None:
         step: What the step's decorators say.
 
     Raises:
-        InvalidInput: ``contradiction``, for each thing that two decorators of one level say differently.
+        InvalidInput: ``contradiction``, for each thing that two decorators of one level say differently, and for what
+            is added to an environment that is looked up when a task starts.
     """
     below, mine = _level(flow), _level(step)
     stays = mine[1] if mine[1] is not None else below[1]
     if stays:
         return None
-    return _over(below[0], mine[0])
+    asked = _over(below[0], mine[0])
+    _refuse_additions(asked)
+    return asked
+
+
+def _refuse_additions(asked: Asked) -> None:
+    """Nothing is added to what is looked up when a task starts: it would have to be solved there."""
+    base = asked.base
+    if base is None or not base.late:
+        return
+    more = [item for item in (asked.python, *asked.conda, *asked.channels, *asked.pypi, *asked.indices) if item]
+    if more:
+        others = ", ".join(dict.fromkeys(str(item.by) for item in more))
+        message = f"{base.by} says fetch_at_exec=True, which is for an environment as it is, and {others} asks for more"
+        raise InvalidInput.of((_contradiction(message, base.by, "leave fetch_at_exec=True out, or what is added"),))
 
 
 def _level(said: Sequence[Declared]) -> tuple[Asked, bool | None]:

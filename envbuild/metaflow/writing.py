@@ -116,10 +116,10 @@ def _needs_conda(asked: Asked, base_interpreter: str | None, *, conda_python: bo
 def _base_lines(asked: Asked, folder: str) -> Iterator[tuple[str, By | None]]:
     if asked.base is None:
         return
-    if asked.base.kind == "name":
-        yield f"extends: {{name: {json.dumps(asked.base.text)}}}", asked.base.by
-    else:
+    if asked.base.kind == "recipe":
         yield f"extends: {_quoted(posixpath.relpath(asked.base.text, folder))}", asked.base.by
+    else:
+        yield f"extends: {{{asked.base.kind}: {json.dumps(asked.base.text)}}}", asked.base.by
 
 
 def _channels(asked: Asked, surroundings: Surroundings) -> tuple[str, ...]:

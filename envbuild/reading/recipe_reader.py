@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from envbuild.errors import InvalidInput, Issue, Where
-from envbuild.names import parse_name, split_id
+from envbuild.names import parse_name, parse_pathspec, split_id
 from envbuild.package import Platform
 from envbuild.reading import spelling
 from envbuild.reading.cutoff import cut_off_text
@@ -72,6 +72,15 @@ def _identified(text: str) -> str:
     return f"id:{text}"
 
 
+def _ran(text: str) -> str:
+    """The label of a base that a step of a run says."""
+    return f"pathspec:{parse_pathspec(text)}"
+
+
+_LABELS = {"name": _named, "id": _identified, "pathspec": _ran}
+"""How the label of a base is made that is an environment, by its key."""
+
+
 def _order(issue: Issue) -> tuple[int, int]:
     where = issue.where
     return (where.line or 0, where.column or 0) if where else (0, 0)
@@ -122,18 +131,11 @@ class RecipeReader(SectionReader):
         if isinstance(node, Scalar):
             return self.base_file(node, pin=True, where=node.where)
         assert isinstance(node, Mapping)
-        if key := node.key("pathspec"):
-            self.note(
-                key.where,
-                "not-available",
-                "extending the environment of a step is not available in this version of envbuild",
-                "extend a name: `extends: {name: team/base:stable}`",
-            )
-            return None
-        said = [word for word in ("path", "name", "id") if node.key(word)]
+        said = [word for word in ("path", *_LABELS) if node.key(word)]
         if len(said) != 1:
-            hint = "write `{path: bases/base.yaml}`, `{name: team/base:stable}` or `{id: …}`"
-            told = "says " + " and ".join(f"`{word}`" for word in said) if said else "has no `path`, `name` or `id`"
+            hint = "write `{path: bases/base.yaml}`, `{name: team/base:stable}`, `{id: …}` or `{pathspec: …}`"
+            none = "has no `path`, `name`, `id` or `pathspec`"
+            told = "says " + " and ".join(f"`{word}`" for word in said) if said else none
             self.note(node.where, "bad-base" if said else "missing-key", f"this base {told}", hint)
             return None
         pin = optional_boolean(node.get("pin")) is not False
@@ -149,7 +151,7 @@ class RecipeReader(SectionReader):
                 "leave `pin` out, or extend its recipe",
             )
             return None
-        return Base(path=self.take(value, _named if said[0] == "name" else _identified), where=node.where)
+        return Base(path=self.take(value, _LABELS[said[0]]), where=node.where)
 
     def base_file(self, node: Node, *, pin: bool, where: Where) -> Base:
         """A base that is a recipe's file."""

@@ -121,7 +121,7 @@ def test_only_a_lock_that_fits_is_named(case: Case, wheel_index: Server) -> None
     case.run("get", "toy", code=3).mentions("unknown-name")
     case.run("history", "toy", code=3).run("rollback", "toy", code=3).run("realize", "toy", code=3)
     case.run("get", "x.yaml", code=3).mentions("envbuild show x.yaml")
-    case.run("realize", "Flow/12/train", code=3).mentions("not-available")
+    case.run("get", "x.lock.yaml", code=3).mentions("envbuild show x.lock.yaml")
 
 
 def test_a_platform_that_a_name_has_not(case: Case, wheel_index: Server) -> None:

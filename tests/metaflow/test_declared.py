@@ -62,6 +62,23 @@ SPELLINGS = {
     ),
     "a name": ("named_env", {"name": "team/toy"}, Asked(base=Base(kind="name", text="team/toy:latest"))),
     "a name on @conda": ("conda", {"name": "team/toy:v1"}, Asked(base=Base(kind="name", text="team/toy:v1"))),
+    "a past step": ("named_env", {"pathspec": "F/1/s"}, Asked(base=Base(kind="pathspec", text="F/1/s"))),
+    "a past step on @conda": ("conda", {"pathspec": "F/1/s/2"}, Asked(base=Base(kind="pathspec", text="F/1/s/2"))),
+    "a late name": (
+        "named_env",
+        {"name": "t/x", "fetch_at_exec": "True"},
+        Asked(base=Base(kind="name", text="t/x:latest", late=True)),
+    ),
+    "a late name with variables": (
+        "named_env",
+        {"name": "t/x:@{METAFLOW_RUN_ID}", "fetch_at_exec": True},
+        Asked(base=Base(kind="name", text="t/x:@{METAFLOW_RUN_ID}", late=True)),
+    ),
+    "a late past step": (
+        "conda",
+        {"pathspec": "F/@{METAFLOW_RUN_ID}/s", "fetch_at_exec": True},
+        Asked(base=Base(kind="pathspec", text="F/@{METAFLOW_RUN_ID}/s", late=True)),
+    ),
     "a recipe": ("recipe", {"path": "../r/toy.yaml"}, Asked(base=Base(kind="recipe", text="/r/toy.yaml"))),
     "python as text": ("conda", {"python": "3.10"}, Asked(python=Text(text="3.10"))),
     "python as the command line gives it": ("conda", {"python": 3.11}, Asked(python=Text(text="3.11"))),
@@ -89,9 +106,13 @@ FAULTS = {
     "a disabled that is neither": ("conda", {"disabled": "perhaps"}, "bad-decorator", "neither True nor False"),
     "a name that is none": ("named_env", {"name": "Team Toy"}, "bad-alias", "name: "),
     "a recipe that is a lock": ("recipe", {"path": "toy.lock.yaml"}, "bad-decorator", "not the file of a recipe"),
-    "a past step": ("named_env", {"pathspec": "F/1/start"}, "not-available", "pathspec=… is not there yet"),
-    "a late name": ("named_env", {"name": "t/x", "fetch_at_exec": True}, "not-available", "fetch_at_exec=True is not"),
-    "a name with variables": ("named_env", {"name": "t/x:@{TAG}"}, "not-available", "is not there yet"),
+    "half of a step": ("named_env", {"pathspec": "F/1"}, "bad-pathspec", "pathspec: 'F/1' is not a step of a run"),
+    "a pathspec that is no text": ("named_env", {"pathspec": 12}, "bad-decorator", "pathspec=12 is not text"),
+    "two names": ("named_env", {"name": "t/x", "pathspec": "F/1/s"}, "bad-decorator", "two ways to name one"),
+    "variables too early": ("named_env", {"name": "t/x:@{TAG}"}, "bad-decorator", "known when a task starts"),
+    "a late nothing": ("conda", {"fetch_at_exec": True}, "bad-decorator", "fetch_at_exec=True is for a named"),
+    "a lateness that is neither": ("named_env", {"name": "t/x", "fetch_at_exec": 1}, "bad-decorator", "neither True"),
+    "a late name that is none": ("named_env", {"name": "T@{X}", "fetch_at_exec": True}, "bad-alias", "name: "),
 }
 
 

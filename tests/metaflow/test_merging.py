@@ -158,3 +158,30 @@ def test_what_is_equal_does_not_depend_on_who_said_it() -> None:
     second = merged([], [said("conda", libraries={"b": "1", "a": "1"})])
     assert first == second
     assert hash(first) == hash(second)
+
+
+@pytest.mark.parametrize(
+    ("flow", "step"),
+    [
+        ([], [said("named_env", name="t/x", fetch_at_exec=True), said("pypi", packages={"a": ""})]),
+        ([said("conda_base", libraries={"a": ""})], [said("named_env", name="t/x", fetch_at_exec=True)]),
+        ([said("named_env_base", pathspec="F/1/s", fetch_at_exec=True)], [said("pypi", python="3.11")]),
+        ([said("conda_base", channels=["c"])], [said("conda", name="t/x", fetch_at_exec=True)]),
+        ([said("pypi_base", extra_indices=["https://i/s"])], [said("named_env", name="t/x", fetch_at_exec=True)]),
+    ],
+)
+def test_nothing_is_added_to_what_is_looked_up_when_a_task_starts(flow: list[Declared], step: list[Declared]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        merged(flow, step)
+    assert caught.value.reference == "contradiction"
+    assert "says fetch_at_exec=True, which is for an environment as it is" in caught.value.message
+
+
+def test_a_step_s_own_name_is_looked_up_as_it_says_and_not_as_its_flow_does() -> None:
+    flow = [said("named_env_base", name="t/x", fetch_at_exec=True)]
+    asked = merged(flow, [said("named_env", name="t/y"), said("pypi", packages={"a": ""})])
+    assert asked is not None
+    assert not asked.late
+    inherited = merged(flow, [])
+    assert inherited is not None
+    assert inherited.late

@@ -1,0 +1,176 @@
+"""``fetch_at_exec``: an environment that is looked up when a task starts, and not before.
+
+A task of such a step starts as this program, in the Python that runs the flow. It replaces the variables in the name,
+asks what the name means now, makes that exist, and becomes the task. So the search takes no time of the flow's own
+process, what goes wrong stands in the task's log, and a retry asks again. Nothing is solved: the environment is used as
+it was locked, which is why it must hold what Metaflow itself needs.
+
+Rules of the file: what ``main`` needs is imported there; a task is waiting.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from envbuild.errors import EnvbuildError, InvalidInput
+from envbuild.metaflow.substituting import OF_PARAMETER, parameter_variable, substituted, variables
+from envbuild.value import dataclass
+
+if TYPE_CHECKING:
+    from envbuild.environments.realized import Realized
+    from envbuild.metaflow.asked import Base
+    from envbuild.metaflow.collecting import Flow
+    from envbuild.session import Session
+
+_PROGRAM = "import sys; sys.path[:1] = []; from envbuild.metaflow.late import main; main()"
+"""The flow's folder is no place to import from: a user's ``json.py`` may lie there."""
+
+_SOURCES = {"name": "name", "pathspec": "step"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Late:
+    """How tasks of a step start whose environment is looked up then.
+
+    Attributes:
+        base: What names it, with variables.
+        said: Whose it is, for people.
+        step: ``Flow/step``.
+        flow: The folder of the flow.
+        folder: What a step imports of Metaflow and envbuild; ``behind``: what it imports from outside.
+        needs: Names of packages that Metaflow needs there.
+    """
+
+    base: Base
+    said: str
+    step: str
+    flow: Path
+    folder: Path
+    behind: Path
+    needs: tuple[str, ...]
+
+    def command(self, task: Any, datastore: Any, keep: Sequence[str]) -> list[str]:
+        """The words that a task's command begins with, before those of Metaflow.
+
+        Args:
+            task: Metaflow's task.
+            datastore: The flow's datastore, which has the parameters.
+            keep: Variables that somebody has set for this step, and that stay as they are.
+        """
+        wanted = {
+            "source": _SOURCES[self.base.kind],
+            "text": self.base.text,
+            "said": self.said,
+            "step": self.step,
+            "flow": str(self.flow),
+            "folder": str(self.folder),
+            "behind": str(self.behind),
+            "needs": list(self.needs),
+            "keep": list(keep),
+            "values": _values(self.base.text, task, datastore),
+        }
+        return [sys.executable, "-c", _PROGRAM, json.dumps(wanted)]
+
+
+def late(flow: Flow, needs: Iterable[str], folder: Path, behind: Path) -> dict[str, Late]:
+    """How tasks of the steps start whose environment is looked up then, by step.
+
+    Args:
+        flow: What its steps ask for.
+        needs: Names of packages that Metaflow needs in a step.
+        folder: See ``Late``.
+        behind: See ``Late``.
+    """
+    return {
+        step.name: Late(
+            base=step.asked.base,
+            said=f"step {step.name}",
+            step=f"{flow.name}/{step.name}",
+            flow=flow.file.parent,
+            folder=folder,
+            behind=behind,
+            needs=tuple(needs),
+        )
+        for step in flow.steps
+        if step.asked is not None and step.asked.base is not None and step.asked.late
+    }
+
+
+def _values(text: str, task: Any, datastore: Any) -> dict[str, str]:
+    """What Metaflow knows of a task, for the variables of a name."""
+    values = {
+        "METAFLOW_RUN_ID": str(task.run_id),
+        "METAFLOW_RUN_ID_BASE": str(task.run_id),
+        "METAFLOW_STEP_NAME": task.step,
+        "METAFLOW_TASK_ID": str(task.task_id),
+    }
+    if any(name.startswith(OF_PARAMETER) for name in variables(text)):
+        parent = datastore.get_task_datastore(*task.input_paths[0].split("/"))
+        for attribute, parameter in task.flow._get_parameters():
+            for name in {parameter_variable(parameter.name), parameter_variable(attribute)} & {*variables(text)}:
+                values[name] = str(parent[attribute])
+    return values
+
+
+def main() -> None:
+    """Look an environment up, make it exist, and become the task in it; the words of the command say which and what."""
+    wanted, words = json.loads(sys.argv[1]), sys.argv[2:]
+    try:
+        _become(wanted, words)
+    except EnvbuildError as error:
+        from envbuild.cli.errors import say_error
+
+        error.message = f"{wanted['said']}: {error.message}"
+        say_error(error)
+        raise SystemExit(error.exit_code) from None
+
+
+def _become(wanted: Mapping[str, Any], words: Sequence[str]) -> None:
+    from envbuild.cli.render import QuietReporter
+    from envbuild.metaflow.entering import Present, entrance
+    from envbuild.session import Session
+
+    text = substituted(wanted["text"], {**os.environ, **wanted["values"]})
+    source = f"{wanted['source']}:{text}"
+    session = Session(Path(wanted["flow"]), reporter=QuietReporter())
+    (realized,) = session.realize(source, mode="locked")
+    _check(session, text, realized, wanted["needs"])
+    sys.stdout.write(f"Environment of {wanted['said']}: {text} is {realized.environment}\n")
+    sys.stdout.flush()
+    present = Present(
+        prefix=realized.prefix,
+        name=realized.name,
+        platform=realized.platform,
+        environment=realized.environment,
+        request=realized.request,
+        variables=dict(realized.variables),
+        python=str(realized.prefix / "bin" / "python"),
+    )
+    enter = entrance(present, Path(wanted["folder"]), Path(wanted["behind"]), wanted["step"])
+    environ = dict(os.environ) | {name: value for name, value in enter.variables if name not in wanted["keep"]}
+    command = [*enter.before, enter.python, *words]
+    os.execvpe(command[0], command, environ)  # noqa: S606  the task
+
+
+def _check(session: Session, text: str, realized: Realized, needs: Sequence[str]) -> None:
+    """Refuse an environment in which Metaflow could not run.
+
+    Raises:
+        InvalidInput: ``lacks-needs``.
+    """
+    environment = session.show(f"id:{realized.request}:{realized.environment}").environment
+    names = {item.name for item in (*environment.conda, *environment.wheels, *environment.sources)}
+    lacking = [name for name in needs if name not in names]
+    if not (realized.prefix / "bin" / "python").exists():
+        lacking.insert(0, "python")
+    if lacking:
+        raise InvalidInput(
+            f"{text} has no {', '.join(lacking)}, which Metaflow needs in a step",
+            reference="lacks-needs",
+            hint=f"add {' and '.join(lacking)} to its recipe, lock it and name it again",
+        )
