@@ -1,6 +1,6 @@
-"""``state`` as a verb of a session: how far an environment is from being used here.
+"""``state`` and ``keep`` as verbs of a session: how far an environment is from being used here, and that it is found.
 
-Rules of the file: looks; solves, fetches and writes nothing.
+Rules of the file: solves and fetches nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from envbuild.package import Platform
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
+    from envbuild.environments.closures import Closures
     from envbuild.environments.realizing import Realizer
     from envbuild.environments.source_verbs import Looked
+    from envbuild.lock import Lock
+    from envbuild.machine.home import Home
     from envbuild.projects.project import Project
 
 
@@ -49,7 +52,7 @@ class State:
 
 
 class StateVerbs:
-    """The verb; ``envbuild.session.Session`` is one of these."""
+    """The verbs; ``envbuild.session.Session`` is one of these."""
 
     _environ: Mapping[str, str]
 
@@ -60,6 +63,18 @@ class StateVerbs:
         def _look(self, source: Path | str, platform: str | None) -> Looked: ...
 
         def _realizer(self, project: Project) -> Realizer: ...
+
+        def _home(self) -> Home: ...
+
+        def _closures(self, home: Home) -> Closures: ...
+
+    def keep(self, lock: Lock) -> None:
+        """Have a lock's environments found by their ids on this machine, also when nothing was realized of it.
+
+        Raises:
+            NoSpaceError: When the home cannot be written.
+        """
+        self._closures(self._home()).keep(lock)
 
     def state(self, source: Path | str, *, platform: str | None = None) -> State:
         """How far an environment is from being used here.

@@ -1,10 +1,12 @@
-"""``python flow.py --environment=envbuild environment …``: what a flow's environments are, as files.
+"""``python flow.py --environment=envbuild environment …``: what a flow's environments are, as files and in the stores.
 
 Rules of the file: Metaflow's own copy of click; everything else is imported when a command runs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,18 @@ def environment() -> None:
     """The group of commands."""
 
 
-@environment.command(help="Write the recipes and locks of this flow, to be committed.")
-@click.option("--dir", "folder", type=click.Path(file_okay=False), help="Where to [default: recipes/flows/<flow>].")
-@click.pass_obj
-def emit(obj: Any, folder: str | None) -> None:
-    """Write recipes and locks; a run then uses exactly these."""
+@contextmanager
+def _launched(obj: Any, *, quiet: bool) -> Iterator[tuple[Any, Any]]:
+    """The flow, and what people see; errors end the program, with envbuild's exit codes.
+
+    Metaflow's own lines go to stdout, where results are read: what is said here goes to stderr.
+    """
+    from metaflow.cli import echo_dev_null
+
     from envbuild.errors import EnvbuildError, UsageError
     from envbuild.metaflow.environment import EnvbuildEnvironment
     from envbuild.metaflow.launching import Launch, fail
-    from envbuild.metaflow.locked import emit_locked
+    from envbuild.metaflow.shell import screen
 
     try:
         if not isinstance(obj.environment, EnvbuildEnvironment):
@@ -37,8 +42,57 @@ def emit(obj: Any, folder: str | None) -> None:
                 "the environments of this flow are not envbuild's",
                 hint="python flow.py --environment=envbuild environment emit",
             )
-        launch = Launch(obj.flow, obj.flow_datastore.TYPE, obj.echo)
-        for file in emit_locked(launch, Path(folder).absolute() if folder else None):
-            click.echo(file)
+        with screen(quiet=quiet or obj.is_quiet) as shown:
+            yield Launch(obj.flow, obj.flow_datastore.TYPE, echo_dev_null if shown.quiet else shown.say), shown
     except EnvbuildError as error:
         fail(error)
+
+
+_quiet = click.option("--quiet", is_flag=True, help="Results alone, in lines that scripts read.")
+_archs = click.option("--arch", "archs", multiple=True, metavar="PLATFORM", help="For this platform; repeatable.")
+_local_only = click.option("--local-only", is_flag=True, help="Ask no shared store.")
+
+
+@environment.command(help="Write the recipes and locks of this flow, to be committed.")
+@click.option("--dir", "folder", type=click.Path(file_okay=False), help="Where to [default: recipes/flows/<flow>].")
+@_quiet
+@click.pass_obj
+def emit(obj: Any, folder: str | None, quiet: bool) -> None:
+    """Write recipes and locks; a run then uses exactly these."""
+    from envbuild.metaflow.locked import emit_locked
+
+    with _launched(obj, quiet=quiet) as (launch, shown):
+        for file in emit_locked(launch, Path(folder).absolute() if folder else None):
+            shown.result(file)
+
+
+@environment.command(help="Resolve the environments of these steps, or of all; print their ids.")
+@click.argument("steps", nargs=-1, metavar="[STEP]...")
+@_archs
+@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Name the one environment so; repeatable.")
+@click.option("--force", is_flag=True, help="Solve anew, whatever is locked.")
+@click.option("--dry-run", is_flag=True, help="Solve; write, fetch and name nothing.")
+@click.option("--set-default", is_flag=True, help="Let them be what their requests mean, for others too.")
+@_local_only
+@_quiet
+@click.pass_obj
+def resolve(obj: Any, steps: tuple[str, ...], quiet: bool, **options: Any) -> None:
+    """Lock what a run would lock."""
+    from envbuild.metaflow import resolving
+
+    with _launched(obj, quiet=quiet) as (launch, shown):
+        resolving.resolve(launch, shown, steps, **options)
+
+
+@environment.command(help="Show the environments of these steps, or of all: unresolved, resolved, cached or present.")
+@click.argument("steps", nargs=-1, metavar="[STEP]...")
+@_archs
+@_local_only
+@_quiet
+@click.pass_obj
+def show(obj: Any, steps: tuple[str, ...], quiet: bool, **options: Any) -> None:
+    """Say what there is of environments."""
+    from envbuild.metaflow import resolving
+
+    with _launched(obj, quiet=quiet) as (launch, shown):
+        resolving.show(launch, shown, steps, **options)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from envbuild.errors import EnvbuildError, InvalidInput, Issue
 from envbuild.machine.home import find_home
+from envbuild.metaflow import settings
 from envbuild.metaflow.collecting import Flow, Locate, collected, locator
 from envbuild.metaflow.debugging import debugging, say
 from envbuild.metaflow.emitting import recipe_files
@@ -24,11 +25,12 @@ from envbuild.metaflow.escape import trampolines
 from envbuild.metaflow.importable import importable
 from envbuild.metaflow.late import Late, late
 from envbuild.metaflow.making import present
-from envbuild.metaflow.writing import Surroundings
 from envbuild.projects.project import Project, find_project, shown_path
+from envbuild.value import replace
 
 if TYPE_CHECKING:
     from envbuild.environments.asking import Before
+    from envbuild.metaflow.writing import Surroundings
     from envbuild.reporter import Reporter
     from envbuild.session import Session
 
@@ -49,27 +51,34 @@ class Launch:
         from metaflow.metaflow_config import ENVBUILD_REMOTE
 
         self.echo = echo
-        self.flow: Flow = collected(flow, ENVBUILD_REMOTE)
+        self.flow: Flow = collected(flow, settings.remote(ENVBUILD_REMOTE))
         self.project: Project = find_project(self.flow.file)
         self.locate: Locate = locator(flow, self.flow.file)
-        self.surroundings = _surroundings(self.project, datastore)
-        for note in (*self.project.config.warnings, *self.flow.notes):
+        self.surroundings: Surroundings = settings.surroundings(self.project, datastore)
+        for note in (*self.project.config.warnings, *self.flow.notes, *settings.notes(self.project)):
             echo(f"note: {note}")
 
-    def session(self, folders: Iterable[Path], *, before: Before | None = None) -> Session:
+    def session(self, folders: Iterable[Path], *, before: Before | None = None, local_only: bool = False) -> Session:
         """A session for recipes in these folders; what was locked before counts, unless somebody says no.
 
         Args:
             folders: They belong to the flow's project.
             before: See ``envbuild.environments.asking``.
+            local_only: Ask no shared store.
         """
         from envbuild.session import Session
 
-        config = self.project.config
-        flags = {"reuse-latest": "mine"} if config.origin("reuse-latest") == "default" else {}
-        session = Session(self.flow.file.parent, reporter=self._reporter(), flags=flags, before=before)
+        session = Session(
+            self.flow.file.parent,
+            reporter=self._reporter(),
+            flags=settings.flags(self.project),
+            environ=settings.environ(),
+            before=before,
+        )
         project = session.project(self.flow.file)
-        for folder in folders:
+        if local_only:
+            project = Project(root=project.root, config=replace(project.config, stores=(), own_stores=()))
+        for folder in (self.flow.file.parent, *folders):
             session.adopt(folder, project)
         return session
 
@@ -122,20 +131,6 @@ def _entrances(launch: Launch) -> dict[str, Entrance | Late]:
         for step in item.needed.steps
     }
     return known | late(launch.flow, launch.surroundings.needs, folder, behind)
-
-
-def _surroundings(project: Project, datastore: str) -> Surroundings:
-    from metaflow.metaflow_config import ENVBUILD_NEEDS, get_pinned_conda_libs
-
-    python = "%d.%d" % sys.version_info[:2]  # noqa: UP031
-    named = os.environ.get("CONDA_CHANNELS", "")
-    return Surroundings(
-        python=project.config.python or python,
-        interpreter=project.config.interpreter,
-        channels=project.config.channels or (),
-        conda_channels=tuple(item.strip() for item in named.split(",") if item.strip()),
-        needs=get_pinned_conda_libs(python, datastore) if ENVBUILD_NEEDS else {},
-    )
 
 
 def _refuse_remote(flow: Flow) -> None:

@@ -1,0 +1,343 @@
+"""``metaflow environment …`` and ``python flow.py environment …``, as users type them and scripts read them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.metaflow.flows import Flows
+from tests.support.servers import Server
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said: its results, and all else."""
+
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[list[str]]:
+        return [line.split() for line in self.out.splitlines()]
+
+
+def metaflow(flows: Flows, *arguments: str | Path, code: int = 0) -> Said:
+    """``metaflow environment …`` in the flow's folder."""
+    words = [sys.executable, "-m", "metaflow.cmd.main_cli", "environment", *map(str, arguments)]
+    return ran(flows, words, code)
+
+
+def flow(flows: Flows, *arguments: str, code: int = 0) -> Said:
+    """``python flow.py --environment=envbuild environment …``."""
+    words = [sys.executable, flows.file.name, "--environment=envbuild", "--no-pylint", "environment", *arguments]
+    return ran(flows, words, code)
+
+
+def ran(flows: Flows, words: list[str], code: int) -> Said:
+    done = subprocess.run(
+        words, cwd=flows.project, env=flows.environ, capture_output=True, text=True, timeout=500, check=False
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == code, f"exit code {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
+    return Said(out=done.stdout, err=done.stderr)
+
+
+@pytest.fixture
+def shell(flows: Flows) -> Flows:
+    """A folder with a file of requirements."""
+    (flows.project / "requirements.txt").write_text("toy==1.0  # the first there was\n")
+    return flows
+
+
+def imported(python: str, code: str) -> str:
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
+# metaflow environment
+
+
+def test_what_is_resolved_has_a_name_is_shown_and_becomes_a_python(shell: Flows) -> None:
+    said = metaflow(
+        shell, "resolve", "-r", "requirements.txt", "--alias", "team/toys:v1", "--alias", "team/toys:stable"
+    )
+    ((identity, platform),) = said.lines
+    assert "Metaflow (" not in said.out, "its title is no result"
+    quiet = "--quiet"
+    for name in ("team/toys:v1", "team/toys:stable", "team/toys:v1"):
+        assert metaflow(shell, quiet, "get", name).lines == [[identity, platform]]
+    ((shown, at, state, whole, packages, base),) = metaflow(shell, quiet, "show", "team/toys:v1").lines
+    assert (shown, at, whole, base) == ("team/toys:v1", platform, identity, "-")
+    assert state in {"resolved", "cached"}
+    assert int(packages) >= 3, "with what it needs, and what Metaflow needs"
+    made = metaflow(shell, quiet, "create", "team/toys:v1")
+    assert [line for line in made.err.splitlines() if line and not line.startswith("Metaflow (")] == []
+    (python,) = made.out.split()
+    assert imported(python, "import toy, requests; print(toy.__version__)") == "1.0"
+    assert metaflow(shell, quiet, "show", identity).lines[0][2] == "present"
+    listed = metaflow(shell, quiet, "list").lines
+    assert [(line[0], line[1]) for line in listed] == [(identity, platform)]
+    assert listed[0][3] == str(Path(python).parents[1])
+
+
+def test_nothing_is_solved_again_unless_it_is_forced(shell: Flows, index: Server) -> None:
+    first = metaflow(shell, "resolve", "-r", "requirements.txt", "--quiet")
+    asked = len(index.requests)
+    again = metaflow(shell, "resolve", "-r", "requirements.txt")
+    assert again.out == first.out
+    assert "Resolved already" in again.err
+    assert len(index.requests) == asked
+    assert metaflow(shell, "resolve", "-r", "requirements.txt", "--force", "--quiet").out == first.out
+    assert len(index.requests) > asked
+
+
+def test_a_dry_run_says_what_it_would_be_and_leaves_nothing(shell: Flows) -> None:
+    (shell.project / "requirements.txt").write_text("toy\n")
+    before = sorted(shell.project.rglob("*"))
+    said = metaflow(shell, "resolve", "-r", "requirements.txt", "--dry-run", "--alias", "team/toys")
+    assert len(said.lines) == 1
+    assert "Would lock" in said.err
+    assert sorted(shell.project.rglob("*")) == before
+    metaflow(shell, "get", "team/toys", code=3)
+
+
+def test_an_environment_stands_on_another_whose_packages_stay(shell: Flows) -> None:
+    metaflow(shell, "resolve", "-r", "requirements.txt", "--alias", "team/base:v1")
+    more = shell.project / "more.txt"
+    more.write_text("toy-paint\n")
+    ((identity, _),) = metaflow(shell, "resolve", "--quiet", "--using", "team/base:v1", "-r", more).lines
+    ((_, _, _, _, _, base),) = metaflow(shell, "--quiet", "show", identity).lines
+    assert base == "name:team/base:v1"
+    have = {
+        item["name"]: item["version"] for item in json.loads(shell.envbuild("show", identity, "--json"))["packages"]
+    }
+    assert have["toy"] == "1.0", "there is a newer one, and the base's stays"
+    assert "toy-paint" in have
+
+
+def test_other_platforms_are_resolved_from_here(shell: Flows) -> None:
+    said = metaflow(
+        shell,
+        "--quiet",
+        "resolve",
+        "-r",
+        "requirements.txt",
+        "--arch",
+        "linux-64",
+        "--arch",
+        "osx-arm64",
+        "--alias",
+        "a/b",
+    )
+    assert [platform for _, platform in said.lines] == ["linux-64", "osx-arm64"]
+    assert metaflow(shell, "--quiet", "get", "a/b", "--arch", "osx-arm64").lines == said.lines[1:]
+    (line,) = metaflow(shell, "--quiet", "show", "a/b", "--arch", "osx-arm64").lines
+    assert line[1] == "osx-arm64"
+
+
+def test_files_of_conda_are_read_and_get_the_python_of_conda(conda_flows: Flows) -> None:
+    (conda_flows.project / "environment.yml").write_text("dependencies: [greet=1.0, {pip: ['toy==1.1']}]\n")
+    metaflow(conda_flows, "resolve", "-f", "environment.yml", "--alias", "team/mixed")
+    (python,) = metaflow(conda_flows, "--quiet", "create", "team/mixed").out.split()
+    code = "import greet, toy, sys; print(greet.__version__, toy.__version__)"
+    assert imported(python, code) == "1.0 1.1"
+    assert (Path(python).parents[1] / "conda-meta").is_dir()
+
+
+def test_what_nobody_has_resolved_is_shown_as_that_and_is_an_error_elsewhere(shell: Flows) -> None:
+    assert metaflow(shell, "--quiet", "show", "team/none").lines == [["team/none", "-", "unresolved", "-", "-", "-"]]
+    for words in (("get", "team/none"), ("alias", "team/none", "team/other"), ("create", "team/none")):
+        assert "error[unknown-name]" in metaflow(shell, *words, code=3).err
+
+
+def test_errors_have_the_exit_codes_of_envbuild_and_nothing_is_half_done(shell: Flows) -> None:
+    (shell.project / "wrong.txt").write_text("toy===\n-e .\n")
+    (shell.project / "never.txt").write_text("toy==17\n")
+    metaflow(shell, "resolve", "-r", "requirements.txt", "--alias", "team/toys:v1")
+    (shell.project / "other.txt").write_text("toy==1.1\n")
+    cases: list[tuple[int, str, tuple[str, ...]]] = [
+        (2, "no-requirements", ("resolve",)),
+        (2, "usage", ("resolve", "--using", "team/toys:v1", "--python", "3.12", "-r", "other.txt")),
+        (2, "unknown-platform", ("resolve", "-r", "other.txt", "--arch", "amiga-64")),
+        (2, "usage", ("--datastore", "tape", "resolve", "-r", "other.txt")),
+        (2, "usage", ("--metadata", "tape", "show", "team/toys:v1")),
+        (2, "usage", ("create", "team/toys:v1", "--install-notebook")),
+        (3, "missing-file", ("resolve", "-r", "absent.txt")),
+        (3, "bad-", ("resolve", "-r", "wrong.txt")),
+        (3, "bad-alias", ("resolve", "-r", "other.txt", "--alias", "Team Toys")),
+        (6, "name-taken", ("resolve", "-r", "other.txt", "--alias", "team/toys:v1")),
+        (11, "unsatisfiable", ("resolve", "-r", "never.txt", "--alias", "team/never")),
+    ]
+    for code, reference, words in cases:
+        said = metaflow(shell, *words, code=code)
+        assert said.out == "", words
+        assert f"error[{reference}" in said.err, said.err
+    metaflow(shell, "get", "team/never", code=3)
+
+
+def test_a_kernel_and_a_folder_of_an_environment(shell: Flows, tmp_path: Path) -> None:
+    metaflow(shell, "resolve", "-r", "requirements.txt", "--alias", "team/toys:v1")
+    folder = tmp_path / "work"
+    metaflow(shell, "create", "team/toys:v1", "--into-dir", folder, "--strict", code=3)
+    assert not folder.exists()
+    said = metaflow(shell, "create", "team/toys:v1", "--into-dir", folder)
+    assert "has no code" in said.err
+    (folder / "mine.py").write_text("import toy, metaflow\nprint(toy.__version__, metaflow.__file__)\n")
+    stranger = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    printed = subprocess.run(
+        [folder / "python", "-c", "import mine"], cwd=tmp_path, env=stranger, capture_output=True, text=True, timeout=60
+    )
+    assert printed.stdout.startswith("1.0 "), printed.stderr
+    metaflow(shell, "create", "team/toys:v1", "--into-dir", folder, code=6)
+    metaflow(shell, "create", "team/toys:v1", "--into-dir", folder, "--force")
+    assert (folder / "mine.py").exists()
+
+
+def test_gc_takes_what_nothing_keeps(shell: Flows) -> None:
+    metaflow(shell, "resolve", "-r", "requirements.txt", "--alias", "team/toys")
+    kept = Path(metaflow(shell, "--quiet", "create", "team/toys", "--name", "toys").out.strip()).parents[1]
+    (shell.project / "other.txt").write_text("toy==1.1\n")
+    metaflow(shell, "resolve", "-r", "other.txt", "--alias", "team/other")
+    gone = Path(metaflow(shell, "--quiet", "create", "team/other").out.strip()).parents[1]
+    metaflow(shell, "gc", "--keep-days", "0", "--dry-run")
+    assert gone.is_dir()
+    metaflow(shell, "gc", "--keep-days", "0")
+    assert (kept.is_dir(), gone.is_dir()) == (True, False)
+
+
+def test_two_shells_at_once_resolve_the_same(shell: Flows) -> None:
+    words = [
+        sys.executable,
+        "-m",
+        "metaflow.cmd.main_cli",
+        "environment",
+        "--quiet",
+        "resolve",
+        "-r",
+        "requirements.txt",
+    ]
+    running = [
+        subprocess.Popen(words, cwd=shell.project, env=shell.environ, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    answers = [process.communicate(timeout=300)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0]
+    assert answers[0] == answers[1] != ""
+
+
+# A flow's own
+
+FLOW = """
+    @pypi_base(packages={"toy": "1.0"})
+    class Shown(FlowSpec):
+        @step
+        def start(self):
+            self.next(self.paint)
+
+        @pypi(packages={"toy-paint": ""})
+        @step
+        def paint(self):
+            self.next(self.end)
+
+        @pypi(disabled=True)
+        @step
+        def end(self):
+            pass
+"""
+
+
+def test_a_flow_shows_its_environments_from_unresolved_to_present(flows: Flows) -> None:
+    flows.write(FLOW)
+    assert [line[:3:2] for line in flow(flows, "show", "--quiet").lines] == [
+        ["start", "unresolved"],
+        ["paint", "unresolved"],
+    ]
+    resolved = flow(flows, "resolve", "--quiet")
+    assert [line for line in resolved.err.splitlines() if not line.startswith("Metaflow ")] == []
+    shown = flow(flows, "show", "--quiet").lines
+    assert [line[2] for line in shown] == ["resolved", "resolved"]
+    assert [[line[3], line[1]] for line in shown] == resolved.lines
+    flows.run()
+    assert [line[2] for line in flow(flows, "show", "--quiet").lines] == ["present", "present"]
+    assert "step end runs outside" in flow(flows, "show").err
+    assert "derived from" in flow(flows, "show").out
+
+
+def test_a_run_uses_what_was_resolved_before(flows: Flows, index: Server) -> None:
+    flows.write(FLOW)
+    ((identity, _),) = flow(flows, "resolve", "paint", "--alias", "team/paint:v1", "--quiet").lines
+    flows.run()
+    told = flows.told("paint")
+    assert told is not None
+    assert identity == f"{told['request']}:{told['environment']}"
+    meant = json.loads(flows.envbuild("get", "team/paint:v1", "--json"))
+    assert told["environment"] in meant["environments"].values()
+
+
+def test_a_name_for_several_environments_is_refused_before_anything_is_done(flows: Flows, index: Server) -> None:
+    flows.write(FLOW)
+    said = flow(flows, "resolve", "--alias", "team/all", code=2)
+    assert "error[several-environments]" in said.err
+    assert not index.requests
+    assert "error[unknown-step]" in flow(flows, "resolve", "nope", code=2).err
+
+
+def test_a_flow_s_dry_run_and_other_platforms_change_nothing_of_its_runs(flows: Flows) -> None:
+    flows.write(FLOW)
+    assert len(flow(flows, "resolve", "--dry-run", "--quiet").lines) == 2
+    assert not (flows.project / ".envs").exists()
+    lines = flow(flows, "resolve", "start", "--arch", "linux-64", "--arch", "osx-arm64", "--quiet").lines
+    assert [platform for _, platform in lines] == ["linux-64", "osx-arm64"]
+    assert not flows.generated("start").exists()
+
+
+def test_a_flow_s_steps_show_what_they_are_derived_from(flows: Flows) -> None:
+    (flows.project / "base.txt").write_text("toy==1.0\n")
+    metaflow(flows, "resolve", "-r", "base.txt", "--alias", "team/base:v1")
+    flows.write(
+        """
+        class Derived(FlowSpec):
+            @named_env(name="team/base:v1")
+            @pypi(packages={"toy-paint": ""})
+            @step
+            def start(self):
+                self.next(self.end)
+
+            @pypi(disabled=True)
+            @step
+            def end(self):
+                pass
+        """
+    )
+    flow(flows, "resolve")
+    ((_, _, _, _, _, base),) = flow(flows, "show", "--quiet").lines
+    assert base == "name:team/base:v1"
+
+
+def test_an_error_of_a_flow_s_command_is_told_of_its_decorator(flows: Flows) -> None:
+    flows.write(FLOW.replace('"1.0"', '"17"'))
+    said = flow(flows, "resolve", code=11)
+    assert said.out == ""
+    assert "@pypi_base of the flow" in said.err
+
+
+def test_other_environments_than_ours_are_refused_in_one_sentence(flows: Flows) -> None:
+    flows.write(
+        """
+        class Plain(FlowSpec):
+            @step
+            def start(self):
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+        """
+    )
+    flows.command("--environment=local", "--no-pylint", "environment", "show", code=2)
+    flows.says("the environments of this flow are not envbuild's")
