@@ -21,6 +21,7 @@ from tests.faults.figures import count, worst
 from tests.faults.test_disk import read_only
 from tests.faults.world import World, differences, one_error, remove, tree_of
 from tests.support.conda_package import PackageRecipe, write_package
+from tests.support.no_symlinks import possible, without_symlinks
 
 # R22
 
@@ -112,6 +113,28 @@ def test_R27_every_way_to_link_gives_the_same(world: World, link: str) -> None:
     world.run("realize", "mixed.yaml", environ={"ENVBUILD_LINK": link})
     assert not differences(world.tree("mixed"), expected)
     count("environments linked by each way (auto, reflink, hardlink, copy), the same in every byte", 1, 1)
+
+
+@pytest.mark.skipif(not possible(), reason="NOT TRIED: no file system without symbolic links on this kernel")
+@pytest.mark.parametrize("name", ["small", "mixed"])
+def test_R27_a_file_system_without_symbolic_links(world: World, name: str) -> None:
+    """A home there is refused, with what could not be made, and where; nothing half is left. A store there is fine."""
+    expected = world.clean(name)
+    world.fresh()
+    outcome = world.run("realize", f"{name}.yaml", code=8, preexec_fn=without_symlinks)
+    assert str(world.home) in one_error(outcome)
+    assert "Operation not permitted" in outcome.err
+    assert "set ENVBUILD_HOME" in outcome.err
+    assert world.prefixes() == []
+    assert not world.leftovers()
+    world.run("realize", f"{name}.yaml")
+    assert not differences(world.tree(name), expected)
+    store = world.folder / "store-without-links"
+    for command in (("store", "init", str(store)), ("push", f"{name}.yaml", "--to", str(store))):
+        world.run(*command, preexec_fn=without_symlinks)
+    assert world.run("verify", "--store", str(store), preexec_fn=without_symlinks).out == ""
+    remove(store)
+    count("homes on a file system without symbolic links: refused, nothing half there", 1, 1)
 
 
 MOST_LINKS = 65_000
