@@ -3,6 +3,7 @@
 What is ``retryable`` is asked again after a pause with full jitter, doubled each time, or after what the server asked
 for; until ``deadline`` seconds have passed since the call first failed. Everything that is asked is safe to ask twice:
 a create-only put whose answer was lost is told ``exists`` the second time, and its bytes are its own or equal ones.
+While a store fails, fewer questions are in flight (``window``).
 
 Rules of the file: knows the protocol and nothing of any server.
 """
@@ -18,6 +19,7 @@ from typing import TypeVar
 from envbuild.errors import UnreachableError
 from envbuild.objects import SMALL, Listed, Objects, Odd, Put, Writer, unheard
 from envbuild.objects.failures import PassingError, SomeSizesError
+from envbuild.objects.window import Window
 from envbuild.value import dataclass
 
 T = TypeVar("T")
@@ -51,6 +53,7 @@ class Retrying:
     def __init__(self, inner: Objects, patience: Patience | None = None) -> None:
         self._inner = inner
         self._patience = patience or Patience()
+        self._window = Window()
 
     @property
     def address(self) -> str:
@@ -111,7 +114,8 @@ class Retrying:
         tried = 0
         while True:
             try:
-                return ask()
+                with self._window.one():
+                    return ask()
             except UnreachableError as error:
                 tried += 1
                 now = time.monotonic()

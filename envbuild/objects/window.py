@@ -1,0 +1,55 @@
+"""How many questions are in flight at a store that does not keep up: fewer after a failure, slowly more after answers.
+
+Many nodes that each keep dozens of requests in flight make a busy server answer none in time, and asking it all again
+makes that worse. So a failure that may pass halves what this process has in flight, once for all that failed together,
+and as many answers as are in flight let in one more: additive increase, multiplicative decrease, as TCP does (RFC
+5681). As long as nothing fails there is no bound here.
+
+Rules of the file: knows no store; threads wait in no order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from envbuild.errors import UnreachableError
+
+
+class Window:
+    """Bounds the questions in flight. Safe to enter from many threads."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._most: float | None = None
+        self._inside = 0
+        self._losses = 0
+
+    @property
+    def most(self) -> float | None:
+        """How many may be in flight now; None for any number."""
+        return self._most
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Ask one question inside; waits while too many are in flight."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._most is None or self._inside < max(1, int(self._most)))
+            self._inside += 1
+            losses = self._losses
+        lost = False
+        try:
+            yield
+        except UnreachableError as error:
+            lost = error.retryable
+            raise
+        finally:
+            with self._changed:
+                if lost and losses == self._losses:  # else it was under way at a loss that counts already
+                    self._losses += 1
+                    self._most = max(1.0, self._inside / 2)
+                elif not lost and self._most is not None:
+                    self._most += 1 / self._most
+                self._inside -= 1
+                self._changed.notify_all()

@@ -1,0 +1,84 @@
+"""How many questions are in flight at a store that does not keep up."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from envbuild.errors import UnreachableError
+from envbuild.objects.window import Window
+
+
+def lose(window: Window) -> None:
+    with suppress(UnreachableError), window.one():
+        raise UnreachableError("busy", retryable=True)
+
+
+def test_nothing_is_bounded_until_something_fails() -> None:
+    window = Window()
+    with ExitStack() as many:
+        for _ in range(300):
+            many.enter_context(window.one())
+    assert window.most is None
+
+
+def test_failures_of_one_moment_halve_it_once_and_answers_open_it_slowly() -> None:
+    window = Window()
+    begun, fail = threading.Barrier(33), threading.Event()
+
+    def one() -> None:
+        with suppress(UnreachableError), window.one():
+            begun.wait()
+            fail.wait()
+            raise UnreachableError("busy", retryable=True)
+
+    threads = [threading.Thread(target=one) for _ in range(32)]
+    for thread in threads:
+        thread.start()
+    begun.wait()
+    fail.set()
+    for thread in threads:
+        thread.join()
+    assert window.most is not None
+    first = window.most
+    assert 1 <= first <= 16
+    for _ in range(1000):
+        with window.one():
+            pass
+    assert first < window.most < 64
+    lose(window)
+    assert window.most == 1
+
+
+def test_no_more_are_inside_than_may_be_and_all_come_in_in_the_end() -> None:
+    window = Window()
+    lose(window)
+    guard = threading.Lock()
+    inside, worst = 0, 0
+
+    def one() -> None:
+        nonlocal inside, worst
+        with window.one():
+            with guard:
+                inside += 1
+                worst = max(worst, inside)
+            with guard:
+                inside -= 1
+
+    threads = [threading.Thread(target=one) for _ in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert window.most is not None
+    assert worst <= window.most < 13  # one more for each round of answers: the root of twice their number
+
+
+def test_a_refusal_is_an_answer() -> None:
+    window = Window()
+    lose(window)
+    with pytest.raises(UnreachableError), window.one():
+        raise UnreachableError("no", retryable=False)
+    assert window.most == 2
