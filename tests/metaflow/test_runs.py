@@ -153,35 +153,57 @@ def test_conda_steps_and_mixed_ones_run_and_are_activated(conda_flows: Flows) ->
     assert conda_flows.printed("end", "greet") == "2.0"
 
 
-def test_a_foreach_solves_and_makes_nothing_for_its_tasks(flows: Flows, index: Server) -> None:
+def test_a_foreach_of_a_hundred_solves_and_makes_nothing_for_its_tasks(flows: Flows, index: Server) -> None:
+    """Tasks load nothing of what launches, ask nobody, and leave home and recipes as the launch left them."""
+    flows.environ["METAFLOW_DEBUG_ENVBUILD"] = "1"
     flows.write(
         """
+        def state(folders):
+            return sorted((root, name) for place in folders for root, _, names in os.walk(place) for name in names)
+
+
         class Each(FlowSpec):
+            @pypi(disabled=True)
             @step
             def start(self):
-                self.items = list(range(12))
+                self.items = list(range(100))
+                self.folders = (os.environ["ENVBUILD_HOME"], ".envs")
+                self.before = state(self.folders)
                 self.next(self.work, foreach="items")
 
             @pypi(packages={"toy": "1.0"})
             @step
             def work(self):
                 import toy
-                self.found = (toy.__version__, sys.prefix)
+                loaded = [name for name in sys.modules if name.startswith(("envbuild", "rattler"))]
+                self.found = (toy.__version__, sys.prefix, tuple(sorted(loaded)))
                 self.next(self.join)
 
+            @pypi(disabled=True)
             @step
             def join(self, inputs):
-                say("join", found=len(list(inputs)), alike=len({item.found for item in inputs}))
+                found = [item.found for item in inputs]
+                self.merge_artifacts(inputs, include=["folders", "before"])
+                after = [item for item in state(self.folders) if item not in self.before]
+                say("join", found=len(found), alike=len(set(found)), loaded=" ".join(found[0][2]))
+                say("join", made=[name for _, name in after if not name.endswith(".pyc")])
                 self.next(self.end)
 
+            @pypi(disabled=True)
             @step
             def end(self):
                 pass
         """
-    ).run("--max-workers", "2", environment="pypi")
-    assert flows.printed("join", "found") == "12"
+    ).run("--max-workers", "2", "--max-num-splits", "100", environment="pypi")
+    assert flows.printed("join", "found") == "100"
     assert flows.printed("join", "alike") == "1"
-    assert flows.out.count("Environment of step work is ready") == 1
+    assert flows.printed("join", "made") == "[]"
+    loaded = flows.printed("join", "loaded").split()
+    assert not {"envbuild.session", "envbuild.metaflow.launching", "rattler"} & set(loaded)
+    for moment in ("asked: step work", "found: step work", "locked: step work", "realized: step work"):
+        assert flows.out.count(moment) == 1, moment
+    assert flows.out.count("started: realise solve") == 1
+    assert flows.out.count("started: realise link") == 1
     wheels = [request.path for request in index.requests if request.path.endswith(".whl")]
     assert len(wheels) == len(set(wheels))
 
