@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.bench import Bench
+from benchmarks.kept import keep, kept
 from benchmarks.measure import CommandError, Result
 from benchmarks.report import PAGE, page, table
 from tests.support.cache import cache_folder
@@ -61,19 +62,23 @@ def main() -> int:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     results: list[Result] = []
     failed = False
+    writes = not (arguments.quick or arguments.no_write)
     # All folders go at the end, together, where there is room for that: see ``benchmarks.bench.remove``.
     with tempfile.TemporaryDirectory(prefix="bench-", dir=cache_folder(), ignore_cleanup_errors=True) as folder:
         for name in arguments.names or NAMES:
             try:
-                results += _run(name, arguments.quick, Path(folder, name))
+                found = _run(name, arguments.quick, Path(folder, name))
+                results += found
+                if writes:
+                    keep(name, found)
             except (CommandError, LookupError, AssertionError, OSError) as error:
                 failed = True
                 print(f"{name} could not be measured: {error}\n", file=sys.stderr)
             if shutil.disk_usage(folder).free < ROOM:
                 shutil.rmtree(Path(folder, name), ignore_errors=True)
     print(table(results))
-    if not (arguments.quick or arguments.no_write or arguments.names or failed):
-        PAGE.write_text(page(results, "full rounds"))
+    if writes:
+        PAGE.write_text(page(kept(NAMES)))
         print(f"written: {PAGE.name}", file=sys.stderr)
     return 1 if failed else 10 if any(result.met is False for result in results) else 0
 

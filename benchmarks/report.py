@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.kept import Measured
 from benchmarks.measure import Result
 from tests.support.cache import CHECKOUT
 from tests.support.wheels import uv
@@ -76,8 +77,9 @@ def machine() -> list[str]:
     ]
 
 
-def page(results: Sequence[Result], rounds: str) -> str:
-    """The Markdown page."""
+def page(measured: Sequence[Measured]) -> str:
+    """The Markdown page of what every benchmark gave when it was last measured."""
+    results = [result for each in measured for result in each.results]
     rows = ["| what | envbuild | against | figure | target | |", "|---|---|---|---|---|---|"]
     rows += ["| " + " | ".join(cells(result)) + " |" for result in results]
     limits = [f"- **{result.name}.** {result.what_limits}" for result in results if result.what_limits]
@@ -93,16 +95,21 @@ def page(results: Sequence[Result], rounds: str) -> str:
         [
             "# Performance",
             "",
-            f"Written by `python -m benchmarks` ({rounds}). Times are of whole processes, medians with the middle half",
+            "Written by `python -m benchmarks`, full rounds. Times are of whole processes, medians with the middle half",
             "in parentheses; both sides run in turn, in one run, on the same inputs. A figure is the ratio of medians",
             "unless it says otherwise; beside it is the ratio of processor seconds, which other work disturbs less.",
-            f"Load of the machine (runnable processes) when this was written: {os.getloadavg()[0]:.1f}.",
             "",
             *rows,
             "",
             "## Machine",
             "",
             *machine(),
+            "",
+            "The load is the number of runnable processes in the last minute of a benchmark, its own among them.",
+            "",
+            "| benchmark | measured on | state | load |",
+            "|---|---|---|---|",
+            *(f"| {each.name} | {each.day} | {each.commit} | {each.load:.1f} |" for each in measured),
             "",
             "## What limits each",
             "",
