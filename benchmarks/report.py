@@ -95,8 +95,8 @@ def page(measured: Sequence[Measured]) -> str:
         [
             "# Performance",
             "",
-            "Written by `python -m benchmarks`, full rounds. Times are of whole processes, medians with the middle half",
-            "in parentheses; both sides run in turn, in one run, on the same inputs. A figure is the ratio of medians",
+            "Written by `python -m benchmarks`, full rounds. Times are of whole processes: medians, the middle half",
+            "in parentheses. Both sides run in turn, in one run, on the same inputs. A figure is the ratio of medians",
             "unless it says otherwise; beside it is the ratio of processor seconds, which other work disturbs less.",
             "",
             *rows,
