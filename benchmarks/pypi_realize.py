@@ -79,6 +79,8 @@ def run(bench: Bench) -> list[Result]:
 
     bench.say("cold")
     cold = interleave(sides(nothing_of_ours, nothing_of_theirs), bench.rounds(5, 2))
+    bench.say("cold, nothing synced")
+    cold_unsynced = interleave(without_syncs(sides(nothing_of_ours, nothing_of_theirs)), bench.rounds(5, 2))
     bench.say("warm")
     warm = interleave(
         sides(lambda _: forget_environments(home, project), lambda _: remove(environment)),
@@ -95,6 +97,7 @@ def run(bench: Bench) -> list[Result]:
         Result(
             name="PyPI set, cold from a loopback index", target="<= 1.5x", limit=1.5, samples=cold, what_limits=COLD
         ),
+        Result(name=f"PyPI set, cold from a loopback index{UNSYNCED}", target="none", samples=cold_unsynced),
         Result(name="PyPI set, warm", target="<= 2.5x", limit=2.5, samples=warm, what_limits=WARM),
         Result(name=f"PyPI set, warm{UNSYNCED}", target="none", limit=None, samples=unsynced, what_limits=WARM),
     ]
