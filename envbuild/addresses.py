@@ -60,6 +60,6 @@ class Addresses:
     def candidates(self, url: str) -> tuple[str, ...]:
         """The addresses to try for a canonical one: its mirrors in order, else itself."""
         for prefix, replacements in self.mirrors:
-            if url.startswith(prefix):
+            if url.startswith(prefix) or f"{url}/" == prefix:
                 return tuple(item.rstrip("/") + "/" + url[len(prefix) :].lstrip("/") for item in replacements)
         return (url,)

@@ -2,10 +2,9 @@
 
 Asked in this order: user info in the address itself (a machine's configuration may hold it), user info that the
 configuration gives for the same server, ``UV_INDEX_<NAME>_USERNAME``/``_PASSWORD``, rattler's credentials file
-(``RATTLER_AUTH_FILE``, else ``~/.rattler/credentials.json``), netrc (``NETRC``, else ``~/.netrc``), Metaflow's
-``METAFLOW_CONDA_SRCS_AUTH_INFO``; and, only after a server has refused, the keyring. What is found goes into a
-request's header (or conda's ``/t/<token>/`` path) and nowhere else: never into a record, a hint, a lock, a log or a
-message. ``redact`` is how addresses get into messages.
+(``RATTLER_AUTH_FILE``, else ``~/.rattler/credentials.json``), netrc (``NETRC``, else ``~/.netrc``); and, only after a
+server has refused, the keyring. What is found goes into a request's header (or conda's ``/t/<token>/`` path) and
+nowhere else: never into a record, a hint, a lock, a log or a message. ``redact`` is how addresses get into messages.
 
 Rules of the file: nothing here sends or stores; every credential is for one host name and port.
 """
@@ -31,7 +30,6 @@ _SECRET_WORDS = re.compile(
     r"sig|token|secret|password|passwd|credential|auth|api[-_]?key|access[-_]?key", re.IGNORECASE
 )
 _CONDA_TOKEN = re.compile(r"/t/[^/]+/")
-_METAFLOW = "METAFLOW_CONDA_SRCS_AUTH_INFO"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +92,6 @@ class Credentials:
                 self._basic.setdefault(_server(url), found)
         self._files: tuple[dict[str, Any], Any] | None = None
         self._keyring: dict[str, str | None] = {}
-        self._metaflow: dict[str, str] | None = None
 
     def for_url(self, url: str) -> Access:
         """What to send for an address, without asking the keyring."""
@@ -112,14 +109,7 @@ class Credentials:
         entry = netrc.authenticators(host) if netrc is not None else None
         if entry is not None:
             return Access(url=bare, authorization=_basic(entry[0] or "", entry[2] or ""))
-        return Access(url=bare, authorization=self._of_metaflow(host, urlsplit(url).port))
-
-    def _of_metaflow(self, host: str, port: int | None) -> str | None:
-        """What ``METAFLOW_CONDA_SRCS_AUTH_INFO`` has for a host: ``{"host": ["user", "password"]}``."""
-        if self._metaflow is None:
-            self._metaflow = _metaflow_hosts(self._environ.get(_METAFLOW, ""), self._note)
-        names = (f"{host}:{port}", host) if port is not None else (host,)
-        return next((self._metaflow[name] for name in names if name in self._metaflow), None)
+        return Access(url=bare)
 
     def from_keyring(self, url: str) -> Access | None:
         """What the keyring holds for the server of an address that has just refused; None when it holds nothing."""
@@ -227,17 +217,6 @@ def _uv_addresses(environ: Mapping[str, str]) -> Iterator[str]:
     """Addresses of ``UV_INDEX`` and ``UV_DEFAULT_INDEX`` with the user info of their ``UV_INDEX_<NAME>_`` variables."""
     text = " ".join((environ.get("UV_INDEX", ""), environ.get("UV_DEFAULT_INDEX", "")))
     return (signed_index(entry, environ) for entry in text.split())
-
-
-def _metaflow_hosts(text: str, note: Callable[[str], None]) -> dict[str, str]:
-    if not text.strip():
-        return {}
-    try:
-        tree = json.loads(text)
-        return {host: _basic(user, password) for host, (user, password) in tree.items()}
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        note(f'{_METAFLOW} is not {{"host": ["user", "password"]}} as JSON; it is ignored')
-        return {}
 
 
 def _host_patterns(host: str, port: int | None) -> Iterator[str]:

@@ -54,6 +54,15 @@ def adhoc_folder(project: Project) -> Path:
     return project.root / LINKS / "environments"
 
 
+def make_folder(project: Project, folder: Path) -> None:
+    """Make a folder of such recipes; Git does not see those of a project."""
+    links = project.root / LINKS
+    if folder.is_relative_to(links) and not links.exists():
+        links.mkdir(exist_ok=True)
+        (links / ".gitignore").write_text("*\n", encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def write_adhoc(project: Project, wish: Wish, surroundings: Surroundings, folder: Path, here: Platform) -> Path:
     """Write the recipe of what is asked for; the same text is the same file.
 
@@ -78,11 +87,7 @@ def write_adhoc(project: Project, wish: Wish, surroundings: Surroundings, folder
     if wish.using and wish.python:
         raise UsageError("--using takes the Python of what it stands on: leave --python out")
     text = "".join(f"{line}\n" for line in _lines(project, wish, surroundings, folder, here))
-    links = project.root / LINKS
-    if folder.is_relative_to(links) and not links.exists():
-        links.mkdir()
-        (links / ".gitignore").write_text("*\n", encoding="utf-8")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(project, folder)
     file = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.yaml"
     if not file.is_file():
         replace_file(file, text.encode())

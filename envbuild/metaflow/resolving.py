@@ -8,6 +8,8 @@ Rules of the file: wires; what goes wrong is told of decorators.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,10 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envbuild.errors import EnvbuildError, StaleError, UsageError
-from envbuild.metaflow.adhoc import adhoc_folder
+from envbuild.metaflow.adhoc import adhoc_folder, make_folder
 from envbuild.metaflow.commanding import state_of
 from envbuild.metaflow.emitting import RecipeFile, committed_folder, names_in, recipe_files, recipe_of
 from envbuild.metaflow.environments import needed
+from envbuild.metaflow.folders import alone
 from envbuild.metaflow.making import STAMP
 from envbuild.metaflow.shell import one_alias_each, platforms_of, show_resolved, show_states
 from envbuild.metaflow.telling import told_of_decorators
@@ -60,7 +63,8 @@ def resolve(
         if dry_run:
             folder: Path | None = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="envbuild-")))
         else:
-            folder = adhoc_folder(launch.project) / launch.flow.name if archs else None
+            folder = _folder(launch) if archs else None
+            stack.enter_context(alone(launch.project, launch.flow, os.environ, screen.say))
         files = _files(launch, steps, platforms_of(archs), folder)
         one_alias_each(aliases, len(files))
         made = [item for item in files if not item.committed]
@@ -101,8 +105,8 @@ def show(launch: Launch, screen: Screen, steps: Sequence[str], *, archs: Sequenc
         UsageError: ``unknown-step``.
     """
     platforms = platforms_of(archs)
-    folder = adhoc_folder(launch.project) / launch.flow.name if platforms else None
-    files = _files(launch, steps, platforms, folder)
+    with alone(launch.project, launch.flow, os.environ, screen.say):
+        files = _files(launch, steps, platforms, _folder(launch) if platforms else None)
     session = launch.session({item.file.parent for item in files}, local_only=local_only)
     rows: list[tuple[str, str, State | None]] = []
     for item in files:
@@ -157,9 +161,15 @@ def _files(
         files = recipe_files(launch.project, launch.flow, launch.surroundings, here, launch.locate)
         files = tuple(replace(item, needed=_for(item.needed, platforms)) for item in files)
     else:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(launch.project, folder)
         files = tuple(_beside(launch, _for(item, platforms), folder) for item in needed(launch.flow, here))
     return tuple(item for item in files if not steps or set(steps) & set(item.needed.steps))
+
+
+def _folder(launch: Launch) -> Path:
+    """Where recipes of a flow for other platforms lie: two flows of one name do not share them."""
+    digest = hashlib.sha256(os.fsencode(launch.flow.file)).hexdigest()[:8]
+    return adhoc_folder(launch.project) / f"{launch.flow.name}-{digest}"
 
 
 def _for(item: Needed, platforms: Sequence[str]) -> Needed:

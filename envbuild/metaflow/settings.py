@@ -33,6 +33,7 @@ SETTINGS: Mapping[str, str] = {
     "CONDA_DEPENDENCY_RESOLVER": _ENGINES,
     "CONDA_USE_FAST_INIT": "nothing: no environment starts slowly",
     "KUBERNETES_CONDA_ARCH": "the platform of steps with `@kubernetes`",
+    "DEBUG_CONDA": "`METAFLOW_DEBUG_ENVBUILD`",
     # Netflix's extension
     "CONDA_DEFAULT_PIP_SOURCE": "`index-url`",
     "CONDA_DEFAULT_PYPI_SOURCE": "`index-url`",
@@ -70,6 +71,7 @@ HONOURED = frozenset(
     {
         "CONDA_CHANNELS",
         "KUBERNETES_CONDA_ARCH",
+        "DEBUG_CONDA",
         "CONDA_DEFAULT_PIP_SOURCE",
         "CONDA_DEFAULT_PYPI_SOURCE",
         "CONDA_SRCS_AUTH_INFO",
@@ -80,8 +82,6 @@ HONOURED = frozenset(
     }
 )
 """Those that count as they are; the others have to be said anew."""
-
-AUTH = "METAFLOW_CONDA_SRCS_AUTH_INFO"
 
 
 def said(name: str) -> str | None:
@@ -149,9 +149,17 @@ def flags(project: Project) -> dict[str, str]:
 
 
 def environ() -> Mapping[str, str]:
-    """The variables of a session for flows: this process's, with credentials that stand in Metaflow's configuration."""
+    """The variables of a session for flows: this process's, and a netrc with what ``CONDA_SRCS_AUTH_INFO`` says.
+
+    Raises:
+        InvalidInput: ``bad-settings``. NoSpaceError: when the file cannot be written.
+    """
     value = said("CONDA_SRCS_AUTH_INFO")
-    return os.environ if value is None or AUTH in os.environ else {**os.environ, AUTH: value}
+    if value is None:
+        return os.environ
+    from envbuild.metaflow.signing_in import with_hosts
+
+    return with_hosts(value, os.environ)
 
 
 def surroundings(project: Project, datastore: str) -> Surroundings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.metaflow.flows import Flows
+from tests.support.notebooks import kernel_wheels, run_in_kernel, spec
 from tests.support.servers import Server
 
 
@@ -341,3 +343,80 @@ def test_other_environments_than_ours_are_refused_in_one_sentence(flows: Flows) 
     )
     flows.command("--environment=local", "--no-pylint", "environment", "show", code=2)
     flows.says("the environments of this flow are not envbuild's")
+
+
+# Steps of past runs, notebooks
+
+
+CODED = """
+    import helper
+
+    class Coded(FlowSpec):
+        @pypi(packages={"toy": "1.0"})
+        @step
+        def start(self):
+            import toy
+            say("start", run=current.run_id, helped=helper.helped(toy.__version__))
+            self.next(self.end)
+
+        @pypi(packages={"toy": "1.0", "toy-paint": ""})
+        @step
+        def end(self):
+            pass
+"""
+
+
+@pytest.fixture
+def coded(flows: Flows) -> Flows:
+    """A flow that has run, with its code package, and the pathspec of its run in ``name``."""
+    (flows.project / "helper.py").write_text("def helped(word):\n    return f'helped {word}'\n")
+    flows.environ["METAFLOW_FEAT_ALWAYS_UPLOAD_CODE_PACKAGE"] = "1"
+    flows.write(CODED).run()
+    flows.name = f"Coded/{flows.printed('start', 'run')}"
+    return flows
+
+
+def test_a_step_of_a_past_run_is_shown_named_and_stood_upon(coded: Flows) -> None:
+    start, end = f"{coded.name}/start", f"{coded.name}/end"
+    assert [line[2] for line in metaflow(coded, "--quiet", "show", "--pathspec", start, end).lines] == ["present"] * 2
+    ((identity, _),) = metaflow(coded, "--quiet", "get", "--pathspec", end).lines
+    metaflow(coded, "alias", "--pathspec", end, "team/end:v1")
+    assert metaflow(coded, "--quiet", "get", "team/end:v1").lines[0][0] == identity
+    (coded.project / "more.txt").write_text("toy-paint\n")
+    ((more, _),) = metaflow(coded, "--quiet", "resolve", "--using-pathspec", start, "-r", "more.txt").lines
+    have = {item["name"]: item["version"] for item in json.loads(coded.envbuild("show", more, "--json"))["packages"]}
+    assert (have["toy"], "toy-paint" in have) == ("1.0", True)
+    metaflow(coded, "create", "--pathspec", "Coded/17/start", code=3)
+    metaflow(coded, "create", "--pathspec", "Coded", code=3)
+
+
+def test_the_code_of_a_step_and_its_environment_come_into_a_folder(coded: Flows, tmp_path: Path) -> None:
+    folder = tmp_path / "again"
+    python = metaflow(
+        coded, "--quiet", "create", "--pathspec", f"{coded.name}/end", "--into-dir", folder, "--strict"
+    ).out.strip()
+    assert (folder / "flow.py").read_text() == coded.file.read_text()
+    words = [folder / "python", "-c", "import sys, helper, toy, toy_paint; print(helper.helped(toy.__version__))"]
+    stranger = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(words, cwd=tmp_path, env=stranger, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "helped 1.0\n", done.stderr
+    metaflow(coded, "gc", "--keep-days", "0")
+    assert Path(python).exists()
+
+
+def test_a_notebook_s_kernel_imports_what_the_step_imports(coded: Flows, tmp_path: Path) -> None:
+    for wheel in kernel_wheels().glob("*.whl"):
+        shutil.copy(wheel, tmp_path / "index")
+    folder = tmp_path / "again"
+    step = f"{coded.name}/end"
+    python = metaflow(
+        coded, "--quiet", "create", "--pathspec", step, "--install-notebook", "--name", "coded", "--into-dir", folder
+    ).out.strip()
+    code = "import sys, toy, toy_paint, helper, metaflow; print(helper.helped(toy.__version__), sys.prefix)"
+    printed = run_in_kernel(Path(python), "coded", code, coded.environ)
+    assert printed == f"helped 1.0 {Path(python).parents[1]}\n"
+    kernels = Path(coded.environ["XDG_DATA_HOME"], "jupyter", "kernels")
+    assert spec(kernels / "coded")["display_name"] == "Metaflow coded"
+    assert json.loads(coded.envbuild("kernel", "list", "--json"))["kernels"][0]["source"] == f"step:{step}"
+    coded.envbuild("kernel", "remove", "coded")
+    assert not (kernels / "coded").exists()
