@@ -4,7 +4,8 @@ A task of ours tells it in one field of its metadata. Runs of Metaflow's own con
 Netflix, keep what their environments held in the code package of the run; it is read there, and given in the form in
 which their own client gives it, so that code which reads it goes on working.
 
-Rules of the file: read wherever Metaflow's client is, also inside of steps: nothing but Metaflow and the standard library.
+Rules of the file: read wherever Metaflow's client is, also inside of steps: nothing but Metaflow and the standard
+library.
 """
 
 from __future__ import annotations

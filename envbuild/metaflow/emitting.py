@@ -21,7 +21,7 @@ from envbuild.metaflow.collecting import Flow, Locate
 from envbuild.metaflow.drift import differences
 from envbuild.metaflow.environments import Needed, needed
 from envbuild.metaflow.folders import own_folder
-from envbuild.metaflow.writing import Surroundings, Written, written
+from envbuild.metaflow.writing import Standing, Surroundings, Written, written
 from envbuild.names import parse_name
 from envbuild.projects.checkout import replace_file
 from envbuild.projects.project import Project, load_recipe, make_request, recipe_from, shown_path
@@ -182,6 +182,7 @@ def recipe_of(
     locate: Locate,
     *,
     emitted: bool,
+    looked: bool = True,
 ) -> Written:
     """The text of a recipe of a flow.
 
@@ -193,6 +194,7 @@ def recipe_of(
         flow: The flow.
         locate: Gives decorators their places.
         emitted: Whether it is for the checkout, and so for the project's platforms too.
+        looked: Whether bases that are environments may be asked for, which decides where Metaflow's needs stand.
     """
     platforms = item.platforms
     if emitted:
@@ -203,20 +205,22 @@ def recipe_of(
         surroundings,
         folder=str(folder),
         platforms=platforms,
-        base_interpreter=_base_interpreter(project, item, locate),
+        base=_standing(project, item, surroundings if looked else replace(surroundings, standing=None), locate),
         comments=(f"{item.said} of {flow.name}, {MADE}",),
     )
 
 
-def _base_interpreter(project: Project, item: Needed, locate: Locate) -> str | None:
-    """Where the Python of a base comes from; an environment that is named is taken for one on conda.
+def _standing(project: Project, item: Needed, surroundings: Surroundings, locate: Locate) -> Standing | None:
+    """What a base has; an environment that nobody is asked for is taken for one on conda.
 
     Raises:
         InvalidInput: ``missing-file`` with the decorator's place; whatever is wrong with the base.
     """
     base = item.asked.base
-    if base is None or base.kind == "name":
-        return "conda" if base is not None else None
+    if base is None:
+        return None
+    if base.kind != "recipe":
+        return surroundings.standing(base) if surroundings.standing is not None else Standing(interpreter="conda")
     try:
         interpreter = make_request(project, Path(base.text))[0].interpreter
     except InvalidInput as error:
@@ -224,7 +228,7 @@ def _base_interpreter(project: Project, item: Needed, locate: Locate) -> str | N
             raise
         by = locate(base.by)
         raise InvalidInput(f"{by}: {error.message}", reference=error.reference, where=by.where) from None
-    return "conda" if interpreter == INHERITED else interpreter
+    return Standing(interpreter="conda" if interpreter == INHERITED else interpreter)
 
 
 def _committed(
@@ -240,7 +244,7 @@ def _committed(
             message = f"there is no recipe for {item.said}: no step that asks for the same has one"
             issues.append(Issue(message=message, reference="recipe-drift", where=Where(file=shown_path(folder))))
             continue
-        text = recipe_of(project, item, surroundings, folder, flow, locate, emitted=True)
+        text = recipe_of(project, item, surroundings, folder, flow, locate, emitted=True, looked=False)
         issues += _differences(project, file, item, text, surroundings)
         found.append(RecipeFile(file=file, needed=item, committed=True))
     if issues:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envbuild.errors import EnvbuildError, InvalidInput
+from envbuild.metaflow.standing import SOURCES
 from envbuild.metaflow.substituting import OF_PARAMETER, parameter_variable, substituted, variables
 from envbuild.value import dataclass
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 _PROGRAM = "import sys; sys.path[:1] = []; from envbuild.metaflow.late import main; main()"
 """The flow's folder is no place to import from: a user's ``json.py`` may lie there."""
-
-_SOURCES = {"name": "name", "pathspec": "step"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +62,7 @@ class Late:
             keep: Variables that somebody has set for this step, and that stay as they are.
         """
         wanted = {
-            "source": _SOURCES[self.base.kind],
+            "source": SOURCES[self.base.kind],
             "text": self.base.text,
             "said": self.said,
             "step": self.step,

@@ -12,14 +12,14 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING
 
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
-    from envbuild.metaflow.asked import Asked, By, Package
+    from envbuild.metaflow.asked import Asked, Base, By, Package
 
 DEFAULT_CHANNEL = "conda-forge"
 """Where conda packages come from when neither code nor configuration names a channel, as in Metaflow itself."""
@@ -28,6 +28,19 @@ _PLAIN = re.compile(r"[A-Za-z./][A-Za-z0-9_./@:-]*[A-Za-z0-9_/]")
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
 
 NEEDS_HEADING = "what Metaflow itself needs in a step"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What a base has.
+
+    Attributes:
+        interpreter: Where its Python comes from.
+        packages: Names of what it holds, as far as that is known.
+    """
+
+    interpreter: str
+    packages: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +53,7 @@ class Surroundings:
         channels: Those of recipes that name none, by configuration.
         conda_channels: What Metaflow's ``CONDA_CHANNELS`` names.
         needs: What Metaflow needs in a step: packages and versions.
+        standing: What an environment has that is a base by name or pathspec; None where nobody can say.
     """
 
     python: str
@@ -47,6 +61,7 @@ class Surroundings:
     channels: tuple[str, ...] = ()
     conda_channels: tuple[str, ...] = ()
     needs: Mapping[str, str] = field(default_factory=dict)
+    standing: Callable[[Base], Standing] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +82,7 @@ def written(
     *,
     folder: str,
     platforms: tuple[str, ...] = (),
-    base_interpreter: str | None = None,
+    base: Standing | None = None,
     comments: tuple[str, ...] = (),
 ) -> Written:
     """The recipe of a step.
@@ -77,7 +92,7 @@ def written(
         surroundings: What decides besides them.
         folder: The recipe's folder, which paths in it are relative to.
         platforms: What it says it is for; empty to leave it to the configuration.
-        base_interpreter: Where the Python of its base comes from, when it has a base.
+        base: What its base has, when it has one.
         comments: Lines for the top.
     """
     lines: list[tuple[str, By | None]] = [(f"# {line}", None) for line in comments]
@@ -91,8 +106,9 @@ def written(
     if conda_python and surroundings.interpreter != "conda":
         lines.append(("interpreter: conda", asked.conda[0].by))
     lines += _base_lines(asked, folder)
-    needs = {name: version for name, version in surroundings.needs.items() if name not in _names(asked)}
-    with_conda = _needs_conda(asked, base_interpreter, conda_python=conda_python)
+    there = _names(asked) | (base.packages if base is not None else frozenset())
+    needs = {name: version for name, version in surroundings.needs.items() if name not in there}
+    with_conda = _needs_conda(asked, base.interpreter if base is not None else None, conda_python=conda_python)
     of_conda, of_pypi = (needs, {}) if with_conda else ({}, needs)
     lines += _conda_lines(asked, surroundings, of_conda, conda_python=conda_python)
     lines += _pypi_lines(asked, of_pypi)

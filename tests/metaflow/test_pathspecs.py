@@ -85,6 +85,7 @@ def test_a_step_of_a_run_is_a_source_wherever_one_is_taken(two: Flows, tmp_path:
     assert json.loads(two.envbuild("get", "team/train:v1", "--json"))["environments"] == means["environments"]
 
     store = (tmp_path / "shared").as_uri()
+    two.envbuild("store", "init", store)
     two.envbuild("push", train, "--to", store)
     assert two.envbuild("verify", "--store", store, train) is not None
     two.envbuild("gc", "--store", store, "--pin", train)
@@ -274,40 +275,33 @@ def record(flows: Flows, step: str) -> Path:
     return max(flows.runs.glob(f"{flows.name}/*/{step}/*/_meta/sysmeta_envbuild-environment_*.json"))
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["", "no JSON", "[]", "{}", "[" * 100_000, '{"platform": "amiga", "request": "x", "environment": "y"}', None],
-    ids=["empty", "text", "a list", "nothing in it", "deep", "wrong platform", "wrong digest"],
-)
-def test_what_a_task_says_is_read_as_input_from_outside(two: Flows, value: str | None) -> None:
+def test_what_a_task_says_is_read_as_input_from_outside(two: Flows) -> None:
     file = record(two, "train")
     tree = json.loads(file.read_text())
-    told = {**json.loads(tree["value"]), "environment": "../../../x"}
-    file.write_text(json.dumps({**tree, "value": json.dumps(told) if value is None else value}))
-    assert "error[bad-metadata]" in refused(two, "realize", f"{run_of(two)}/train")
+    told = json.loads(tree["value"])
+    values = ["", "no JSON", "[]", "{}", "7", "[" * 100_000]
+    values += [
+        json.dumps({**told, key: wrong}) for key in ("platform", "request", "environment") for wrong in ("../x", 7)
+    ]
+    for value in values:
+        file.write_text(json.dumps({**tree, "value": value}))
+        assert "error[bad-metadata]" in refused(two, "get", f"{run_of(two)}/train")
+    for text in ("", "{", "[]", "{}"):
+        file.write_text(text)
+        assert "error[bad-metadata]" in refused(two, "get", f"{run_of(two)}/train")
 
 
-def test_metadata_files_that_are_damaged_are_an_error(two: Flows) -> None:
-    record(two, "train").write_text("{")
-    assert "error[bad-metadata]" in refused(two, "realize", f"{run_of(two)}/train")
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "words"),
-    [
+def test_environments_that_others_made_are_named_as_such(two: Flows) -> None:
+    file = record(two, "train")
+    tree = json.loads(file.read_text())
+    for field, value, words in (
         ("conda_env_id", '["0a", "1b", "linux-64"]', "but in one that metaflow-netflixext made"),
         ("conda_env_prefix", "metaflow/linux-64/0123456789abcde", "but in one that Metaflow's own conda or pypi made"),
-    ],
-)
-def test_environments_that_others_made_are_named_as_such(two: Flows, field: str, value: str, words: str) -> None:
-    file = record(two, "train")
-    tree = json.loads(file.read_text())
-    file.unlink()
-    foreign = file.with_name(file.name.replace("envbuild-environment", field))
-    foreign.write_text(json.dumps({**tree, "field_name": field, "type": field, "value": value}))
-    said = refused(two, "realize", f"{run_of(two)}/train")
-    assert f"ran in no environment of envbuild, {words}" in said
-    assert "envbuild capture" in said
+    ):
+        file.write_text(json.dumps({**tree, "field_name": field, "type": field, "value": value}))
+        said = refused(two, "realize", f"{run_of(two)}/train")
+        assert f"ran in no environment of envbuild, {words}" in said
+        assert "envbuild capture" in said
 
 
 def test_an_environment_that_no_store_has_any_more_is_exit_4(two: Flows) -> None:
@@ -330,3 +324,63 @@ def test_a_step_is_the_base_of_a_recipe_and_the_lock_keeps_what_it_was(two: Flow
     assert "toy==1.1" in exported
     assert "toy-extras==" in exported
     assert "error[unknown-step]" in refused(two, "lock", "more.yaml", "--upgrade-base")
+
+
+STANDS = """
+    class Stands(FlowSpec):
+        @named_env(pathspec="{train}")
+        @step
+        def start(self):
+            import toy
+            say("start", toy=toy.__version__, prefix=sys.prefix)
+            self.next(self.more)
+
+        @conda(pathspec="{train}", pip_packages={{"toy-extras": ""}})
+        @step
+        def more(self):
+            import toy, toy_extras
+            say("more", toy=toy.__version__)
+            self.next(self.bare)
+
+        @named_env(name="team/bare")
+        @step
+        def bare(self):
+            import toy, requests
+            say("bare", toy=toy.__version__)
+            self.next(self.end)
+
+        @pypi(disabled=True)
+        @step
+        def end(self):
+            pass
+"""
+
+
+def test_the_environment_of_a_past_step_is_that_of_a_step_and_what_others_stand_on(two: Flows) -> None:
+    train = f"{run_of(two)}/train"
+    told = two.told("train")
+    assert told is not None
+    (two.project / "bare.yaml").write_text(
+        f'interpreter: host\npython: "{SERIES}"\npypi: {{packages: {{toy: "1.0"}}}}\n'
+    )
+    two.envbuild("lock", "bare.yaml")
+    two.envbuild("alias", "bare.yaml", "team/bare")
+    two.write(STANDS.format(train=train)).run()
+    assert two.printed("start", "prefix") == told["prefix"]
+    assert two.printed("more", "toy") == "1.1"
+    assert two.printed("bare", "toy") == "1.0"
+    assert f'extends: {{pathspec: "{train}"}}' in two.generated("more").read_text()
+    two.says("stands on")
+
+    assert two.generated("start").read_text().splitlines()[1:] == [f'extends: {{pathspec: "{train}"}}']
+    assert "requests" in two.generated("bare").read_text()
+
+    locks = {path: path.stat().st_mtime_ns for path in two.generated("start").parent.iterdir()}
+    two.run()
+    assert {path: path.stat().st_mtime_ns for path in two.generated("start").parent.iterdir()} == locks
+
+
+def test_a_past_step_that_is_not_there_is_told_of_its_decorator(flows: Flows) -> None:
+    flows.write(STANDS.format(train="Two/1/train")).run(code=3)
+    line = next(n for n, text in enumerate(flows.file.read_text().splitlines(), 1) if "@named_env(pathspec" in text)
+    flows.says(f"error[unknown-step]: flow.py:{line}: @named_env of step start: there is no Two/1/train")

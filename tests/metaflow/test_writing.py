@@ -11,7 +11,7 @@ import pytest
 from envbuild.metaflow.asked import Asked, By
 from envbuild.metaflow.declared import declared
 from envbuild.metaflow.merging import merged
-from envbuild.metaflow.writing import Surroundings, written
+from envbuild.metaflow.writing import Standing, Surroundings, written
 from envbuild.projects.project import find_project, recipe_from
 
 NEEDS = {"requests": ">=2.21.0"}
@@ -169,7 +169,7 @@ TEXTS: dict[str, tuple[Asked, Surroundings, dict[str, Any], str]] = {
     "a named environment": (
         asked(named_env={"name": "team/train:v1"}),
         ON_CONDA,
-        {"base_interpreter": "conda"},
+        {"base": Standing(interpreter="conda")},
         """
         extends: {name: "team/train:v1"}
 
@@ -180,10 +180,31 @@ TEXTS: dict[str, tuple[Asked, Surroundings, dict[str, Any], str]] = {
             requests: ">=2.21.0"
         """,
     ),
+    "a named environment that has what Metaflow needs": (
+        asked(named_env={"name": "team/train:v1"}),
+        ON_CONDA,
+        {"base": Standing(interpreter="host", packages=frozenset({"requests", "toy"}))},
+        """
+        extends: {name: "team/train:v1"}
+        """,
+    ),
+    "a past step on the machine's Python": (
+        asked(named_env={"pathspec": "Train/12/train"}),
+        ON_CONDA,
+        {"base": Standing(interpreter="host", packages=frozenset({"toy"}))},
+        """
+        extends: {pathspec: "Train/12/train"}
+
+        pypi:
+          packages:
+            # what Metaflow itself needs in a step
+            requests: ">=2.21.0"
+        """,
+    ),
     "a named environment and what a step adds": (
         asked(named_env={"name": "team/train:v1"}, pypi={"packages": {"rich": ""}}),
         ON_CONDA,
-        {"base_interpreter": "conda"},
+        {"base": Standing(interpreter="conda")},
         """
         extends: {name: "team/train:v1"}
 
@@ -197,7 +218,7 @@ TEXTS: dict[str, tuple[Asked, Surroundings, dict[str, Any], str]] = {
     "a recipe on the machine's Python": (
         asked(recipe={"path": "recipes/train.yaml"}),
         ON_CONDA,
-        {"base_interpreter": "host"},
+        {"base": Standing(interpreter="host")},
         """
         extends: ../../recipes/train.yaml
 
