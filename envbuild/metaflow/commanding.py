@@ -95,7 +95,7 @@ def create(
     from envbuild.environments.realized import RealizeOptions
     from envbuild.machine.home import find_home
     from envbuild.metaflow.importable import importable
-    from envbuild.metaflow.into_folder import check_folder, code_of, fill
+    from envbuild.metaflow.into_folder import LINK, check_folder, code_of, fill
 
     if install_notebook and not name:
         raise UsageError("a kernel has a name: --install-notebook --name NAME")
@@ -122,6 +122,8 @@ def create(
             (realized,) = session.realize(source, options=options)
         if folder is not None:
             fill(folder, realized, code, search)
+            kept = RealizeOptions(out_link=folder / LINK)
+            session.realize(f"id:{realized.request}:{realized.environment}", options=kept)
             shown.say(f"{folder} is ready: {folder / 'python'} starts in it")
         shown.result(str(realized.prefix / "bin" / "python"))
         shown.say(f"Realized {realized.name} ({realized.platform}): {realized.packages} packages, {shown.elapsed()}")
