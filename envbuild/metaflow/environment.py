@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 from metaflow.metaflow_current import current
@@ -43,6 +44,7 @@ class EnvbuildEnvironment(MetaflowEnvironment):
         return (INTERNAL, *super().decospecs())
 
     def init_environment(self, echo: Any, only_steps: Any = None) -> None:
+        _refuse_inside(self.TYPE)
         from envbuild.metaflow.launching import entrances
 
         self._entrances = entrances(self._flow, self._datastore_type, echo)
@@ -75,6 +77,15 @@ class EnvbuildEnvironment(MetaflowEnvironment):
     def get_client_info(cls, flow_name: str, metadata: Any) -> Any:
         told = metadata.get(FIELD)
         return {"type": cls.TYPE, **(json.loads(told) if told else {})}
+
+
+def _refuse_inside(kind: str) -> None:
+    """A step sees of envbuild what a task needs; launching takes what only an installed one brings along."""
+    if os.environ.get(TOLD) and (sys.version_info < (3, 10) or find_spec("rattler") is None):
+        raise InvalidEnvironmentException(
+            f"--environment={kind} cannot start a flow inside of a step's environment, where envbuild is not "
+            "installed: start it from a step with disabled=True, or let the step have the PyPI package envbuild[metaflow]"
+        )
 
 
 class CondaEnvironment(EnvbuildEnvironment):

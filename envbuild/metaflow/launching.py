@@ -22,6 +22,7 @@ from envbuild.metaflow.debugging import debugging, say
 from envbuild.metaflow.emitting import recipe_files
 from envbuild.metaflow.entering import Entrance, entrance
 from envbuild.metaflow.escape import trampolines
+from envbuild.metaflow.folders import alone
 from envbuild.metaflow.importable import importable
 from envbuild.metaflow.late import Late, late
 from envbuild.metaflow.making import present
@@ -118,11 +119,12 @@ def fail(error: EnvbuildError) -> NoReturn:
 def _entrances(launch: Launch) -> dict[str, Entrance | Late]:
     from envbuild.machine.virtual import current_platform
 
-    files = recipe_files(launch.project, launch.flow, launch.surroundings, current_platform(), launch.locate)
-    if debugging():
-        for item in files:
-            say(f"asked: {item.needed.said}: {shown_path(item.file)}\n{item.file.read_text(encoding='utf-8')}")
-    there = present(launch, files)
+    with alone(launch.project, launch.flow, os.environ, launch.echo):
+        files = recipe_files(launch.project, launch.flow, launch.surroundings, current_platform(), launch.locate)
+        if debugging():
+            for item in files:
+                say(f"asked: {item.needed.said}: {shown_path(item.file)}\n{item.file.read_text(encoding='utf-8')}")
+        there = present(launch, files)
     cache = find_home(os.environ) / "cache"
     folder, behind = importable(cache), trampolines(cache)
     known: dict[str, Entrance | Late] = {

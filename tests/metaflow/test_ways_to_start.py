@@ -171,3 +171,36 @@ result = shell.run_cell({cell!r}, store_history=True)
 result.raise_error()
 """
     assert "found 1.0 finished True" in python(flows, program)
+
+
+def test_a_step_outside_starts_another_flow_and_one_inside_is_told_why_it_cannot(flows: Flows) -> None:
+    flows.write(TWO)
+    flows.file.rename(flows.project / "inner.py")
+    flows.write(
+        """
+        import subprocess
+
+        def inner():
+            command = [sys.executable, "inner.py", "--environment=envbuild", "--no-pylint", "run"]
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            print(done.stdout)
+            return done.returncode
+
+
+        class Outer(FlowSpec):
+            @pypi(packages={"toy": "1.0"})
+            @step
+            def start(self):
+                say("start", code=inner())
+                self.next(self.end)
+
+            @pypi(disabled=True)
+            @step
+            def end(self):
+                say("end", code=inner())
+        """
+    ).run()
+    assert flows.printed("start", "code") == "1"
+    assert flows.printed("end", "code") == "0"
+    flows.says("cannot start a flow inside of a step's environment, where envbuild is not installed", "end: toy=1.1")
+    assert "Traceback" not in flows.out
