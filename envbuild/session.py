@@ -28,6 +28,7 @@ from envbuild.environments.name_verbs import NameVerbs
 from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.environments.realizing import Realizer, by_project
 from envbuild.environments.remove_verbs import RemoveVerbs
+from envbuild.environments.send_verbs import SendVerbs
 from envbuild.environments.state_verbs import StateVerbs
 from envbuild.environments.store_verbs import StoreVerbs
 from envbuild.environments.trust_verbs import TrustVerbs
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
 class Session(
     ExchangeVerbs,
     StoreVerbs,
+    SendVerbs,
     NameVerbs,
     LookVerbs,
     AffectedVerbs,

@@ -83,6 +83,13 @@ def made_at_once(folder: Path, make: Callable[[Path], None]) -> None:
             raise
 
 
+def of_tasks() -> list[tuple[str, str]]:
+    """The files of envbuild that a task on another machine imports, and what they are called in a code package."""
+    package = Path(envbuild.__file__).parent
+    files = [package / "__init__.py", package / "version.py", *sorted((package / "metaflow").glob("*.py"))]
+    return [(str(path), str(path.relative_to(package.parent))) for path in files]
+
+
 def python_path(folder: Path, before: str | None, behind: Path) -> str:
     """``PYTHONPATH`` of a step.
 

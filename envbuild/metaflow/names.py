@@ -16,3 +16,6 @@ TOLD = "METAFLOW_ENVBUILD_ENVIRONMENT"
 
 FIELD = "envbuild-environment"
 """The field of a task's metadata that holds the same."""
+
+AWAY = "METAFLOW_ENVBUILD_AWAY"
+"""The variable that tells the process which sends a task to another machine what its command is to say: JSON."""

@@ -1,0 +1,185 @@
+"""Steps on other machines: before anything starts, all that their nodes will read is in one store, whole.
+
+That store is the first configured one that is written, else ``envbuild`` below the root of the datastore. It gets each
+environment with its closure, envbuild itself with what it needs on a node, and the first program that a node reads
+(``envbuild.metaflow.node``). Of all that a command holds an address and digests.
+
+Rules of the file: wires; what stands in commands is ``inline``'s and ``remote``'s.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from envbuild.environments.stores import chosen_stores
+from envbuild.errors import InvalidInput, Issue
+from envbuild.metaflow.collecting import REMOTE_PLATFORM
+from envbuild.metaflow.emitting import RecipeFile
+from envbuild.metaflow.inline import SCHEMES, first_program
+from envbuild.metaflow.nodetools import own_wheel, tools_recipe
+from envbuild.metaflow.telling import told_of_decorators
+from envbuild.projects.checkout import replace_file
+from envbuild.projects.recipe_files import LINKS
+
+if TYPE_CHECKING:
+    from envbuild.environments.send_verbs import WholeThere
+    from envbuild.metaflow.collecting import Flow
+    from envbuild.metaflow.launching import Launch
+    from envbuild.package import Platform
+
+
+Away = dict[str, Any]
+"""What a command of a step on another machine needs to know: ``store``, the address that its node reads; ``first``, the
+sha256 of the first program; ``words``, request, environment, closure and step, none for one outside of environments."""
+
+
+def sent(launch: Launch, files: Sequence[RecipeFile], datastore: str, root: str) -> dict[str, Away]:
+    """Have everything in the store that the remote steps of a flow need; what their commands say, by step.
+
+    Args:
+        launch: The flow.
+        files: Its recipes.
+        datastore: The type of its datastore.
+        root: Where that is.
+
+    Raises:
+        InvalidInput: ``not-available`` for what cannot run elsewhere.
+        EnvbuildError: When something is missing, or the store cannot take it.
+    """
+    away = [step for step in launch.flow.steps if step.remote is not None]
+    if not away:
+        return {}
+    _refuse(launch.flow)
+    store = store_address(launch, datastore, root)
+    remote = {step.name: cast("Platform", step.platform or REMOTE_PLATFORM) for step in away}
+    wanted = _wanted(files, remote)
+    platforms = sorted(set(remote.values()))
+    interpreter = "host" if launch.surroundings.interpreter == "host" else "managed"
+    text = tools_recipe(datastore, store, platforms, launch.surroundings.python, interpreter)
+    tools = _write_tools(launch, datastore, text)
+    session = launch.session({item.file.parent for item in files} | {tools.parent})
+    session.store_init(store)
+    with told_of_decorators(files, launch.locate):
+        made = [item.file for item, _ in wanted if not item.committed]
+        session.check(*(item.file for item, _ in wanted if item.committed))
+        session.lock(*dict.fromkeys(made), tools)
+        there = session.send(
+            [*((item.file, platform) for item, platform in wanted), *((tools, platform) for platform in platforms)],
+            store,
+        )
+    own = own_wheel()
+    (wheel,) = session.send_files([own], store)
+    first = first_program({item.platform: _manifest(item, wheel) for item in there[len(wanted) :]})
+    (digest,) = session.send_files([first], store)
+    found = {step.name: _away(store, digest) for step in away if step.asked is None}
+    for (item, platform), whole in zip(wanted, there, strict=False):
+        launch.echo(_closing(item, whole))
+        for step in item.needed.steps:
+            if remote.get(step) == platform:
+                found[step] = _away(store, digest, whole, f"{launch.flow.name}/{step}")
+    return found
+
+
+def store_address(launch: Launch, datastore: str, root: str) -> str:
+    """The store that nodes read: the first that is configured and written, else one below the datastore.
+
+    Raises:
+        InvalidInput: ``not-available`` for a datastore below which none can be.
+    """
+    config = launch.project.config
+    for item in chosen_stores(config, launch.project.root):
+        if item.written and item.address.scheme in SCHEMES:
+            return item.url
+    place = f"{root.rstrip('/')}/envbuild"
+    if datastore == "local":
+        return os.path.abspath(place)
+    if datastore == "s3":
+        return place + _endpoint(_configured("S3_ENDPOINT_URL"))
+    if datastore == "gs":
+        return place
+    if datastore == "azure":
+        return f"az://{place}{_endpoint(_configured('AZURE_STORAGE_BLOB_SERVICE_ENDPOINT'))}"
+    raise InvalidInput(
+        f"nodes cannot read a datastore of type {datastore}",
+        reference="not-available",
+        hint="name a store under `stores:` in envbuild.yaml",
+    )
+
+
+def package_address(url: str, datastore: str) -> str:
+    """The address of a code package, as nodes read it.
+
+    Args:
+        url: As Metaflow has it.
+        datastore: The type of its datastore.
+    """
+    if datastore == "s3":
+        return url + _endpoint(_configured("S3_ENDPOINT_URL"))
+    if datastore == "azure":
+        return f"az://{url}{_endpoint(_configured('AZURE_STORAGE_BLOB_SERVICE_ENDPOINT'))}"
+    return url
+
+
+def _configured(name: str) -> str | None:
+    from metaflow import metaflow_config
+
+    return getattr(metaflow_config, name, None) or None
+
+
+def _endpoint(address: str | None) -> str:
+    return f"?endpoint={address.rstrip('/')}" if address else ""
+
+
+def _refuse(flow: Flow) -> None:
+    """Steps whose environment nobody can send ahead."""
+    issues = tuple(
+        Issue(
+            message=f"@{step.remote} sends step {step.name} to another machine, where names are not looked up",
+            reference="not-available",
+            hint="leave fetch_at_exec out: the name counts as it stands when the run starts",
+        )
+        for step in flow.steps
+        if step.remote is not None and step.asked is not None and step.asked.late
+    )
+    if issues:
+        raise InvalidInput.of(issues)
+
+
+def _wanted(files: Iterable[RecipeFile], remote: Mapping[str, Platform]) -> list[tuple[RecipeFile, Platform]]:
+    """Each environment that is needed elsewhere, and for which platform."""
+    found: dict[tuple[Path, Platform], RecipeFile] = {}
+    for item in files:
+        for step in item.needed.steps:
+            if step in remote:
+                found.setdefault((item.file, remote[step]), item)
+    return [(item, platform) for (_, platform), item in found.items()]
+
+
+def _write_tools(launch: Launch, datastore: str, text: str) -> Path:
+    folder = launch.project.root / LINKS / "node"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{datastore}.yaml"
+    if not file.is_file() or file.read_text(encoding="utf-8") != text:
+        replace_file(file, text.encode())
+    return file
+
+
+def _manifest(tools: WholeThere, own: str) -> dict[str, Any]:
+    return {"python": tools.python, "managed": tools.archive, "wheels": [own, *tools.wheels]}
+
+
+def _away(store: str, first: str, whole: WholeThere | None = None, step: str = "") -> Away:
+    words = [whole.request, whole.environment, whole.closure, step] if whole is not None else []
+    return {"store": store, "first": first, "words": words}
+
+
+def _closing(item: RecipeFile, whole: WholeThere) -> str:
+    from envbuild.cli.wording import count
+
+    return (
+        f"Environment of {item.needed.said} ({whole.platform}) is in the store: {count(whole.packages, 'package')}, "
+        f"{count(whole.blobs, 'file')} sent"
+    )

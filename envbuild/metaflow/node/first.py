@@ -1,0 +1,244 @@
+"""Brings envbuild to a node, and lets it bring the environment of a step.
+
+``tools STORE`` has envbuild and what it needs in a folder of its own below ``ENVBUILD_HOME``, once for all tasks of a
+node, and prints the folder: a virtual environment, whose ``bin`` goes on ``PATH``. ``package STORE FOLDER NAME FILE``
+reads a code package. ``enter STORE …`` has the environment of a step brought by that envbuild, and prints what to start it
+with. Each byte is held against the digest that the launching side knew.
+
+``MANIFEST`` and ``GETS`` are put before this text where it is sent; the whole has the digest that the command names.
+"""
+
+# mypy: ignore-errors
+import concurrent.futures
+import contextlib
+import fcntl
+import hashlib
+import io
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import zipfile
+
+
+class StopError(Exception):
+    """Ends with an exit code of envbuild's."""
+
+    def __init__(self, code, message):
+        super().__init__(message)
+        self.code = code
+
+
+def say(text):
+    print("envbuild: " + text, file=sys.stderr, flush=True)
+
+
+def deadline():
+    return globals().get("END") or globals().setdefault(
+        "END", time.monotonic() + float(os.environ.get("ENVBUILD_DEADLINE") or 600)
+    )
+
+
+def reader(url):
+    """What reads objects below an address."""
+    scheme = url.partition("://")[0] if "://" in url else "file"
+    space = {"__name__": "get"}
+    exec(compile(GETS[scheme], "get_%s.py" % scheme, "exec"), space)
+    return lambda key: space["get"](url, key)
+
+
+def patiently(read, key, right):
+    """An object whose bytes are right, asked for again until the deadline."""
+    pause, wrong = 0.5, 0
+    while True:
+        try:
+            data = read(key)
+            if data is None:
+                raise StopError(4, "the store has no %s, or it may not be read" % key)
+            if right(data):
+                return data
+            wrong += 1
+            why = "wrong bytes"
+            if wrong == 3:
+                raise StopError(4, "%s has wrong bytes" % key)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            why = error
+        if time.monotonic() + pause > deadline():
+            raise StopError(5, "%s: %s" % (key, why))
+        say("%s: %s; asked again" % (key, why))
+        time.sleep(pause)
+        pause = min(2 * pause, 15)
+
+
+def blob(read, digest):
+    name = "blobs/sha256/%s/%s" % (digest[:2], digest)
+    return patiently(read, name, lambda data: hashlib.sha256(data).hexdigest() == digest)
+
+
+def home():
+    """As ``envbuild.machine.home`` finds it; for a node without a home, a folder of this user's own."""
+    e = os.environ.get
+    base = e("ENVBUILD_HOME") or (
+        os.path.join(e("XDG_DATA_HOME") or os.path.join(e("HOME") or "", ".local", "share"), "envbuild")
+        if e("HOME") or e("XDG_DATA_HOME")
+        else ""
+    )
+    if base:
+        with contextlib.suppress(OSError):
+            os.makedirs(base, exist_ok=True)
+        if os.access(base, os.W_OK):
+            return os.path.realpath(base)
+        if e("ENVBUILD_HOME"):
+            raise StopError(8, "ENVBUILD_HOME=%s cannot be written" % base)
+    base = os.path.join(tempfile.gettempdir(), "envbuild-%d" % os.getuid())
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(base, 0o700)
+    state = os.lstat(base)
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & 0o022:
+        raise StopError(3, "%s is not a folder of this user alone; set ENVBUILD_HOME" % base)
+    return os.path.realpath(base)
+
+
+@contextlib.contextmanager
+def alone(path):
+    """One process of the node at a time; the kernel forgets the lock of one that was killed."""
+    with open(path, "a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline():
+                    raise StopError(5, "another task of this node has not brought envbuild in time") from None
+                time.sleep(0.1)
+        yield
+
+
+def unpack_wheel(data, folder, site):
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for member in archive.infolist():
+            parts = member.filename.split("/")
+            if member.is_dir() or ".." in parts or not parts[0]:
+                continue
+            target = os.path.join(site, *parts)
+            runs = member.external_attr >> 16 & 0o111
+            if parts[0].endswith(".data") and len(parts) > 2:
+                where = {"scripts": "bin", "data": ""}.get(parts[1])
+                target = os.path.join(*([site] if where is None else [folder, where]), *parts[2:])
+                runs = runs or parts[1] == "scripts"
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with archive.open(member) as source, open(target, "wb") as file:
+                shutil.copyfileobj(source, file)
+            if runs:
+                os.chmod(target, 0o755)
+
+
+def unpack_python(data, folder):
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        if sys.version_info >= (3, 12):
+            archive.extractall(folder, filter="tar")
+        else:
+            archive.extractall(folder)
+
+
+def script(path, text):
+    with open(path, "w") as file:
+        file.write(text)
+    os.chmod(path, 0o755)
+
+
+def quoted(text):
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def make(read, folder, final, tools):
+    """Everything in a folder that gets its final name when it is whole."""
+    own = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+    site = os.path.join(folder, "lib", "python" + tools["python"], "site-packages")
+    for needed in (site, os.path.join(folder, "bin")):
+        os.makedirs(needed)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        wheels = [pool.submit(blob, read, digest) for digest in tools["wheels"]]
+        if tools["managed"]:
+            unpack_python(blob(read, tools["managed"]), folder)
+            base = os.path.join(final, "python", "bin", "python" + tools["python"])
+        else:
+            base = own
+        for wheel in wheels:
+            unpack_wheel(wheel.result(), folder, site)
+    for name in ("python", "python3"):
+        os.symlink(base, os.path.join(folder, "bin", name))
+    with open(os.path.join(folder, "pyvenv.cfg"), "w") as file:
+        file.write("home = %s\ninclude-system-site-packages = false\n" % os.path.dirname(base))
+    with open(os.path.join(folder, "first.py"), "wb") as file:
+        file.write(OWN + b"\nif __name__ == '__main__':\n    sys.exit(main(sys.argv[1:]))\n")
+    words = (quoted(base), quoted(os.path.join(final, "first.py")))
+    script(os.path.join(folder, "bin", "envbuild-node"), '#!/bin/sh\nexec %s -I -S %s "$@"\n' % words)
+
+
+def have_tools(store):
+    machine = "%s/%s" % (platform.system(), platform.machine())
+    tools = MANIFEST.get({"Linux/x86_64": "linux-64", "Linux/aarch64": "linux-aarch64"}.get(machine, machine))
+    if tools is None:
+        raise StopError(11, "this node is %s; the run was sent for %s" % (machine, ", ".join(sorted(MANIFEST))))
+    here = "%d.%d" % sys.version_info[:2]
+    if not tools["managed"] and here != tools["python"]:
+        raise StopError(
+            11, "this node has Python %s; its steps want %s (`interpreter: host`)" % (here, tools["python"])
+        )
+    name = hashlib.sha256(OWN + (b"" if tools["managed"] else sys.executable.encode())).hexdigest()[:32]
+    place = os.path.join(home(), "node")
+    final = os.path.join(place, name)
+    if not os.path.exists(os.path.join(final, "bin", "envbuild-node")):
+        os.makedirs(place, exist_ok=True)
+        with alone(os.path.join(place, name + ".lock")):
+            if not os.path.isdir(final):
+                folder = os.path.join(place, "." + name)
+                shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
+                make(reader(store), folder, final, tools)
+                os.rename(folder, final)
+    return final
+
+
+def package(folder, name, file):
+    """A code package; its name in the store is its SHA-1."""
+    data = patiently(reader(folder), name, lambda data: len(name) != 40 or hashlib.sha1(data).hexdigest() == name)
+    with open(file, "wb") as written:
+        written.write(data)
+
+
+def enter(store, *words):
+    """Let envbuild bring an environment; it prints what a task starts with."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    left = max(1, int(deadline() - time.monotonic()))
+    command = [os.path.join(folder, "bin", "python"), "-I", "-m", "envbuild.metaflow.hydrating", store, *words]
+    process = subprocess.Popen(command, env=dict(os.environ, ENVBUILD_DEADLINE=str(left), ENVBUILD_HOME=home()))
+    try:
+        return process.wait(left + 5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise StopError(5, "the environment was not there after ENVBUILD_DEADLINE seconds") from None
+
+
+def main(arguments):
+    try:
+        verb, store, *words = arguments
+        if verb == "tools":
+            print(have_tools(store))
+        elif verb == "package":
+            package(store, *words)
+        else:
+            return enter(store, *words)
+    except StopError as error:
+        say(str(error))
+        return error.code
+    except OSError as error:
+        say(str(error))
+        return 8 if error.errno in (28, 122) else 5
+    return 0

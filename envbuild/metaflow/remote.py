@@ -1,0 +1,56 @@
+"""The words of commands for steps on other machines.
+
+::
+
+    ENVBUILD_NODE=$(python -c '…' PROGRAM STORE DIGEST) && export … PATH=$ENVBUILD_NODE/bin:$PATH
+    envbuild-node package FOLDER NAME job.tar
+    ENVBUILD_STEP=$(envbuild-node enter STORE REQUEST ENVIRONMENT CLOSURE FLOW/STEP) && export ENVBUILD_STEP
+    $ENVBUILD_STEP -u flow.py step …
+
+Rules of the file: pure. Metaflow puts all of it between double quotes and splits it once: none of it may hold
+one, or a backslash.
+"""
+
+from __future__ import annotations
+
+from envbuild.metaflow.inline import inline, words
+
+EXECUTABLE = "$ENVBUILD_STEP"
+"""The interpreter of a step, in its command."""
+
+OUTSIDE = "export PATH=$ENVBUILD_PATH"
+"""Back to the image's own Python."""
+
+
+def tools_command(store: str, first: str) -> str:
+    """Has envbuild on the node, and its Python as ``python``.
+
+    Args:
+        store: The address.
+        first: The sha256 of the first program.
+    """
+    return (
+        f"ENVBUILD_NODE=$({inline(store)} {words(store, first)}) && "
+        "export ENVBUILD_NODE ENVBUILD_PATH=$PATH PATH=$ENVBUILD_NODE/bin:$PATH"
+    )
+
+
+def package_command(url: str) -> str:
+    """Reads a code package into ``job.tar``.
+
+    Args:
+        url: The package's; options of an address may follow.
+    """
+    place, _, options = url.partition("?")
+    folder, _, name = place.rpartition("/")
+    return f"envbuild-node package {words(folder + (f'?{options}' if options else ''), name, 'job.tar')}"
+
+
+def enter_command(store: str, *about: str) -> str:
+    """Has the environment of a step; ``EXECUTABLE`` starts in it then.
+
+    Args:
+        store: The address.
+        about: Request, environment, closure and step.
+    """
+    return f"ENVBUILD_STEP=$(envbuild-node enter {words(store, *about)}) && export ENVBUILD_STEP"
