@@ -84,7 +84,7 @@ def _refuse_inside(kind: str) -> None:
     if os.environ.get(TOLD) and (sys.version_info < (3, 10) or find_spec("rattler") is None):
         raise InvalidEnvironmentException(
             f"--environment={kind} cannot start a flow inside of a step's environment, where envbuild is not "
-            "installed: start it from a step with disabled=True, or let the step have the PyPI package envbuild[metaflow]"
+            "installed: start it from a step with disabled=True, or let the step have the package envbuild[metaflow]"
         )
 
 
