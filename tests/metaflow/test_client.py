@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from tests.metaflow.flows import Flows
 
 SEEN = """
@@ -34,28 +36,27 @@ import io, json, sys, tarfile
 from pathlib import Path
 from metaflow.client.filecache import FileCache
 
-record, name, text, field, value = sys.argv[1:]
-record = Path(record)
-tree = json.loads(record.read_text())
-where = json.loads(tree["value"])
-root = record
-while root.name != ".metaflow":
-    root = root.parent
-datastore = FileCache()._get_flow_datastore(where["ds_type"], str(root), tree["flow_id"])
-_, old = FileCache().get_data(where["ds_type"], tree["flow_id"], where["location"], where["sha"])
+meta, kind, name, text, field, value = sys.argv[1:]
+meta = Path(meta)
+tree = json.loads((meta / "_self.json").read_text())
+tree = {key: tree[key] for key in ("flow_id", "run_number", "step_name", "task_id", "ts_epoch")}
+root = next(folder for folder in meta.parents if folder.name == ".metaflow")
+info = {"environment_type": kind, "script": "flow.py", "metaflow_version": "2.19.39", "runtime": "dev"}
 buffer = io.BytesIO()
-with tarfile.open(fileobj=io.BytesIO(old)) as source, tarfile.open(fileobj=buffer, mode="w:gz") as target:
-    for member in source:
-        target.addfile(member, source.extractfile(member) if member.isfile() else None)
-    member = tarfile.TarInfo(name)
-    member.size = len(text.encode())
-    target.addfile(member, io.BytesIO(text.encode()))
+with tarfile.open(fileobj=buffer, mode="w:gz") as target:
+    for path, content in (("INFO", json.dumps(info)), ("flow.py", "pass"), (name, text)):
+        member = tarfile.TarInfo(path)
+        member.size = len(content.encode())
+        target.addfile(member, io.BytesIO(content.encode()))
+datastore = FileCache()._get_flow_datastore("local", str(root), tree["flow_id"])
 ((location, sha),) = datastore.save_data([buffer.getvalue()], len_hint=1)
-record.write_text(json.dumps({**tree, "value": json.dumps({**where, "location": location, "sha": sha})}))
-for ours in record.parent.glob("sysmeta_envbuild-environment_*"):
+code = json.dumps({"ds_type": "local", "location": location, "sha": sha})
+fields = {"code-package": code, **({field: value} if field else {})}
+for ours in meta.glob("sysmeta_envbuild-environment_*") if field else ():
     ours.unlink()
-new = {**tree, "field_name": field, "type": field, "value": value}
-(record.parent / f"sysmeta_{field}_1.json").write_text(json.dumps(new))
+for key, value in fields.items():
+    record = {**tree, "field_name": key, "type": key, "value": value, "tags": ["attempt_id:0"], "user_name": "tester"}
+    (meta / f"sysmeta_{key}_1.json").write_text(json.dumps(record))
 """
 
 
@@ -74,18 +75,21 @@ def asked(flows: Flows, task: str) -> Any:
     return json.loads(done.stdout)
 
 
-def ran(flows: Flows, environment: str = "envbuild") -> str:
-    """A run with a code package, without which Metaflow's client looks for nothing."""
-    flows.environ["METAFLOW_FEAT_ALWAYS_UPLOAD_CODE_PACKAGE"] = "1"
-    flows.write(SEEN).run("--max-workers", "1", environment=environment)
-    return f"Seen/{flows.printed('start', 'run')}"
+def packed(flows: Flows, task: str, kind: str, name: str, held: object, field: str = "", value: str = "") -> None:
+    """Give a task a code package, as tasks have on other machines: without one Metaflow's client looks for nothing.
 
-
-def packed(flows: Flows, run: str, name: str, held: object, field: str, value: str) -> None:
-    """Let a task be one that somebody else ran: a file in its code package, and a field of its metadata."""
-    (record,) = (flows.runs / run / "start").glob("*/_meta/sysmeta_code-package_*.json")
+    Args:
+        flows: Where it ran.
+        task: Its pathspec.
+        kind: The type of environment of its run.
+        name: A file in the package.
+        held: What stands there.
+        field: A field of its metadata instead of ours.
+        value: What stands in the field.
+    """
+    meta = flows.runs / task / "_meta"
     subprocess.run(
-        [sys.executable, "-c", PACKED, str(record), name, json.dumps(held), field, value],
+        [sys.executable, "-c", PACKED, str(meta), kind, name, json.dumps(held), field, value],
         cwd=flows.project,
         env=flows.environ,
         timeout=300,
@@ -93,40 +97,44 @@ def packed(flows: Flows, run: str, name: str, held: object, field: str, value: s
     )
 
 
-def test_a_task_of_ours_says_where_it_ran(flows: Flows) -> None:
-    run = ran(flows, "pypi")
+@pytest.fixture
+def run(flows: Flows) -> str:
+    """A run, as a pathspec."""
+    flows.write(SEEN).run()
+    return f"Seen/{flows.printed('start', 'run')}"
+
+
+def test_a_task_of_ours_says_where_it_ran(flows: Flows, run: str) -> None:
     told = flows.told("start")
     assert told is not None
-    found = asked(flows, f"{run}/start/1")
-    assert found == {"type": "pypi", **told}
-    assert asked(flows, f"{run}/end/2") == {"type": "pypi"}
+    for kind in ("envbuild", "conda", "pypi"):
+        packed(flows, f"{run}/start/1", kind, "x.json", {})
+        packed(flows, f"{run}/end/2", kind, "x.json", {})
+        assert asked(flows, f"{run}/start/1") == {"type": kind, **told}
+        assert asked(flows, f"{run}/end/2") == {"type": kind}
 
 
-def test_a_task_of_metaflow_s_own_conda_says_what_its_environment_held(flows: Flows) -> None:
-    run = ran(flows, "conda")
+def test_a_task_of_metaflow_s_own_conda_says_what_its_environment_held(flows: Flows, run: str) -> None:
     packages = [{"url": "https://c/linux-64/toy-1.0-0.conda", "path": "c/toy"}]
     held = {"0a1b2c3d4e5f607": {"linux-64": packages}}
-    packed(flows, run, "conda.manifest", held, "conda_env_prefix", "metaflow/linux-64/0a1b2c3d4e5f607")
-    assert asked(flows, f"{run}/start/1") == packages
+    for kind, name in (("conda", "conda.manifest"), ("pypi", ".mf_meta/conda.manifest")):
+        prefix = "metaflow/linux-64/0a1b2c3d4e5f607"
+        packed(flows, f"{run}/start/1", kind, name, held, "conda_env_prefix", prefix)
+        assert asked(flows, f"{run}/start/1") == packages
+    packed(flows, f"{run}/start/1", "conda", "else.json", {}, "conda_env_prefix", "metaflow/linux-64/0a")
+    assert asked(flows, f"{run}/start/1") == {"type": "conda", "prefix": "metaflow/linux-64/0a"}
 
 
-def test_a_task_of_netflix_s_extension_says_what_its_environment_held(flows: Flows) -> None:
-    run = ran(flows, "conda")
+def test_a_task_of_netflix_s_extension_says_what_its_environment_held(flows: Flows, run: str) -> None:
+    task = f"{run}/start/1"
     environment = {
         "deps": ["conda::toy==1.0"],
-        "packages": [
-            {"filename": "toy-1.0-0", "url": "https://c/linux-64/toy-1.0-0.conda"},
-            {"url": "https://i/a.whl"},
-        ],
+        "packages": [{"filename": "toy-1.0-0", "url": "https://c/toy-1.0-0.conda"}, {"url": "https://i/a.whl"}],
     }
     held = {"version": 1, "environments": {"linux-64": {"0a": {"1b": environment, "_default": "1b"}}}}
-    packed(flows, run, "conda_v2.cnd", held, "conda_env_id", '["0a", "1b", "linux-64"]')
+    packed(flows, task, "conda", "conda_v2.cnd", held, "conda_env_id", '["0a", "1b", "linux-64"]')
     known = {"type": "conda", "req_id": "0a", "full_id": "1b", "arch": "linux-64"}
-    assert asked(flows, f"{run}/start/1") == {
-        **known,
-        "user_deps": "conda::toy==1.0",
-        "all_packages": "toy-1.0-0; a.whl",
-    }
+    assert asked(flows, task) == {**known, "user_deps": "conda::toy==1.0", "all_packages": "toy-1.0-0; a.whl"}
 
-    packed(flows, run, "else.json", {}, "conda_env_id", '["0a", "2c", "linux-64"]')
-    assert asked(flows, f"{run}/start/1") == {**known, "full_id": "2c"}
+    packed(flows, task, "conda", "conda_v2.cnd", held, "conda_env_id", '["0a", "2c", "linux-64"]')
+    assert asked(flows, task) == {**known, "full_id": "2c"}
