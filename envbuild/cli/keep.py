@@ -24,6 +24,7 @@ from envbuild.cli.options import as_json, offline, option, quiet
     metavar="PERCENT",
     help="With --store: hash only this share of its blobs, others each time; records are all read.",
 )
+@option("--resume", is_flag=True, help="With --store: go on where a verification with --resume was interrupted.")
 @option("--repair", is_flag=True, help="Fetch or link again what is damaged; in a store, mend it or remove it.")
 @option("--rebuild", metavar="NAME", help="Build this package again instead, and name the files that differ.")
 @offline
@@ -33,6 +34,7 @@ def verify_command(
     source: str | None,
     store: str | None,
     sample: float | None,
+    resume: bool,
     repair: bool,
     rebuild: str | None,
     offline: bool,
@@ -50,6 +52,8 @@ def verify_command(
 
     if repair and rebuild:
         raise click.UsageError("--repair mends what is kept, --rebuild compares with a new build: choose one")
+    if resume and (store is None or source is not None or sample is not None):
+        raise click.UsageError("--resume is for a whole shared store, which takes long: say which, with --store")
     if store is None and (source is not None or sample is not None):
         raise click.UsageError("What is verified by name, or in part, is a shared store: say which, with --store")
     if store is not None and rebuild is not None:
@@ -71,6 +75,7 @@ def verify_command(
                 source,
                 repair=repair,
                 sample=1.0 if sample is None else sample / 100,
+                resume=resume,
                 progress=told.progress,
                 tell=told.finding,
             )

@@ -16,8 +16,8 @@ from envbuild.digest import short
 if TYPE_CHECKING:
     from envbuild.environments.store_verbs import Moved, StoreInfo
     from envbuild.store.copying import Copied
+    from envbuild.store.findings import Finding, StoreReport
     from envbuild.store.taken import Given
-    from envbuild.store.verify_shared import Finding, StoreReport
 
 
 def show_info(screen: Screen, stores: Sequence[StoreInfo]) -> None:
@@ -168,6 +168,8 @@ def show_verified(screen: Screen, store: str, report: StoreReport) -> None:
         screen.say(f"note: {count(number, 'object')} of {part} {'is' if number == 1 else 'are'} none of envbuild's")
     if report.skipped:
         screen.say(f"note: {count(report.skipped, 'blob')} not hashed: a sample was wanted")
+    if report.before:
+        screen.say(f"note: {count(report.before, 'blob')} not hashed again: found right before it was interrupted")
     done = Counter(finding.done for finding in report.findings)
     rest = "".join(f", {done[each]} {each}" for each in ("mended", "removed") if done[each])
     screen.say(

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from envbuild.package import Platform
     from envbuild.projects.project import Project
     from envbuild.reporter import Reporter
+    from envbuild.store.findings import Finding, StoreReport
     from envbuild.store.shared import SharedStore
-    from envbuild.store.verify_shared import Finding, StoreReport, Verification
+    from envbuild.store.verify_parts import Parts
+    from envbuild.store.verify_shared import Verification
 
 
 class VerifyVerbs:
@@ -65,6 +67,7 @@ class VerifyVerbs:
         *,
         repair: bool = False,
         sample: float = 1.0,
+        resume: bool = False,
         progress: Callable[[int, int], None] = lambda *_: None,
         tell: Callable[[Finding], None] = lambda _: None,
     ) -> StoreReport:
@@ -76,6 +79,7 @@ class VerifyVerbs:
                 whole there.
             repair: Mend what is wrong; see ``envbuild.store.mending``.
             sample: The share of blobs that are hashed, 0 to 1.
+            resume: Of a whole store: go on where an interrupted verification ended, which was asked for likewise.
             progress: Told how many objects and bytes are done.
             tell: Told each finding as it is found; perhaps from several threads.
 
@@ -88,6 +92,7 @@ class VerifyVerbs:
         from envbuild.environments.stores import open_store
         from envbuild.store.sent import forget_sent
         from envbuild.store.shared import SharedStore
+        from envbuild.store.verify_parts import Parts
         from envbuild.store.verify_shared import Verification
 
         project = self.project()
@@ -114,20 +119,21 @@ class VerifyVerbs:
             )
         keys = {key.public.keyid: key.public for key in project.config.trust.keys}
         check = partial(Verification, objects, share=sample, keys=keys, progress=progress)
+        parts = Parts(self._home().cache / "verifying", chosen.url) if resume else None
         if not repair:
-            return self._verified(check(tell=_told(tell)), source)
+            return self._verified(check(tell=_told(tell)), source, parts)
         forget_sent(self._home().sent, chosen.url)
         with self._realizer(project).workspace as workspace:
             for layer in workspace.shared.layers.layers if workspace.shared is not None else ():
                 layer.standing.gone |= layer.name == chosen.name  # what is wrong there is no help
             act = _mending(objects, workspace)
             told = _told(tell)
-            return self._verified(check(tell=lambda finding: told(act(finding))), source)
+            return self._verified(check(tell=lambda finding: told(act(finding))), source, parts)
 
-    def _verified(self, check: Verification, source: Path | str | None) -> StoreReport:
+    def _verified(self, check: Verification, source: Path | str | None, parts: Parts | None) -> StoreReport:
         if source is None:
             try:
-                return check.everything()
+                return check.everything(parts)
             except UnreachableError as error:
                 if error.reference != "no-listing":
                     raise
@@ -152,18 +158,19 @@ class VerifyVerbs:
         from envbuild.locks.lockfile import parse_closure
         from envbuild.names import parse_name
         from envbuild.store.verify_environment import verify_environment
+        from envbuild.store.verify_names import numbers, verify_name
 
         name = parse_name(text)
-        numbers = check.numbers(name)
-        if not numbers:
+        there = numbers(check, name)
+        if not there:
             raise UsageError(
                 f"there is no environment named {name} in {check.store.name}",
                 reference="unknown-name",
                 hint="`envbuild list` shows what there is",
             )
-        past = check.name(name, numbers)
+        past = verify_name(check, name, there)
         now = max(past, key=lambda item: item.number, default=None)
-        if now is None or now.number != max(numbers):
+        if now is None or now.number != max(there):
             return
         for platform, environment in now.named.environments:
             try:

@@ -29,10 +29,10 @@ from envbuild.digest import Digest
 from envbuild.errors import IntegrityError
 from envbuild.package import Platform
 from envbuild.store import Result
+from envbuild.store.findings import Finding
 from envbuild.store.object_names import BLOB, CLOSURE, NAMED, RESULT, blob_name
 from envbuild.store.outputs import OUTPUTS
 from envbuild.store.shared import Hashing, SharedStore
-from envbuild.store.verify_shared import Finding
 from envbuild.value import replace
 
 

@@ -14,9 +14,10 @@ from envbuild.derivations.link import Link
 from envbuild.derivations.transmute import FORMATS
 from envbuild.digest import Digest
 from envbuild.lock import Lock, LockedEnvironment
+from envbuild.store.findings import Finding
 from envbuild.store.object_names import blob_name, closure_name, result_name
 from envbuild.store.parallel import in_parallel
-from envbuild.store.verify_shared import THREADS, Finding, Verification
+from envbuild.store.verify_shared import THREADS, Verification
 
 
 def verify_environment(check: Verification, lock: Lock, environment: LockedEnvironment) -> None:

@@ -23,7 +23,7 @@ import random
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import cast
@@ -35,15 +35,15 @@ from envbuild.names import Name, parse_name
 from envbuild.objects import Listed
 from envbuild.package import PLATFORMS, Platform
 from envbuild.store import Result, envelopes
-from envbuild.store import names as generations
 from envbuild.store.envelopes import Envelope
-from envbuild.store.names import Generation
+from envbuild.store.findings import Finding, StoreReport, Tell
 from envbuild.store.object_names import BLOB, CLOSURE, NAMED, RESULT, blob_name, closure_name, result_name
 from envbuild.store.outputs import LARGEST_OUTPUTS, OUTPUTS, parse_outputs
 from envbuild.store.parallel import in_parallel
 from envbuild.store.shared import FORMAT_NAME, Hashing, SharedStore
+from envbuild.store.verify_names import verify_name
+from envbuild.store.verify_parts import EVERY_PART, Parts
 from envbuild.trust import PublicKey
-from envbuild.value import dataclass
 
 THREADS = 24
 BATCH = 1000
@@ -51,56 +51,6 @@ BATCH = 1000
 AREAS = ("blobs/", "results/", "environments/", "outputs/", "refs/", "requests/", "signatures/")
 OTHERS = ("packs/", "collect/", "probe/")
 """What other rooms keep there, and look after."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that is wrong.
-
-    Attributes:
-        name: The object.
-        problem: A kebab-case name: ``wrong-bytes``, ``bad-record``, ``wrong-size``, ``missing-output``,
-            ``bad-closure``, ``bad-generation``, ``missing-generation``, ``absent-environment``, ``absent-package``,
-            ``bad-signature``, ``bad-outputs``, ``misplaced``, ``link``.
-        message: What is wrong with it, as the rest of a sentence that begins with the name.
-        todo: What to do, to be typed or done.
-        digest: The blob that it is about: the wrong one, or the one that is missing.
-        done: What was done about it: ``mended``, ``removed``, ``nothing``; None when nothing was to be.
-    """
-
-    name: str
-    problem: str
-    message: str
-    todo: str = ""
-    digest: Digest | None = None
-    done: str | None = None
-
-
-Tell = Callable[[Finding], Finding]
-"""Takes a finding; gives it back with what was done about it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreReport:
-    """What a verification found.
-
-    Attributes:
-        blobs: How many were hashed, ``size`` their bytes; ``skipped`` were not, for a sample was wanted.
-        results: Records that were read; so ``environments``, ``names`` and ``signatures``.
-        strangers: What is not ours, by the first part of its name.
-        forgotten: Environments that names meant once, and that are not there any more: a collection may take them.
-    """
-
-    blobs: int
-    size: int
-    skipped: int
-    results: int
-    environments: int
-    names: int
-    signatures: int
-    strangers: tuple[tuple[str, int], ...]
-    forgotten: int
-    findings: tuple[Finding, ...]
 
 
 class Verification:
@@ -143,12 +93,16 @@ class Verification:
             self._told.add(finding)
         self._findings.append(self._tell(finding))
 
-    def _add(self, **counts: int) -> None:
+    def count(self, **counts: int) -> None:
+        """Count what was looked at."""
         with self._guard:
             self._count.update(counts)
 
-    def everything(self) -> StoreReport:
+    def everything(self, parts: Parts | None = None) -> StoreReport:
         """Verify all that is there.
+
+        Args:
+            parts: Hash blobs part by part, but for those that were found right before; None hashes all as they come.
 
         Raises:
             UnreachableError: When the store does not answer; ``no-listing`` for a web server.
@@ -157,14 +111,39 @@ class Verification:
             records: list[tuple[Listed, str, Digest]] = []
             work: list[Callable[[], object]] = []
             for item in batch:
-                self._sort(item, work, records)
+                if parts is None or not self._later(item.name, parts):
+                    self._sort(item, work, records)
             in_parallel(lambda each: each(), work, THREADS)
             self.results([(kind, key) for _, kind, key in records])
-            self._add(objects=len(batch))
+            self.count(objects=len(batch))
             self._progress(self._count["objects"], self._count["size"])
         for name, numbers in self._named.items():
-            self.name(name, numbers)
+            verify_name(self, name, numbers)
+        if parts is not None:
+            self._by_parts(parts)
         return self.report()
+
+    def _later(self, name: str, parts: Parts) -> bool:
+        """Whether an object is a blob, which its part's turn comes for, or came for before."""
+        found = BLOB.fullmatch(name)
+        if found is not None and found[2][:2] in parts.done:
+            self.count(before=1)
+        return found is not None
+
+    def _by_parts(self, parts: Parts) -> None:
+        """Hash the blobs of each part that is open; a part in which nothing is wrong need not be hashed again."""
+        for part in EVERY_PART:
+            if part in parts.done:
+                continue
+            wrong = len(self._findings)
+            for batch in batches(self.store.objects.list(f"blobs/sha256/{part}/"), BATCH):
+                digests = [Digest(found[2]) for item in batch if (found := BLOB.fullmatch(item.name))]
+                in_parallel(self.blob, digests, THREADS)
+                self.count(objects=len(batch))
+                self._progress(self._count["objects"], self._count["size"])
+            if len(self._findings) == wrong:
+                parts.add(part)
+        parts.end()
 
     def report(self) -> StoreReport:
         """What was found so far."""
@@ -173,6 +152,7 @@ class Verification:
             blobs=count["blobs"],
             size=count["size"],
             skipped=count["skipped"],
+            before=count["before"],
             results=count["results"],
             environments=count["environments"],
             names=count["names"],
@@ -187,7 +167,7 @@ class Verification:
         name = item.name
         if found := BLOB.fullmatch(name):
             if self._share < 1 and random.random() >= self._share:  # noqa: S311  a sample, not a secret
-                self._add(skipped=1)
+                self.count(skipped=1)
             else:
                 work.append(partial(self.blob, Digest(found[2])))
         elif (found := RESULT.fullmatch(name)) and found[1] in KINDS:
@@ -223,9 +203,9 @@ class Verification:
             if not self.store.objects.fetch(name, into):
                 return False
             if into.digest() == digest:
-                self._add(blobs=1, size=into.size)
+                self.count(blobs=1, size=into.size)
                 return True
-        self._add(blobs=1, size=into.size)
+        self.count(blobs=1, size=into.size)
         message = f"holds other bytes: its sha256 is {into.digest()}, of {into.size} bytes"
         self.found(Finding(name=name, problem="wrong-bytes", message=message, digest=digest))
         return False
@@ -247,7 +227,7 @@ class Verification:
         return whole
 
     def _result(self, kind: str, key: Digest) -> Result | None:
-        self._add(results=1)
+        self.count(results=1)
         for last in (False, True):
             try:
                 return self.store.result(kind, key)
@@ -276,7 +256,7 @@ class Verification:
 
     def closure(self, platform: Platform, request: Digest, environment: Digest) -> bytes | None:
         """Read a closure; gives it when it is right."""
-        self._add(environments=1)
+        self.count(environments=1)
         for last in (False, True):
             try:
                 return self.store.closure(platform, request, environment)
@@ -302,7 +282,7 @@ class Verification:
         """Hold a signature against the bytes that it is about, and its key where that is known here."""
         subject = envelopes.subject_name(name)
         assert subject is not None
-        self._add(signatures=1)
+        self.count(signatures=1)
         problem = ""
         for _ in range(2):
             data = self.store.objects.read(name, envelopes.LARGEST_ENVELOPE)
@@ -331,86 +311,8 @@ class Verification:
 
         return envelope.payload_type == envelopes.payload_type(subject) and is_valid(envelope, key)
 
-    # Names
-
-    def numbers(self, name: Name) -> list[int]:
-        """The generations of a name that are there, without a listing: a web server has none."""
-        found: list[int] = []
-        low = 1
-        while True:
-            asked = {generations.object_name(name, number): number for number in range(low, low + 64)}
-            there = self.store.sizes(list(asked))
-            if not there:
-                return sorted(found)
-            found += [asked[each] for each in there]
-            low += 64
-
-    def name(self, name: Name, numbers: Iterable[int]) -> tuple[Generation, ...]:
-        """Read every generation of a name; gives those that are right.
-
-        Args:
-            name: Which.
-            numbers: The generations that a listing saw.
-        """
-        self._add(names=int(not name.of_request))
-        every = range(1, max(numbers) + 1)
-        read = in_parallel(lambda number: (number, self._generation(name, number)), every, THREADS)
-        past = {number: generation for number, generation in read if generation is not None}
-        for number, generation in sorted(past.items()):
-            before = past.get(number - 1)
-            if before is not None and before.digest != generation.previous:
-                message = f"continues another generation {number - 1} than there is"
-                self._bad_generation(name, number, message)
-        if not name.of_request:
-            self._environments(past.values())
-        return tuple(past.values())
-
-    def _generation(self, name: Name, number: int) -> Generation | None:
-        for last in (False, True):
-            try:
-                found = generations.read(self.store.objects, name, number)
-            except IntegrityError as error:
-                if last:
-                    self._bad_generation(name, number, error.message)
-                continue
-            if found is None and last:
-                where = generations.object_name(name, number)
-                message = f"is missing: generation {number} of {name}, which has later ones"
-                self.found(Finding(name=where, problem="missing-generation", message=message, todo=_RESTORE))
-            if found is not None:
-                return found
-        return None
-
-    def _bad_generation(self, name: Name, number: int, message: str) -> None:
-        where = generations.object_name(name, number)
-        self.found(Finding(name=where, problem="bad-generation", message=message, todo=_RESTORE))
-
-    def _environments(self, past: Collection[Generation]) -> None:
-        """Tell of environments that a name means and whose closures are not there; count those that it meant."""
-        newest = max((item.number for item in past), default=0)
-        wanted = {
-            closure_name(platform, generation.named.request, environment): generation
-            for generation in sorted(past, key=lambda item: item.number)
-            for platform, environment in generation.named.environments
-        }
-        there = self.store.sizes(sorted(wanted))
-        for where, generation in wanted.items():
-            if where in there:
-                continue
-            if generation.number != newest:
-                self._add(forgotten=1)
-            else:
-                message = f"is not there, and {generation.name} means it since generation {generation.number}"
-                self.found(
-                    Finding(
-                        name=where, problem="absent-environment", message=message, todo=_ALIAS.format(generation.name)
-                    )
-                )
-
 
 _STRANGER = "nothing of envbuild is called so: delete it if nobody needs it"
-_RESTORE = "restore it from a copy of the store; until then the name is an error (exit 4)"
-_ALIAS = "name it again where its lock is: envbuild alias RECIPE {}"
 
 
 def _name(name: str) -> tuple[Name, int] | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from envbuild.objects.opening import open_objects
 from tests.faults.world import remove
 from tests.flows.test_shared_clouds import CloudTeam, cloud  # noqa: F401  a fixture
 from tests.flows.test_shared_stores import Team, _team, damaged, team  # noqa: F401  fixtures
@@ -223,3 +224,42 @@ def test_a_store_that_stays_silent_is_told_once_and_with_what_goes_on_without_it
     assert told.count("does not answer") == 1
     assert "--offline takes what was seen last, generation 1" in told
     assert "generation 1" in cloud.run("get", "shop/train:stable", "--offline").err
+
+
+# A verification that is interrupted
+
+
+def test_a_verification_that_was_interrupted_goes_on_where_it_was(
+    cloud: CloudTeam,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cloud.one("everything")
+    verify = ("verify", "--store", "cloud", "--resume", "--json")
+    cloud.proxy.forget()
+    whole = json.loads(cloud.run(*verify).out)
+    read = sorted(name for name in cloud.gets() if name.startswith("blobs/"))
+    assert (whole["blobs"], whole["before"]) == (len(read), 0)
+    last, wrong = read[-1], read[0]
+    assert last[:15] != wrong[:15], "in another part"
+    for name, value in cloud.cloud.environ.items():
+        monkeypatch.setenv(name, value)
+    objects = open_objects(cloud.url)
+    objects.delete(wrong)
+    objects.put(wrong, b"other bytes")
+    cloud.proxy.fault("GET", f"*/{last}", times=1000, status=500)
+    assert wrong in cloud.run(*verify[:-1], code=5).out
+    cloud.proxy.forget()
+    rest = json.loads(cloud.run(*verify, code=4).out)
+    again = {name for name in cloud.gets() if name.startswith("blobs/")}
+    assert {wrong, last} <= again
+    assert len(again) < len(read)
+    assert rest["before"] == len(read) - len(again)
+    assert [item["name"] for item in rest["findings"]] == [wrong], "what was told before is not forgotten"
+    assert json.loads(cloud.run(*verify, code=4).out)["before"] == 0, (
+        "one that came to its end is followed by a new one"
+    )
+
+
+def test_what_goes_on_is_the_verification_of_a_whole_store(team: Team) -> None:  # noqa: F811
+    for flags in ((), ("--store", "team", "everything.yaml"), ("--store", "team", "--sample", "3")):
+        assert "--resume is for a whole shared store" in team.run("verify", *flags, "--resume", code=2).err
