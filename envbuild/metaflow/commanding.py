@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from envbuild.errors import InvalidInput, UnsatisfiableError, UsageError
 from envbuild.metaflow import settings
 from envbuild.metaflow.making import STAMP
-from envbuild.metaflow.shell import Desk, one_alias_each, platforms_of, screen, show_resolved, show_states
+from envbuild.metaflow.shell import Desk, one_alias_each, platforms_of, screen, send, show_resolved, show_states
 
 if TYPE_CHECKING:
     from envbuild.environments.state_verbs import State
@@ -41,7 +41,6 @@ def resolve(
     quiet: bool,
 ) -> None:
     """Lock what is asked for, have it in the stores, and name it; nothing is named that could not be locked."""
-    from envbuild.environments.realized import RealizeOptions
     from envbuild.locks.locking import LockOptions
     from envbuild.machine.virtual import current_platform
     from envbuild.metaflow.adhoc import Wish, adhoc_folder, write_adhoc
@@ -71,8 +70,7 @@ def resolve(
         locks = session.lock(recipe, options=options, write=not dry_run)
         if not dry_run:
             session.keep(locks[0].lock)
-            if desk.project.config.stores and any(item.platform == here for item in locks[0].lock.platforms):
-                session.realize(recipe, mode="locked", options=RealizeOptions(link=False, stamp=STAMP))
+            send(session, desk.project, [(recipe, item.platform) for item in locks[0].lock.platforms], shown)
             for name in aliases:
                 moved = session.alias(recipe, name)
                 shown.say(f"{moved.now.name} is generation {moved.now.number}: {moved.now.named}")

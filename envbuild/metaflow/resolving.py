@@ -22,8 +22,7 @@ from envbuild.metaflow.commanding import state_of
 from envbuild.metaflow.emitting import RecipeFile, committed_folder, names_in, recipe_files, recipe_of
 from envbuild.metaflow.environments import needed
 from envbuild.metaflow.folders import alone
-from envbuild.metaflow.making import STAMP
-from envbuild.metaflow.shell import one_alias_each, platforms_of, show_resolved, show_states
+from envbuild.metaflow.shell import one_alias_each, platforms_of, send, show_resolved, show_states
 from envbuild.metaflow.telling import told_of_decorators
 from envbuild.projects.checkout import replace_file
 from envbuild.projects.project import Project, shown_path
@@ -54,11 +53,8 @@ def resolve(
         UsageError: ``unknown-step``, ``several-environments``; for committed recipes with flags that would change them.
         StaleError: ``recipe-drift``.
     """
-    from envbuild.environments.realized import RealizeOptions
     from envbuild.locks.locking import LockOptions
-    from envbuild.machine.virtual import current_platform
 
-    here = current_platform()
     with ExitStack() as stack:
         if dry_run:
             folder: Path | None = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="envbuild-")))
@@ -87,9 +83,8 @@ def resolve(
             if not dry_run:
                 for locked in locks:
                     session.keep(locked.lock)
-                mine = [item.file for item in files if here in item.needed.platforms]
-                if mine and session.project().config.stores:
-                    session.realize(*mine, mode="locked", options=RealizeOptions(link=False, stamp=STAMP))
+                wanted = [(item.file, platform) for item in files for platform in item.needed.platforms]
+                send(session, session.project(), wanted, screen)
                 for name in aliases:
                     moved = session.alias(files[0].file, name)
                     screen.say(f"{moved.now.name} is generation {moved.now.number}: {moved.now.named}")

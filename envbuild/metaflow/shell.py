@@ -114,6 +114,27 @@ def platforms_of(words: Sequence[str]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(Platform(word) for word in words))
 
 
+def send(session: Session, project: Project, wanted: Sequence[tuple[Path, Any]], shown: Screen) -> None:
+    """Have environments whole in each shared store that is written: who looks them up elsewhere asks nobody else.
+
+    Args:
+        session: What locked them.
+        project: Whose stores count.
+        wanted: Recipes, and for which platforms.
+        shown: Told of each.
+
+    Raises:
+        UnreachableError: When a store does not answer.
+        EnvbuildError: When something that is missing cannot be fetched or built.
+    """
+    from envbuild.environments.stores import chosen_stores
+
+    for store in chosen_stores(project.config, project.root) if wanted else ():
+        if store.written:
+            blobs = sum(item.blobs for item in session.send(wanted, store.url))
+            shown.say(f"{store.name} has all of it: {blobs} sent")
+
+
 def one_alias_each(aliases: Sequence[str], environments: int) -> None:
     """Refuse names for several environments before anything is done.
 

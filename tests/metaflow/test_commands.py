@@ -232,6 +232,45 @@ def test_two_shells_at_once_resolve_the_same(shell: Flows) -> None:
     assert answers[0] == answers[1] != ""
 
 
+@pytest.fixture
+def shared(shell: Flows, tmp_path: Path) -> Flows:
+    """The same with a shared store."""
+    shell.configure(f"interpreter: host\nstores: ['{tmp_path / 'store'}']\n")
+    shell.envbuild("store", "init", str(tmp_path / "store"))
+    return shell
+
+
+def elsewhere(flows: Flows) -> None:
+    """From now on commands have the home of another machine, which no index answers."""
+    flows.environ |= {
+        "ENVBUILD_HOME": flows.environ["ENVBUILD_HOME"] + "-2",
+        "ENVBUILD_INDEX_URL": "http://127.0.0.1:9/",
+    }
+
+
+def test_what_is_resolved_is_whole_in_the_shared_store(shared: Flows) -> None:
+    metaflow(shared, "resolve", "-r", "requirements.txt", "--alias", "team/toys:v1")
+    elsewhere(shared)
+    assert metaflow(shared, "--quiet", "show", "team/toys:v1", "--local-only").lines[0][2] == "unresolved"
+    assert metaflow(shared, "--quiet", "show", "team/toys:v1").lines[0][2] == "cached"
+    (python,) = metaflow(shared, "--quiet", "create", "team/toys:v1").out.split()
+    assert imported(python, "import toy; print(toy.__version__)") == "1.0"
+
+
+def test_what_is_resolved_for_this_machine_alone_is_nowhere_else(shared: Flows, tmp_path: Path) -> None:
+    before = sorted((tmp_path / "store").rglob("*"))
+    metaflow(shared, "resolve", "-r", "requirements.txt", "--local-only", "--alias", "team/toys")
+    assert sorted((tmp_path / "store").rglob("*")) == before
+    assert metaflow(shared, "--quiet", "show", "team/toys", "--local-only").lines[0][2] in {"resolved", "cached"}
+
+
+def test_what_a_flow_resolves_is_whole_in_the_shared_store(shared: Flows) -> None:
+    shared.write(FLOW)
+    flow(shared, "resolve", "paint", "--alias", "team/paint:v1")
+    elsewhere(shared)
+    assert metaflow(shared, "--quiet", "show", "team/paint:v1").lines[0][2] == "cached"
+
+
 # A flow's own
 
 FLOW = """
