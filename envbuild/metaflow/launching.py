@@ -74,6 +74,7 @@ class Launch:
             reporter=self._reporter(),
             flags=settings.flags(self.project),
             environ=settings.environ(),
+            offline=os.environ.get("ENVBUILD_OFFLINE", "").lower() in {"1", "true", "yes", "on"},
             before=before,
         )
         project = session.project(self.flow.file)

@@ -93,3 +93,10 @@ def test_a_server_that_refuses_is_reached_and_its_refusal_is_told_by_the_work(fl
     flows.write(TWO).run(code=5)
     flows.says(f"need package index {index.url}/simple (reached)", "error[")
     assert "unreachable" not in flows.out
+
+
+def test_offline_nobody_is_asked_and_what_is_missing_is_told(flows: Flows, index: Server) -> None:
+    flows.environ["ENVBUILD_OFFLINE"] = "1"
+    flows.write(TWO).run(code=5)
+    flows.says("error[offline]", "the network may not be used")
+    assert index.requests == []
