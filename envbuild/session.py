@@ -24,6 +24,7 @@ from envbuild.environments.collect_verbs import CollectVerbs
 from envbuild.environments.copy_verbs import CopyVerbs
 from envbuild.environments.kernel_verbs import KernelVerbs
 from envbuild.environments.look_verbs import LookVerbs
+from envbuild.environments.move_verbs import MoveVerbs
 from envbuild.environments.name_verbs import NameVerbs
 from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.environments.realizing import Realizer, by_project
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
 class Session(
     ExchangeVerbs,
     StoreVerbs,
+    MoveVerbs,
     SendVerbs,
     NameVerbs,
     LookVerbs,

@@ -14,7 +14,8 @@ from envbuild.cli.wording import count, size_text
 from envbuild.digest import short
 
 if TYPE_CHECKING:
-    from envbuild.environments.store_verbs import Moved, StoreInfo
+    from envbuild.environments.move_verbs import Moved
+    from envbuild.environments.store_verbs import StoreInfo
     from envbuild.store.copying import Copied
     from envbuild.store.findings import Finding, StoreReport
     from envbuild.store.taken import Given
