@@ -108,7 +108,7 @@ def _collected(flow: Any, file: Path, remote: Sequence[str], locate: Locate) -> 
         said = []
         for by, decorator in found:
             try:
-                said.append(declared(locate(by), decorator.attributes, str(file.parent)))
+                said.append(declared(locate(by), decorator.attributes, str(file.parent), _kind(decorator)))
             except InvalidInput as error:
                 issues.extend(error.all_issues())
         issues.extend(_unknown_variables(flow, said))
@@ -152,6 +152,11 @@ def _unknown_variables(flow: Any, said: Iterable[Declared]) -> Iterator[Issue]:
         if unknown is not None:
             message = f"{item.by}: {base.kind}={unknown}"
             yield Issue(message=message, reference="unknown-variable", where=item.by.where, hint=known_variables())
+
+
+def _kind(decorator: Any) -> str:
+    """The name of the decorator of ours that this one is, or extends."""
+    return next(str(kind.name) for kind in type(decorator).__mro__ if kind.__module__ == RequirementStep.__module__)
 
 
 def _of(decorators: Iterable[Any], kind: type[Any], step: str | None) -> list[tuple[By, Any]]:

@@ -41,18 +41,19 @@ _LABELS: Mapping[str, tuple[Callable[[str], Any], str]] = {
 """Attributes that name an environment: how each is read, and what it looks like."""
 
 
-def declared(by: By, attributes: Mapping[str, Any], folder: str) -> Declared:
+def declared(by: By, attributes: Mapping[str, Any], folder: str, kind: str | None = None) -> Declared:
     """What one decorator says.
 
     Args:
         by: The decorator.
         attributes: Its attributes, evaluated; None and empty ones say nothing.
         folder: What the paths of recipes are relative to: the flow's folder.
+        kind: The decorator that it is read as, when it extends one of ours under another name.
 
     Raises:
         InvalidInput: Every finding, each with the decorator's place.
     """
-    reader = _Reader(by, folder)
+    reader = _Reader(by, folder, kind or by.decorator)
     for name, value in attributes.items():
         if value is not None and not (isinstance(value, (dict, list, tuple, str)) and not value):
             reader.read(name, value)
@@ -62,11 +63,11 @@ def declared(by: By, attributes: Mapping[str, Any], folder: str) -> Declared:
 class _Reader:
     """Takes one attribute after the other."""
 
-    def __init__(self, by: By, folder: str) -> None:
+    def __init__(self, by: By, folder: str, kind: str) -> None:
         self.issues: list[Issue] = []
         self._by = by
         self._folder = folder
-        self._kind = by.decorator.removesuffix("_base")
+        self._kind = kind.removesuffix("_base")
         self._notes: list[str] = []
         self._python: Text | None = None
         self._disabled: bool | None = None
@@ -77,7 +78,7 @@ class _Reader:
         self._channels: list[Text] = []
         self._indices: list[Text] = []
         if self._kind == "pip":
-            self._old(str(by), f"@{by.decorator.replace('pip', 'pypi')}")
+            self._old(str(by), f"@{kind.replace('pip', 'pypi')}")
 
     def declared(self) -> Declared:
         """What was read.

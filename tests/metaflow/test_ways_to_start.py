@@ -204,3 +204,50 @@ def test_a_step_outside_starts_another_flow_and_one_inside_is_told_why_it_cannot
     assert flows.printed("end", "code") == "0"
     flows.says("cannot start a flow inside of a step's environment, where envbuild is not installed", "end: toy=1.1")
     assert "Traceback" not in flows.out
+
+
+def test_decorators_of_another_extension_that_extend_ours_are_read_like_these(
+    conda_flows: Flows, tmp_path: Path
+) -> None:
+    """Under a name of their own, with attributes of their own, and with requirements that they know themselves."""
+    plugins = tmp_path / "beside" / "metaflow_extensions" / "team" / "plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "mfextinit_team.py").write_text(
+        'STEP_DECORATORS_DESC = [("team_conda", ".ours.TeamConda"), ("team_pypi", ".ours.TeamPypi")]\n'
+    )
+    (plugins / "ours.py").write_text(
+        """
+from envbuild.metaflow.decorators import CondaStep, PypiStep
+
+class TeamConda(CondaStep):
+    name = "team_conda"
+    defaults = {**CondaStep.defaults, "audience": None}
+
+class TeamPypi(PypiStep):
+    name = "team_pypi"
+
+    def init(self):
+        self.attributes["packages"] = {"toy": "1.0", **(self.attributes["packages"] or {})}
+"""
+    )
+    conda_flows.environ["PYTHONPATH"] = str(tmp_path / "beside")
+    conda_flows.write(
+        """
+        class Extended(FlowSpec):
+            @team_conda(packages={"greet": "1.0"}, audience="us")
+            @team_pypi
+            @step
+            def start(self):
+                import greet, toy
+                say("start", greet=greet.__version__, toy=toy.__version__)
+                self.next(self.end)
+
+            @pypi(disabled=True)
+            @step
+            def end(self):
+                pass
+        """
+    ).run()
+    assert conda_flows.printed("start", "greet") == "1.0"
+    assert conda_flows.printed("start", "toy") == "1.0"
+    assert "old spelling" not in conda_flows.out
