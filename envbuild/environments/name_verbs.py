@@ -14,7 +14,7 @@ from envbuild.digest import short
 from envbuild.environments.source_verbs import Meant, SourceVerbs
 from envbuild.errors import InvalidInput
 from envbuild.machine.home import Home, find_home, open_home
-from envbuild.names import parse_name, source_of
+from envbuild.names import Source, parse_name, source_of
 from envbuild.projects.project import Project
 from envbuild.projects.recipe_files import shown_path
 from envbuild.value import replace
@@ -52,7 +52,7 @@ class NameVerbs(SourceVerbs):
         """Make a name mean what a source is, on every platform that it is locked for.
 
         Args:
-            source: A recipe (its lock must fit), a lock, an id, a prefix, or another name.
+            source: A recipe (its lock must fit), a lock, an id, a prefix, a step of a run, or another name.
             name: ``team/project/name:tag``.
             expect: The generation that the name is believed to be at, 0 for none; None: whatever it is.
 
@@ -92,7 +92,7 @@ class NameVerbs(SourceVerbs):
         return names.move(target, named, expect=expect)
 
     def get(self, source: str) -> Meant:
-        """What a name, an id or a prefix means.
+        """What a name, an id, a prefix or a step means.
 
         Raises:
             InvalidInput: As ``source_verbs``.
@@ -166,7 +166,7 @@ class NameVerbs(SourceVerbs):
                 named = Named(request=known[0], environments=known[1])
                 chain = f"{label} as {recipe.stem}'s lock has it"
             else:
-                meant = self._meant(source_of(label), names, closures)
+                meant = self._meant(_labelled(label), names, closures)
                 if meant.default_of is not None:
                     raise InvalidInput(
                         f"{label} is a request, which may have come to several environments",
@@ -295,6 +295,12 @@ class NameVerbs(SourceVerbs):
         durability = self.project().config.durability
         objects = FolderObjects(home.store, durability)
         return NameStore(objects=objects, near=True, home=True)
+
+
+def _labelled(label: str) -> Source:
+    """The source that the label of a base is."""
+    kind, _, text = label.partition(":")
+    return Source(kind="step", text=text, said=True) if kind == "pathspec" else source_of(label)
 
 
 def _unsaid(_: str) -> None:

@@ -113,7 +113,7 @@ def _metaflow(pathspec: Pathspec, *, offline: bool) -> Iterator[Any]:
             raise UnreachableError(
                 f"Metaflow's metadata ({place}) do not answer: {_line(error)}", reference="no-metadata"
             ) from None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InvalidInput(
                 f"Metaflow's metadata ({place}) of {pathspec} are damaged: {_line(error)}", reference="bad-metadata"
             ) from None

@@ -372,7 +372,7 @@ def test_the_environment_of_a_past_step_is_that_of_a_step_and_what_others_stand_
     assert f'extends: {{pathspec: "{train}"}}' in two.generated("more").read_text()
     two.says("stands on")
 
-    assert two.generated("start").read_text().splitlines()[1:] == [f'extends: {{pathspec: "{train}"}}']
+    assert two.generated("start").read_text().splitlines()[2:] == [f'extends: {{pathspec: "{train}"}}']
     assert "requests" in two.generated("bare").read_text()
 
     locks = {path: path.stat().st_mtime_ns for path in two.generated("start").parent.iterdir()}
