@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import socket
+import subprocess
+import sys
+from contextlib import suppress
 
 from tests.metaflow.flows import Flows
 from tests.metaflow.needs import need_channel
@@ -100,3 +105,21 @@ def test_offline_nobody_is_asked_and_what_is_missing_is_told(flows: Flows, index
     flows.write(TWO).run(code=5)
     flows.says("error[offline]", "the network may not be used")
     assert index.requests == []
+
+
+def test_on_a_terminal_a_launch_shows_how_far_it_is(flows: Flows) -> None:
+    """What is written while it solves and fetches; it goes when that is done, so only the bytes show it."""
+    flows.write(TWO)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, flows.file.name, "--environment=envbuild", "--no-pylint", "run"]
+    environ = {**flows.environ, "TERM": "xterm"}
+    with subprocess.Popen(command, cwd=flows.project, env=environ, stdout=subprocess.DEVNULL, stderr=theirs) as running:
+        os.close(theirs)
+        shown = bytearray()
+        with suppress(OSError):  # what a terminal says when its last writer is gone
+            while piece := os.read(ours, 1 << 16):
+                shown += piece
+        os.close(ours)
+        assert running.wait(300) == 0, shown.decode()
+    assert b"2 solve" in shown
+    assert b"fetch" in shown
