@@ -3,15 +3,23 @@
 Everything is a shell on ``envbuild.Session``: what is resolved here is what ``envbuild`` shows, names and realizes.
 Metaflow prints its own title to stdout; here it goes to stderr, so that scripts read results alone.
 
-Rules of the file: Metaflow's own copy of click; everything else is imported when a command runs.
+Rules of the file: Metaflow's own copy of click; everything else is imported when a command runs, for a step may start
+one with whatever Python it has.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 from metaflow._vendor import click
+
+from envbuild.metaflow.names import TOLD
+
+_OF_STEPS = ("PYTHONNOUSERSITE", "VIRTUAL_ENV", "CONDA_PREFIX", "ENVBUILD_ACTIVE_PREFIX", TOLD)
+"""Variables that a step's environment sets for itself."""
 
 _FILE = click.Path(dir_okay=False)
 
@@ -65,11 +73,36 @@ def environment(
     conda_root: str | None,
 ) -> None:
     """The group of commands."""
+    _leave_the_step()
     from envbuild.metaflow.shell import told
 
     ctx.obj = _Given(quiet, datastore)
     if metadata is not None:
         told(_look_in)(metadata)
+
+
+def _leave_the_step() -> None:
+    """Inside of a step become the same command of the Python that launched the flow: there envbuild is whole.
+
+    Raises:
+        ClickException: On another machine, where there is none.
+    """
+    if sys.version_info >= (3, 10) and find_spec("rattler") is not None:
+        return
+    python = os.environ.get("METAFLOW_ENV_ESCAPE_PY", "")
+    if not os.access(python, os.X_OK) or python == sys.executable:
+        raise click.ClickException(
+            "envbuild is not installed in this environment: start the command from a step with disabled=True, "
+            "or let the step have the package envbuild[metaflow]"
+        )
+    variables = {name: value for name, value in os.environ.items() if name not in _OF_STEPS}
+    variables["PYTHONPATH"] = os.environ.get("METAFLOW_ENV_ESCAPE_PATHS", "")
+    for name in ("LD_LIBRARY_PATH", "PYTHONHOME"):
+        if variables.get(f"MF_ORIG_{name}"):
+            variables[name] = variables[f"MF_ORIG_{name}"]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(python, [python, "-m", "metaflow.cmd.main_cli", *sys.argv[1:]], variables)  # noqa: S606
 
 
 def _look_in(metadata: str) -> None:
@@ -78,8 +111,6 @@ def _look_in(metadata: str) -> None:
     Raises:
         UsageError: When Metaflow knows no such place.
     """
-    import os
-
     from metaflow.plugins import METADATA_PROVIDERS
 
     from envbuild.errors import UsageError

@@ -459,3 +459,39 @@ def test_a_notebook_s_kernel_imports_what_the_step_imports(coded: Flows, tmp_pat
     assert json.loads(coded.envbuild("kernel", "list", "--json"))["kernels"][0]["source"] == f"step:{step}"
     coded.envbuild("kernel", "remove", "coded")
     assert not (kernels / "coded").exists()
+
+
+def test_a_step_resolves_an_environment_for_a_later_one_as_with_the_extension_of_netflix(flows: Flows) -> None:
+    """In its own environment, which has no envbuild: the command becomes that of the Python that launched the flow."""
+    flows.write(
+        """
+        class Built(FlowSpec):
+            @pypi(packages={"toy": "1.1"})
+            @step
+            def start(self):
+                import subprocess
+                with open("asked.txt", "w") as file:
+                    file.write("toy==1.0\\n")
+                words = ["--quiet", "resolve", "--alias", "team/built:run-%s" % current.run_id, "-r", "asked.txt"]
+                words = [sys.executable, "-m", "metaflow.cmd.main_cli", "environment", *words]
+                printed = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
+                say("start", printed=printed.strip())
+                self.next(self.late)
+
+            @named_env(name="team/built:run-@{METAFLOW_RUN_ID_BASE}", fetch_at_exec=True)
+            @step
+            def late(self):
+                import toy
+                say("late", toy=toy.__version__)
+                self.next(self.end)
+
+            @pypi(disabled=True)
+            @step
+            def end(self):
+                pass
+        """
+    ).run()
+    assert flows.printed("late", "toy") == "1.0"
+    told = flows.told("late")
+    assert told is not None
+    assert flows.printed("start", "printed") == f"{told['request']}:{told['environment']} {told['platform']}"
