@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -138,3 +140,38 @@ def test_a_task_of_netflix_s_extension_says_what_its_environment_held(flows: Flo
 
     packed(flows, task, "conda", "conda_v2.cnd", held, "conda_env_id", '["0a", "2c", "linux-64"]')
     assert asked(flows, task) == {**known, "full_id": "2c"}
+
+
+CARDS = """
+    class Cards(FlowSpec):
+        @card
+        @card(type="blank", id="own")
+        @pypi(packages={"toy": "1.0"})
+        @step
+        def start(self):
+            from metaflow.cards import Markdown
+            current.card["own"].append(Markdown("mine"))
+            say("start", run=current.run_id)
+            self.next(self.end)
+
+        @card
+        @pypi(disabled=True)
+        @step
+        def end(self):
+            pass
+"""
+
+
+def test_a_default_card_says_which_environment_the_task_ran_in_and_other_cards_are_left_alone(flows: Flows) -> None:
+    flows.write(CARDS).run()
+    told = flows.told("start")
+    assert told is not None
+    run = flows.printed("start", "run")
+
+    def cards(step: str) -> list[str]:
+        pages = (flows.project / ".metaflow" / "mf.cards" / "Cards" / "runs" / run / "steps" / step).rglob("*.html")
+        data = [re.findall(r'MF_DATA__\["[^"]*"\] = "([^"]+)"', page.read_text())[0] for page in pages]
+        return [base64.b64decode(text).decode() for text in data]
+
+    assert sorted(told["environment"] in card for card in cards("start")) == [False, True]
+    assert all("envbuild environment" not in card for card in cards("end"))

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.docs.pages import blocks, read
 from tests.metaflow.conftest import SERIES
 from tests.metaflow.flows import Flows
+from tests.support.servers import Server
+from tests.support.wheel_index import WheelIndex
+from tests.support.wheels import make_wheel
 
 RECIPE = f'interpreter: host\npython: "{SERIES}"\npypi: {{{{packages: {{{{toy: "{{version}}", {{needs}}}}}}}}}}\n'
 
@@ -95,6 +99,12 @@ def test_packages_beside_a_late_name_end_the_run_before_it_begins(flows: Flows) 
     )
 
 
+def test_on_another_machine_a_late_name_is_refused_before_the_run_begins(flows: Flows) -> None:
+    flows.environ["METAFLOW_ENVBUILD_REMOTE"] = '["environment"]'  # any decorator will do
+    flows.write(LATE.format(name="team/toy")).run(code=3)
+    flows.says("error[not-available]: flow.py:", "does not reach the machine to which @environment sends the step")
+
+
 MADE = """
     class Made(FlowSpec):
         version = Parameter("version", default="1.0")
@@ -140,3 +150,13 @@ def test_a_step_makes_an_environment_and_later_steps_of_the_run_use_it(flows: Fl
     assert flows.printed("train", "toy") == version
     assert flows.printed("again", "prefix") == flows.printed("train", "prefix")
     assert flows.told("again") is not None
+
+
+def test_the_flow_of_the_page_makes_an_environment_and_uses_it(flows: Flows, index: Server) -> None:
+    assert isinstance(index.content, WheelIndex)
+    make_wheel(index.content.folder, "humanize", "4.9.0")
+    (text,) = [item.text for item in blocks(read("metaflow-runs.md")) if item.words == ("python", "made.py")]
+    flows.name, flows.file = "Made", flows.project / "made.py"
+    flows.file.write_text(text.replace('python: "3.11"', f'python: "{SERIES}"'))
+    flows.run()
+    flows.says("trained with humanize 4.9.0")
