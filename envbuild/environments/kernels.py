@@ -29,6 +29,7 @@ from envbuild.value import dataclass
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _LARGEST = 1 << 20
+_FILES = {"recipe.yaml", "recipe.lock.yaml", "environment", "start"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +126,8 @@ def check_free(folder: Path, *, force: bool) -> None:
     if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
         return
     mine = read_kernel(folder)
+    if mine is None and _unfinished(folder):
+        return
     if mine is None:
         raise NameConflictError(
             f"{folder} is there, and is no kernel of envbuild",
@@ -137,6 +140,12 @@ def check_free(folder: Path, *, force: bool) -> None:
             reference="kernel-exists",
             hint="--force replaces it, --name makes another one",
         )
+
+
+def _unfinished(folder: Path) -> bool:
+    """Whether a folder is what a killed install left: some of its files, and not the last one."""
+    left = {item.name for item in folder.iterdir() if not item.name.endswith(".tmp")} if folder.is_dir() else {""}
+    return left <= _FILES
 
 
 def write_kernel(kernel: Kernel, variables: Mapping[str, str], search: tuple[str, ...] = ()) -> None:

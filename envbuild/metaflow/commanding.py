@@ -16,6 +16,7 @@ from envbuild.errors import InvalidInput, UnsatisfiableError, UsageError
 from envbuild.metaflow import settings
 from envbuild.metaflow.making import STAMP
 from envbuild.metaflow.shell import Desk, one_alias_each, platforms_of, screen, send, show_resolved, show_states
+from envbuild.projects.recipe_files import LINKS
 
 if TYPE_CHECKING:
     from envbuild.environments.state_verbs import State
@@ -90,6 +91,7 @@ def create(
     quiet: bool,
 ) -> None:
     """Realize an environment, with a link, a kernel or the step's code where that is asked for."""
+    from envbuild.environments.kernels import kernel_name
     from envbuild.environments.realized import RealizeOptions
     from envbuild.machine.home import find_home
     from envbuild.metaflow.importable import importable
@@ -115,7 +117,7 @@ def create(
             kernel, realized = session.kernel_install(source, name=name, display=display, search=search, force=force)
             shown.say(f"Installed the kernel {kernel.name} ({kernel.display})")
         else:
-            link = desk.project.root / ".envs" / name if name else None
+            link = desk.project.root / LINKS / kernel_name(name) if name else None
             options = RealizeOptions(out_link=link, link=link is not None, stamp=STAMP)
             (realized,) = session.realize(source, options=options)
         if folder is not None:

@@ -123,6 +123,16 @@ def test_what_is_there_already_is_not_replaced_unasked_and_what_is_another_s_nev
     assert other.is_dir()
 
 
+def test_what_a_killed_install_left_is_no_kernel_and_in_nobody_s_way(jupyter: Case) -> None:
+    left = kernels(jupyter) / "train"
+    left.mkdir(parents=True)
+    (left / "recipe.yaml").write_text("platforms: [linux-64]\n")
+    (left / "environment").symlink_to("/nowhere")
+    assert listed(jupyter) == []
+    jupyter.run("kernel", "install", "recipes/train.yaml")
+    assert [item["name"] for item in listed(jupyter)] == ["train"]
+
+
 def test_a_kernel_that_cannot_be_made_leaves_nothing(jupyter: Case, wheel_index: Server) -> None:
     jupyter.variable("ENVBUILD_INDEX_URL", f"{wheel_index.url}/simple")
     jupyter.run("kernel", "install", "recipes/train.yaml", code=11).mentions("ipykernel")
