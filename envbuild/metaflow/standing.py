@@ -44,6 +44,5 @@ class Bases:
                     error.where = self._launch.locate(base.by).where
                 raise
             found = shown.environment
-            names = frozenset(item.name for item in (*found.conda, *found.wheels, *found.sources))
-            self._known[base] = Standing(interpreter=found.interpreter, packages=names)
+            self._known[base] = Standing(interpreter=found.interpreter, packages=found.names)
         return self._known[base]
