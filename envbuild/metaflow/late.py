@@ -162,7 +162,7 @@ def _check(session: Session, text: str, realized: Realized, needs: Sequence[str]
     Raises:
         InvalidInput: ``lacks-needs``.
     """
-    names = session.show(f"id:{realized.request}:{realized.environment}").environment.names
+    names = session.show(f"id:{realized.request}:{realized.environment}").environment.names()
     lacking = [name for name in needs if name not in names]
     if not (realized.prefix / "bin" / "python").exists():
         lacking.insert(0, "python")

@@ -44,5 +44,5 @@ class Bases:
                     error.where = self._launch.locate(base.by).where
                 raise
             found = shown.environment
-            self._known[base] = Standing(interpreter=found.interpreter, packages=found.names)
+            self._known[base] = Standing(interpreter=found.interpreter, packages=found.names())
         return self._known[base]
