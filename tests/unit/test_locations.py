@@ -95,6 +95,14 @@ def test_mirrors_replace_pages_and_files() -> None:
     assert found == [f"https://f.example/{WHEEL.file}"]
 
 
+def test_a_mirror_of_a_folder_is_asked_for_the_folder_itself_and_not_for_its_neighbours() -> None:
+    mirrors = (("https://c.example/some/", ("file:///copies/some/",)),)
+    told = Addresses(root="/project", mirrors=mirrors)
+    assert told.candidates("https://c.example/some") == ("file:///copies/some/",)
+    assert told.candidates("https://c.example/some/noarch") == ("file:///copies/some/noarch",)
+    assert told.candidates("https://c.example/something") == ("https://c.example/something",)
+
+
 def test_channels() -> None:
     origin = ChannelOrigin(channel="some", subdir="noarch", file="a-1-0.conda")
     assert find(origin, {}, channel_alias="https://c.example/") == ["https://c.example/some/noarch/a-1-0.conda"]
