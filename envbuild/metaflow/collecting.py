@@ -158,7 +158,8 @@ def _unknown_variables(flow: Any, said: Iterable[Declared]) -> Iterator[Issue]:
 
 def _kind(decorator: Any) -> str:
     """The name of the decorator of ours that this one is, or extends."""
-    return next(str(kind.name) for kind in type(decorator).__mro__ if kind.__module__ == RequirementStep.__module__)
+    kinds: Sequence[Any] = type(decorator).__mro__
+    return next(str(kind.name) for kind in kinds if kind.__module__ == RequirementStep.__module__)
 
 
 def _too_late(base: Base, remote: str) -> Issue:
