@@ -59,7 +59,7 @@ def environments_of(pathspec: Pathspec, *, offline: bool = False) -> Named:
 
     Raises:
         UsageError: ``no-metaflow``.
-        InvalidInput: ``unknown-step``, ``no-environment``, ``several-environments``, ``bad-metadata``.
+        InvalidInput: ``unknown-step``, ``no-environment``, ``tasks-disagree``, ``bad-metadata``.
         UnreachableError: ``no-metadata`` when the service does not answer; ``offline``.
     """
     with _metaflow(pathspec, offline=offline) as client:
@@ -216,6 +216,6 @@ def _several(pathspec: Pathspec, found: Mapping[_Ran, Sequence[str]]) -> Invalid
     first = next(iter(found.values()))[0]
     return InvalidInput(
         f"the tasks of {pathspec} ran in {len(found)} environments: {'; '.join(shown)}",
-        reference="several-environments",
+        reference="tasks-disagree",
         hint=f"name one of its tasks: {pathspec}/{first}",
     )

@@ -170,7 +170,7 @@ def test_tasks_of_one_step_that_ran_in_different_environments_are_listed(flows: 
     assert flows.printed("join", "toys") == "['1.0', '1.0', '1.1']"
     step = f"{run_of(flows)}/train"
     said = refused(flows, "get", step)
-    assert f"the tasks of {step} ran in 2 environments: " in said
+    assert f"error[tasks-disagree]: the tasks of {step} ran in 2 environments: " in said
     assert "(tasks 2, 4)" in said
     assert "(task 3)" in said
     assert f"hint: name one of its tasks: {step}/2" in said
