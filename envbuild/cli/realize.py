@@ -73,9 +73,9 @@ def realize_command(
 ) -> None:
     """Make environments exist on this machine, and print their folders.
 
-    A SOURCE is a recipe, a lock, a name (team/train:stable), an id, whole or its first digits, a step of a past Metaflow
-    run (Train/12/train), or the path of an environment. A recipe that has no lock, or one that does not fit, is
-    locked first.
+    A SOURCE is a recipe, a lock, a name (team/train:stable), an id, whole or its first digits, a step of a past
+    Metaflow run (Train/12/train), or the path of an environment. A recipe that has no lock, or one that does not fit,
+    is locked first.
     """
     if prefix and out_link:
         raise click.UsageError("--prefix puts the environment into a folder, --out-link makes a link: choose one")

@@ -99,7 +99,7 @@ class Closures:
             raise IntegrityError(
                 f"{chain} -> {identity}, which no store here has",
                 reference="absent-environment",
-                hint="name it again: envbuild alias RECIPE NAME, where its lock is",
+                hint="where its lock is, name it again: envbuild alias RECIPE NAME; where it was realized: envbuild push ID",
             )
         return found
 
