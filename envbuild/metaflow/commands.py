@@ -49,7 +49,7 @@ def _launched(obj: Any, *, quiet: bool) -> Iterator[tuple[Any, Any]]:
 
 
 _quiet = click.option("--quiet", is_flag=True, help="Results alone, in lines that scripts read.")
-_archs = click.option("--arch", "archs", multiple=True, metavar="PLATFORM", help="For this platform; repeatable.")
+_archs = click.option("--arch", multiple=True, metavar="PLATFORM", help="For this platform; repeatable.")
 _local_only = click.option("--local-only", is_flag=True, help="Ask no shared store.")
 
 
@@ -69,7 +69,7 @@ def emit(obj: Any, folder: str | None, quiet: bool) -> None:
 @environment.command(help="Resolve the environments of these steps, or of all; print their ids.")
 @click.argument("steps", nargs=-1, metavar="[STEP]...")
 @_archs
-@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Name the one environment so; repeatable.")
+@click.option("--alias", multiple=True, metavar="NAME", help="Name the one environment so; repeatable.")
 @click.option("--force", is_flag=True, help="Solve anew, whatever is locked.")
 @click.option("--dry-run", is_flag=True, help="Solve; write, fetch and name nothing.")
 @click.option("--set-default", is_flag=True, help="Let them be what their requests mean, for others too.")

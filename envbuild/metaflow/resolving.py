@@ -40,8 +40,8 @@ def resolve(
     screen: Screen,
     steps: Sequence[str],
     *,
-    archs: Sequence[str],
-    aliases: Sequence[str],
+    arch: Sequence[str],
+    alias: Sequence[str],
     force: bool,
     dry_run: bool,
     set_default: bool,
@@ -59,10 +59,10 @@ def resolve(
         if dry_run:
             folder: Path | None = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="envbuild-")))
         else:
-            folder = _folder(launch) if archs else None
+            folder = _folder(launch) if arch else None
             stack.enter_context(alone(launch.project, launch.flow, os.environ, screen.say))
-        files = _files(launch, steps, platforms_of(archs), folder)
-        one_alias_each(aliases, len(files))
+        files = _files(launch, steps, platforms_of(arch), folder)
+        one_alias_each(alias, len(files))
         made = [item for item in files if not item.committed]
         if force and len(made) < len(files):
             raise UsageError(
@@ -85,7 +85,7 @@ def resolve(
                     session.keep(locked.lock)
                 wanted = [(item.file, platform) for item in files for platform in item.needed.platforms]
                 send(session, session.project(), wanted, screen)
-                for name in aliases:
+                for name in alias:
                     moved = session.alias(files[0].file, name)
                     screen.say(f"{moved.now.name} is generation {moved.now.number}: {moved.now.named}")
     for item, locked in zip(files, locks, strict=True):
@@ -93,13 +93,13 @@ def resolve(
         show_resolved(screen, [locked], item.needed.platforms, dry_run=dry_run)
 
 
-def show(launch: Launch, screen: Screen, steps: Sequence[str], *, archs: Sequence[str], local_only: bool) -> None:
+def show(launch: Launch, screen: Screen, steps: Sequence[str], *, arch: Sequence[str], local_only: bool) -> None:
     """Say what there is of the environments of steps.
 
     Raises:
         UsageError: ``unknown-step``.
     """
-    platforms = platforms_of(archs)
+    platforms = platforms_of(arch)
     with alone(launch.project, launch.flow, os.environ, screen.say):
         files = _files(launch, steps, platforms, _folder(launch) if platforms else None)
     session = launch.session({item.file.parent for item in files}, local_only=local_only)

@@ -367,6 +367,19 @@ def test_an_error_of_a_flow_s_command_is_told_of_its_decorator(flows: Flows) -> 
     assert "@pypi_base of the flow" in said.err
 
 
+def test_programs_type_the_commands_through_metaflow_s_own_interface(flows: Flows) -> None:
+    """What ``Runner`` is made of; flags have the names that they have with the extension of Netflix."""
+    flows.write(FLOW)
+    program = (
+        "from metaflow.cli import start\nfrom metaflow.runner.click_api import MetaflowAPI\n"
+        "api = MetaflowAPI.from_cli('flow.py', start)(environment='envbuild').environment()\n"
+        "import json\nprint(json.dumps(api.resolve(steps=['paint'], arch=['linux-64'], alias=['a/b'], dry_run=True)))"
+    )
+    words = json.loads(ran(flows, [sys.executable, "-c", program], 0).out.splitlines()[-1])
+    ((_, platform),) = ran(flows, [sys.executable, *words], 0).lines
+    assert platform == "linux-64"
+
+
 def test_other_environments_than_ours_are_refused_in_one_sentence(flows: Flows) -> None:
     flows.write(
         """
