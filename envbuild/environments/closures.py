@@ -99,7 +99,8 @@ class Closures:
             raise IntegrityError(
                 f"{chain} -> {identity}, which no store here has",
                 reference="absent-environment",
-                hint="where its lock is, name it again: envbuild alias RECIPE NAME; where it was realized: envbuild push ID",
+                hint=f"where it was realized: envbuild push {identity.environment[:12]}; where its lock is: "
+                "envbuild alias RECIPE NAME",
             )
         return found
 
