@@ -20,6 +20,7 @@ from envbuild.metaflow.collecting import REMOTE_PLATFORM
 from envbuild.metaflow.emitting import RecipeFile
 from envbuild.metaflow.inline import SCHEMES, first_program
 from envbuild.metaflow.nodetools import own_wheel, tools_recipe
+from envbuild.metaflow.reaching import Reach
 from envbuild.metaflow.telling import told_of_decorators
 from envbuild.projects.checkout import replace_file
 from envbuild.projects.recipe_files import LINKS
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 Away = dict[str, Any]
 """What a command of a step on another machine needs to know: ``store``, the address that its node reads; ``first``, the
-sha256 of the first program; ``words``, request, environment, closure and step, none for one outside of environments."""
+sha256 of the first program; ``step``, as ``Flow/step``, empty for one that runs outside of every environment."""
 
 
 def sent(launch: Launch, files: Sequence[RecipeFile], datastore: str, root: str) -> dict[str, Away]:
@@ -60,7 +61,8 @@ def sent(launch: Launch, files: Sequence[RecipeFile], datastore: str, root: str)
     interpreter = "host" if launch.surroundings.interpreter == "host" else "managed"
     text = tools_recipe(datastore, store, platforms, launch.surroundings.python, interpreter)
     tools = _write_tools(launch, datastore, text)
-    session = launch.session({item.file.parent for item in files} | {tools.parent})
+    folders = {item.file.parent for item in files} | {tools.parent}
+    session = launch.session(folders, before=Reach(files, launch.echo))
     session.store_init(store)
     with told_of_decorators(files, launch.locate):
         made = [item.file for item, _ in wanted if not item.committed]
@@ -72,15 +74,19 @@ def sent(launch: Launch, files: Sequence[RecipeFile], datastore: str, root: str)
         )
     own = own_wheel()
     (wheel,) = session.send_files([own], store)
-    first = first_program({item.platform: _manifest(item, wheel) for item in there[len(wanted) :]})
-    (digest,) = session.send_files([first], store)
-    found = {step.name: _away(store, digest) for step in away if step.asked is None}
+    steps: dict[str, WholeThere] = {}
     for (item, platform), whole in zip(wanted, there, strict=False):
         launch.echo(_closing(item, whole))
-        for step in item.needed.steps:
-            if remote.get(step) == platform:
-                found[step] = _away(store, digest, whole, f"{launch.flow.name}/{step}")
-    return found
+        steps |= {step: whole for step in item.needed.steps if remote.get(step) == platform}
+    first = first_program(
+        {item.platform: _manifest(item, wheel) for item in there[len(wanted) :]},
+        {f"{launch.flow.name}/{step}": (it.request, it.environment, it.closure) for step, it in steps.items()},
+    )
+    (digest,) = session.send_files([first], store)
+    return {
+        step.name: {"store": store, "first": digest, "step": f"{launch.flow.name}/{step.name}" if step.asked else ""}
+        for step in away
+    }
 
 
 def store_address(launch: Launch, datastore: str, root: str) -> str:
@@ -169,11 +175,6 @@ def _write_tools(launch: Launch, datastore: str, text: str) -> Path:
 
 def _manifest(tools: WholeThere, own: str) -> dict[str, Any]:
     return {"python": tools.python, "managed": tools.archive, "wheels": [own, *tools.wheels]}
-
-
-def _away(store: str, first: str, whole: WholeThere | None = None, step: str = "") -> Away:
-    words = [whole.request, whole.environment, whole.closure, step] if whole is not None else []
-    return {"store": store, "first": first, "words": words}
 
 
 def _closing(item: RecipeFile, whole: WholeThere) -> str:

@@ -174,9 +174,11 @@ class InternalStep(StepDecorator):
         _check(self.name, environment)
         self._step = step_name
         self._environment = environment
+        self._datastore = flow_datastore
+        environment.root = getattr(flow_datastore, "datastore_root", None) or ""
 
     def runtime_step_cli(self, cli_args: Any, retry_count: int, max_user_code_retries: int, ubf_context: Any) -> None:
-        self._environment.enter(self._step, cli_args)
+        self._environment.enter(self._step, cli_args, self._datastore)
 
     def task_pre_step(
         self,
@@ -199,3 +201,12 @@ class InternalStep(StepDecorator):
         metadata.register_metadata(
             run_id, step_name, task_id, [MetaDatum(field=FIELD, value=told, type=FIELD, tags=tags)]
         )
+
+    def task_post_step(
+        self, step_name: str, flow: Any, graph: Any, retry_count: int, max_user_code_retries: int
+    ) -> None:
+        from envbuild.metaflow.card import show
+
+        told = os.environ.get(TOLD)
+        if told:
+            show(told)

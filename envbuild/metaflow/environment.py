@@ -19,7 +19,7 @@ from typing import Any
 from metaflow.metaflow_current import current
 from metaflow.metaflow_environment import InvalidEnvironmentException, MetaflowEnvironment
 
-from envbuild.metaflow.names import FIELD, INTERNAL, TOLD
+from envbuild.metaflow.names import AWAY, INTERNAL, TOLD
 
 
 class EnvbuildEnvironment(MetaflowEnvironment):
@@ -36,6 +36,8 @@ class EnvbuildEnvironment(MetaflowEnvironment):
         self._flow = flow
         self._datastore_type = "local"
         self._entrances: dict = {}  # type: ignore[type-arg]
+        self._away: dict = {}  # type: ignore[type-arg]
+        self.root = ""
 
     def validate_environment(self, echo: Any, datastore_type: str) -> None:
         self._datastore_type = datastore_type
@@ -45,15 +47,22 @@ class EnvbuildEnvironment(MetaflowEnvironment):
 
     def init_environment(self, echo: Any, only_steps: Any = None) -> None:
         _refuse_inside(self.TYPE)
-        from envbuild.metaflow.launching import entrances
+        from envbuild.metaflow.launching import launched
 
-        self._entrances = entrances(self._flow, self._datastore_type, echo)
+        if not self._entrances:  # packaging asks again
+            self._entrances, self._away = launched(self._flow, self._datastore_type, self.root, echo)
 
-    def enter(self, step: str, cli_args: Any) -> None:
+    def enter(self, step: str, cli_args: Any, datastore: Any) -> None:
         """Let a task that is about to start run in its step's environment."""
         entrance = self._entrances.get(step)
         if entrance is None:
             cli_args.env[TOLD] = ""
+            if step in self._away:
+                cli_args.env[AWAY] = json.dumps(self._away[step])
+            return
+        if hasattr(entrance, "command"):  # one that is looked up when the task starts
+            before = entrance.command(cli_args.task, datastore, sorted(cli_args.env))
+            cli_args.entrypoint[:] = [*before, *cli_args.entrypoint[1:]]
             return
         for name, value in entrance.variables:
             cli_args.env.setdefault(name, value)  # what @environment says of the step is nearer
@@ -62,21 +71,66 @@ class EnvbuildEnvironment(MetaflowEnvironment):
     def executable(self, step_name: str, default: Any = None) -> Any:
         if TOLD in os.environ and current.is_running_flow:  # a task that starts others of its step
             return sys.executable
+        if default is None and self._is_away(step_name) and self._known(step_name)["step"]:
+            from envbuild.metaflow.remote import EXECUTABLE
+
+            return EXECUTABLE
         return super().executable(step_name, default)
 
+    def _is_away(self, step: str) -> bool:
+        return step in self._away or AWAY in os.environ
+
+    def _known(self, step: Any = None) -> Any:
+        """What the launching process knows of a step on another machine, or of any."""
+        if AWAY in os.environ:
+            return json.loads(os.environ[AWAY])
+        if not self._away:
+            raise InvalidEnvironmentException("no step of this flow was sent to another machine")
+        return self._away[step] if step is not None else next(iter(self._away.values()))
+
     def bootstrap_commands(self, step_name: str, datastore_type: str) -> Any:
-        raise InvalidEnvironmentException(
-            "step %s would run on another machine, where --environment=%s does not reach yet"  # noqa: UP031
-            % (step_name, self.TYPE)
-        )
+        from envbuild.metaflow.remote import OUTSIDE, enter_command
+
+        known = self._known(step_name)
+        if not known["step"]:
+            return [OUTSIDE, super()._get_install_dependencies_cmd(datastore_type)]
+        return [enter_command(known["step"])]
+
+    def _get_install_dependencies_cmd(self, datastore_type: str) -> Any:
+        from envbuild.metaflow.remote import tools_command
+
+        known = self._known()
+        return tools_command(known["store"], known["first"])
+
+    def _get_download_code_package_cmd(self, code_package_url: str, datastore_type: str) -> Any:
+        from envbuild.metaflow.away import package_address
+        from envbuild.metaflow.remote import package_command
+
+        return package_command(package_address(code_package_url, datastore_type))
+
+    def get_package_commands(
+        self, code_package_url: str, datastore_type: str, code_package_metadata: Any = None
+    ) -> Any:
+        from envbuild.metaflow.remote import patient
+
+        commands = super().get_package_commands(code_package_url, datastore_type, code_package_metadata)
+        return patient(commands, self._get_download_code_package_cmd(code_package_url, datastore_type))
+
+    def add_to_package(self) -> Any:
+        from metaflow.packaging_sys import ContentType
+
+        from envbuild.metaflow.importable import of_tasks
+
+        return [(path, name, ContentType.CODE_CONTENT) for path, name in of_tasks()]
 
     def pylint_config(self) -> Any:
         return [*super().pylint_config(), "--disable=F0401"]  # what a step imports is not here
 
     @classmethod
     def get_client_info(cls, flow_name: str, metadata: Any) -> Any:
-        told = metadata.get(FIELD)
-        return {"type": cls.TYPE, **(json.loads(told) if told else {})}
+        from envbuild.metaflow.client_info import client_info
+
+        return client_info(cls.TYPE, flow_name, metadata)
 
 
 def _refuse_inside(kind: str) -> None:

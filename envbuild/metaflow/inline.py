@@ -13,7 +13,7 @@ import base64
 import json
 import shlex
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from keyword import kwlist
 from string import ascii_letters
@@ -38,19 +38,23 @@ def inline(url: str) -> str:
     Args:
         url: The store's address.
     """
-    text = shortened(lean(room(f"get_{parse_address(url).scheme}") + "\n" + room("begin")))
+    scheme = parse_address(url).scheme
+    text = room("begin_s3") if scheme == "s3" else room(f"get_{scheme}") + "\n" + room("begin")
+    text = shortened(lean(text))
     packed = base64.b64encode(zlib.compress(text.encode(), 9)).decode()
     return f"python -c '{_RUN}' {packed}"
 
 
-def first_program(manifest: Mapping[str, Any]) -> bytes:
+def first_program(manifest: Mapping[str, Any], steps: Mapping[str, Sequence[str]]) -> bytes:
     """The program that a node reads first, with what it is to bring.
 
     Args:
         manifest: By platform: ``python``, ``managed`` and ``wheels``.
+        steps: Request, environment and closure of each step.
     """
     gets = {scheme: lean(room(f"get_{scheme}")) for scheme in SCHEMES}
-    head = f"import json\nMANIFEST = json.loads({json.dumps(manifest, sort_keys=True)!r})\nGETS = {gets!r}\n"
+    known = json.dumps([manifest, steps], sort_keys=True)
+    head = f"import json\nMANIFEST, STEPS = json.loads({known!r})\nGETS = {gets!r}\n"
     return (head + lean(room("first")) + "\n").encode()
 
 

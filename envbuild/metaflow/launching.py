@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from envbuild.errors import EnvbuildError, InvalidInput, Issue
+from envbuild.errors import EnvbuildError
 from envbuild.machine.home import find_home
 from envbuild.metaflow import settings
+from envbuild.metaflow.away import Away, sent
 from envbuild.metaflow.collecting import Flow, Locate, collected, locator
 from envbuild.metaflow.debugging import debugging, say
 from envbuild.metaflow.emitting import recipe_files
@@ -26,6 +27,7 @@ from envbuild.metaflow.folders import alone
 from envbuild.metaflow.importable import importable
 from envbuild.metaflow.late import Late, late
 from envbuild.metaflow.making import present
+from envbuild.metaflow.standing import Bases
 from envbuild.projects.project import Project, find_project, shown_path
 from envbuild.value import replace
 
@@ -55,7 +57,7 @@ class Launch:
         self.flow: Flow = collected(flow, settings.remote(ENVBUILD_REMOTE))
         self.project: Project = find_project(self.flow.file)
         self.locate: Locate = locator(flow, self.flow.file)
-        self.surroundings: Surroundings = settings.surroundings(self.project, datastore)
+        self.surroundings: Surroundings = replace(settings.surroundings(self.project, datastore), standing=Bases(self))
         for note in (*self.project.config.warnings, *self.flow.notes, *settings.notes(self.project)):
             echo(f"note: {note}")
 
@@ -95,15 +97,22 @@ class Launch:
         return Several(shown, DebugReporter()) if debugging() else shown
 
 
-def entrances(flow: Any, datastore: str, echo: Callable[[str], Any]) -> dict[str, Entrance | Late]:
-    """Make the environments of a flow exist; how its tasks enter them, by step.
+def launched(
+    flow: Any, datastore: str, root: str, echo: Callable[[str], Any]
+) -> tuple[dict[str, Entrance | Late], dict[str, Away]]:
+    """Make the environments of a flow exist: how its tasks enter them, and what commands for other machines say.
 
     Errors are said here, in full, and end the program with envbuild's exit codes.
+
+    Args:
+        flow: Metaflow's flow, whose decorators are initialized.
+        datastore: The type of its datastore.
+        root: Where that is.
+        echo: Says a line.
     """
     try:
         launch = Launch(flow, datastore, echo)
-        _refuse_remote(launch.flow)
-        return _entrances(launch)
+        return _launched(launch, datastore, root)
     except EnvbuildError as error:
         fail(error)
 
@@ -117,34 +126,24 @@ def fail(error: EnvbuildError) -> NoReturn:
     raise SystemExit(error.exit_code)
 
 
-def _entrances(launch: Launch) -> dict[str, Entrance | Late]:
+def _launched(launch: Launch, datastore: str, root: str) -> tuple[dict[str, Entrance | Late], dict[str, Away]]:
     from envbuild.machine.virtual import current_platform
 
+    remote = {step.name for step in launch.flow.steps if step.remote is not None}
     with alone(launch.project, launch.flow, os.environ, launch.echo):
         files = recipe_files(launch.project, launch.flow, launch.surroundings, current_platform(), launch.locate)
         if debugging():
             for item in files:
                 say(f"asked: {item.needed.said}: {shown_path(item.file)}\n{item.file.read_text(encoding='utf-8')}")
-        there = present(launch, files)
+        here = [item for item in files if not remote.issuperset(item.needed.steps)]
+        there = present(launch, here)
+        away = sent(launch, files, datastore, root) if remote else {}
     cache = find_home(os.environ) / "cache"
     folder, behind = importable(cache), trampolines(cache)
     known: dict[str, Entrance | Late] = {
         step: entrance(environment, folder, behind, f"{launch.flow.name}/{step}")
-        for item, environment in zip(files, there, strict=True)
+        for item, environment in zip(here, there, strict=True)
         for step in item.needed.steps
+        if step not in remote
     }
-    return known | late(launch.flow, launch.surroundings.needs, folder, behind)
-
-
-def _refuse_remote(flow: Flow) -> None:
-    issues = tuple(
-        Issue(
-            message=f"@{step.remote} sends step {step.name} to another machine, where environments do not reach yet",
-            reference="not-available",
-            hint="run it here, or give it disabled=True and an image that has what it needs",
-        )
-        for step in flow.steps
-        if step.remote is not None and step.asked is not None
-    )
-    if issues:
-        raise InvalidInput.of(issues)
+    return known | late(launch.flow, launch.surroundings.needs, folder, behind), away

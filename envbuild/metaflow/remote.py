@@ -4,7 +4,7 @@
 
     ENVBUILD_NODE=$(python -c '…' PROGRAM STORE DIGEST) && export … PATH=$ENVBUILD_NODE/bin:$PATH
     envbuild-node package FOLDER NAME job.tar
-    ENVBUILD_STEP=$(envbuild-node enter STORE REQUEST ENVIRONMENT CLOSURE FLOW/STEP) && export ENVBUILD_STEP
+    ENVBUILD_STEP=$(envbuild-node enter FLOW/STEP) && export ENVBUILD_STEP
     $ENVBUILD_STEP -u flow.py step …
 
 Rules of the file: pure. Metaflow puts all of it between double quotes and splits it once: none of it may hold
@@ -12,6 +12,8 @@ one, or a backslash.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from envbuild.metaflow.inline import inline, words
 
@@ -46,11 +48,26 @@ def package_command(url: str) -> str:
     return f"envbuild-node package {words(folder + (f'?{options}' if options else ''), name, 'job.tar')}"
 
 
-def enter_command(store: str, *about: str) -> str:
+def enter_command(step: str) -> str:
     """Has the environment of a step; ``EXECUTABLE`` starts in it then.
 
     Args:
-        store: The address.
-        about: Request, environment, closure and step.
+        step: ``Flow/step``.
     """
-    return f"ENVBUILD_STEP=$(envbuild-node enter {words(store, *about)}) && export ENVBUILD_STEP"
+    return f"ENVBUILD_STEP=$(envbuild-node enter {words(step)}) && export ENVBUILD_STEP"
+
+
+def patient(commands: Sequence[str], package: str) -> list[str]:
+    """Metaflow's commands, without its loop around ``package``: that asks again itself, until a deadline.
+
+    Args:
+        commands: As Metaflow has them.
+        package: What stands in the loop.
+    """
+    found: list[str] = []
+    for command in commands:
+        if command.startswith("i=0; while") and package in command:
+            found.append(package)
+        elif not command.startswith("if [ $i -gt 5 ]"):
+            found.append(command)
+    return found

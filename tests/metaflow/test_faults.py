@@ -95,27 +95,6 @@ def test_a_decorator_needs_its_environment(flows: Flows) -> None:
     flows.says("@named_env needs one of --environment=envbuild, --environment=conda, --environment=pypi")
 
 
-def test_a_step_that_would_leave_this_machine_is_refused_before_anything_is_solved(flows: Flows) -> None:
-    flows.environ["METAFLOW_DATASTORE_SYSROOT_S3"] = "s3://nowhere/runs"
-    flows.environ["METAFLOW_ENVBUILD_REMOTE"] = '["resources"]'
-    flows.write(
-        """
-        class Away(FlowSpec):
-            @resources(cpu=2)
-            @pypi(packages={"toy": "1.0"})
-            @step
-            def start(self):
-                self.next(self.end)
-
-            @step
-            def end(self):
-                pass
-        """
-    ).run(code=3)
-    flows.says("error[not-available]: @resources sends step start to another machine")
-    assert not (flows.project / ".envs").exists()
-
-
 def test_the_predecessor_beside_is_refused_in_one_sentence(flows: Flows, tmp_path: Path) -> None:
     """Any module of that name is enough: Metaflow cannot serve two extensions that both bring @conda."""
     plugins = tmp_path / "beside" / "metaflow_extensions" / "netflixext" / "plugins"

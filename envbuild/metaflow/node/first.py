@@ -1,11 +1,12 @@
 """Brings envbuild to a node, and lets it bring the environment of a step.
 
-``tools STORE`` has envbuild and what it needs in a folder of its own below ``ENVBUILD_HOME``, once for all tasks of a
-node, and prints the folder: a virtual environment, whose ``bin`` goes on ``PATH``. ``package STORE FOLDER NAME FILE``
-reads a code package. ``enter STORE …`` has the environment of a step brought by that envbuild, and prints what to start it
-with. Each byte is held against the digest that the launching side knew.
+``tools STORE`` has envbuild and what it needs in a virtual environment below ``ENVBUILD_HOME``, once for all tasks of a
+node, and prints a folder whose ``bin`` goes on ``PATH``. ``package FOLDER NAME FILE`` reads a code package. ``enter
+FLOW/STEP`` has the environment of a step brought by that envbuild, and prints what to start it with. Each byte is held
+against the digest that the launching side knew.
 
-``MANIFEST`` and ``GETS`` are put before this text where it is sent; the whole has the digest that the command names.
+``MANIFEST``, ``STEPS`` and ``GETS`` are put before this text where it is sent; the whole has the digest that the command
+names.
 """
 
 # mypy: ignore-errors
@@ -14,6 +15,7 @@ import contextlib
 import fcntl
 import hashlib
 import io
+import json
 import os
 import platform
 import shutil
@@ -175,10 +177,6 @@ def make(read, folder, final, tools):
         os.symlink(base, os.path.join(folder, "bin", name))
     with open(os.path.join(folder, "pyvenv.cfg"), "w") as file:
         file.write("home = %s\ninclude-system-site-packages = false\n" % os.path.dirname(base))
-    with open(os.path.join(folder, "first.py"), "wb") as file:
-        file.write(OWN + b"\nif __name__ == '__main__':\n    sys.exit(main(sys.argv[1:]))\n")
-    words = (quoted(base), quoted(os.path.join(final, "first.py")))
-    script(os.path.join(folder, "bin", "envbuild-node"), '#!/bin/sh\nexec %s -I -S %s "$@"\n' % words)
 
 
 def have_tools(store):
@@ -191,18 +189,39 @@ def have_tools(store):
         raise StopError(
             11, "this node has Python %s; its steps want %s (`interpreter: host`)" % (here, tools["python"])
         )
-    name = hashlib.sha256(OWN + (b"" if tools["managed"] else sys.executable.encode())).hexdigest()[:32]
     place = os.path.join(home(), "node")
-    final = os.path.join(place, name)
-    if not os.path.exists(os.path.join(final, "bin", "envbuild-node")):
-        os.makedirs(place, exist_ok=True)
-        with alone(os.path.join(place, name + ".lock")):
+    known = json.dumps([tools, "" if tools["managed"] else sys.executable], sort_keys=True)
+    final = os.path.join(place, hashlib.sha256(known.encode()).hexdigest()[:32])
+    os.makedirs(place, exist_ok=True)
+    once(final, lambda folder: make(reader(store), folder, final, tools))
+    mine = os.path.join(place, hashlib.sha256(OWN + final.encode() + store.encode()).hexdigest()[:32])
+    once(mine, lambda folder: commands(folder, mine, final, store))
+    return mine
+
+
+def once(final, fill):
+    """A folder that gets its name when it is whole, made by one process of the node."""
+    if not os.path.isdir(final):
+        with alone(final + ".lock"):
             if not os.path.isdir(final):
-                folder = os.path.join(place, "." + name)
+                folder = os.path.join(os.path.dirname(final), "." + os.path.basename(final))
                 shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
-                make(reader(store), folder, final, tools)
+                os.makedirs(folder)
+                fill(folder)
                 os.rename(folder, final)
-    return final
+
+
+def commands(folder, final, tools, store):
+    """What a command finds on ``PATH``: this program, and the Python that it brought."""
+    tail = "\nSTORE, TOOLS = %r, %r\nif __name__ == '__main__':\n    sys.exit(main(sys.argv[1:]))\n" % (store, tools)
+    with open(os.path.join(folder, "first.py"), "wb") as file:
+        file.write(OWN + tail.encode())
+    os.mkdir(os.path.join(folder, "bin"))
+    python = quoted(os.path.join(tools, "bin", "python"))
+    for name in ("python", "python3"):
+        script(os.path.join(folder, "bin", name), '#!/bin/sh\nexec %s "$@"\n' % python)
+    words = (python, quoted(os.path.join(final, "first.py")))
+    script(os.path.join(folder, "bin", "envbuild-node"), '#!/bin/sh\nexec %s -I -S %s "$@"\n' % words)
 
 
 def package(folder, name, file):
@@ -212,11 +231,11 @@ def package(folder, name, file):
         written.write(data)
 
 
-def enter(store, *words):
-    """Let envbuild bring an environment; it prints what a task starts with."""
-    folder = os.path.dirname(os.path.abspath(__file__))
+def enter(step):
+    """Let envbuild bring the environment of a step; it prints what a task starts with."""
     left = max(1, int(deadline() - time.monotonic()))
-    command = [os.path.join(folder, "bin", "python"), "-I", "-m", "envbuild.metaflow.hydrating", store, *words]
+    words = [STORE, *STEPS[step], step]
+    command = [os.path.join(TOOLS, "bin", "python"), "-I", "-m", "envbuild.metaflow.hydrating", *words]
     process = subprocess.Popen(command, env=dict(os.environ, ENVBUILD_DEADLINE=str(left), ENVBUILD_HOME=home()))
     try:
         return process.wait(left + 5)
@@ -228,13 +247,13 @@ def enter(store, *words):
 
 def main(arguments):
     try:
-        verb, store, *words = arguments
+        verb, *words = arguments
         if verb == "tools":
-            print(have_tools(store))
+            print(have_tools(*words))
         elif verb == "package":
-            package(store, *words)
+            package(*words)
         else:
-            return enter(store, *words)
+            return enter(*words)
     except StopError as error:
         say(str(error))
         return error.code
