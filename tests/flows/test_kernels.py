@@ -12,7 +12,7 @@ import pytest
 
 from tests.case import Case
 from tests.support.channel import TestChannel
-from tests.support.notebooks import kernel_wheels, run_in_kernel, spec
+from tests.support.notebooks import kernel_channel, kernel_wheels, run_in_kernel, spec
 from tests.support.servers import Server
 from tests.support.wheel_index import WheelIndex
 
@@ -166,3 +166,21 @@ def test_a_conda_environment_is_activated_in_its_kernel(jupyter: Case, channel: 
     code += "; e = os.environ; print(e['ACTIVATED_BY'] == sys.prefix, e['CONDA_PREFIX'], e['ACTIVATED_COLOUR'])"
     printed = run_in_kernel(Path(kernel["prefix"], "bin", "python"), "mixed", code, jupyter.environ).splitlines()
     assert printed == ["1.0 1.1", f"True {kernel['prefix']} blue"]
+
+
+def test_an_environment_of_conda_alone_gets_ipykernel_of_conda(jupyter: Case, channel: TestChannel) -> None:
+    if not any(version.startswith(f"{SERIES}.") for version in channel.pythons):
+        pytest.skip(f"NO CONDA PYTHON {SERIES}: no self-contained one is on this machine to make a package from")
+    channels = f"channels: ['{channel.url}', '{kernel_channel().as_uri()}']"
+    jupyter.variable("ENVBUILD_INDEX_URL", "http://127.0.0.1:9/simple")
+    jupyter.file("envbuild.yaml", f"{channels}\n")
+    jupyter.recipe(f"python: '{SERIES}'\nconda: {{packages: {{greet: '1.*'}}}}\n", "recipes/conda.yaml")
+    jupyter.run("kernel", "install", "recipes/conda.yaml")
+    (kernel,) = listed(jupyter)
+    have = {
+        item["name"]: item for item in json.loads(jupyter.run("show", kernel["environment"], "--json").out)["packages"]
+    }
+    assert have["ipykernel"]["channel"] == kernel_channel().as_uri()
+    code = "import greet, sys; print(greet.__version__, sys.prefix)"
+    printed = run_in_kernel(Path(kernel["prefix"], "bin", "python"), "conda", code, jupyter.environ)
+    assert printed == f"1.0 {kernel['prefix']}\n"

@@ -5,14 +5,21 @@ The client runs in another process than the tests and knows the kernel by its na
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import re
 import subprocess
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
+from tests.support.cache import made_once, source_key
+from tests.support.conda_package import PackageRecipe, write_package
 from tests.support.wheels import real_wheels
 
 PROGRAM = """
@@ -83,3 +90,38 @@ def spec(folder: Path) -> dict[str, object]:
     """What Jupyter reads of a kernel."""
     tree: dict[str, object] = json.loads((folder / "kernel.json").read_text(encoding="utf-8"))
     return tree
+
+
+def kernel_channel() -> Path:
+    """The same as a conda channel, for conda's Python of the series that runs the tests."""
+    wheels = kernel_wheels()
+
+    def make(folder: Path) -> None:
+        from rattler.index import index_fs
+
+        for wheel in sorted(wheels.glob("*.whl")):
+            write_package(_as_conda(wheel), folder)
+        asyncio.run(index_fs(folder, write_zst=False, write_shards=False))
+
+    return made_once(f"kernel-channel-{source_key(('notebooks.py', 'conda_package.py'), wheels.name)}", make)
+
+
+def _as_conda(wheel: Path) -> PackageRecipe:
+    """A package with the files of a wheel: they are where they would be, whatever the Python is called."""
+    name, version, _, _ = parse_wheel_filename(wheel.name)
+    with zipfile.ZipFile(wheel) as archive:
+        contents = {item: archive.read(item) for item in archive.namelist() if not item.endswith("/")}
+    told = next(data for item, data in contents.items() if item.endswith(".dist-info/METADATA")).decode()
+    needs = [Requirement(text) for text in re.findall(r"^Requires-Dist: (.*)$", told, re.MULTILINE)]
+    needed = [item.name for item in needs if item.marker is None or item.marker.evaluate({"extra": ""})]
+    files = {f"site-packages/{item}": data for item, data in contents.items() if ".data/" not in item}
+    return PackageRecipe(
+        name=str(name),
+        version=str(version),
+        build="py_0",
+        subdir="noarch",
+        noarch="python",
+        depends=("python", *sorted({str(canonicalize_name(item)) for item in needed})),
+        files=files,
+        index={"purls": [f"pkg:pypi/{name}"]},
+    )
