@@ -6,6 +6,7 @@ Rules of the file: results go to stdout, everything else to stderr, as with the 
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,14 +34,21 @@ def told(command: _Command) -> _Command:
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> Any:
         try:
-            return command(*arguments, **options)
+            result = command(*arguments, **options)
+            sys.stdout.flush()
+            return result
         except EnvbuildError as error:
             fail(error)
+        except BrokenPipeError:  # whoever reads our results has gone (``| head``), which is no failure
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            raise SystemExit(0) from None
         except OSError as error:
             from envbuild.cli.errors import show_os_error
 
             raise SystemExit(show_os_error(error)) from None
         except KeyboardInterrupt:
+            if (sending := sys.modules.get("envbuild.store.sending")) is not None:
+                sending.cancel_all()
             sys.stderr.write("interrupted\n")
             raise SystemExit(130) from None
 

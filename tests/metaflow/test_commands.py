@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -210,6 +212,43 @@ def test_gc_takes_what_nothing_keeps(shell: Flows) -> None:
     assert gone.is_dir()
     metaflow(shell, "gc", "--keep-days", "0")
     assert (kept.is_dir(), gone.is_dir()) == (True, False)
+
+
+def test_a_reader_that_has_gone_is_no_failure(shell: Flows) -> None:
+    """With stdout as a pipe that nobody reads any more, as behind ``| head``."""
+    metaflow(shell, "resolve", "-r", "requirements.txt", "--alias", "team/toys")
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-m", "metaflow.cmd.main_cli", "environment", "get", "team/toys"]
+    done = subprocess.run(
+        words, cwd=shell.project, env=shell.environ, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=300
+    )
+    os.close(writing)
+    assert done.returncode == 0, done.stderr
+    assert "rror" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupted_command_says_so_and_names_nothing(shell: Flows, index: Server) -> None:
+    index.latency = 30
+    words = [sys.executable, "-m", "metaflow.cmd.main_cli", "environment", "resolve", "-r", "requirements.txt"]
+    process = subprocess.Popen(
+        [*words, "--alias", "team/toys"],
+        cwd=shell.project,
+        env=shell.environ,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test runner may have it ignored
+    )
+    while not index.requests:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert "interrupted" in said
+    assert "Traceback" not in said
+    metaflow(shell, "get", "team/toys", code=3)
 
 
 def test_two_shells_at_once_resolve_the_same(shell: Flows) -> None:
