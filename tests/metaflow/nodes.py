@@ -1,0 +1,205 @@
+"""Nodes: a bare Python, a shell, and a network that reaches one store and nothing else.
+
+::
+
+    node = Node(folder, port)
+    done = node.run("python -c ...", {"AWS_ACCESS_KEY_ID": ...})
+
+The network is a namespace of its own whose loopback leads, at one port, through a socket file to that port outside.
+
+Rules of the file: root, or a user who may make namespaces; whoever may not is told so by ``can_isolate``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.support.cache import made_once, source_key
+
+_RELAY = """
+import socket, sys, threading
+port, path = int(sys.argv[1]), sys.argv[2]
+
+def pump(source, target):
+    try:
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+    except OSError:
+        pass
+    try:
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+listening = socket.create_server(("127.0.0.1", port), backlog=128)
+print("ready", flush=True)
+while True:
+    client, _ = listening.accept()
+    there = socket.socket(socket.AF_UNIX)
+    there.connect(path)
+    for pair in ((client, there), (there, client)):
+        threading.Thread(target=pump, args=pair, daemon=True).start()
+"""
+
+# The first process of the namespaces: brings loopback up, gives the node places of Argo's and Airflow's of its own,
+# starts the relay, waits for it, runs the command.
+_INSIDE = """
+ip link set lo up || exit 99
+touch /tmp/mf-input-paths && mount --bind "$TMPDIR/mf-input-paths" /tmp/mf-input-paths || exit 98
+mount -t tmpfs none /mnt && mkdir /mnt/out || exit 97
+mkdir -p /airflow && mount -t tmpfs none /airflow || exit 96
+if [ "$2" != none ]; then
+    mkfifo "$4"
+    "$1" -c "$3" "$2" "$5" > "$4" & relay=$!
+    read -r line < "$4"
+fi
+shift 5
+"$@"
+code=$?
+[ -n "$relay" ] && kill "$relay"
+umount /airflow && rmdir /airflow 2>/dev/null
+exit $code
+"""
+
+
+def can_isolate() -> bool:
+    """Whether network namespaces can be made here."""
+    if shutil.which("unshare") is None or shutil.which("ip") is None:
+        return False
+    return subprocess.run(["unshare", "-n", "-m", "ip", "link"], capture_output=True, check=False).returncode == 0
+
+
+class Node:
+    """A machine that has ``sh``, a bare Python and the store.
+
+    Args:
+        folder: Of the node alone.
+        port: Of the store, on loopback of both sides; None for no network at all.
+        python: The interpreter that ``python`` is on the node.
+    """
+
+    def __init__(self, folder: Path, port: int | None, python: str = sys.executable) -> None:
+        self._folder = folder
+        self._port = port
+        folder.mkdir(parents=True)
+        subprocess.run([python, "-m", "venv", "--without-pip", str(folder / "bare")], check=True)
+        self.home = folder / "home"
+        self.tmp = folder / "tmp"
+        for made in (self.home, self.tmp):
+            made.mkdir()
+
+    def run(self, command: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        """``env -i sh -c command`` with these variables, in the namespace and a folder of its own."""
+        work = Path(tempfile.mkdtemp(prefix="work-", dir=self._folder))
+        sockets = self._folder / "socket"
+        variables = {
+            "PATH": f"{self._folder / 'bare' / 'bin'}:/usr/bin:/bin",
+            "HOME": str(self.home),
+            "TMPDIR": str(self.tmp),
+            **environ,
+        }
+        fifo = self._folder / f"fifo-{threading.get_ident()}"
+        fifo.unlink(missing_ok=True)
+        (self.tmp / "mf-input-paths").write_text("")
+        inside = ["sh", "-c", _INSIDE, "sh", sys.executable, str(self._port or "none"), _RELAY, str(fifo), str(sockets)]
+        outside = ["env", "-i", *(f"{name}={value}" for name, value in variables.items()), "sh", "-c", command]
+        with self._relayed(sockets):
+            return subprocess.run(
+                ["unshare", "-n", "-m", *inside, *outside],
+                cwd=work,
+                env={**os.environ, "TMPDIR": str(self.tmp)},
+                capture_output=True,
+                text=True,
+                timeout=500,
+                check=False,
+            )
+
+    @contextlib.contextmanager
+    def _relayed(self, path: Path) -> Iterator[None]:
+        if self._port is None:
+            yield
+            return
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+            listening.listen(128)
+            threading.Thread(target=self._serve, args=(listening,), daemon=True).start()
+            yield
+            with contextlib.suppress(OSError):
+                listening.shutdown(socket.SHUT_RDWR)
+
+    def _serve(self, listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                there = socket.create_connection(("127.0.0.1", self._port or 0))
+                for pair in ((client, there), (there, client)):
+                    threading.Thread(target=_pump, args=pair, daemon=True).start()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+def _needed(*roots: str) -> dict[str, str]:
+    """Distributions that are installed here and needed by some, with their versions."""
+    found: dict[str, str] = {}
+    left = [Requirement(text) for text in roots]
+    while left:
+        requirement = left.pop()
+        name = canonicalize_name(requirement.name)
+        extras = requirement.extras or {""}
+        if name not in found or requirement.extras:
+            found[name] = importlib.metadata.version(name)
+            for text in importlib.metadata.requires(name) or ():
+                needed = Requirement(text)
+                if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in extras):
+                    left.append(needed)
+    return found
+
+
+def tool_wheels(*roots: str) -> Path:
+    """A folder of real wheels of what is installed here and needed by some distributions; an index is asked once."""
+    pins = [f"{name}=={version}" for name, version in sorted(_needed(*roots).items()) if name != "envbuild"]
+
+    def make(folder: Path) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "-d",
+            str(folder),
+        ]
+        environ = {name: value for name, value in _ENVIRONMENT.items() if not name.startswith("PYTHON")}
+        done = subprocess.run(
+            [*command, "-d", str(folder), *pins], capture_output=True, text=True, env=environ, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return made_once(f"node-tools-{source_key((), *pins)}", make)
+
+
+_ENVIRONMENT = dict(os.environ)
+"""As the test process began: tests clean theirs."""

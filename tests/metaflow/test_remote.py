@@ -1,0 +1,181 @@
+"""Steps on other machines: their commands, as schedulers get them, run on a node that reaches only the store."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.metaflow.flows import Flows
+from tests.metaflow.nodes import Node, can_isolate, tool_wheels
+from tests.support.object_servers import ObjectServer, serve_objects
+from tests.support.servers import Server
+
+pytestmark = pytest.mark.skipif(not can_isolate(), reason="NO NETWORK NAMESPACES: unshare -n or ip is not there")
+
+OPTIONS = ("--environment=envbuild", "--no-pylint", "--metadata=local")
+
+FLOW = """
+    class Away(FlowSpec):
+        @pypi(packages={"toy": "1.0"})
+        @step
+        def start(self):
+            import toy, requests
+            say("start", toy=toy.__version__, prefix=sys.prefix, site=os.environ["PYTHONNOUSERSITE"])
+            say("start", path=os.environ["PATH"].split(os.pathsep)[0], executable=sys.executable)
+            self.seen = toy.__version__
+            print(f"task={current.task_id}")
+            self.next(self.end)
+
+        @pypi(packages={"toy": "1.1"})
+        @step
+        def end(self):
+            import toy
+            say("end", toy=toy.__version__, seen=self.seen)
+"""
+
+
+@pytest.fixture(scope="module")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
+    """moto's S3, as a process behind a proxy."""
+    with serve_objects("s3", tmp_path_factory.mktemp("s3-server")) as server:
+        yield server
+
+
+@pytest.fixture
+def remote(flows: Flows, index: Server, tmp_path: Path, s3_server: ObjectServer) -> Flows:
+    """A flow's folder whose datastore is in S3, and whose index has what a node needs too."""
+    for wheel in tool_wheels("envbuild[s3]", "boto3", "requests").iterdir():
+        if not (tmp_path / "index" / wheel.name).exists():
+            (tmp_path / "index" / wheel.name).symlink_to(wheel)
+    flows.environ |= s3_server.environ
+    flows.environ["METAFLOW_DATASTORE_SYSROOT_S3"] = f"s3://{s3_server.bucket()}/metaflow"
+    flows.environ["METAFLOW_S3_ENDPOINT_URL"] = s3_server.proxy.url
+    flows.environ["METAFLOW_DEFAULT_DATASTORE"] = "s3"
+    return flows
+
+
+def node_of(folder: Path, server: ObjectServer, **options: Any) -> Node:
+    return Node(folder, server.proxy.server_address[1], **options)
+
+
+def credentials(server: ObjectServer) -> dict[str, str]:
+    return dict(server.environ)
+
+
+def argo_templates(flows: Flows) -> dict[str, Any]:
+    """The containers of a workflow, by step."""
+    flows.command(*OPTIONS, "argo-workflows", "create", "--only-json")
+    document = json.loads(flows.out[flows.out.index("{") :])
+    templates = document["spec"]["templates"]
+    return {item["name"]: item for item in templates if "container" in item}
+
+
+def as_argo(node: Node, template: Any, server: ObjectServer, **given: str) -> Any:
+    """Run a container as Argo would: with what it fills in, and with what the node's role gives."""
+    known = {
+        "workflow.name": "away-1",
+        "workflow.creationTimestamp": "2026-11-21",
+        "workflow.parameters": "[]",
+        **{f"inputs.parameters.{name}": value for name, value in given.items()},
+    }
+
+    def filled(text: str) -> str:
+        return re.sub(r"{{([a-zA-Z.-]+)}}", lambda found: known[found[1]], text)
+
+    container = template["container"]
+    environ = {item["name"]: filled(item["value"] or "some-node") for item in container["env"]}
+    command = shlex.join([*container["command"], *(container["args"] or [])])
+    return node.run(filled(command), environ | credentials(server))
+
+
+def test_the_command_of_an_argo_step_runs_on_a_bare_node_that_reaches_only_the_store(
+    remote: Flows, tmp_path: Path, s3_server: ObjectServer
+) -> None:
+    templates = argo_templates(remote.write(FLOW))
+    node = node_of(tmp_path / "node", s3_server)
+    first = as_argo(node, templates["start"], s3_server)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "start: toy=1.0" in first.stdout
+    assert f"start: prefix={node.home}/.local/share/envbuild/prefixes/" in first.stdout
+    (task,) = re.findall(r"^task=(.*)$", first.stdout, re.MULTILINE)
+    second = as_argo(node, templates["end"], s3_server, **{"input-paths": f"argo-away-1/start/{task}"})
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "end: toy=1.1" in second.stdout
+    assert "end: seen=1.0" in second.stdout
+
+
+def batch_queue(server: ObjectServer) -> None:
+    """A queue of Batch, in moto."""
+    import boto3
+
+    known = {
+        "endpoint_url": f"http://127.0.0.1:{server.port}",
+        "region_name": "us-east-1",
+        "aws_access_key_id": "testing",
+        "aws_secret_access_key": "testing",
+    }
+    iam, batch, ec2 = (boto3.client(name, **known) for name in ("iam", "batch", "ec2"))
+    role = iam.create_role(RoleName="batch", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    made = batch.create_compute_environment(
+        computeEnvironmentName="all",
+        type="MANAGED",
+        serviceRole=role,
+        computeResources={
+            "type": "FARGATE",
+            "maxvCpus": 4,
+            "subnets": [ec2.describe_subnets()["Subnets"][0]["SubnetId"]],
+            "securityGroupIds": [ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]],
+        },
+    )
+    order = [{"order": 1, "computeEnvironment": made["computeEnvironmentArn"]}]
+    batch.create_job_queue(jobQueueName="queue", state="ENABLED", priority=1, computeEnvironmentOrder=order)
+
+
+def test_what_batch_gets_is_below_its_limit_and_runs_on_a_bare_node(
+    remote: Flows, tmp_path: Path, s3_server: ObjectServer
+) -> None:
+    remote.environ |= {
+        "METAFLOW_SFN_IAM_ROLE": "arn:aws:iam::123456789012:role/sfn",
+        "METAFLOW_ECS_S3_ACCESS_IAM_ROLE": "arn:aws:iam::123456789012:role/batch",
+        "METAFLOW_ECS_FARGATE_EXECUTION_ROLE": "arn:aws:iam::123456789012:role/fargate",
+        "METAFLOW_SFN_DYNAMO_DB_TABLE": "table",
+        "METAFLOW_BATCH_JOB_QUEUE": "queue",
+    }
+    batch_queue(s3_server)
+    remote.write(FLOW).command(*OPTIONS, "step-functions", "create", "--only-json")
+    document = json.loads(remote.out[remote.out.index("{") :])
+    overrides = document["States"]["start"]["Parameters"]["ContainerOverrides"]
+    assert len(json.dumps(overrides)) < 8192
+    environ = {item["Name"]: item.get("Value", "sfn-1") for item in overrides["Environment"]}
+    given = ("BATCH_JOB_ID", "BATCH_JOB_ATTEMPT", "BATCH_CE_NAME", "BATCH_JQ_NAME", "EXECUTION_ENV")  # Batch's own
+    environ |= {f"AWS_{name}": "1" for name in given}
+    node = node_of(tmp_path / "node", s3_server)
+    done = node.run(shlex.join(overrides["Command"]), environ | credentials(s3_server))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "start: toy=1.0" in done.stdout
+
+
+def test_the_command_of_an_airflow_task_runs_on_a_bare_node(
+    remote: Flows, tmp_path: Path, s3_server: ObjectServer
+) -> None:
+    remote.write(FLOW).command(*OPTIONS, "airflow", "create", "dag.py")
+    line = next(line for line in (remote.project / "dag.py").read_text().splitlines() if line.startswith("CONFIG = "))
+    task = ast.literal_eval(line.removeprefix("CONFIG = "))["states"]["start"]["operator_args"]
+
+    def filled(text: str) -> str:
+        return re.sub(r"{{.*?}}", lambda found: "0" if "try_number" in found[0] else "airflow-1", text)
+
+    environ = {item["name"]: filled(item.get("value") or "some-node") for item in task["env_vars"]}
+    fields = ("POD_NAMESPACE", "POD_NAME", "POD_ID", "SERVICE_ACCOUNT_NAME", "NODE_IP")  # the operator's own
+    environ |= {f"METAFLOW_KUBERNETES_{name}": "some-node" for name in fields}
+    environ |= credentials(s3_server) | {"METAFLOW_PARAMETERS": "{}"}
+    done = node_of(tmp_path / "node", s3_server).run(filled(shlex.join(task["cmds"])), environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "start: toy=1.0" in done.stdout
