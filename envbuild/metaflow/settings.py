@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from envbuild.errors import InvalidInput
+from envbuild.errors import EnvbuildError, InvalidInput
 from envbuild.metaflow.condarc import Condarc, read_condarc
 from envbuild.metaflow.writing import Surroundings
 from envbuild.projects.project import Project
@@ -145,7 +145,37 @@ def flags(project: Project) -> dict[str, str]:
         found["channel-alias"] = conda.alias
     if conda.places:
         found["mirrors"] = json.dumps(conda.mirrors(project.config.channel_alias))
-    return {key: value for key, value in found.items() if project.config.origin(key) == "default"}
+    mine = {key: value for key, value in found.items() if project.config.origin(key) == "default"}
+    _check(project, mine)
+    return mine
+
+
+_SAID_BY = {
+    "reuse-latest": "METAFLOW_CONDA_USE_REMOTE_LATEST",
+    "index-url": "METAFLOW_CONDA_DEFAULT_PYPI_SOURCE",
+    "conda-format": "METAFLOW_CONDA_PREFERRED_FORMAT",
+    "lock-timeout": "METAFLOW_CONDA_LOCK_TIMEOUT",
+    "channel-alias": ".condarc: channel_alias",
+    "mirrors": ".condarc: custom_channels",
+}
+
+
+def _check(project: Project, found: Mapping[str, str]) -> None:
+    """Refuse a value that envbuild's own setting could not have, by the name that the user knows.
+
+    Raises:
+        EnvbuildError: ``bad-setting``.
+    """
+    if found.keys() <= {"reuse-latest"}:
+        return
+    from envbuild.projects.config import load_config
+
+    try:
+        load_config(project.root, os.environ, found)
+    except EnvbuildError as error:
+        for key in found:
+            error.message = error.message.replace(f"--{key}: ", f"{_SAID_BY[key]}: ")
+        raise
 
 
 def environ() -> Mapping[str, str]:

@@ -212,6 +212,22 @@ def test_each_setting_that_counts_is_a_default_that_envbuild_s_own_overrides(flo
     assert flags(flows) == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CONDA_LOCK_TIMEOUT", "soon"),
+        ("CONDA_PREFERRED_FORMAT", "zip"),
+        ("CONDA_DEFAULT_PYPI_SOURCE", "no address"),
+        ("CONDA_REMOTE_COMMANDS", "batch"),
+    ],
+)
+def test_a_value_that_means_nothing_is_an_error_that_names_the_setting(name: str, value: str, flows: Flows) -> None:
+    flows.environ.pop("ENVBUILD_INDEX_URL")
+    flows.environ[f"METAFLOW_{name}"] = value
+    flows.write(ONE).command("--environment=envbuild", "--no-pylint", "run", code=2 if "REMOTE" not in name else 3)
+    flows.says(f"METAFLOW_{name}")
+
+
 def test_decorators_that_the_extension_calls_remote_are_remote(flows: Flows) -> None:
     program = "from envbuild.metaflow import settings\nprint(json.dumps(settings.remote(['batch'])))"
     assert asked(flows, program) == ["batch"]
