@@ -8,9 +8,11 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from tests.metaflow.flows import Flows
 from tests.metaflow.needs import need_channel
+from tests.support.object_servers import serve_objects
 from tests.support.servers import Server
 
 TWO = """
@@ -123,3 +125,20 @@ def test_on_a_terminal_a_launch_shows_how_far_it_is(flows: Flows) -> None:
         assert running.wait(300) == 0, shown.decode()
     assert b"2 solve" in shown
     assert b"fetch" in shown
+
+
+def test_a_deployment_says_it_too_and_ends_before_anything_is_deployed(flows: Flows, tmp_path: Path) -> None:
+    address = f"http://127.0.0.1:{closed_port()}/simple"
+    (tmp_path / "s3").mkdir()
+    with serve_objects("s3", tmp_path / "s3") as server:
+        flows.environ |= server.environ
+        flows.environ |= {
+            "ENVBUILD_INDEX_URL": address,
+            "METAFLOW_DATASTORE_SYSROOT_S3": f"s3://{server.bucket()}/metaflow",
+            "METAFLOW_S3_ENDPOINT_URL": server.proxy.url,
+            "METAFLOW_DEFAULT_DATASTORE": "s3",
+        }
+        create = ("argo-workflows", "create", "--only-json")
+        flows.write(TWO).command("--environment=envbuild", "--no-pylint", "--metadata=local", *create, code=5)
+    flows.says(f"Steps start, end need package index {address} (not reached)", "error[unreachable]: steps start, end")
+    assert '"kind": "WorkflowTemplate"' not in flows.out
