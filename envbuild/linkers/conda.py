@@ -23,7 +23,7 @@ from envbuild.errors import BuildError, NoSpaceError
 from envbuild.linkers import rattler_process
 from envbuild.linkers.clobber import APART, CondaFiles, settle_conda
 from envbuild.linkers.conda_archive import check_listing, check_said, check_structure, explain, format_of
-from envbuild.linkers.conda_contents import check_unpacked
+from envbuild.linkers.conda_contents import Listing, check_unpacked
 from envbuild.linkers.conda_meta import record_name, write_history
 from envbuild.linkers.finishing import Finishing
 from envbuild.linkers.special_bits import SPECIAL, lost_bits
@@ -61,10 +61,16 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
         NoSpaceError: The disk is full.
     """
     prefix.mkdir(exist_ok=True)
-    unseen = {package.sha256 for path, package in packages if _look_at(path, package, context)}
+    unseen = {package.sha256: _look_at(path, package) for path, package in packages if _is_new(package, context)}
     records = [record_document(path, package, context) for path, package in packages]
     meta, locked = prefix / "conda-meta", [package for _, package in packages]
-    finishing = Finishing(meta, locked, rattler_process.alias, lambda: context.settle(prefix))
+
+    def check(package: CondaPackage, extracted: str) -> bool:
+        if package.sha256 not in unseen:
+            return False
+        return _check_once(Path(extracted), package, context, unseen[package.sha256])
+
+    finishing = Finishing(meta, locked, rattler_process.alias, lambda: context.settle(prefix), check)
     try:
         with finishing:
             run_rattler(records, prefix, final, platform, context)
@@ -74,9 +80,9 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
         raise
     context.settle(prefix)
     files = []
-    for package, found in zip(locked, finishing.write(moved=(prefix / APART).is_dir()), strict=True):
+    for package, found, cleared in zip(locked, *finishing.write(moved=(prefix / APART).is_dir()), strict=True):
         files.append((package, found.files))
-        if package.sha256 in unseen and _check_once(Path(found.extracted), package, context):
+        if cleared:
             _clear_bits(prefix, found.files)
         _tell_scripts(found.files, package, context)
 
@@ -88,13 +94,15 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
     return files
 
 
-def _look_at(path: Path, package: CondaPackage, context: Context) -> bool:
-    """Check what can be checked before anything is unpacked, unless this was done when the package was prepared."""
-    if _mark(package, context).exists():
-        return False
+def _is_new(package: CondaPackage, context: Context) -> bool:
+    """Whether a package is still to be looked at; those that were prepared are not."""
+    return not _mark(package, context).exists()
+
+
+def _look_at(path: Path, package: CondaPackage) -> Listing | None:
+    """Check what can be checked before anything is unpacked; the list of files that was read."""
     check_structure(path, package)
-    check_listing(path, package)
-    return True
+    return check_listing(path, package)
 
 
 def record_document(blob: Path, package: CondaPackage, context: Context) -> dict[str, Any]:
@@ -143,14 +151,20 @@ def run_rattler(
         raise BuildError(f"py-rattler could not link the packages: {problem}", reference="link-failed")
 
 
-def _check_once(extracted: Path, package: CondaPackage, context: Context) -> bool:
+def _check_once(extracted: Path, package: CondaPackage, context: Context, known: Listing | None = None) -> bool:
     """Check what a package says of itself, and remember that these very bytes say it.
+
+    Args:
+        extracted: Where the engine unpacked it.
+        package: What the lock says.
+        context: For the memory, and for notes.
+        known: Its list of files, when that was read before.
 
     Returns:
         Whether bits of its files' modes were cleared, which is told.
     """
     check_identity(extracted, package)
-    cleared = check_unpacked(extracted, package)
+    cleared = check_unpacked(extracted, package, known)
     if cleared:
         context.note(lost_bits(package.file, cleared))
     mark = _mark(package, context)
@@ -198,7 +212,7 @@ def prepare_conda(blob: Path, package: CondaPackage, platform: Platform, context
     Raises:
         IntegrityError: ``wrong-package``, ``bad-archive``, ``bad-package``.
     """
-    if _mark(package, context).exists():
+    if not _is_new(package, context):
         return
     check_structure(blob, package)
     record = record_document(blob, package, context) | {"noarch": None, "python_site_packages_path": None}

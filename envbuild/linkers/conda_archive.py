@@ -10,12 +10,15 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from envbuild.errors import IntegrityError
 from envbuild.linkers.zip_structure import BadZipError
 from envbuild.package import CondaPackage
 from envbuild.tar_reader import ArchiveFormatError, Member, TarReader
+
+if TYPE_CHECKING:
+    from envbuild.linkers.conda_contents import Listing
 
 _MOST_MEMBERS = 10_000
 _LARGEST_INDEX = 16 << 20
@@ -232,14 +235,16 @@ def explain(path: Path, package: CondaPackage) -> None:
             raise bad(package, f"lists {item.path[:60]!r}, which it does not hold")
 
 
-def check_listing(path: Path, package: CondaPackage) -> None:
+def check_listing(path: Path, package: CondaPackage) -> Listing | None:
     """The paths that a package lists, read from the file, where nobody knows where it was unpacked to.
+
+    Returns:
+        What was read; None for a package without a list.
 
     Raises:
         IntegrityError: ``bad-package``, ``bad-archive``.
     """
-    from envbuild.linkers.conda_contents import LARGEST_LIST, read_listing
+    from envbuild.linkers.conda_contents import LARGEST_LIST, Listing, read_listing
 
     data = _info_member(path, package.file, "info/paths.json", LARGEST_LIST)
-    if data is not None:
-        read_listing(data, package)
+    return None if data is None else Listing(data, read_listing(data, package))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from envbuild.digest import Digest
-from envbuild.errors import BuildError
+from envbuild.errors import BuildError, IntegrityError
 from envbuild.linkers.conda_meta import record_name
 from envbuild.linkers.finishing import Finishing
 from envbuild.package import CondaPackage
@@ -45,7 +45,14 @@ def half() -> threading.Event:
 
 @pytest.fixture
 def finishing(tmp_path: Path, half: threading.Event) -> Finishing:
-    return Finishing(tmp_path / "conda-meta", PACKAGES, lambda: "https://channels.example/", half.set)
+    return Finishing(tmp_path / "conda-meta", PACKAGES, lambda: "https://channels.example/", half.set, checked)
+
+
+def checked(package: CondaPackage, extracted: str) -> bool:
+    """Refuses what was unpacked to a bad place; something is to be told of the second."""
+    if extracted.startswith("/bad"):
+        raise IntegrityError(f"{package.name} is bad")
+    return package.name == "bee"
 
 
 def test_records_stay_the_engines_while_it_runs_and_are_all_finished_after(
@@ -62,7 +69,8 @@ def test_records_stay_the_engines_while_it_runs_and_are_all_finished_after(
         assert (meta / record_name(PACKAGES[0])).read_text() == written("ant")
         assert (meta / record_name(PACKAGES[1])).read_text() == written("bee")
     (meta / record_name(PACKAGES[2])).write_text(written("cat"))
-    found = finishing.write(moved=False)
+    found, told = finishing.write(moved=False)
+    assert told == [False, True, False]
     assert [item.extracted for item in found] == ["/cache/ant", "/cache/bee", "/cache/cat"]
     for package in PACKAGES:
         document = json.loads((meta / record_name(package)).read_text())
@@ -84,7 +92,7 @@ def test_a_record_that_the_engine_touches_again_is_read_again(
     for package in PACKAGES:
         again = json.loads(written(package.name)) | {"files": [f"lib/{package.name}/elsewhere"]}
         (meta / record_name(package)).write_text(json.dumps(again))
-    found = finishing.write(moved=False)
+    found, _ = finishing.write(moved=False)
     assert [item.files for item in found] == [[f"lib/{package.name}/elsewhere"] for package in PACKAGES]
     for package, item in zip(PACKAGES, found, strict=True):
         assert (meta / record_name(package)).read_bytes() == item.record
@@ -96,4 +104,20 @@ def test_a_package_without_a_record_is_an_error(finishing: Finishing, tmp_path: 
     with finishing:
         pass
     with pytest.raises(BuildError, match="left no record of ant"):
+        finishing.write(moved=False)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_package_that_is_refused_is_told_when_the_engine_is_done(
+    finishing: Finishing, tmp_path: Path, half: threading.Event, early: bool
+) -> None:
+    meta = tmp_path / "conda-meta"
+    meta.mkdir()
+    with finishing:
+        for package in PACKAGES if early else ():
+            (meta / record_name(package)).write_text(written(package.name).replace("/cache/cat", "/bad/cat"))
+        assert not early or half.wait(30)
+    for package in () if early else PACKAGES:
+        (meta / record_name(package)).write_text(written(package.name).replace("/cache/cat", "/bad/cat"))
+    with pytest.raises(IntegrityError, match="cat is bad"):
         finishing.write(moved=False)
