@@ -118,12 +118,9 @@ def _look_in(metadata: str) -> None:
     word = metadata.partition("@")[0]
     if word not in {provider.TYPE for provider in METADATA_PROVIDERS}:
         raise UsageError(f"--metadata {metadata[:40]!r}: Metaflow has no such metadata provider")
-    if "@" in metadata:
-        import metaflow
+    import metaflow
 
-        metaflow.metadata(metadata)
-    else:
-        os.environ["METAFLOW_DEFAULT_METADATA"] = word
+    metaflow.metadata(metadata)
 
 
 class _Given:

@@ -399,6 +399,21 @@ def test_a_flow_s_steps_show_what_they_are_derived_from(flows: Flows) -> None:
     assert base == "name:team/base:v1"
 
 
+def test_committed_recipes_are_shown_and_named_and_not_solved_anew(flows: Flows, index: Server) -> None:
+    flows.write(FLOW)
+    emitted = flow(flows, "emit", "--quiet")
+    assert emitted.out.splitlines() == ["recipes/flows/Shown/start.yaml", "recipes/flows/Shown/paint.yaml"]
+    locks = {path: path.read_bytes() for path in flows.committed("start").parent.glob("*.lock.yaml")}
+    asked = len(index.requests)
+    ((identity, _),) = flow(flows, "resolve", "start", "--alias", "team/start", "--quiet").lines
+    assert [line[3] for line in flow(flows, "show", "start", "--quiet").lines] == [identity]
+    assert "error[committed-recipes]" in flow(flows, "resolve", "--force", code=2).err
+    assert {path: path.read_bytes() for path in locks} == locks
+    assert len(index.requests) == asked
+    flows.write(FLOW.replace('"1.0"', '"1.1"'))
+    assert "error[recipe-drift]" in flow(flows, "resolve", code=10).err
+
+
 def test_an_error_of_a_flow_s_command_is_told_of_its_decorator(flows: Flows) -> None:
     flows.write(FLOW.replace('"1.0"', '"17"'))
     said = flow(flows, "resolve", code=11)
@@ -477,6 +492,9 @@ def test_a_step_of_a_past_run_is_shown_named_and_stood_upon(coded: Flows) -> Non
     ((more, _),) = metaflow(coded, "--quiet", "resolve", "--using-pathspec", start, "-r", "more.txt").lines
     have = {item["name"]: item["version"] for item in json.loads(coded.envbuild("show", more, "--json"))["packages"]}
     assert (have["toy"], "toy-paint" in have) == ("1.0", True)
+    runs = coded.environ.pop("METAFLOW_DATASTORE_SYSROOT_LOCAL")
+    metaflow(coded, "get", "--pathspec", end, code=3)
+    assert metaflow(coded, "--quiet", "--metadata", f"local@{runs}", "get", "--pathspec", end).lines[0][0] == identity
     metaflow(coded, "create", "--pathspec", "Coded/17/start", code=3)
     metaflow(coded, "create", "--pathspec", "Coded", code=3)
 
