@@ -86,6 +86,7 @@ class Connections:
         self._session: requests.Session | None = None
         self._lock = threading.Lock()
         self._granted: dict[tuple[str, str], str] = {}
+        self._proxies_of: dict[tuple[str, str], dict[str, str]] = {}
 
     def open(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         """An answer of status 200 or 206, after redirects.
@@ -172,7 +173,7 @@ class Connections:
                 stream=True,
                 allow_redirects=False,
                 timeout=(self._patience.connect, self._patience.stall),
-                proxies=dict(requests.utils.get_environ_proxies(access.url)),
+                proxies=self._proxies(access.url),
                 verify=self._verify(access.url),
             )
         except requests.exceptions.SSLError as error:
@@ -188,6 +189,16 @@ class Connections:
             raise AgainError(f"{redact(access.url)} does not answer: {reason(error)}", silent=silent) from error
         except (requests.exceptions.RequestException, ValueError) as error:
             raise UnreachableError(f"{redact(access.url)} cannot be asked: {reason(error)}") from error
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        """The proxies for an address; finding them out goes through every variable, so once for each host."""
+        parts = urlsplit(url)
+        host = (parts.scheme, parts.netloc)
+        if host not in self._proxies_of:
+            import requests
+
+            self._proxies_of[host] = dict(requests.utils.get_environ_proxies(url))
+        return self._proxies_of[host]
 
     def _verify(self, url: str) -> bool | str:
         parts = urlsplit(url)
