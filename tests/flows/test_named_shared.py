@@ -216,11 +216,13 @@ def test_what_a_name_means_is_told_whole(team: Team) -> None:
         "default-of": None,
         "others": [],
         "present": [prefix],
+        "closures": {},
     }
     by_id = json.loads(case.run("get", environment, "--json").out)
     assert by_id == {key: told[key] for key in ("version", "request", "environments", "ids", "others", "present")} | {
         "store": None,
         "default-of": None,
+        "closures": {},
     }
     team.at("ci")
     team.locked("1.1").run("alias", "x.yaml", "team/toy:stable")
