@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from envbuild.errors import EnvbuildError, InvalidInput, Issue, Where
-from envbuild.metaflow.asked import Asked, Base, By, Declared
+from envbuild.metaflow.asked import Asked, By, Declared
 from envbuild.metaflow.declared import declared
 from envbuild.metaflow.decorators import RequirementFlow, RequirementStep
 from envbuild.metaflow.merging import merged
@@ -128,8 +128,6 @@ def _collected(flow: Any, file: Path, remote: Sequence[str], locate: Locate) -> 
             issues.extend(error.all_issues())
             continue
         away = next((item for item in step.decorators if item.name in remote), None)
-        if away is not None and asked is not None and asked.base is not None and asked.late:
-            issues.append(_too_late(asked.base, away.name))
         steps.append(
             Step(
                 name=step.name,
@@ -160,16 +158,6 @@ def _kind(decorator: Any) -> str:
     """The name of the decorator of ours that this one is, or extends."""
     kinds: Sequence[Any] = type(decorator).__mro__
     return next(str(kind.name) for kind in kinds if kind.__module__ == RequirementStep.__module__)
-
-
-def _too_late(base: Base, remote: str) -> Issue:
-    """Another machine has nothing that could look a name up."""
-    return Issue(
-        message=f"{base.by}: fetch_at_exec=True does not reach the machine to which @{remote} sends the step yet",
-        reference="not-available",
-        where=base.by.where if base.by is not None else None,
-        hint="leave fetch_at_exec=True out: the name is then looked up when the run or deployment starts",
-    )
 
 
 def _of(decorators: Iterable[Any], kind: type[Any], step: str | None) -> list[tuple[By, Any]]:

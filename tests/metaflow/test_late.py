@@ -99,10 +99,19 @@ def test_packages_beside_a_late_name_end_the_run_before_it_begins(flows: Flows) 
     )
 
 
+def test_a_late_step_has_no_recipe_and_is_no_drift(flows: Flows) -> None:
+    named(flows, "team/toy")
+    text = LATE.format(name="team/toy").replace("@pypi(disabled=True)", "@pypi(packages={'toy': '1.1'})")
+    flows.write(text).command("--environment=envbuild", "environment", "emit")
+    assert [path.name for path in flows.committed("start").parent.glob("*[!k].yaml")] == ["start.yaml"]
+    flows.run()
+    assert flows.printed("train", "toy") == "1.0"
+
+
 def test_on_another_machine_a_late_name_is_refused_before_the_run_begins(flows: Flows) -> None:
     flows.environ["METAFLOW_ENVBUILD_REMOTE"] = '["environment"]'  # any decorator will do
     flows.write(LATE.format(name="team/toy")).run(code=3)
-    flows.says("error[not-available]: flow.py:", "does not reach the machine to which @environment sends the step")
+    flows.says("error[not-available]: @environment sends step train to another machine, where names are not looked up")
 
 
 MADE = """
