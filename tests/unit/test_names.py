@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from envbuild.errors import InvalidInput
-from envbuild.names import MOVABLE, SEGMENTS, Name, is_id, parse_name, source_of, split_id
+from envbuild.names import MOVABLE, SEGMENTS, Name, is_id, parse_name, parse_pathspec, source_of, split_id
 from envbuild.objects import check_name
 from envbuild.store.names import object_name
 
@@ -93,6 +93,7 @@ def test_names_and_their_tags(text: str, path: str, tag: str, movable: bool) -> 
     assert parse_name(str(name)) == name
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=140) | st.from_regex(r"[a-z0-9./:_-]{1,40}", fullmatch=True))
 def test_a_text_is_refused_or_is_one_object_of_the_store_and_reads_back(text: str) -> None:
     try:
@@ -162,3 +163,19 @@ def test_ids_whole_and_by_their_beginning() -> None:
     for text in ("0123ab", "g" * 7, "0123abc:", ":0123abc", "0123ABC", "f" * 65, "0123abc:0123abc:0123abc"):
         with pytest.raises(InvalidInput, match="is not the id"):
             split_id(text)
+
+
+@pytest.mark.parametrize("text", ["Flow/12/train", "flow/12/train/3", "Flow/argo-flow.x-1/train/t-1", "_F/a/b"])
+def test_a_step_of_a_run_reads_back(text: str) -> None:
+    assert str(parse_pathspec(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "Flow", "Flow/12", "Flow/12/train/3/4", "Flow//train", "2F/12/train", "a-b/12/train", "../12/train"]  # noqa: RUF005  two lines
+    + ["F/../train", "F/./train", "F/12/.hidden", "F/12/a b", "F/12/a\n", "F/12/@{X}", "F/12/" + "a" * 256],
+)
+def test_what_is_no_step_of_a_run_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_pathspec(text)
+    assert caught.value.reference == "bad-pathspec"
