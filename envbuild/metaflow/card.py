@@ -9,6 +9,7 @@ task fail.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -24,11 +25,12 @@ def show(told: str) -> None:
     """
     from metaflow.metaflow_current import current
 
-    collector = getattr(current, "card", None)
-    stores = getattr(collector, "_card_component_store", {})
-    for identity, card in getattr(collector, "_cards_meta", {}).items():
-        if card.get("type") == "default" and card.get("editable") and identity in stores:
-            stores[identity].append(_table(json.loads(told)))
+    with contextlib.suppress(Exception):  # what another Metaflow keeps otherwise is no reason for a task to fail
+        collector = getattr(current, "card", None)
+        stores = getattr(collector, "_card_component_store", {})
+        for identity, card in getattr(collector, "_cards_meta", {}).items():
+            if card.get("type") == "default" and card.get("editable") and identity in stores:
+                stores[identity].append(_table(json.loads(told)))
 
 
 def _table(told: Any) -> Any:

@@ -13,11 +13,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envbuild.errors import EnvbuildError, InvalidInput
+from envbuild.metaflow import settings
 from envbuild.metaflow.standing import SOURCES
 from envbuild.metaflow.substituting import OF_PARAMETER, parameter_variable, substituted, variables
 from envbuild.value import dataclass
@@ -25,7 +26,7 @@ from envbuild.value import dataclass
 if TYPE_CHECKING:
     from envbuild.environments.realized import Realized
     from envbuild.metaflow.asked import Base
-    from envbuild.metaflow.collecting import Flow
+    from envbuild.metaflow.launching import Launch
     from envbuild.session import Session
 
 _PROGRAM = "import sys; sys.path[:1] = []; from envbuild.metaflow.late import main; main()"
@@ -43,6 +44,7 @@ class Late:
         flow: The folder of the flow.
         folder: What a step imports of Metaflow and envbuild; ``behind``: what it imports from outside.
         needs: Names of packages that Metaflow needs there.
+        flags: Settings of the session that looks it up, and ``environ``: variables over the process's own.
     """
 
     base: Base
@@ -52,6 +54,8 @@ class Late:
     folder: Path
     behind: Path
     needs: tuple[str, ...]
+    flags: Mapping[str, str]
+    environ: Mapping[str, str]
 
     def command(self, task: Any, datastore: Any, keep: Sequence[str]) -> list[str]:
         """The words that a task's command begins with, before those of Metaflow.
@@ -70,33 +74,40 @@ class Late:
             "folder": str(self.folder),
             "behind": str(self.behind),
             "needs": list(self.needs),
+            "flags": dict(self.flags),
+            "environ": dict(self.environ),
             "keep": list(keep),
             "values": _values(self.base.text, task, datastore),
         }
         return [sys.executable, "-c", _PROGRAM, json.dumps(wanted)]
 
 
-def late(flow: Flow, needs: Iterable[str], folder: Path, behind: Path) -> dict[str, Late]:
+def late(launch: Launch, folder: Path, behind: Path) -> dict[str, Late]:
     """How tasks of the steps start whose environment is looked up then, by step.
 
     Args:
-        flow: What its steps ask for.
-        needs: Names of packages that Metaflow needs in a step.
+        launch: The flow.
         folder: See ``Late``.
         behind: See ``Late``.
     """
+    steps = [(step.name, step.asked.base) for step in launch.flow.steps if step.asked is not None and step.asked.late]
+    if not steps:
+        return {}
+    environ = settings.environ()
     return {
-        step.name: Late(
-            base=step.asked.base,
-            said=f"step {step.name}",
-            step=f"{flow.name}/{step.name}",
-            flow=flow.file.parent,
+        name: Late(
+            base=base,
+            said=f"step {name}",
+            step=f"{launch.flow.name}/{name}",
+            flow=launch.flow.file.parent,
             folder=folder,
             behind=behind,
-            needs=tuple(needs),
+            needs=tuple(launch.surroundings.needs),
+            flags=settings.flags(launch.project),
+            environ={key: value for key, value in environ.items() if os.environ.get(key) != value},
         )
-        for step in flow.steps
-        if step.asked is not None and step.asked.base is not None and step.asked.late
+        for name, base in steps
+        if base is not None
     }
 
 
@@ -136,7 +147,13 @@ def _become(wanted: Mapping[str, Any], words: Sequence[str]) -> None:
 
     text = substituted(wanted["text"], {**os.environ, **wanted["values"]})
     source = f"{wanted['source']}:{text}"
-    session = Session(Path(wanted["flow"]), reporter=QuietReporter())
+    session = Session(
+        Path(wanted["flow"]),
+        reporter=QuietReporter(),
+        flags=wanted["flags"],
+        environ={**os.environ, **wanted["environ"]},
+        offline=os.environ.get("ENVBUILD_OFFLINE", "").lower() in {"1", "true", "yes", "on"},
+    )
     (realized,) = session.realize(source, mode="locked")
     _check(session, text, realized, wanted["needs"])
     sys.stdout.write(f"Environment of {wanted['said']}: {text} is {realized.environment}\n")

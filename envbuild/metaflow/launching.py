@@ -146,4 +146,4 @@ def _launched(launch: Launch, datastore: str, root: str) -> tuple[dict[str, Entr
         for step in item.needed.steps
         if step not in remote
     }
-    return known | late(launch.flow, launch.surroundings.needs, folder, behind), away
+    return known | late(launch, folder, behind), away
