@@ -5,10 +5,11 @@ Rules of the file: puts the steps in order; each has a module of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envbuild.errors import EnvbuildError
 from envbuild.linkers.wheel_clobber import CheckedWheels, order_wheels
 from envbuild.linkers.wheels import link_wheels, site_folder
 from envbuild.package import Wheel
@@ -25,6 +26,7 @@ def install_wheels(
     host: str | None,
     context: Context,
     addresses: Mapping[str, bytes],
+    left: Sequence[Callable[[], None]] = (),
 ) -> None:
     """Install wheels into a prefix that has a Python.
 
@@ -35,6 +37,7 @@ def install_wheels(
         host: The Python that a virtual environment stands on; None for a Python in the prefix.
         context: For uv, the setting of clobbers, and notes.
         addresses: By name, the ``direct_url.json`` of the wheels that have one.
+        left: What is still to be checked of the wheels, done while uv works: it hashes what uv unpacks.
 
     Raises:
         IntegrityError: ``clobber``, ``bad-wheel``, ``wrong-package``, ``damaged-cache``.
@@ -45,7 +48,19 @@ def install_wheels(
     rounds: list[list[tuple[Path, Wheel]]] = [[] for _ in range(max(order.rounds) + 1)]
     for (path, wheel, _), number in zip(wheels, order.rounds, strict=True):
         rounds[number].append((path, wheel))
-    link_wheels(rounds, prefix, host, context, addresses)
+    if left:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(1) as pool:
+            checks = pool.submit(lambda: [check() for check in left])
+            try:
+                link_wheels(rounds, prefix, host, context, addresses)
+            except EnvbuildError:
+                checks.result()  # which says more of a wheel than uv does
+                raise
+            checks.result()
+    else:
+        link_wheels(rounds, prefix, host, context, addresses)
     if any(found.large for _, _, found in wheels):
         from envbuild.linkers.wheel_large import check_large
 

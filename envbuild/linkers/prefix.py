@@ -11,6 +11,7 @@ Rules of the file: engines stand behind their modules; every file system step th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +90,7 @@ def assemble(link: Link, prefix: Path, final: Path, host: HostPython | None, con
         libraries = [package for _, package in link.conda()]
         glibc, own_python = system.get("__glibc"), link.interpreter == "conda"
         check_cpp_symbols(link.sources(), libraries, own_python=own_python, glibc=glibc, context=context)
-    wheels = _checked_wheels(link, context)
+    wheels, left = _checked_wheels(link, context)
     conda = _make_python(link, prefix, final, host, context)
     faults.reach("mid-link")
     if wheels:
@@ -99,7 +100,7 @@ def assemble(link: Link, prefix: Path, final: Path, host: HostPython | None, con
             raise BuildError("there are wheels to link, but no Python to link them to", reference="no-python")
         faults.reach("pre-wheels")
         _tell_replaced(prefix, wheels, conda, context)
-        install_wheels(wheels, conda, prefix, host.path if host else None, context, _addresses(link))
+        install_wheels(wheels, conda, prefix, host.path if host else None, context, _addresses(link), left)
     if wheels or host is not None:
         from envbuild.linkers.scripts import finish_scripts
 
@@ -134,34 +135,39 @@ def _make_python(link: Link, prefix: Path, final: Path, host: HostPython | None,
     return ()
 
 
-def _checked_wheels(link: Link, context: Context) -> CheckedWheels:
-    """Each wheel's file, record and what was found in it; what runs code at each start of Python is said."""
+def _checked_wheels(link: Link, context: Context) -> tuple[CheckedWheels, list[Callable[[], None]]]:
+    """Each wheel's file, record and what was found in it; what runs code at each start of Python is said.
+
+    Also what is left to be checked of them, beside uv's work.
+    """
     from envbuild.linkers.checked_wheel import is_remembered
-    from envbuild.linkers.wheel_check import check_wheel
+    from envbuild.linkers.wheel_check import begin_check
 
     memory, around = context.engine_cache("checked-wheels"), _surroundings(link, context)
     built = {source.name for _, source in link.sources()}
 
-    def look(item: tuple[Path, Wheel]) -> CheckedWheel:
-        return check_wheel(item[0], item[1], memory, None if item[1].name in built else around)
+    def look(item: tuple[Path, Wheel]) -> tuple[CheckedWheel, Callable[[], None] | None]:
+        return begin_check(item[0], item[1], memory, None if item[1].name in built else around)
 
     wheels = [(context.blob(key), wheel) for key, wheel in _wheels(link, context)]
     fresh = [(path, wheel) for path, wheel in wheels if not is_remembered(memory, wheel.sha256)]
-    looked: dict[Digest, CheckedWheel] = {}
+    looked: dict[Digest, tuple[CheckedWheel, Callable[[], None] | None]] = {}
     if len(fresh) > 1:
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor() as pool:  # unpacking and hashing leave the interpreter to others
             looked = {wheel.sha256: found for (_, wheel), found in zip(fresh, pool.map(look, fresh), strict=True)}
-    checked = []
+    checked, left = [], []
     for path, wheel in wheels:
-        found = looked.get(wheel.sha256) or look((path, wheel))
+        found, rest = looked.get(wheel.sha256) or look((path, wheel))
         for note in found.notes:
             context.note(note)
         if found.startup:
             context.note(f"{wheel.name} {wheel.version} runs code at each start of Python: {', '.join(found.startup)}")
         checked.append((path, wheel, found))
-    return checked
+        if rest is not None:
+            left.append(rest)
+    return checked, left
 
 
 def _surroundings(link: Link, context: Context) -> Surroundings:

@@ -10,6 +10,7 @@ no zip; it is looked at again when an index has told something of it since.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,16 +65,44 @@ def check_wheel(path: Path, wheel: Wheel, memory: Path, around: Surroundings | N
     Raises:
         IntegrityError: ``wrong-package``, ``wrong-metadata``, ``bad-wheel`` or ``bad-entry-point``.
     """
+    checked, rest = begin_check(path, wheel, memory, around)
+    if rest is not None:
+        rest()
+    return checked
+
+
+def begin_check(
+    path: Path, wheel: Wheel, memory: Path, around: Surroundings | None = None
+) -> tuple[CheckedWheel, Callable[[], None] | None]:
+    """Check what must be known before an installer sees a wheel, and leave the rest for beside its work.
+
+    Args:
+        path: The verified file.
+        wheel: What the lock says.
+        memory: As ``check_wheel``; so is ``around``.
+        around: What it is linked with.
+
+    Returns:
+        What was found; and what is left, which may be done in any thread and raises ``bad-wheel``. None when it is
+        known already. The wheel is remembered when nothing is left.
+
+    Raises:
+        IntegrityError: As ``check_wheel``.
+    """
     known = recall(memory, wheel)
     if known is not None and not (around and around.spoken_of_since(wheel, known[1])):
-        return known[0]
-    checked = inspect_wheel(path, wheel)
+        return known[0], None
+    checked, hashes = _look_into(path, wheel)
     if around is not None and (checked.requires or wheel.requires or around.spoken_of_since(wheel, 0)):
         from envbuild.linkers.wheel_requirements import check_requirements
 
         checked = replace(checked, notes=check_requirements(wheel, checked.requires, around))
-    remember(memory, wheel, checked)
-    return checked
+
+    def rest() -> None:
+        hashes()
+        remember(memory, wheel, checked)
+
+    return checked, rest
 
 
 def inspect_wheel(path: Path, wheel: Wheel) -> CheckedWheel:
@@ -82,7 +111,14 @@ def inspect_wheel(path: Path, wheel: Wheel) -> CheckedWheel:
     Raises:
         IntegrityError: ``wrong-package``, ``bad-wheel`` or ``bad-entry-point``.
     """
-    from envbuild.linkers.wheel_contents import check_contents
+    checked, hashes = _look_into(path, wheel)
+    hashes()
+    return checked
+
+
+def _look_into(path: Path, wheel: Wheel) -> tuple[CheckedWheel, Callable[[], None]]:
+    """What is in a wheel; and what holds its small files against RECORD."""
+    from envbuild.linkers.wheel_contents import check_contents, check_small
     from envbuild.linkers.zip_structure import BadZipError, ZipFileView
 
     try:
@@ -91,14 +127,23 @@ def inspect_wheel(path: Path, wheel: Wheel) -> CheckedWheel:
             requires = _check_identity(stem, _member(view, f"{stem}.dist-info/METADATA"), wheel)
             programs = check_entry_points(_member(view, f"{stem}.dist-info/entry_points.txt"), wheel)
             contents = check_contents(view, stem)
-            scripts = [found[1] for entry in view.entries if (found := _SCRIPT.fullmatch(entry.name))]
+            entries = view.entries
+            scripts = [found[1] for entry in entries if (found := _SCRIPT.fullmatch(entry.name))]
     except BadZipError as error:
         raise bad_wheel(wheel, error) from error
+
+    def hashes() -> None:
+        try:
+            with ZipFileView(path, entries) as view:
+                check_small(view, contents)
+        except BadZipError as error:
+            raise bad_wheel(wheel, error) from error
+
     files = {f"/bin/{name}": f"={''.join(called.split())}" for name, called in programs.items()}
     files.update(contents.files)
     tops = {top_of(place) for place in files} - {f"{stem}.dist-info"}
     folders = {place.partition("/")[0] for place in files if not place.startswith("/") and "/" in place}
-    return CheckedWheel(
+    checked = CheckedWheel(
         programs=tuple(sorted({*scripts, *programs})),
         startup=contents.startup,
         large=tuple(f"{files[place]} {place}" for place in contents.large),
@@ -108,6 +153,7 @@ def inspect_wheel(path: Path, wheel: Wheel) -> CheckedWheel:
         files={place: stated or "-" for place, stated in files.items()},
         requires=requires,
     )
+    return checked, hashes
 
 
 def bad_wheel(wheel: Wheel, what: object) -> IntegrityError:

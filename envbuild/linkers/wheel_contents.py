@@ -51,17 +51,19 @@ class Contents:
         files: Place to the hash that RECORD states, those after a ``/`` first; without headers, which have a folder of
             their own for each wheel.
         large: Places whose hash is still to be looked at.
+        small: Members whose hash is still to be looked at (``check_small``), with what RECORD states.
         packages: Folders of ``site-packages`` that it makes importable by an ``__init__.py``, but for namespaces.
     """
 
     startup: tuple[str, ...]
     files: Mapping[str, str]
     large: tuple[str, ...]
+    small: tuple[tuple[Entry, str], ...]
     packages: tuple[str, ...]
 
 
 def check_contents(view: ZipFileView, stem: str) -> Contents:
-    """Hold a wheel's files against its RECORD, and their places against what is an environment's own.
+    """Hold a wheel's files against its RECORD, all but their hashes, and their places against an environment's own.
 
     Args:
         view: The open wheel.
@@ -76,7 +78,7 @@ def check_contents(view: ZipFileView, stem: str) -> Contents:
         raise BadZipError(f"lacks {'RECORD' if record is None else 'WHEEL'}")
     rows = _rows(view.read(record, SMALL))
     _check_complete(files, rows, stem)
-    startup, large, packages = [], [], []
+    startup, large, small, packages = [], [], [], []
     inside: dict[str, str] = {}
     outside: dict[str, str] = {}
     for name, entry in files.items():
@@ -95,7 +97,7 @@ def check_contents(view: ZipFileView, stem: str) -> Contents:
             if entry.size > HASHED and place is not None:
                 large.append(place)
             else:
-                check_member(view, entry, stated)
+                small.append((entry, stated))
         if _runs_at_start(view, entry, name, stem):
             startup.append(name)
         folder, _, file = (place or "").rpartition("/")
@@ -105,8 +107,19 @@ def check_contents(view: ZipFileView, stem: str) -> Contents:
         startup=tuple(sorted(startup)),
         files={**outside, **inside},
         large=tuple(large),
+        small=tuple(small),
         packages=tuple(sorted(packages)),
     )
+
+
+def check_small(view: ZipFileView, contents: Contents) -> None:
+    """Unpack the small files of a wheel and hold them against RECORD.
+
+    Raises:
+        BadZipError: With what is wrong.
+    """
+    for entry, stated in contents.small:
+        check_member(view, entry, stated)
 
 
 def is_namespace(source: bytes) -> bool:

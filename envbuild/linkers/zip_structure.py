@@ -71,6 +71,10 @@ class Entry:
 class ZipFileView:
     """A zip file whose structure has passed; for ``with``.
 
+    Args:
+        path: The file.
+        entries: Its members, when it has passed before.
+
     Attributes:
         entries: The members in the order in which they lie there.
 
@@ -78,7 +82,7 @@ class ZipFileView:
         BadZipError: The file can be read in two ways, or in none.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, entries: tuple[Entry, ...] | None = None) -> None:
         self._stream = path.open("rb")
         try:
             self._data = mmap.mmap(self._stream.fileno(), 0, access=mmap.ACCESS_READ)
@@ -86,7 +90,7 @@ class ZipFileView:
             self._stream.close()
             raise BadZipError("is empty") from None
         try:
-            self.entries = _members(self._data)
+            self.entries = _members(self._data) if entries is None else entries
         except BaseException:
             self.close()
             raise
