@@ -30,6 +30,7 @@ NAMES = (
     "hydrate_storm",
     "existence",
     "metaflow_start",
+    "metaflow_node",
 )
 
 ROOM = 40 << 30

@@ -58,9 +58,9 @@ while True:
 # starts the relay, waits for it, runs the command.
 _INSIDE = """
 ip link set lo up || exit 99
-touch /tmp/mf-input-paths && mount --bind "$TMPDIR/mf-input-paths" /tmp/mf-input-paths || exit 98
+touch /tmp/mf-input-paths && mount --bind "$INPUT_PATHS_FILE" /tmp/mf-input-paths || exit 98
 mount -t tmpfs none /mnt && mkdir /mnt/out || exit 97
-mkdir -p /airflow && mount -t tmpfs none /airflow || exit 96
+if [ -n "$XCOM" ]; then mkdir -p /airflow && mount -t tmpfs none /airflow || exit 96; fi
 if [ "$2" != none ]; then
     mkfifo "$4"
     "$1" -c "$3" "$2" "$5" > "$4" & relay=$!
@@ -70,7 +70,7 @@ shift 5
 "$@"
 code=$?
 [ -n "$relay" ] && kill "$relay"
-umount /airflow && rmdir /airflow 2>/dev/null
+[ -n "$XCOM" ] && umount /airflow && rmdir /airflow
 exit $code
 """
 
@@ -101,26 +101,33 @@ class Node:
         for made in (self.home, self.tmp):
             made.mkdir()
 
-    def run(self, command: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        """``env -i sh -c command`` with these variables, in the namespace and a folder of its own."""
+    def run(self, command: str, environ: Mapping[str, str], *, xcom: bool = False) -> subprocess.CompletedProcess[str]:
+        """``env -i sh -c command`` with these variables, in the namespace and a folder of its own.
+
+        Args:
+            command: For the shell.
+            environ: Besides ``PATH`` and ``HOME``.
+            xcom: Whether there is the place where Airflow's tasks leave what they found.
+        """
         work = Path(tempfile.mkdtemp(prefix="work-", dir=self._folder))
-        sockets = self._folder / "socket"
+        sockets = Path(tempfile.mkdtemp(prefix="node-")) / "s"  # a socket's path has a hundred characters at most
         variables = {
             "PATH": f"{self._folder / 'bare' / 'bin'}:/usr/bin:/bin",
             "HOME": str(self.home),
             "TMPDIR": str(self.tmp),
             **environ,
         }
-        fifo = self._folder / f"fifo-{threading.get_ident()}"
-        fifo.unlink(missing_ok=True)
-        (self.tmp / "mf-input-paths").write_text("")
+        task = work / "task"
+        task.mkdir()
+        fifo, paths = work / "fifo", work / "mf-input-paths"
+        paths.write_text("")
         inside = ["sh", "-c", _INSIDE, "sh", sys.executable, str(self._port or "none"), _RELAY, str(fifo), str(sockets)]
         outside = ["env", "-i", *(f"{name}={value}" for name, value in variables.items()), "sh", "-c", command]
         with self._relayed(sockets):
             return subprocess.run(
                 ["unshare", "-n", "-m", *inside, *outside],
-                cwd=work,
-                env={**os.environ, "TMPDIR": str(self.tmp)},
+                cwd=task,
+                env={**os.environ, "INPUT_PATHS_FILE": str(paths), "XCOM": "1" if xcom else ""},
                 capture_output=True,
                 text=True,
                 timeout=500,
@@ -140,6 +147,7 @@ class Node:
             yield
             with contextlib.suppress(OSError):
                 listening.shutdown(socket.SHUT_RDWR)
+        shutil.rmtree(path.parent)
 
     def _serve(self, listening: socket.socket) -> None:
         with contextlib.suppress(OSError):

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shlex
-from collections.abc import Iterator
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.metaflow.conftest import SERIES
 from tests.metaflow.flows import Flows
 from tests.metaflow.nodes import Node, can_isolate, tool_wheels
+from tests.support.managed_python import made_managed_python
 from tests.support.object_servers import ObjectServer, serve_objects
 from tests.support.servers import Server
 
@@ -77,10 +84,10 @@ def argo_templates(flows: Flows) -> dict[str, Any]:
     return {item["name"]: item for item in templates if "container" in item}
 
 
-def as_argo(node: Node, template: Any, server: ObjectServer, **given: str) -> Any:
+def as_argo(node: Node, template: Any, server: ObjectServer, name: str = "away-1", **given: str) -> Any:
     """Run a container as Argo would: with what it fills in, and with what the node's role gives."""
     known = {
-        "workflow.name": "away-1",
+        "workflow.name": name,
         "workflow.creationTimestamp": "2026-11-21",
         "workflow.parameters": "[]",
         **{f"inputs.parameters.{name}": value for name, value in given.items()},
@@ -176,6 +183,108 @@ def test_the_command_of_an_airflow_task_runs_on_a_bare_node(
     fields = ("POD_NAMESPACE", "POD_NAME", "POD_ID", "SERVICE_ACCOUNT_NAME", "NODE_IP")  # the operator's own
     environ |= {f"METAFLOW_KUBERNETES_{name}": "some-node" for name in fields}
     environ |= credentials(s3_server) | {"METAFLOW_PARAMETERS": "{}"}
-    done = node_of(tmp_path / "node", s3_server).run(filled(shlex.join(task["cmds"])), environ)
+    done = node_of(tmp_path / "node", s3_server).run(filled(shlex.join(task["cmds"])), environ, xcom=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "start: toy=1.0" in done.stdout
+
+
+class Cluster(ThreadingHTTPServer):
+    """As much of Kubernetes as takes jobs and refuses to run them; ``jobs`` are those that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), ClusterHandler)
+        self.jobs: list[Any] = []
+
+
+class ClusterHandler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.path.endswith("/jobs"):
+            self.server.jobs.append(body)  # type: ignore[attr-defined]
+        answer = json.dumps({"kind": "Status", "message": "no room for it", "code": 403}).encode()
+        self.send_response(403)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@pytest.fixture
+def cluster(remote: Flows) -> Iterator[Cluster]:
+    """A cluster that the flow's ``kubeconfig`` leads to."""
+    with Cluster() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        known = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "it",
+            "clusters": [{"name": "it", "cluster": {"server": address}}],
+            "users": [{"name": "me", "user": {"token": "a-token"}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "me"}}],
+        }
+        (remote.project / "kubeconfig").write_text(json.dumps(known))
+        remote.environ["KUBECONFIG"] = str(remote.project / "kubeconfig")
+        yield server
+        server.shutdown()
+
+
+def test_a_job_of_kubernetes_runs_on_a_bare_node_that_reaches_only_the_store(
+    remote: Flows, tmp_path: Path, s3_server: ObjectServer, cluster: Cluster
+) -> None:
+    remote.write(FLOW).command(*OPTIONS, "run", "--with", "kubernetes", code=1)
+    remote.says("Environment of step start (linux-64) is in the store", "no room for it")
+    (container,) = cluster.jobs[0]["spec"]["template"]["spec"]["containers"]
+    environ = {item["name"]: item.get("value") or "some-node" for item in container["env"]}
+    node = node_of(tmp_path / "node", s3_server)
+    done = node.run(shlex.join(container["command"]), environ | credentials(s3_server))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "start: toy=1.0" in done.stdout
+    said = re.search(r"start: executable=(.*)", done.stdout)
+    assert said is not None
+    assert said[1].startswith(f"{node.home}/.local/share/envbuild/prefixes/")
+
+
+def test_tasks_that_start_at_once_on_a_node_bring_everything_once(
+    remote: Flows, tmp_path: Path, s3_server: ObjectServer
+) -> None:
+    templates = argo_templates(remote.write(FLOW))
+    node = node_of(tmp_path / "node", s3_server)
+    s3_server.proxy.forget()
+    with ThreadPoolExecutor(3) as pool:
+        done = list(pool.map(lambda number: as_argo(node, templates["start"], s3_server, name=f"away-{number}"), "123"))
+    assert [item.returncode for item in done] == [0, 0, 0], done[0].stderr + done[1].stderr + done[2].stderr
+    assert len(list((node.home / ".local/share/envbuild/prefixes").iterdir())) == 1
+    read = Counter(item.path for item in s3_server.proxy.matching("GET", "*/envbuild/blobs/*"))
+    assert list(read.values()).count(3) == 1  # each task reads the first program; nothing else is read by each
+    (first, *_) = re.findall(r"envbuild-node enter .*", shlex.join(templates["start"]["container"]["command"]))
+    assert len(first.partition(" &&")[0]) < 100
+
+
+def test_a_node_with_an_old_python_gets_one_that_runs_envbuild(
+    remote: Flows, tmp_path: Path, s3_server: ObjectServer, serving: Callable[..., Server]
+) -> None:
+    old = old_python()
+    try:
+        python = made_managed_python(SERIES)
+    except LookupError as missing:
+        pytest.skip(f"NO MANAGED PYTHON: {missing}")
+    server = serving(lambda request: None)
+    server.content = python.content(server.url)
+    remote.environ["UV_PYTHON_DOWNLOADS_JSON_URL"] = f"{server.url}/downloads.json"
+    template = argo_templates(remote.configure("interpreter: managed\n").write(FLOW))["start"]
+    done = as_argo(node_of(tmp_path / "node", s3_server, python=old), template, s3_server)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "start: toy=1.0" in done.stdout
+
+
+def old_python() -> str:
+    """A Python 3.8 of this machine."""
+    versions = Path(os.environ.get("PYENV_ROOT", "/nowhere")) / "versions"
+    for place in (*map(Path, os.environ["PATH"].split(os.pathsep)), *versions.glob("3.8*/bin")):
+        if place.name != "shims" and os.access(place / "python3.8", os.X_OK):
+            return str(place / "python3.8")
+    pytest.skip("NO PYTHON 3.8: a node with it cannot be had here")

@@ -99,13 +99,19 @@ def _write(folder: Path, interpreter: Interpreter, name: str) -> None:
             archive.addfile(member)
 
 
-def made_managed_python() -> ManagedPython:
+def made_managed_python(series: str = "") -> ManagedPython:
     """The archive of the newest interpreter of the channel, made if this machine has not made it yet.
+
+    Args:
+        series: X.Y of another one.
 
     Raises:
         LookupError: When there is no self-contained interpreter, or no managed Python for this platform.
     """
-    interpreters, platform = find_interpreters(), this_platform()
+    interpreters = [
+        item for item in find_interpreters() if f"{item.version}.".startswith(f"{series}." if series else "")
+    ]
+    platform = this_platform()
     if not interpreters or platform not in _SYSTEMS:
         raise LookupError("no self-contained Python >= 3.10 on this machine to make a managed one from")
     interpreter, system = interpreters[-1], _SYSTEMS[platform]

@@ -233,16 +233,17 @@ def package(folder, name, file):
 
 def enter(step):
     """Let envbuild bring the environment of a step; it prints what a task starts with."""
-    left = max(1, int(deadline() - time.monotonic()))
     words = [STORE, *STEPS[step], step]
     command = [os.path.join(TOOLS, "bin", "python"), "-I", "-m", "envbuild.metaflow.hydrating", *words]
-    process = subprocess.Popen(command, env=dict(os.environ, ENVBUILD_DEADLINE=str(left), ENVBUILD_HOME=home()))
-    try:
-        return process.wait(left + 5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        raise StopError(5, "the environment was not there after ENVBUILD_DEADLINE seconds") from None
+    with alone(os.path.join(home(), "node", STEPS[step][1] + ".lock")):  # the next one finds it done
+        left = max(1, int(deadline() - time.monotonic()))
+        process = subprocess.Popen(command, env=dict(os.environ, ENVBUILD_DEADLINE=str(left), ENVBUILD_HOME=home()))
+        try:
+            return process.wait(left + 5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise StopError(5, "the environment was not there after ENVBUILD_DEADLINE seconds") from None
 
 
 def main(arguments):
