@@ -26,8 +26,6 @@ from envbuild.value import dataclass
 if TYPE_CHECKING:
     from envbuild.reading.document import Node
 
-_ALIAS = "https://conda.anaconda.org/"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condarc:
@@ -49,7 +47,11 @@ class Condarc:
         Args:
             alias: Where channel names stand by configuration.
         """
-        root = (alias or self.alias or _ALIAS).rstrip("/")
+        from envbuild.machine.locations import engine_channel_alias
+
+        if not self.places:
+            return {}
+        root = (alias or self.alias or engine_channel_alias()).rstrip("/")
         return {f"{root}/{name}/": [f"{place.rstrip('/')}/{name}/"] for name, place in self.places.items()}
 
 
