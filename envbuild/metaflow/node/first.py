@@ -165,14 +165,14 @@ def make(read, folder, final, tools):
     for needed in (site, os.path.join(folder, "bin")):
         os.makedirs(needed)
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        wheels = [pool.submit(blob, read, digest) for digest in tools["wheels"]]
+        wheels = [pool.submit(lambda one: unpack_wheel(blob(read, one), folder, site), one) for one in tools["wheels"]]
         if tools["managed"]:
             unpack_python(blob(read, tools["managed"]), folder)
             base = os.path.join(final, "python", "bin", "python" + tools["python"])
         else:
             base = own
         for wheel in wheels:
-            unpack_wheel(wheel.result(), folder, site)
+            wheel.result()
     for name in ("python", "python3"):
         os.symlink(base, os.path.join(folder, "bin", name))
     with open(os.path.join(folder, "pyvenv.cfg"), "w") as file:
