@@ -49,7 +49,7 @@ class EnvbuildEnvironment(MetaflowEnvironment):
         _refuse_inside(self.TYPE)
         from envbuild.metaflow.launching import launched
 
-        if not self._entrances:  # packaging asks again
+        if not self._entrances and not self._away:  # packaging asks again
             self._entrances, self._away = launched(self._flow, self._datastore_type, self.root, echo)
 
     def enter(self, step: str, cli_args: Any, datastore: Any) -> None:
