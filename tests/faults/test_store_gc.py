@@ -138,7 +138,7 @@ def test_R09_realizes_and_pulls_beside_a_collector_that_never_rests(team: Team, 
     collector = subprocess.Popen(
         [sys.executable, "-c", loop, sys.executable, "-m", "envbuild", *command],
         cwd=outside,
-        env=team.environ,
+        env={**team.environ, "ENVBUILD_HOME": str(outside / "home")},  # another machine: ours is emptied every turn
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
