@@ -31,7 +31,8 @@ from envbuild.store.object_names import BLOB, CLOSURE, RESULT, blob_name, closur
 from envbuild.store.outputs import LARGEST_OUTPUTS, OUTPUTS, outputs_folder, parse_outputs
 from envbuild.store.parallel import in_parallel
 from envbuild.store.shared import SharedStore
-from envbuild.store.verify_shared import BATCH, THREADS, batches
+from envbuild.store.verify_objects import THREADS
+from envbuild.store.verify_shared import BATCH, batches
 from envbuild.value import dataclass
 
 

@@ -19,7 +19,7 @@ class Finding:
         name: The object.
         problem: A kebab-case name: ``wrong-bytes``, ``bad-record``, ``wrong-size``, ``missing-output``,
             ``bad-closure``, ``bad-generation``, ``missing-generation``, ``absent-environment``, ``absent-package``,
-            ``bad-signature``, ``bad-outputs``, ``misplaced``, ``link``.
+            ``bad-signature``, ``bad-outputs``, ``misplaced``, ``link``, ``unreadable``.
         message: What is wrong with it, as the rest of a sentence that begins with the name.
         todo: What to do, to be typed or done.
         digest: The blob that it is about: the wrong one, or the one that is missing.

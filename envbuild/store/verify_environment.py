@@ -17,10 +17,10 @@ from envbuild.lock import Lock, LockedEnvironment
 from envbuild.store.findings import Finding
 from envbuild.store.object_names import blob_name, closure_name, result_name
 from envbuild.store.parallel import in_parallel
-from envbuild.store.verify_shared import THREADS, Verification
+from envbuild.store.verify_objects import THREADS, ObjectChecks
 
 
-def verify_environment(check: Verification, lock: Lock, environment: LockedEnvironment) -> None:
+def verify_environment(check: ObjectChecks, lock: Lock, environment: LockedEnvironment) -> None:
     """Verify what a store has of an environment, and tell what it lacks.
 
     Args:
@@ -56,6 +56,8 @@ def verify_environment(check: Verification, lock: Lock, environment: LockedEnvir
         first = next((item for item in derivations if isinstance(item, Fetch)), derivations[0])
         if isinstance(first, Fetch) and right.get(first.sha256) is False:
             continue  # it is there, and wrong: that was said
+        if isinstance(first, Fetch) and check.unreadable(blob_name(first.sha256)):
+            continue
         check.found(
             Finding(
                 name=closure_name(environment.platform, lock.request, environment.id),

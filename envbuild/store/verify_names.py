@@ -5,19 +5,20 @@ Rules of the file: reads only; what is wrong is told to the verification that it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from envbuild.errors import IntegrityError
-from envbuild.names import Name
+from envbuild.errors import IntegrityError, InvalidInput
+from envbuild.names import Name, parse_name
 from envbuild.store import names as generations
 from envbuild.store.findings import Finding
 from envbuild.store.names import Generation
-from envbuild.store.object_names import closure_name
+from envbuild.store.object_names import NAMED, closure_name
 from envbuild.store.parallel import in_parallel
 
 if TYPE_CHECKING:
-    from envbuild.store.verify_shared import Verification
+    from envbuild.store.verify_objects import ObjectChecks
 
 THREADS = 24
 
@@ -25,7 +26,7 @@ _RESTORE = "restore it from a copy of the store; until then the name is an error
 _ALIAS = "name it again where its lock is: envbuild alias RECIPE {}"
 
 
-def numbers(check: Verification, name: Name) -> list[int]:
+def numbers(check: ObjectChecks, name: Name) -> list[int]:
     """The generations of a name that are there, without a listing: a web server has none."""
     found: list[int] = []
     low = 1
@@ -38,7 +39,7 @@ def numbers(check: Verification, name: Name) -> list[int]:
         low += 64
 
 
-def verify_name(check: Verification, name: Name, numbers: Iterable[int]) -> tuple[Generation, ...]:
+def verify_name(check: ObjectChecks, name: Name, numbers: Iterable[int]) -> tuple[Generation, ...]:
     """Read every generation of a name; gives those that are right.
 
     Args:
@@ -60,16 +61,16 @@ def verify_name(check: Verification, name: Name, numbers: Iterable[int]) -> tupl
     return tuple(past.values())
 
 
-def _generation(check: Verification, name: Name, number: int) -> Generation | None:
+def _generation(check: ObjectChecks, name: Name, number: int) -> Generation | None:
     for last in (False, True):
+        where = generations.object_name(name, number)
         try:
-            found = generations.read(check.store.objects, name, number)
+            found = check.read(where, lambda: generations.read(check.store.objects, name, number))
         except IntegrityError as error:
             if last:
                 _bad_generation(check, name, number, error.message)
             continue
-        if found is None and last:
-            where = generations.object_name(name, number)
+        if found is None and last and not check.unreadable(where):
             message = f"is missing: generation {number} of {name}, which has later ones"
             check.found(Finding(name=where, problem="missing-generation", message=message, todo=_RESTORE))
         if found is not None:
@@ -77,12 +78,12 @@ def _generation(check: Verification, name: Name, number: int) -> Generation | No
     return None
 
 
-def _bad_generation(check: Verification, name: Name, number: int, message: str) -> None:
+def _bad_generation(check: ObjectChecks, name: Name, number: int, message: str) -> None:
     where = generations.object_name(name, number)
     check.found(Finding(name=where, problem="bad-generation", message=message, todo=_RESTORE))
 
 
-def _environments(check: Verification, past: Collection[Generation]) -> None:
+def _environments(check: ObjectChecks, past: Collection[Generation]) -> None:
     """Tell of environments that a name means and whose closures are not there; count those that it meant."""
     newest = max((item.number for item in past), default=0)
     wanted = {
@@ -92,7 +93,7 @@ def _environments(check: Verification, past: Collection[Generation]) -> None:
     }
     there = check.store.sizes(sorted(wanted))
     for where, generation in wanted.items():
-        if where in there:
+        if where in there or (generation.number == newest and check.unreadable(where)):
             continue
         if generation.number != newest:
             check.count(forgotten=1)
@@ -101,3 +102,17 @@ def _environments(check: Verification, past: Collection[Generation]) -> None:
             check.found(
                 Finding(name=where, problem="absent-environment", message=message, todo=_ALIAS.format(generation.name))
             )
+
+
+def generation_of(name: str) -> tuple[Name, int] | None:
+    """The name and generation that an object is, by how it is called."""
+    found = NAMED.fullmatch(name)
+    if found is None or int(found[4]) == 0:
+        return None
+    if found[1] == "requests":
+        right = re.fullmatch(r"[0-9a-f]{64}", found[2]) and re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", found[3])
+        return (Name(path=f"_/{found[2]}", tag=found[3]), int(found[4])) if right else None
+    try:
+        return parse_name(f"{found[2]}:{found[3]}"), int(found[4])
+    except InvalidInput:
+        return None

@@ -17,6 +17,8 @@ from tests.support.channel import TestChannel
 from tests.support.object_servers import ObjectServer, serve_objects
 from tests.support.servers import serve
 
+DENIED = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+
 
 class CloudTeam(Team):
     """A team whose store is a bucket; the first machine has filled it."""
@@ -151,3 +153,31 @@ def test_signatures_cost_a_reader_no_further_request(cloud: CloudTeam) -> None:
         asked[f"{mode} name"] = sorted(name for name in cloud.gets() if name.startswith("refs/"))
     assert asked["hash"] == asked["signed"]
     assert asked["hash name"] == asked["signed name"]
+
+
+@pytest.mark.parametrize("cloud", ["s3", "gs"], indirect=True)
+def test_what_a_cloud_lists_and_refuses_to_give_is_a_finding_and_no_absence(cloud: CloudTeam) -> None:
+    """Who may not list is told the same of what is absent; a listing tells the two apart."""
+    cloud.one("everything")
+    cloud.run("alias", "everything.yaml", "shop/train:stable")
+    cloud.proxy.forget()
+    cloud.run("verify", "--store", "cloud")
+    blob = next(f"blobs/sha256/{each[:2]}/{each}" for each in sorted(cloud.packages("everything")))
+    assert any(blob in seen.path for seen in cloud.proxy.matching("GET"))
+    names = {seen.path.partition("/team/")[2].partition("?")[0] for seen in cloud.proxy.matching("GET", "*/team/*")}
+    closed = {blob, *(name for name in names if name.startswith(("results/build", "environments/", "refs/shop")))}
+    assert len(closed) == 4
+    for name in closed:
+        cloud.proxy.fault("*", f"*{name}", status=403, body=DENIED, times=10_000)
+    for flags in ((), ("--repair",)):
+        outcome = cloud.run("verify", "--store", "cloud", "--json", *flags, code=4)
+        found = json.loads(outcome.out)["findings"]
+        assert {(item["name"], item["problem"]) for item in found} == {(name, "unreadable") for name in closed}
+        assert {item["done"] for item in found} == {"nothing" if flags else None}
+    said = cloud.run("verify", "--store", "cloud", code=4).out
+    assert said.count("refuses to give it") == 4
+    assert "storage class" in said
+    cloud.another()
+    assert cloud.one("everything", "--locked")["built"] == 1, "to who uses the store it is a miss"
+    cloud.proxy.forget()
+    assert json.loads(cloud.run("verify", "--store", "cloud", "--json").out)["findings"] == []
