@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from envbuild.errors import InvalidInput, Issue, Where
 from envbuild.package import Platform
+from envbuild.policy import Policy
 from envbuild.projects.settings import SettingReader, StoreAddress
 from envbuild.projects.trust_settings import joined, refuse_keys
 from envbuild.reading.document import LARGEST_FILE, Mapping, parse
@@ -62,6 +63,7 @@ class Config:
         platforms: None when nobody says; so are ``channels``, ``python`` and ``exclude_newer``.
         conda_provides: conda names and the PyPI projects that they count as; recipes come first.
         reuse_latest: ``none``, ``mine``, ``any``, or names of users.
+        policy: What ``check`` allows in locks; what several files and a variable say of it adds up.
         signing_key: Where the private key is that signs what goes to shared stores; None for nowhere.
         mirrors: Address prefixes and what is asked instead, in order.
         lock_timeout: Seconds to wait for another process.
@@ -89,6 +91,7 @@ class Config:
     exclude_newer: str | None = None
     system: tuple[tuple[str, str], ...] = ()
     reuse_latest: tuple[str, ...] = ("none",)
+    policy: Policy = Policy()
     executor: str = "local"
     trust: Trust = Trust()
     trusted: tuple[str, ...] = ()
@@ -199,6 +202,7 @@ def load_config(start: Path, environ: Map[str, str], flags: Map[str, str] | None
         before = dict(values)
         reader.document(document, values)
         _join_trust(document, before, values, is_project=is_project, user=user)
+        _join_policy(before, values)
         if is_project:
             _check_loosened(document, before, values, user)
             theirs = values.get("stores") if document.get("stores") is not None else None
@@ -209,6 +213,7 @@ def load_config(start: Path, environ: Map[str, str], flags: Map[str, str] | None
     warnings = _variables(environ, reader, values)
     for key, value in (flags or {}).items():
         reader.words(key, value, f"--{key}", values)
+    _join_policy(before, values)
     if isinstance(said := values.get("trust"), Trust) and isinstance(below := before.get("trust"), Trust):
         values["trust"] = said.over(below)
     warnings += _without_effect(values, reader.origins)
@@ -313,6 +318,13 @@ def _join_trust(
         return
     assert isinstance(below, Trust)
     values["trust"] = joined(below, said, document, is_project=is_project, user=user or SYSTEM_FILE)
+
+
+def _join_policy(before: Map[str, object], values: dict[str, object]) -> None:
+    """Let policies add up: what is nearer to the user tightens, and loosens nothing."""
+    said, below = values.get("policy"), before.get("policy")
+    if isinstance(said, Policy) and isinstance(below, Policy) and said is not below:
+        values["policy"] = below.tightened(said)
 
 
 def _check_loosened(document: Mapping, before: Map[str, object], after: Map[str, object], user: Path | None) -> None:

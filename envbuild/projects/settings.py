@@ -14,6 +14,7 @@ from typing import Any
 
 from envbuild.errors import InvalidInput, Issue, UsageError, Where
 from envbuild.package import Platform
+from envbuild.projects.policy_settings import read_policy
 from envbuild.projects.trust_settings import read_trust
 from envbuild.reading import places, spelling
 from envbuild.reading.cutoff import cut_off_text
@@ -242,6 +243,7 @@ READERS: dict[str, Callable[[Node], object]] = {
     "exclude-newer": lambda node: cut_off_text(text(node)),
     "system": _system,
     "reuse-latest": _texts,
+    "policy": read_policy,
     "executor": _executor,
     "trust": read_trust,
     "trusted": _texts,
