@@ -118,9 +118,9 @@ class Policy:
         return frozenset(rule for rule, has in said.items() if has)
 
     def __str__(self) -> str:
-        """What it wants, for ``config list``."""
+        """What it says anything of, for ``config list``."""
         bounds = {"max-size": self.max_size is not None, "signed-base": self.signed_base}
-        return ", ".join(sorted({*self.rules, *(name for name, has in bounds.items() if has)}))
+        return ", ".join(sorted({*self.rules, *(name for name, has in bounds.items() if has)})) or "none"
 
 
 def hours(age: str) -> int:
