@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +18,6 @@ import click
 from envbuild.cli.errors import error_tree, printable
 from envbuild.cli.render import QuietReporter, TerminalReporter
 from envbuild.cli.wording import count, seconds, size_text
-from envbuild.digest import short
 from envbuild.reporter import Reporter
 from envbuild.value import fields, is_value
 
@@ -153,22 +151,9 @@ class Screen:
 
     def planned(self, plans: Sequence[Planned]) -> None:
         """What would be done."""
-        if self.document({"plans": [tree(plan) for plan in plans]}):
-            return
-        for plan in plans:
-            states = Counter(row.state for row in plan.rows)
-            words = {id(row): f"in {row.store}" if row.state == "far" else row.state for row in plan.rows}
-            width = max(map(len, [*words.values(), "not needed"]))
-            for row in plan.rows:
-                size = f"  {size_text(row.size)}" if row.size is not None and row.state == "miss" else ""
-                self.result(f"{words[id(row)]:<{width}}  {row.kind:<11} {short(row.key)}  {row.label}{size}")
-            builds = f" and {count(plan.builds, 'build')} of unknown length" if plan.builds else ""
-            self.say(
-                f"Plan for {', '.join(plan.names)} ({plan.platform}): {states['miss'] + states['needs build']} to do, "
-                + (f"{states['far']} in shared stores, " if states["far"] else "")
-                + f"{states['hit'] + states['not needed']} already there, {to_fetch(plan)}, "
-                f"about {seconds(plan.milliseconds)}{builds}"
-            )
+        from envbuild.cli.screen_plan import show_plans
+
+        show_plans(self, plans)
 
     def realized(self, environments: Sequence[Realized]) -> None:
         """Environments that are there now: the folder of each on stdout, what it cost on stderr."""
@@ -333,10 +318,3 @@ def tree(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(name): tree(item) for name, item in value.items()}
     return value
-
-
-def to_fetch(plan: Planned) -> str:
-    """The bytes of a plan in words: an index need not tell sizes."""
-    unknown = f"{count(plan.unknown_sizes, 'file')} of unknown size" if plan.unknown_sizes else ""
-    known = size_text(plan.fetch_bytes) if plan.fetch_bytes or not unknown else ""
-    return " and ".join(part for part in (known, unknown) if part) + " to fetch"

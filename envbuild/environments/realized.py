@@ -6,13 +6,17 @@ Rules of the file: no effects.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from envbuild.digest import Digest
 from envbuild.errors import UnsatisfiableError, UsageError
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.package import Platform, SourcePackage
 from envbuild.value import dataclass
+
+if TYPE_CHECKING:
+    from envbuild.misses import Miss
+    from envbuild.price import Moved, Source
 
 Mode = Literal["auto", "locked", "frozen"]
 """``auto``: lock when the lock does not fit. ``locked``: fail then. ``frozen``: use the lock, do not look."""
@@ -111,6 +115,7 @@ class Realized:
         present: True when the prefix itself was already there.
         milliseconds: From the start of the run that made it.
         notes: What had to be said.
+        sources: Bytes that came for it, by where they came from: what ``Planned.sources`` said.
     """
 
     recipe: Path
@@ -133,6 +138,7 @@ class Realized:
     notes: tuple[str, ...] = ()
     pulled: int = 0
     pulled_bytes: int = 0
+    sources: tuple[Moved, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +149,10 @@ class Row:
         state: ``hit``, ``far`` (a shared store has it), ``miss``, ``needs build`` (a miss that takes nobody knows how
             long), or ``not needed``: only hits read it.
         store: Which shared store.
+        source: Where its bytes will come from; None where none will.
+        moves: How many bytes that are; None where nobody told. Of a result in a store, its files that are not here.
+        milliseconds: How long it may take; None for what need not be done, and for a build that nobody has seen.
+        miss: Why it has to be done; None for what need not be.
     """
 
     kind: str
@@ -151,6 +161,10 @@ class Row:
     size: int | None
     state: str
     store: str | None = None
+    source: Source | None = None
+    moves: int | None = None
+    milliseconds: int | None = None
+    miss: Miss | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +173,12 @@ class Planned:
 
     Attributes:
         fetch_bytes: Bytes to download, as far as sizes are known; ``unknown_sizes`` counts the others.
-        milliseconds: Expected, on an idle machine, without builds.
-        builds: Wheels to build.
+        milliseconds: Expected, on an idle machine, with the slots that there are; see ``envbuild.forecast``.
+        builds: Wheels to build whose length nobody knows: they are not in ``milliseconds``.
+        sources: Bytes to move, by where they come from.
+        chain: Keys of the longest chain of what has to be done, which no slot makes shorter.
+        chain_milliseconds: Of that chain.
+        earlier: When the version that reasons compare with was realized, RFC 3339 UTC; None without one.
     """
 
     names: tuple[str, ...]
@@ -170,6 +188,10 @@ class Planned:
     unknown_sizes: int
     milliseconds: int
     builds: int = 0
+    sources: tuple[Moved, ...] = ()
+    chain: tuple[Digest, ...] = ()
+    chain_milliseconds: int = 0
+    earlier: str | None = None
 
 
 def environment_for(lock: Lock, platform: Platform, name: str) -> LockedEnvironment:

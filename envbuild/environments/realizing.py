@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, cast
 
 from envbuild import worker
 from envbuild.compile import build_graph
-from envbuild.derivations import Clobber, Derivation
+from envbuild.derivations import Clobber
 from envbuild.derivations.link import Link, prefix_name
 from envbuild.digest import Digest
 from envbuild.environments.counting import counts
+from envbuild.environments.moving import moved
 from envbuild.environments.offline import refuse_fetches
-from envbuild.environments.realized import Planned, Realized, RealizeOptions, Row, Wanted
+from envbuild.environments.realized import Planned, Realized, RealizeOptions, Wanted
 from envbuild.environments.remembering import remember
+from envbuild.environments.runs import note_timeline
 from envbuild.environments.sharing import closure_of, locate, send_environment
 from envbuild.environments.taking import note_run
 from envbuild.errors import EnvbuildError, IntegrityError
@@ -33,15 +35,15 @@ from envbuild.graph import Graph
 from envbuild.linkers import rattler_process
 from envbuild.machine.home import find_home
 from envbuild.machine.publish import sweep
-from envbuild.machine.virtual import current_platform
 from envbuild.machine.workspace import Workspace
-from envbuild.plan import Plan
+from envbuild.plan import LANES, Plan
 from envbuild.projects.machine_addresses import machine_addresses
 from envbuild.projects.project import Project
-from envbuild.reporter import Reporter
+from envbuild.reporter import Reporter, Several
 from envbuild.scheduler import Outcome, Scheduler
 from envbuild.store.environments import record
 from envbuild.store.located import Located
+from envbuild.timeline import TimelineRecorder
 
 if TYPE_CHECKING:
     from envbuild.environments.asking import Before, Needs
@@ -176,34 +178,21 @@ class Realizer:
             before=before,
         )
 
-    def plan(self, wanted: Sequence[Wanted], graph: Graph | None = None, *, closure: str | None = None) -> Planned:
-        """What ``realize`` would do now."""
+    def plan(self, wanted: Sequence[Wanted], *, closure: str | None = None, price: bool = True) -> Planned:
+        """What ``realize`` would do now; without its ``price``, neither how long that takes nor why it is to do."""
+        return self.drawn(wanted, closure=closure, price=price)[0]
+
+    def drawn(
+        self, wanted: Sequence[Wanted], *, closure: str | None = None, price: bool = True
+    ) -> tuple[Planned, Graph]:
+        """What ``realize`` would do now, and the graph of it."""
+        from envbuild.environments.planning import planned
+
         self._vouch(wanted, closure)
-        graph = graph or Graph.union(map(self.graph, wanted))
+        graph = Graph.union(map(self.graph, wanted))
         plan, located = self._plan(graph)
-        where = located.by_key(graph)
-        states = {key: "far" if key in where else _missing(graph[key]) for key in plan.needed}
-        states |= dict.fromkeys(plan.hits, "hit")
-        summary = plan.summary()
-        return Planned(
-            names=tuple(item.name for item in wanted),
-            platform=current_platform(),
-            rows=tuple(
-                Row(
-                    kind=derivation.kind,
-                    label=derivation.label,
-                    key=derivation.key,
-                    size=derivation.size,
-                    state=states.get(derivation.key, "not needed"),
-                    store=where.get(derivation.key) if derivation.key in plan.needed else None,
-                )
-                for derivation in (graph[key] for key in graph.order())
-            ),
-            fetch_bytes=summary.fetch_bytes,
-            unknown_sizes=summary.unknown_sizes,
-            milliseconds=summary.milliseconds,
-            builds=summary.builds,
-        )
+        slots = {lane: self._executor.slots(lane) for lane in LANES}
+        return planned(wanted, plan, located, self.workspace, slots, self.graph, price=price), graph
 
     def realize(self, wanted: Sequence[Wanted], options: RealizeOptions) -> tuple[Realized, ...]:
         """Make the environments exist.
@@ -332,7 +321,8 @@ class Realizer:
         return self._schedule(plan, record=True)
 
     def _schedule(self, plan: Plan, *, record: bool) -> Outcome:
-        scheduler = Scheduler(self._executor, self._reporter, cancel=self.workspace.cancel)
+        timeline = TimelineRecorder()
+        scheduler = Scheduler(self._executor, Several(self._reporter, timeline), cancel=self.workspace.cancel)
         self._relay.lead(scheduler)
         results = self.workspace.store.results if record else None
         run = worker.run
@@ -346,6 +336,9 @@ class Realizer:
             rattler_process.retire()
         if record:
             note_run(self.workspace, plan.graph, outcome)
+            if plan.needed:
+                slots = {lane: self._executor.slots(lane) for lane in LANES}
+                note_timeline(self.workspace.home.runs, timeline.timeline(outcome.hits, slots, outcome.pulled))
         return outcome
 
     def solve(self, parts: Parts) -> dict[Digest, bytes]:
@@ -424,6 +417,7 @@ class Realizer:
             transmuted=cost.transmuted,
             pulled=cost.pulled,
             pulled_bytes=cost.pulled_bytes,
+            sources=moved(graph, outcome, self.workspace),
             present=not made,
             milliseconds=outcome.elapsed,
         )
@@ -449,8 +443,3 @@ def by_project(wanted: Sequence[tuple[Project, Wanted]]) -> list[tuple[Project, 
     for project, item in wanted:
         groups.setdefault(project.root, (project, []))[1].append(item)
     return list(groups.values())
-
-
-def _missing(derivation: Derivation) -> str:
-    """What a plan calls a derivation that has to be done."""
-    return "needs build" if derivation.kind == "build-wheel" else "miss"

@@ -97,7 +97,7 @@ class StateVerbs:
         if not prefixes:
             recipe = looked.recipe or Path(looked.name)
             wanted = Wanted(recipe=recipe, name=looked.name, lock=lock, environment=environment, files=(), link=None)
-            rows = self._realizer(self.project(looked.recipe)).plan([wanted]).rows
+            rows = self._realizer(self.project(looked.recipe)).plan([wanted], price=False).rows
             cached = not any(row.state in {"miss", "needs build"} for row in rows if row.kind != "link")
         return State(
             said=looked.name,

@@ -12,6 +12,7 @@
     taken/       what was taken from shared stores, by day
     sent/        which environments shared stores were seen to have, by store
     logs/        what builds printed that failed
+    runs/        what the last runs did when
     tmp/         scratch, on the same file system as all of the above
 
 Rules of the file: paths and checks; nothing is stored or removed here.
@@ -79,6 +80,11 @@ class Home:
     def sent(self) -> Path:
         """Which environments shared stores were seen to have, in the last days."""
         return self.path / "sent"
+
+    @property
+    def runs(self) -> Path:
+        """What the last runs did when."""
+        return self.path / "runs"
 
     @property
     def scratch(self) -> Path:

@@ -100,6 +100,11 @@ class Layers:
                 return layer, result
         return None
 
+    @property
+    def came(self) -> Mapping[Digest, str]:
+        """What was brought by this process, by sha256, and from which store."""
+        return self._came
+
     def came_from(self, outputs: Outputs) -> str | None:
         """The store that one of these was brought from by this process."""
         return next((self._came[each.sha256] for each in outputs.values() if each.sha256 in self._came), None)
