@@ -94,6 +94,7 @@ class CloudObjects:
         self._process = os.getpid()
         self._guard = threading.Lock()
         self._large = threading.BoundedSemaphore(2)
+        self._refusal: UnreachableError | None = None
         self._opened: tuple[Bucket, asyncio.AbstractEventLoop] | None = None
 
     def __reduce__(self) -> NoReturn:
@@ -121,10 +122,18 @@ class CloudObjects:
             source = source.read_bytes()
         if bytes_ < LARGE:
             return self._run("writing", lambda bucket: bucket.create(key, source))
+        before = self._refusal
         if name in self.sizes((name,)):  # one question, rather than all of its bytes in vain
             return "exists"
         with self._large:
-            return self._run("writing", lambda bucket: bucket.create(key, source))
+            if self._refusal is not None and self._refusal is not before:  # while we waited: what was said holds for us
+                raise self._refusal
+            try:
+                return self._run("writing", lambda bucket: bucket.create(key, source))
+            except UnreachableError as error:
+                if error.reference == "refused":
+                    self._refusal = error
+                raise
 
     def sizes(self, names: Iterable[str]) -> Mapping[str, int]:
         """Sizes, ``IN_FLIGHT`` asked for at once; see ``Objects.sizes``."""

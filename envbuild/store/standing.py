@@ -10,6 +10,7 @@ Rules of the file: knows no object and no layout; safe to call from many threads
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -17,8 +18,8 @@ from envbuild.errors import EnvbuildError, UnreachableError
 
 Returned = TypeVar("Returned")
 
-FIRST_ALONE = 2.0
-"""Seconds that other writes wait at most for the first: a refusal comes soon, a large file may take long."""
+SLOW_START = 10.0
+"""Seconds from the first write after which writes wait for no other: a refusal comes soon, a large file takes long."""
 
 
 class Standing:
@@ -41,8 +42,10 @@ class Standing:
         self._name = name
         self._written = written
         self._guard = threading.Lock()
-        self._first = threading.Lock()
-        self._accepted = False
+        self._turn = threading.Condition()
+        self._since: float | None = None
+        self._writing = 0
+        self._accepted = 0
 
     @property
     def written(self) -> bool:
@@ -59,7 +62,8 @@ class Standing:
     def write(self, put: Callable[[], object]) -> bool:
         """Try to write. A refusal ends the writing, no answer ends everything; both are said once.
 
-        The first write goes alone, so that a store that takes none is asked once and not by everybody who waits.
+        The first write goes alone, and for each two that are accepted one more may be under way: a store that takes
+        none is asked once, and one that begins to refuse is not asked by everybody who waits.
 
         Returns:
             Whether it was written.
@@ -67,15 +71,13 @@ class Standing:
         Raises:
             EnvbuildError: Where strict.
         """
-        alone = not self._accepted and self._first.acquire(timeout=FIRST_ALONE)
-        if alone and self._accepted:
-            self._first.release()
-            alone = False
+        self._begin()
+        accepted = False
         try:
             if not self.written:
                 return False
             put()
-            self._accepted = True
+            accepted = True
         except EnvbuildError as error:
             if self.strict:
                 self.end_writing()
@@ -90,9 +92,22 @@ class Standing:
         except OSError:  # our own file is gone or cannot be read
             return False
         finally:
-            if alone:
-                self._first.release()
+            with self._turn:
+                self._writing -= 1
+                self._accepted += accepted
+                self._turn.notify_all()
         return True
+
+    def _begin(self) -> None:
+        """Wait until one more write may be under way."""
+        with self._turn:
+            now = time.monotonic()
+            self._since = now if self._since is None else self._since
+            self._turn.wait_for(
+                lambda: not self.written or self._writing < 1 + self._accepted // 2,
+                timeout=max(0.0, self._since + SLOW_START - now),
+            )
+            self._writing += 1
 
     def attempt(self, ask: Callable[[], Returned], otherwise: Returned) -> Returned:
         """An answer of the store, or something else when it gives none."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from envbuild.errors import EnvbuildError, UnreachableError
+from envbuild.objects.cloud import LARGE
 from envbuild.objects.opening import open_objects
 from envbuild.objects.probe import Probed, probe
 from envbuild.objects.retrying import Patience
@@ -38,6 +39,31 @@ def test_a_403_is_a_miss_for_readers_who_may_not_list(place: Place) -> None:
     assert objects.fetch("a/absent", _Nothing()) is False
     assert objects.sizes(["a/there", "a/absent", "a/absent2"]) == {"a/there": 5}
     assert objects.read("a/there") == b"there"
+
+
+@everywhere("s3", "gs", "az")
+def test_large_files_that_wait_while_another_is_refused_are_not_sent(place: Place, tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * LARGE)
+    objects = place.open()
+    proxy = proxy_of(place)
+    header = {"x-ms-error-code": "AuthorizationPermissionMismatch"}
+    method = "POST" if place.kind == "gs" else "PUT"
+    puts = proxy.fault(method, times=99, status=403, body=DENIED, headers=header)
+    began = threading.Barrier(12)
+
+    def put(number: int) -> str:
+        began.wait(60)
+        try:
+            return objects.put(f"a/{number}", large)
+        except UnreachableError as error:
+            return str(error.reference)
+
+    with ThreadPoolExecutor(12) as threads:
+        assert set(threads.map(put, range(12))) == {"refused"}
+    assert 1 <= 99 - puts.times <= 6, "two at a time, and who began after the refusal"
+    proxy.forget()
+    assert objects.put("a/later", large) == "created", "who did not wait asks anew"
 
 
 @everywhere("s3", "gs", "az")

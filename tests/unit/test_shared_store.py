@@ -300,7 +300,7 @@ def test_a_record_is_put_after_its_blobs_and_not_without_them(home: Home) -> Non
 def test_a_store_that_overwrites_or_is_gone_is_asked_once_by_all_who_would_write(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("envbuild.store.standing.FIRST_ALONE", 0.01)  # an answer that takes longer than others wait
+    monkeypatch.setattr("envbuild.store.standing.SLOW_START", 0.01)  # an answer that takes longer than others wait
     for error, gone in ((None, False), (UnreachableError("nobody answers", retryable=True), True)):
         objects = FaultyObjects()
         if error is None:
@@ -346,6 +346,45 @@ def test_a_write_that_fails_ends_writing_with_one_word(home: Home, error: Except
     assert sum(name.startswith("blobs/") for name in objects.held) == 2
     assert layers.layers[0].gone == gone
     assert (home.bring(layers, TWO) == TWO) != gone
+
+
+@pytest.mark.parametrize(("good", "tried"), [(0, 1), (3, 2), (21, 11)])
+def test_R19_few_puts_are_under_way_when_a_store_begins_to_refuse(home: Home, good: int, tried: int) -> None:
+    objects = FaultyObjects()
+    objects.fault("put", error=UnreachableError("403", reference="refused"), after=good)
+    objects.latency = 0.02
+    layers = Layers([layer := home.layer(objects)])
+    sender = Sender(home.path, home.notes.append)
+    for number in range(60):
+        blob = str(number).encode()
+        (home.folder / digest_bytes(blob)).write_bytes(blob)
+        sender.send(layers.written, [digest_bytes(blob)])
+    sender.settle()
+    assert 1 <= objects.count("put") - good <= tried, "and none that began after the refusal was known"
+    assert (layer.gone, layer.written, len(home.notes)) == (False, False, 1)
+
+
+def test_others_do_not_wait_long_for_a_first_write_that_takes_long(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envbuild.store.standing.SLOW_START", 0.05)
+    objects, other = FaultyObjects(), threading.Event()
+    put, slow = objects.put, digest_bytes(ONE)
+
+    def waits(name: str, source: Path | bytes) -> str:
+        if slow not in name:
+            other.set()
+        elif not other.wait(60):
+            raise AssertionError("nobody else came")
+        return put(name, source)
+
+    objects.put = waits  # type: ignore[method-assign,assignment]
+    layers = Layers([home.layer(objects)])
+    layers.layers[0].store.check_keeps()
+    other.clear()
+    sender = Sender(home.path)
+    sender.send(layers.written, [slow])
+    sender.send(layers.written, [digest_bytes(TWO)])
+    sender.settle()
+    assert objects.held.keys() >= {f"blobs/sha256/{each[:2]}/{each}" for each in (slow, digest_bytes(TWO))}
 
 
 def test_an_unbelieved_store_gives_files_and_is_asked_for_no_record(home: Home) -> None:
