@@ -163,7 +163,7 @@ def gc_command(
         screen.collected(garbage, dry_run=dry_run)
         return
     from envbuild.cli.screen_collect import Telling, show_collected, show_pins
-    from envbuild.store.collect_shared import Policy
+    from envbuild.store.collected import Policy
 
     if caches:
         raise click.UsageError("--caches is for this machine; a store has none")

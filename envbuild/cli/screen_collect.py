@@ -15,7 +15,7 @@ from envbuild.durations import span
 if TYPE_CHECKING:
     from envbuild.environments.collect_verbs import Pin
     from envbuild.objects import Listed
-    from envbuild.store.collect_shared import Collected, Share
+    from envbuild.store.collected import Collected, Share
 
 DAY = 86400.0
 

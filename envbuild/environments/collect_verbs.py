@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from envbuild.package import Platform
     from envbuild.projects.project import Project
     from envbuild.reporter import Reporter
-    from envbuild.store.collect_shared import Collected, Policy
+    from envbuild.store.collected import Collected, Policy
     from envbuild.store.shared import SharedStore
 
 
@@ -129,7 +129,7 @@ class CollectVerbs:
         Raises:
             UnreachableError: ``not-in-stores`` when the store does not have it; ``being-collected``.
         """
-        from envbuild.store import marks
+        from envbuild.store import pins
 
         shared = self._shared_store(store)
         if shared.use() != "write":
@@ -149,7 +149,7 @@ class CollectVerbs:
             found.append(Pin(environment=environment, of=said))
         for pin in found:
             tree = {"version": 1, "environment": pin.environment, "of": pin.of}
-            shared.objects.put(marks.pin_name(pin.environment), json.dumps(tree).encode() + b"\n")
+            shared.objects.put(pins.pin_name(pin.environment), json.dumps(tree).encode() + b"\n")
         return tuple(found)
 
     def unpin(self, source: str, store: str) -> tuple[Pin, ...]:
@@ -162,7 +162,7 @@ class CollectVerbs:
         Raises:
             UsageError: ``not-pinned``.
         """
-        from envbuild.store import marks
+        from envbuild.store import pins
 
         shared = self._shared_store(store)
         begins = split_id(source)[1] if is_id(source) else None
@@ -178,17 +178,17 @@ class CollectVerbs:
         if not gone:
             raise UsageError(f"{said} is not pinned in {shared.name}", reference="not-pinned")
         for pin in gone:
-            shared.objects.delete(marks.pin_name(pin.environment))
+            shared.objects.delete(pins.pin_name(pin.environment))
         return tuple(gone)
 
     def pins(self, store: str) -> tuple[Pin, ...]:
         """The environments that are pinned in a store."""
-        from envbuild.store import marks
+        from envbuild.store import pins
 
         objects = self._shared_store(store).objects
         found = []
         for item in objects.list("collect/pins/"):
-            environment = marks.pinned(item.name)
+            environment = pins.pinned(item.name)
             if environment is not None:
                 found.append(Pin(environment=environment, of=_pinned_as(objects.read(item.name)) or environment[:12]))
         return tuple(found)

@@ -26,7 +26,7 @@ from envbuild.store.signed_names import Found, SignedNames
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
-    from envbuild.store.marks import Holder
+    from envbuild.store.holding import Holder
     from envbuild.store.signatures import Policy, Signer
 
 _Answer = TypeVar("_Answer")
@@ -279,7 +279,7 @@ class Names:
         self._online(f"moving {name}")
         if not self._store.home and not self._ready:
             _refuse_unfit(self._store)
-            from envbuild.store.marks import Holder
+            from envbuild.store.holding import Holder
 
             self._holder = Holder(self._objects)  # before closures are looked at that are there already
             self._ready = True

@@ -40,7 +40,7 @@ from envbuild.objects import Objects, Put
 from envbuild.package import Platform
 from envbuild.store import STORE_FORMAT, Result
 from envbuild.store.folder import result_from_bytes, result_to_bytes
-from envbuild.store.marks import Holder
+from envbuild.store.holding import Holder
 from envbuild.store.object_names import blob_name, closure_name, result_name
 
 FORMAT_NAME = "format.json"

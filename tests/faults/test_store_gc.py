@@ -26,7 +26,8 @@ from envbuild.objects import Objects
 from envbuild.objects.folder import FolderObjects
 from envbuild.objects.opening import open_objects
 from envbuild.store import marks
-from envbuild.store.collect_shared import DAY, Policy, collect_store
+from envbuild.store.collect_shared import DAY, collect_store
+from envbuild.store.collected import Policy
 from envbuild.store.object_names import blob_name
 from tests.faults.counts import COUNTS, Counts
 from tests.faults.figures import count

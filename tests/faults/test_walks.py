@@ -36,9 +36,10 @@ from envbuild.machine.publish import Incoming
 from envbuild.names import Name, parse_name
 from envbuild.objects.folder import FolderObjects
 from envbuild.package import Platform
-from envbuild.store import Result, marks
+from envbuild.store import Result, mark_logs, marks
 from envbuild.store.collect import collect
-from envbuild.store.collect_shared import Policy, collect_store
+from envbuild.store.collect_shared import collect_store
+from envbuild.store.collected import Policy
 from envbuild.store.folder import open_store, result_to_bytes
 from envbuild.store.names import Named, current, history, move
 from envbuild.store.object_names import blob_name, result_name
@@ -455,7 +456,7 @@ class SharedWalk(Walk):
     def mark(self) -> str:
         """Whether a collection has announced something, and may be relied against."""
         mark = marks.read_mark(self.objects)
-        return "none" if mark is None else "closed" if marks.is_closed(self.objects, mark.identity) else "open"
+        return "none" if mark is None else "closed" if mark_logs.is_closed(self.objects, mark.identity) else "open"
 
     def refused(self, name: str, act: Callable[[], str]) -> str | None:
         """What a put said; None when a collection that deletes by now refuses it, and then nothing is put."""

@@ -9,8 +9,9 @@ import pytest
 
 from envbuild.errors import IntegrityError, UnreachableError
 from envbuild.objects import Listed
-from envbuild.store import marks
-from envbuild.store.collect_shared import Collected, Policy, collect_store
+from envbuild.store import mark_logs, marks, pins
+from envbuild.store.collect_shared import collect_store
+from envbuild.store.collected import Collected, Policy
 from envbuild.store.object_names import blob_name, result_name
 from envbuild.store.shared import SharedStore
 from tests.objects.conftest import CLOUDS, Place, everywhere
@@ -78,7 +79,7 @@ def test_what_is_wanted_since_it_was_announced_stays(place: Place) -> None:
     collect(store, WEEK)
     call(store, "team/x:stable", named)
     pushed.push(again(store))  # all of it is there already
-    store.objects.put(marks.pin_name(pinned.environment.id), b"{}")
+    store.objects.put(pins.pin_name(pinned.environment.id), b"{}")
     collect(store)
     for item in (named, pushed, pinned):
         assert there(store, item.objects) == item.objects, item.name
@@ -96,7 +97,7 @@ def test_what_was_written_again_stays(place: Place) -> None:
     store.objects.put(blob_name(digest), data)
     mark = marks.read_mark(store.objects)
     assert mark is not None
-    marks.append(store.objects, mark.identity, closes=True)
+    mark_logs.append(store.objects, mark.identity, closes=True)
     collect(store, WEEK)
     assert there(store, item.objects) == {blob_name(digest)}
 
@@ -112,7 +113,7 @@ def test_what_one_writer_held_in_time_others_may_rely_on(place: Place) -> None:
     early.holder()
     late.holder()
     item.push(early)
-    assert marks.append(store.objects, mark.identity, closes=True)
+    assert mark_logs.append(store.objects, mark.identity, closes=True)
     item.push(late)  # all of it is held by the other
     other = stored("other", "item", "more")
     other.push(again(store))
@@ -128,8 +129,8 @@ def test_who_comes_too_late_makes_no_record_that_names_what_goes(place: Place) -
     collect(store, WEEK)
     mark = marks.read_mark(store.objects)
     assert mark is not None
-    assert marks.append(store.objects, mark.identity, closes=True)
-    assert not marks.append(store.objects, mark.identity, closes=True)
+    assert mark_logs.append(store.objects, mark.identity, closes=True)
+    assert not mark_logs.append(store.objects, mark.identity, closes=True)
     with pytest.raises(UnreachableError) as caught:
         item.push(again(store))
     assert caught.value.reference == "being-collected"

@@ -21,10 +21,12 @@ from envbuild.digest import Digest, digest_bytes
 from envbuild.errors import IntegrityError, UnreachableError
 from envbuild.objects import SMALL, Listed, Odd, Put, unheard
 from envbuild.objects.memory import MemoryObjects
-from envbuild.store import marks
-from envbuild.store.collect_shared import Policy, collect_store
+from envbuild.store import mark_logs, marks
+from envbuild.store.collect_shared import collect_store
+from envbuild.store.collected import Policy
 from envbuild.store.envelopes import signature_name
-from envbuild.store.marks import Holder, fingerprint, mark_from_bytes, mark_to_bytes, new_mark
+from envbuild.store.holding import Holder
+from envbuild.store.marks import fingerprint, mark_from_bytes, mark_to_bytes, new_mark
 from envbuild.store.needs import needs_of
 from envbuild.store.object_names import result_name
 from tests.support.faulty_objects import FaultyObjects
@@ -76,7 +78,7 @@ def test_entries_of_many_are_contiguous_and_none_follows_the_last() -> None:
         barrier.wait()
         for step in range(6):
             closes = number == 7 and step == 3
-            added = marks.append(objects, mark.identity, closes=closes, names=[f"n{number}-{step}"])
+            added = mark_logs.append(objects, mark.identity, closes=closes, names=[f"n{number}-{step}"])
             told.append((number * 10 + step, added))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(12)]
@@ -84,7 +86,7 @@ def test_entries_of_many_are_contiguous_and_none_follows_the_last() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    found = list(marks.entries(objects, mark.identity))
+    found = list(mark_logs.entries(objects, mark.identity))
     assert [entry.closes for entry in found] == [False] * (len(found) - 1) + [True]
     held = {name for entry in found for name in entry.names}
     assert held == {f"n{number // 10}-{number % 10}" for number, added in told if added}
@@ -96,19 +98,19 @@ def test_an_entry_whose_answer_was_lost_is_ours(lost: str) -> None:
     objects = TableObjects()
     mark = mark_of("a")
     setattr(objects, lost, 1)
-    assert marks.append(objects, mark.identity, closes=False, names=["a"])
-    assert [entry.names for entry in marks.entries(objects, mark.identity)] == [("a",)]
+    assert mark_logs.append(objects, mark.identity, closes=False, names=["a"])
+    assert [entry.names for entry in mark_logs.entries(objects, mark.identity)] == [("a",)]
     objects.drop = 1
     with pytest.raises(UnreachableError):
-        marks.append(objects, mark.identity, closes=False, names=["b"])
+        mark_logs.append(objects, mark.identity, closes=False, names=["b"])
 
 
 def test_a_log_may_be_long() -> None:
     objects = TableObjects()
     for number in range(150):
-        assert marks.append(objects, "0" * 32, closes=number == 149, names=[str(number)])
-    assert marks.is_closed(objects, "0" * 32)
-    assert len(list(marks.entries(objects, "0" * 32))) == 150
+        assert mark_logs.append(objects, "0" * 32, closes=number == 149, names=[str(number)])
+    assert mark_logs.is_closed(objects, "0" * 32)
+    assert len(list(mark_logs.entries(objects, "0" * 32))) == 150
 
 
 def test_whoever_needs_nothing_that_is_announced_asks_once_and_writes_nothing() -> None:
