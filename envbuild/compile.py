@@ -16,12 +16,14 @@ from envbuild.derivations import Derivation, PackageInput
 from envbuild.derivations.fetch import Fetch
 from envbuild.derivations.link import Link
 from envbuild.derivations.transmute import FORMATS, Transmute, name_in
+from envbuild.derivations.trial import Trial
 from envbuild.digest import Digest
 from envbuild.errors import InvalidInput
 from envbuild.graph import Graph
 from envbuild.linkers.python_tags import abi_tag
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.package import CondaPackage, InterpreterArchive, SourcePackage, Wheel
+from envbuild.recipe import Tests
 
 
 def build_graph(
@@ -52,6 +54,27 @@ def build_graph(
         name=name,
     )
     return Graph((*nodes.made, link), (link.key,))
+
+
+def with_trial(graph: Graph, tests: Tests) -> Graph:
+    """The graph of an environment, and the trial of it that its recipe asks for, which is the target."""
+    trial = trial_of(graph, tests)
+    return Graph((*graph, trial), (trial.key,))
+
+
+def trial_of(graph: Graph, tests: Tests) -> Trial:
+    """The trial of the environment that a build graph makes."""
+    link = graph[graph.targets[0]]
+    assert isinstance(link, Link)
+    return Trial(
+        environment=link.key,
+        platform=link.platform,
+        tests=tests,
+        python=link.python,
+        interpreter=link.interpreter,
+        variables=link.variables,
+        name=link.name,
+    )
 
 
 class _Nodes:

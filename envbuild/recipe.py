@@ -199,6 +199,25 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tests:
+    """``test:``: what must hold of the environment before a name of it is published; never part of a request or an id.
+
+    Attributes:
+        imports: Modules, sorted.
+        entry_points: Programs that packages install, sorted.
+        commands: Programs with their arguments, in the order written; no shell reads them.
+        timeout: Seconds that all of it may take.
+        network: Whether it sees the network.
+    """
+
+    imports: tuple[str, ...] = ()
+    entry_points: tuple[str, ...] = ()
+    commands: tuple[tuple[str, ...], ...] = ()
+    timeout: int = 600
+    network: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """One recipe file.
 
@@ -210,6 +229,7 @@ class Recipe:
         system: Virtual packages and their versions.
         include: Foreign files that are merged with it when it is loaded.
         variables: Set on activation and by ``run``.
+        tests: Of this recipe alone: what extends it says its own.
     """
 
     path: str
@@ -226,4 +246,6 @@ class Recipe:
     targets: tuple[Target, ...] = ()
     include: tuple[Include, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
+    tests: Tests | None = None
     python_where: Where | None = field(default=None, compare=False)
+    name_where: Where | None = field(default=None, compare=False)

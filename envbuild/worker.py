@@ -5,9 +5,9 @@ lets the kind do the work, records the result where the kind is pure, and return
 was recorded is shared with the stores behind the home's own. A ``pull`` brings from them what somebody else has
 recorded; when it is gone by then, that is no error: ``Done`` says ``missed``.
 
-**Long work is done once.** Builds and transmutes hold a lock of their key, also among processes, and look again once
-they have it: what another process has recorded meanwhile is the result. So the first result for a key stands, also for
-builds that do not give the same bytes twice. A record whose outputs are lost makes way for the new one.
+**Long work is done once.** Builds, tests and transmutes hold a lock of their key, also among processes, and look again
+once they have it: what another process has recorded meanwhile is the result. So the first result for a key stands, also
+for builds that do not give the same bytes twice. A record whose outputs are lost makes way for the new one.
 
 What leaves a job is an error of ``envbuild.errors``: a full disk becomes one here, and whatever nobody foresaw becomes
 a defect that names the derivation.
@@ -36,7 +36,7 @@ _ENGINES: Mapping[str, tuple[str, ...]] = {
 }
 """Distributions whose versions a result tells, by kind. Not for ``link``: looking them up costs as much as linking."""
 
-_ONCE = frozenset({"transmute", "build-wheel"})
+_ONCE = frozenset({"transmute", "build-wheel", "test"})
 """Kinds whose work is long enough that a second process rather waits for the first."""
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

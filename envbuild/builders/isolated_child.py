@@ -13,7 +13,7 @@ Elsewhere, or where the kernel refuses, only the limits are set. Rules of the fi
 nothing; whatever fails says so and ends with ``FAILED``.
 """
 
-# ruff: noqa: PTH110, PTH112, PTH120, PTH123
+# ruff: noqa: PTH103, PTH110, PTH112, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def _read_only(path: str, on: bool, recursive: bool = False) -> None:
     _call("syscall", _MOUNT_SETATTR, -100, os.fsencode(path), flags, ctypes.byref(attributes), ctypes.c_size_t(32))
 
 
-def leave_namespaces(own_user: bool) -> None:
-    """Network, processes, files, names: new ones of our own. Ours are the next child's, for processes.
+def leave_namespaces(own_user: bool, network: bool) -> None:
+    """Network (unless it may be used), processes, files, names: new ones of our own. Ours are the next child's.
 
     Raises:
         OSError: The kernel does not allow it.
     """
     user, group = os.geteuid(), os.getegid()
-    flags = _NEWNS | _NEWUTS | _NEWIPC | _NEWPID | _NEWNET | (_NEWUSER if own_user else 0)
+    flags = _NEWNS | _NEWUTS | _NEWIPC | _NEWPID | (_NEWUSER if own_user else 0) | (0 if network else _NEWNET)
     _call("unshare", flags)
     if own_user:
         for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
@@ -77,9 +77,16 @@ def arrange_files(plan: dict[str, Any]) -> None:
         OSError: The kernel does not allow it.
     """
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+    shown = {path: _contents(path) for path in plan.get("shown", ())}
     for path in plan["hidden"]:
         if os.path.isdir(path):
-            _mount("tmpfs", path, "tmpfs", _MS_NOSUID | _MS_NODEV | _MS_RDONLY, "size=4k,mode=755")
+            again = {name: data for name, data in shown.items() if data and name.startswith(f"{path}/")}
+            flags = _MS_NOSUID | _MS_NODEV | (0 if again else _MS_RDONLY)  # all is made read-only below
+            _mount("tmpfs", path, "tmpfs", flags, "size=128k,mode=755" if again else "size=4k,mode=755")
+            for name, data in again.items():
+                os.makedirs(os.path.dirname(name), exist_ok=True)
+                with open(name, "wb") as stream:
+                    stream.write(data)
         elif os.path.exists(path):
             _mount("/dev/null", path, None, _MS_BIND)
     folder, place = plan["folder"], plan["place"]
@@ -92,6 +99,15 @@ def arrange_files(plan: dict[str, Any]) -> None:
     _read_only(place, False)
     if os.path.isdir("/dev/shm"):  # noqa: S108  semaphores live there
         _mount("tmpfs", "/dev/shm", "tmpfs", _MS_NOSUID | _MS_NODEV, "size=1g,mode=1777")  # noqa: S108
+
+
+def _contents(path: str) -> bytes:
+    """A small file of this machine; nothing of one that cannot be read."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(64 << 10)
+    except OSError:
+        return b""
 
 
 def _show_own_processes(plan: dict[str, Any]) -> None:
@@ -195,7 +211,7 @@ def shut_off(argv: list[str], plan: dict[str, Any]) -> int:
     Raises:
         OSError: The kernel does not allow it.
     """
-    leave_namespaces(plan["own_user"])
+    leave_namespaces(plan["own_user"], plan.get("network", False))
     first = os.fork()
     if first:
         return _attend(first)

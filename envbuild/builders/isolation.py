@@ -59,6 +59,16 @@ _SECRET_VARIABLES = (
 )
 """Variables that say where else such a file or folder is."""
 
+_REACHING = (
+    *(f"{word}_PROXY" for word in ("HTTP", "HTTPS", "ALL", "NO")),
+    *(f"{word}_proxy" for word in ("http", "https", "all", "no")),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+)
+"""Variables without which the network may be out of reach."""
+
+_RESOLVING = ("/etc/resolv.conf",)
+"""What a program needs to find hosts, wherever it leads to: on many machines below ``_SOCKETS``."""
+
 _SOCKETS = "/run"
 """Holds the sockets of this machine's services, which no network namespace shuts off."""
 
@@ -135,8 +145,10 @@ def run_apart(
     cwd: Path | None,
     context: Context,
     log: Path | None = None,
+    timeout: float | None = None,
+    network: bool = False,
 ) -> Completed:
-    """Run a program of a build.
+    """Run a program of a build, or of a test.
 
     Args:
         argv: The program and its arguments, as the build sees paths.
@@ -148,16 +160,21 @@ def run_apart(
         cwd: Its working folder, as the build sees it.
         context: For processes, and the limits of time and output.
         log: Gets all that it prints.
+        timeout: Seconds that it may take; what a build's programs may take when None.
+        network: Whether it sees the network, with this machine's proxies and certificates.
 
     Raises:
         BuildError: ``too-slow``, ``too-much-output``; ``no-isolation`` when what worked before does not any more.
     """
+    seconds = context.build_timeout if timeout is None else timeout
     cores = os.cpu_count() or 1
     processes = _PROCESSES + _PROCESSES_PER_CORE * cores
     plan = {
         "apart": isolation.apart,
         "own_user": isolation.own_user,
+        "network": network,
         "hidden": _hidden(),
+        "shown": [os.path.realpath(path) for path in _RESOLVING] if network else [],
         "folder": str(folder),
         "place": str(place),
         "kept": [KEPT],
@@ -172,15 +189,15 @@ def run_apart(
         try:
             done = context.run(
                 command,
-                env=variables,
+                env={**_reaching(), **variables} if network else variables,
                 cwd=folder,
-                timeout=context.build_timeout,
+                timeout=seconds,
                 log=kept,
                 log_limit=context.build_log_limit,
                 network=False,  # also while locking, whose own programs see proxies and credentials
             )
         except BuildError as error:
-            raise _bounded(error, kept, context) from None
+            raise _bounded(error, kept, context, timeout) from None
     if argv and done.returncode == _FAILED and isolation.apart:
         raise BuildError(f"the build could not be shut off: {done.tail.strip()[-500:]}", reference="no-isolation")
     return done
@@ -193,12 +210,12 @@ def _own_log(context: Context) -> Iterator[Path]:
         yield folder / "log"
 
 
-def _bounded(error: BuildError, log: Path | None, context: Context) -> BuildError:
+def _bounded(error: BuildError, log: Path | None, context: Context, timeout: float | None) -> BuildError:
     """The error of a program that went beyond a limit: which limit, how to raise it, and what it did last."""
-    told = {
+    told: tuple[str, str | None] | None = {
         "too-slow": (
-            f"it took longer than {context.build_timeout:g} s and was ended",
-            f"ENVBUILD_BUILD_TIMEOUT={context.build_timeout * 2:.0f} allows more",
+            f"it took longer than {context.build_timeout if timeout is None else timeout:g} s and was ended",
+            f"ENVBUILD_BUILD_TIMEOUT={context.build_timeout * 2:.0f} allows more" if timeout is None else None,
         ),
         "too-much-output": (
             f"it printed more than {context.build_log_limit >> 20} MiB and was ended",
@@ -213,6 +230,11 @@ def _bounded(error: BuildError, log: Path | None, context: Context) -> BuildErro
             stream.seek(-min(_LAST, log.stat().st_size), os.SEEK_END)
             output = stream.read(_LAST).decode("utf-8", "replace")
     return BuildError(f"{told[0]}\n{log_tail(output)}".rstrip(), reference=error.reference, hint=told[1])
+
+
+def _reaching() -> dict[str, str]:
+    """What leads to the network from here, for programs that may use it; credentials of indices are not among it."""
+    return {name: value for name in _REACHING if (value := os.environ.get(name))}
 
 
 def _hidden() -> list[str]:

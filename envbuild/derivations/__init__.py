@@ -6,8 +6,8 @@ itself is a function ``realise(derivation, context)`` in the module of the kind,
 planning imports no engine.
 
 Rules of the room: one kind, one file; no kind imports another; effects come from the ``Context`` argument alone: no
-store is opened here, no environment variable read. A sixth kind is one file, one schema, one folder of golden keys and
-one line in ``KINDS``.
+store is opened here, no environment variable read. A further kind is one file, one folder of golden keys and one line
+in ``KINDS``.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ KINDS: Mapping[str, str] = {
     "transmute": "envbuild.derivations.transmute",
     "build-wheel": "envbuild.derivations.build_wheel",
     "link": "envbuild.derivations.link",
+    "test": "envbuild.derivations.trial",
 }
 
 

@@ -16,13 +16,13 @@ Rules of the file: no engine is imported here; ``envbuild.linkers`` does the wor
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import field
 from typing import ClassVar
 
 from envbuild.derivations import Context, HostPython, Outputs, PackageInput, Purity
+from envbuild.derivations.prefix_names import prefix_folder
 from envbuild.digest import Digest, Json, canonical_json, digest_bytes, key
 from envbuild.package import CondaPackage, InterpreterArchive, Platform, SourcePackage, Wheel
 from envbuild.pinned import package_tree
@@ -147,11 +147,10 @@ def prefix_name(link: Link, host: HostPython | None = None) -> str:
         ValueError: Without ``host`` in host mode; a defect of the caller.
     """
     if link.interpreter != "host" or link.python is None:
-        return link.key[:32]
+        return prefix_folder(link.key, None)
     if host is None:
         raise ValueError("a prefix on the host's Python is named after that Python")
-    told = "\n".join((host.path, host.version, host.abi)).encode()
-    return f"{link.key[:32]}-{hashlib.sha256(told).hexdigest()[:8]}"
+    return prefix_folder(link.key, host)
 
 
 def manifest(link: Link, blobs: Sequence[Digest]) -> bytes:

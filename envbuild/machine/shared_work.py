@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from envbuild.store.layers import Layers
     from envbuild.store.sending import Sender
 
-SHARED_KINDS = frozenset({"fetch", "transmute", "build-wheel", "solve"})
+SHARED_KINDS = frozenset({"fetch", "transmute", "build-wheel", "solve", "test"})
 """Kinds whose results travel; a link is a view of them, made on each machine."""
 
 _OUTPUTS = {
@@ -32,10 +32,11 @@ _OUTPUTS = {
     "solve": {"out"},
     "transmute": {"out", "record"},
     "build-wheel": {"out", "record", "log"},
+    "test": {"out", "log"},
 }
 """What each kind makes, by the names in its records."""
 
-_DIFFERS = frozenset({"build-wheel"})
+_DIFFERS = frozenset({"build-wheel", "test"})
 """Kinds that may give other bytes the next time."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from envbuild.digest import Digest, parse_digest
 from envbuild.errors import InvalidInput, Issue, Where
@@ -18,6 +19,7 @@ from envbuild.reading.document import Mapping, Node, Scalar, entries, text
 from envbuild.recipe import CondaRequirement, PypiRequirement
 
 Pairs = tuple[tuple[str, str], ...]
+_Value = TypeVar("_Value")
 
 
 class NodeReader:
@@ -44,6 +46,16 @@ class NodeReader:
     def take_optional(self, node: Node | None, grammar: Callable[[str], str]) -> str | None:
         """As ``take``; None for an absent node."""
         return None if node is None else self.take(node, grammar)
+
+    def taken(self, node: Node | None, grammar: Callable[[str], _Value]) -> _Value | None:
+        """What a node's text means; None for an absent node, and after a finding."""
+        if node is None:
+            return None
+        try:
+            return grammar(text(node))
+        except InvalidInput as error:
+            self.note(node.where, error.reference, error.message, error.hint)
+            return None
 
     def pairs(self, node: Node | None, name: Callable[[str], str], value: Callable[[str], str]) -> Pairs:
         """A mapping of texts, sorted by name."""

@@ -26,6 +26,7 @@ from envbuild.reading.document import (
     text,
 )
 from envbuild.reading.section_reader import SectionReader
+from envbuild.reading.trial_words import command_words, module_name, program_name, time_limit
 from envbuild.recipe import (
     ENVIRONMENTS,
     Base,
@@ -33,6 +34,7 @@ from envbuild.recipe import (
     Include,
     Recipe,
     Target,
+    Tests,
 )
 
 
@@ -93,9 +95,11 @@ class RecipeReader(SectionReader):
         """The whole document."""
         python = root.get("python")
         platforms = root.get("platforms")
+        name = root.get("name")
         return Recipe(
             path=path,
-            name=self.take_optional(root.get("name"), lambda name: parse_name(name).path),
+            name=self.take_optional(name, lambda name: parse_name(name).path),
+            name_where=None if name is None else name.where,
             extends=self.bases(root.get("extends")),
             platforms=None if platforms is None else self.platforms(platforms),
             python=self.take_optional(python, spelling.python_constraint),
@@ -109,7 +113,27 @@ class RecipeReader(SectionReader):
             targets=tuple(self.target(key, node) for key, node in entries(root.get("targets"))),
             include=self.includes(root.get("include")),
             variables=self.pairs(root.get("variables"), spelling.variable_name, spelling.variable_value),
+            tests=self.tests(root.get("test")),
         )
+
+    def tests(self, node: Node | None) -> Tests | None:
+        """``test:``; None after a finding, and for one that says nothing."""
+        if not isinstance(node, Mapping):
+            return None
+        timeout = self.taken(node.get("timeout"), time_limit)
+        found = Tests(
+            imports=tuple(sorted({self.take(item, module_name) for item in items(node.get("imports"))})),
+            entry_points=tuple(sorted({self.take(item, program_name) for item in items(node.get("entry-points"))})),
+            commands=tuple(
+                words for item in items(node.get("commands")) if (words := self.taken(item, command_words)) is not None
+            ),
+            timeout=Tests().timeout if timeout is None else timeout,
+            network=optional_boolean(node.get("network")) is True,
+        )
+        if not (found.imports or found.entry_points or items(node.get("commands"))):
+            hint = "write for example `imports: [numpy]`, or leave `test` out"
+            self.note(node.where, "missing-key", "this test tests nothing", hint)
+        return found
 
     def platforms(self, node: Node) -> tuple[Platform, ...] | None:
         """Each platform once, in the order written; None for an empty list."""
