@@ -10,6 +10,7 @@ from envbuild.cli.wording import count
 if TYPE_CHECKING:
     from envbuild.environments.signing import Signed
     from envbuild.environments.trust_verbs import Trusting
+    from envbuild.trust import Trust
 
 _COUNTS = {
     "all": "its results and names count",
@@ -48,7 +49,7 @@ def show_trusting(screen: Screen, found: Trusting) -> None:
         screen.result(address)
     if not found.trusted and not trust.keys:
         screen.say("You trust no store and no key")
-    screen.say(f"mode {trust.mode}, {count(trust.threshold or 1, 'signature')} wanted")
+    screen.say(f"mode {trust.mode}, {_wanted(trust)}")
     for key in trust.keys:
         until = "" if key.not_after is None else f", until {key.not_after}"
         expired = ", which is over" if key.name in found.expired else ""
@@ -62,6 +63,14 @@ def show_trusting(screen: Screen, found: Trusting) -> None:
         screen.say(f"store {store.name}: {_COUNTS[store.counts]}{goes}")
     if found.signing_key is not None:
         screen.say(f"what goes to shared stores is signed by {found.signing_key}")
+
+
+def _wanted(trust: Trust) -> str:
+    """How many signatures make something count, and where."""
+    signatures = count(trust.threshold or 1, "signature")
+    if trust.mode != "hash":
+        return f"{signatures} wanted"
+    return f"{signatures} wanted where a store's word does not count" if trust.keys else "no signature wanted"
 
 
 def show_signed(screen: Screen, signed: Signed, *, dry_run: bool) -> None:

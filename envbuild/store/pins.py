@@ -13,8 +13,6 @@ import re
 
 from envbuild.digest import Digest
 
-PINS = "collect/pins/"
-
 _PIN = re.compile(r"collect/pins/([0-9a-f]{64})\.json")
 
 

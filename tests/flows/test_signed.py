@@ -292,12 +292,14 @@ def test_keys_and_modes_by_the_command_line(team: Signed) -> None:
     assert "mode signed, 1 signature wanted" in said
     assert "store team: what is signed of it counts; what is done here goes there" in said
     assert file.read_text("utf-8").startswith(before)
+    hashed = team.run("trust", "--mode", "hash").err
+    assert "mode hash, 1 signature wanted where a store's word does not count" in hashed
     team.run("trust", "--key", "ci", "--not-after", "2026-01-01")
     (key,) = json.loads(team.run("trust", "--json").out)["keys"]
     assert (key["name"], key["counts"]) == ("ci", False)
     assert "not-trusted" in team.run("trust", "--remove", "--key", "who", code=2).err
     assert "bad-key" in team.run("trust", "--key", "who=ed25519:AAAA", code=3).err
-    team.run("trust", "--remove", "--key", "ci", "--mode", "hash")
+    assert "mode hash, no signature wanted" in team.run("trust", "--remove", "--key", "ci", "--mode", "hash").err
     assert file.read_text("utf-8") == before + "trust:\n  mode: hash\n"
     listed = team.run("key", "list", "--json")
     assert json.loads(listed.out)["keys"] == []
