@@ -12,7 +12,7 @@ from envbuild.digest import short
 if TYPE_CHECKING:
     from envbuild.environments.affected import Affected
     from envbuild.environments.source_verbs import Meant
-    from envbuild.store.names import Generation, Moved, Named
+    from envbuild.store.names import Generation, Moved, Named, Published
 
 
 def generation_tree(item: Generation) -> dict[str, Any]:
@@ -26,6 +26,7 @@ def generation_tree(item: Generation) -> dict[str, Any]:
         "previous": item.previous,
         "request": item.named.request,
         "environments": dict(item.named.environments),
+        "published": tree(item.published) if item.published is not None else None,
     }
 
 
@@ -75,9 +76,20 @@ def show_history(screen: Screen, name: str, past: Sequence[Generation]) -> None:
     """Every generation, the newest first."""
     if screen.document({"name": str(past[0].name), "generations": [generation_tree(item) for item in past]}):
         return
+    titles: tuple[str, ...] = ("generation", "since", "request", "environments")
+    rows: list[tuple[str, ...]]
     rows = [(str(item.number), item.created, short(item.named.request), _environments(item.named)) for item in past]
-    screen.table(("generation", "since", "request", "environments"), rows)
+    if any(item.published for item in past):
+        titles = (*titles, "commit", "by")
+        rows = [(*row, *_publisher(item.published)) for row, item in zip(rows, past, strict=True)]
+    screen.table(titles, rows)
     screen.say(f"{past[0].name}: {count(len(past), 'generation')}")
+
+
+def _publisher(published: Published | None) -> tuple[str, str]:
+    if published is None:
+        return "by hand", ""
+    return short(published.commit) + (" (dirty)" if published.dirty else ""), published.by
 
 
 def show_names(screen: Screen, names: Sequence[Generation]) -> None:

@@ -19,7 +19,7 @@ from envbuild.errors import IntegrityError, InvalidInput, StaleError, Unreachabl
 from envbuild.names import Name
 from envbuild.objects import Objects
 from envbuild.store import names as generations
-from envbuild.store.names import Generation, Moved, Named
+from envbuild.store.names import Generation, Moved, Named, Published
 from envbuild.store.names_seen import Remembered, Seen
 from envbuild.store.parallel import IN_FLIGHT, in_parallel
 from envbuild.store.signed_names import Found, SignedNames
@@ -226,7 +226,16 @@ class Names:
         seen = self._seen.get(name)
         return seen.generation if seen is not None else None
 
-    def move(self, name: Name, named: Named, *, expect: int | None = None) -> Moved:
+    def newest(self, name: Name) -> int:
+        """The number of the newest generation, whether it counts or not; 0 when there is none.
+
+        Raises:
+            UnreachableError, IntegrityError: As ``find``.
+        """
+        found = self._asking(name, lambda: generations.current(self._objects, name, self._remembered(name)))
+        return found.number if found is not None else 0
+
+    def move(self, name: Name, named: Named, *, expect: int | None = None, published: Published | None = None) -> Moved:
         """Make a name mean some environments; see ``envbuild.store.names.move``.
 
         Raises:
@@ -250,7 +259,10 @@ class Names:
             self._holder.hold(closure_name(platform, named.request, item) for platform, item in named.environments)
         seen = self._seen.get(name)
         known = seen.generation if seen is not None else None
-        moved = self._asking(name, lambda: generations.move(self._objects, name, named, expect=expect, seen=known))
+        moved = self._asking(
+            name,
+            lambda: generations.move(self._objects, name, named, expect=expect, seen=known, published=published),
+        )
         self._signed.sign(moved.now)
         if self._store.home and self._unbelieved:
             self._note(f"{name} is named on this machine alone: {self._unbelieved}")

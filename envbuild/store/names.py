@@ -46,7 +46,9 @@ LARGEST = 64 << 10
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _NONCE = re.compile(r"[0-9a-f]{32}")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _FIELDS = {"version", "name", "tag", "generation", "request", "environments", "previous", "nonce", "created"}
+_PUBLISHED = {"commit", "by", "recipe", "dirty"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,23 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """Where a generation came from that ``publish`` wrote.
+
+    Attributes:
+        commit: The commit that the recipe was published from, in hexadecimal digits.
+        by: Who did, as this machine calls its user: for people, never for a decision.
+        recipe: The recipe's path from the project's root.
+        dirty: Whether files of the project differed from the commit.
+    """
+
+    commit: str
+    by: str
+    recipe: str
+    dirty: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """One generation of a name.
 
@@ -79,6 +98,7 @@ class Generation:
         previous: sha256 of the generation before; None for the first.
         created: RFC 3339 UTC, by the clock of whoever moved it: for people, never for a decision.
         data: Its own bytes. ``digest``: their sha256.
+        published: Where it came from; None for one that was moved by hand, or rolled back.
     """
 
     name: Name
@@ -89,6 +109,7 @@ class Generation:
     created: str
     data: bytes = field(repr=False)
     digest: Digest
+    published: Published | None = None
 
 
 _FAR = (1, 4, 16, 64, 256, 1024)
@@ -179,7 +200,13 @@ class Moved:
 
 
 def move(
-    objects: Objects, name: Name, named: Named, *, expect: int | None = None, seen: Generation | None = None
+    objects: Objects,
+    name: Name,
+    named: Named,
+    *,
+    expect: int | None = None,
+    seen: Generation | None = None,
+    published: Published | None = None,
 ) -> Moved:
     """Make a name mean some environments: create its next generation.
 
@@ -189,6 +216,7 @@ def move(
         named: What it is to mean. When it means that already, nothing is written, whatever was expected.
         expect: The generation that the caller believes to be the current one; 0 for none. None: whatever it is.
         seen: See ``current``.
+        published: Where it comes from, when it does not come by hand.
 
     Raises:
         NameConflictError: ``name-taken`` for another meaning of a tag that is written once, ``name-moved`` when the
@@ -206,7 +234,7 @@ def move(
         if now is not None and not name.movable and not named.removed:
             _check_taken(objects, name, named, now)
         number = now.number + 1 if now else 1
-        data = _bytes(name, number, named, now.digest if now else None, nonce)
+        data = _bytes(name, number, named, now.digest if now else None, nonce, published)
         try:
             reach("pre-name-put")
             said = objects.put(object_name(name, number), data)
@@ -298,8 +326,10 @@ def listed(objects: Objects) -> dict[Name, int]:
     return dict(sorted(found.items(), key=lambda item: (item[0].path, item[0].tag)))
 
 
-def _bytes(name: Name, number: int, named: Named, previous: Digest | None, nonce: str) -> bytes:
-    tree = {
+def _bytes(
+    name: Name, number: int, named: Named, previous: Digest | None, nonce: str, published: Published | None
+) -> bytes:
+    tree: dict[str, Any] = {
         "version": GENERATION_VERSION,
         "name": name.path,
         "tag": name.tag,
@@ -310,6 +340,8 @@ def _bytes(name: Name, number: int, named: Named, previous: Digest | None, nonce
         "nonce": nonce,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+    if published is not None:
+        tree["published"] = {name: getattr(published, name) for name in sorted(_PUBLISHED)}
     return sealed(json.dumps(tree, indent=1).encode() + b"\n")
 
 
@@ -321,7 +353,11 @@ def parse(data: bytes, name: Name, number: int) -> Generation:
     """
     try:
         tree = json.loads(unsealed(data), object_pairs_hook=unique_names)
-        if not isinstance(tree, dict) or tree.get("version") != GENERATION_VERSION or set(tree) != _FIELDS:
+        if (
+            not isinstance(tree, dict)
+            or tree.get("version") != GENERATION_VERSION
+            or set(tree) - {"published"} != _FIELDS
+        ):
             raise ValueError("it is of no shape that is known here")
         if (tree["name"], tree["tag"], tree["generation"]) != (name.path, name.tag, number):
             raise ValueError("it is that of another name or number")
@@ -345,6 +381,7 @@ def parse(data: bytes, name: Name, number: int) -> Generation:
             created=_moment(tree["created"]),
             data=data,
             digest=digest_bytes(data),
+            published=_published(tree["published"]) if "published" in tree else None,
         )
     except (ValueError, TypeError, RecursionError) as error:
         raise _bad(name, number, str(error)) from None
@@ -362,6 +399,17 @@ def _hash(text: Any) -> Digest:
     if not isinstance(text, str) or not _HEX64.fullmatch(text):
         raise ValueError("it names no digest")
     return Digest(text)
+
+
+def _published(tree: Any) -> Published:
+    if not isinstance(tree, dict) or set(tree) != _PUBLISHED or not isinstance(tree["dirty"], bool):
+        raise ValueError("it does not say where it came from")
+    for told in ("by", "recipe"):
+        if not isinstance(tree[told], str) or len(tree[told]) > 4096 or not tree[told].isprintable():
+            raise ValueError("it does not say where it came from")
+    if not isinstance(tree["commit"], str) or not _COMMIT.fullmatch(tree["commit"]):
+        raise ValueError("it names no commit")
+    return Published(commit=tree["commit"], by=tree["by"], recipe=tree["recipe"], dirty=tree["dirty"])
 
 
 def _moment(text: Any) -> str:
