@@ -64,15 +64,18 @@ from envbuild.projects.project import (
 from envbuild.projects.recipe_files import LINKS, link_name, recipes_below
 from envbuild.reporter import Reporter
 from envbuild.request import INHERITED
+from envbuild.review.diff_verbs import DiffVerbs
 
 if TYPE_CHECKING:
     from envbuild.digest import Digest
     from envbuild.environments.asking import Before
+    from envbuild.environments.stores import Clouds
     from envbuild.graph import Graph
     from envbuild.request import Request
 
 
 class Session(
+    DiffVerbs,
     ExchangeVerbs,
     StoreVerbs,
     MoveVerbs,
@@ -101,6 +104,7 @@ class Session(
         flags: Settings that override variables and configuration files.
         environ: Environment variables; this process's by default.
         before: Told what each recipe needs done, before any of it starts; see ``environments.asking``.
+        clouds: Opens stores in S3, Google's and Azure's where their libraries are not; as of ``open_objects``.
     """
 
     def __init__(
@@ -115,9 +119,11 @@ class Session(
         flags: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
         before: Before | None = None,
+        clouds: Clouds | None = None,
     ) -> None:
         self._start = Path(start) if start is not None else Path.cwd()
         self._before = before
+        self._clouds = clouds
         self._reporter = reporter or Reporter()
         self._offline = offline
         self._jobs = jobs

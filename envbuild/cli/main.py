@@ -36,6 +36,7 @@ COMMANDS = {
     "tree": "look",
     "why": "look",
     "why-depends": "look",
+    "diff": "diff",
     "alias": "names",
     "get": "names",
     "history": "names",
@@ -56,10 +57,12 @@ COMMANDS = {
     "gc": "keep",
     "config": "start",
     "completion": "start",
+    "lock-textconv": "diff",
+    "lock-merge": "diff",
 }
 """Command to the module of this package that holds it."""
 
-_HIDDEN = frozenset({"realise"})
+_HIDDEN = frozenset({"realise", "lock-textconv", "lock-merge"})
 
 
 class LazyGroup(click.Group):

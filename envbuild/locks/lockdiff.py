@@ -5,6 +5,7 @@ Rules of the file: pure; order of findings is by platform-independent name, cond
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from envbuild.lock import LockedEnvironment
@@ -42,28 +43,49 @@ class Change:
         return f"{self.how} {self.name} {self.before} -> {self.after}{form}"
 
 
-def changes(before: LockedEnvironment | None, after: LockedEnvironment | None) -> tuple[Change, ...]:
-    """The differences between two environments of one platform; either may be missing."""
-    found: list[Change] = []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One package of two environments that is not the same value in both.
+
+    Attributes:
+        how: As in ``Change``; None when only what is told of it differs (its licence, what it requires, who asks).
+        inputs: What else differs in the build of a source.
+    """
+
+    kind: Literal["conda", "pypi"]
+    name: str
+    before: Package | None
+    after: Package | None
+    how: How | None
+    inputs: tuple[str, ...] = ()
+
+
+def pairs(before: LockedEnvironment | None, after: LockedEnvironment | None) -> Iterator[Pair]:
+    """The packages that differ between two environments; either may be missing."""
     kinds: tuple[Literal["conda", "pypi"], ...] = ("conda", "pypi")
     for kind in kinds:
         old, new = _table(before, kind), _table(after, kind)
         for name in sorted({*old, *new}):
             was, now = old.get(name), new.get(name)
             inputs = _other_inputs(before, was, after, now)
-            how = _how(was, now, inputs)
-            if how is not None:
-                found.append(
-                    Change(
-                        name=name,
-                        kind=kind,
-                        how=how,
-                        before=_shown(was, how, now),
-                        after=_with(_shown(now, how, was), inputs if how == "rebuilt" else ()),
-                        form=now.form if isinstance(now, SourcePackage) else None,
-                    )
-                )
-    return tuple(found)
+            if was != now or inputs:
+                yield Pair(kind=kind, name=name, before=was, after=now, how=_how(was, now, inputs), inputs=inputs)
+
+
+def changes(before: LockedEnvironment | None, after: LockedEnvironment | None) -> tuple[Change, ...]:
+    """The differences between two environments of one platform; either may be missing."""
+    return tuple(
+        Change(
+            name=pair.name,
+            kind=pair.kind,
+            how=pair.how,
+            before=_shown(pair.before, pair.how, pair.after),
+            after=_with(_shown(pair.after, pair.how, pair.before), pair.inputs if pair.how == "rebuilt" else ()),
+            form=pair.after.form if isinstance(pair.after, SourcePackage) else None,
+        )
+        for pair in pairs(before, after)
+        if pair.how is not None
+    )
 
 
 def _table(environment: LockedEnvironment | None, kind: Literal["conda", "pypi"]) -> dict[str, Package]:
@@ -79,10 +101,10 @@ def _how(old: Package | None, new: Package | None, inputs: tuple[str, ...]) -> H
     if old is None or new is None:
         return "added" if old is None else "removed"
     if old.version != new.version:
-        return "upgraded" if _newer(old, new) else "downgraded"
+        return "upgraded" if newer(old, new) else "downgraded"
     if old.sha256 != new.sha256 or inputs:
         return "rebuilt"
-    return None if _source(old) == _source(new) else "moved"
+    return None if source_words(old) == source_words(new) else "moved"
 
 
 def _other_inputs(
@@ -114,7 +136,7 @@ def _seen(environment: LockedEnvironment, source: SourcePackage) -> set[tuple[st
     return tools | {(package.name, package.sha256) for package in inputs.host_of(source)}
 
 
-def _newer(old: Package, new: Package) -> bool:
+def newer(old: Package, new: Package) -> bool:
     """Whether a version went up. Versions that PEP 440 cannot read are compared number by number, as conda does."""
     from packaging.version import InvalidVersion, Version
 
@@ -129,7 +151,8 @@ def _parts(version: str) -> list[tuple[int, int, str]]:
     return [(1, int(piece), "") if piece.isdigit() else (0, 0, piece) for piece in pieces]
 
 
-def _source(package: Package) -> tuple[str | None, ...]:
+def source_words(package: Package) -> tuple[str | None, ...]:
+    """Where a package comes from, part by part."""
     if isinstance(package, CondaPackage):
         return (package.channel, package.url, package.subdir, package.file)
     if isinstance(package, SourcePackage):
@@ -141,7 +164,7 @@ def _shown(package: Package | None, how: How, other: Package | None) -> str | No
     if package is None:
         return None
     if how == "moved":
-        place = next(text for text in _source(package) if text is not None)
+        place = next(text for text in source_words(package) if text is not None)
         return f"{place} {package.form[4:]}" if isinstance(package, SourcePackage) and package.git else place
     if how != "rebuilt":
         return package.version

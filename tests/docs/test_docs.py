@@ -39,7 +39,7 @@ def documented() -> dict[str, click.Command]:
         item = command(name)
         if isinstance(item, click.Group):
             found |= {f"{name} {inner}": each for inner, each in item.commands.items()}
-        elif item.name == name:
+        elif item.name == name and not item.hidden:
             found[name] = item
     return found
 

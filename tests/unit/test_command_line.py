@@ -9,14 +9,14 @@ import sys
 
 import pytest
 
-from envbuild.cli.main import COMMANDS
+from envbuild.cli.main import _HIDDEN, COMMANDS
 from tests.case import Case
 
 
 def test_the_list_of_commands_is_whole_on_a_narrow_terminal(case: Case) -> None:
     case.variable("COLUMNS", "80").run("--help")
     assert not any(line.startswith("  ") and line.endswith("...") for line in case.out.splitlines())
-    assert set(COMMANDS) - {"realise"} <= {line.split()[0] for line in case.out.splitlines() if line.startswith("  ")}
+    assert set(COMMANDS) - _HIDDEN <= {line.split()[0] for line in case.out.splitlines() if line.startswith("  ")}
     lines = [line.strip() for line in case.out.splitlines()]
     assert "envbuild run recipes/train.yaml -- python train.py" in lines
 
