@@ -64,6 +64,7 @@ from envbuild.projects.project import (
 from envbuild.projects.recipe_files import LINKS, link_name, recipes_below
 from envbuild.reporter import Reporter
 from envbuild.request import INHERITED
+from envbuild.review.check_verbs import CheckVerbs
 from envbuild.review.diff_verbs import DiffVerbs
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
 class Session(
     DiffVerbs,
     ExchangeVerbs,
+    CheckVerbs,
     StoreVerbs,
     MoveVerbs,
     SendVerbs,

@@ -25,6 +25,7 @@ COMMANDS = {
     "add": "edit",
     "remove-package": "edit",
     "lock": "lock",
+    "check": "check",
     "plan": "lock",
     "realize": "realize",
     "realise": "realize",
