@@ -50,7 +50,7 @@ def run(bench: Bench) -> list[Result]:
     """Measure it."""
     wheels = bench.folder / "wheels"
     wheels.mkdir()
-    for folder in (tool_wheels("envbuild[s3]", "boto3", "requests"), need_wheels()):
+    for folder in (tool_wheels("envbuild", "boto3", "requests"), need_wheels()):
         for wheel in folder.glob("*.whl"):
             if not (wheels / wheel.name).exists():
                 (wheels / wheel.name).symlink_to(wheel)

@@ -22,6 +22,7 @@ from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from envbuild.environments.realizing import Realizer
+    from envbuild.lock import LockedEnvironment
     from envbuild.locks.locking import Locked
     from envbuild.projects.project import Project
     from envbuild.reporter import Reporter
@@ -35,8 +36,7 @@ class WholeThere:
     Attributes:
         name: What people call it.
         closure: The sha256 of what its builds came to.
-        wheels: The sha256 of each wheel, in link order. ``archive``: of the interpreter's archive, or None.
-        python: The series, or None.
+        engines: What links it: of ``py-rattler`` and ``uv``.
         blobs: How many the store did not have; ``size``: their bytes.
     """
 
@@ -46,12 +46,25 @@ class WholeThere:
     environment: Digest
     closure: Digest
     variables: tuple[tuple[str, str], ...]
-    python: str | None
-    wheels: tuple[Digest, ...]
-    archive: Digest | None
+    engines: frozenset[str]
     packages: int
     blobs: int
     size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeHere:
+    """The wheels of an environment, on this machine.
+
+    Attributes:
+        wheels: The file of each, by its sha256.
+        interpreter: Of the interpreter's archive, likewise; None where that is the other machine's own.
+    """
+
+    platform: Platform
+    python: str
+    wheels: Mapping[Digest, Path]
+    interpreter: tuple[Digest, Path] | None
 
 
 class SendVerbs:
@@ -132,15 +145,41 @@ class SendVerbs:
                     environment=environment.id,
                     closure=outputs_to_bytes(document)[0],
                     variables=environment.variables,
-                    python=environment.python,
-                    wheels=tuple(wheel.sha256 for wheel in environment.wheels),
-                    archive=environment.archive.sha256 if environment.archive is not None else None,
+                    engines=_engines(environment),
                     packages=len(environment.names()),
                     blobs=sent.blobs,
                     size=sent.size,
                 )
             )
         return tuple(found)
+
+    def bring(self, recipe: Path, platform: Platform) -> WholeHere:
+        """Have the wheels of an environment that has nothing else, for any platform; nothing is linked.
+
+        Args:
+            recipe: Whose lock must fit.
+            platform: Of the environment.
+
+        Raises:
+            StaleError: When the lock does not fit.
+            EnvbuildError: When something cannot be fetched.
+        """
+        from envbuild.environments.pulling import packages_of
+
+        item = self._to_send(recipe, platform)
+        realizer = self._realizer(self.project(recipe))
+        graph = packages_of(realizer.graph(item))
+        realizer.run(graph, parts=[(recipe, graph)])
+        realizer.workspace.settle()
+        blobs, environment = realizer.workspace.store.blobs, item.environment
+        archive = environment.archive
+        assert environment.python is not None
+        return WholeHere(
+            platform=platform,
+            python=environment.python,
+            wheels={wheel.sha256: blobs.name(wheel.sha256) for wheel in environment.wheels},
+            interpreter=(archive.sha256, blobs.name(archive.sha256)) if archive is not None else None,
+        )
 
     def send_files(self, contents: Iterable[bytes], to: str) -> tuple[Digest, ...]:
         """Have some bytes as blobs in a store; their sha256.
@@ -175,3 +214,10 @@ class SendVerbs:
             files=(),
             link=None,
         )
+
+
+def _engines(environment: LockedEnvironment) -> frozenset[str]:
+    """What links an environment."""
+    conda = {"py-rattler"} if environment.conda else set()
+    wheels = environment.wheels or environment.sources or environment.interpreter != "conda"
+    return frozenset(conda | ({"uv"} if wheels else set()))

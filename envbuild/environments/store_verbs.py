@@ -27,6 +27,7 @@ from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
     from envbuild.environments.naming import NameStore
+    from envbuild.environments.stores import Clouds
     from envbuild.objects import Objects
     from envbuild.projects.project import Project
     from envbuild.reporter import Reporter
@@ -81,6 +82,7 @@ class StoreVerbs:
     _start: Path
     _stores: tuple[str, ...]
     _open_stores: dict[Path, OpenStores]
+    _clouds: Clouds | None
 
     if TYPE_CHECKING:
 
@@ -268,7 +270,9 @@ class StoreVerbs:
     def _opened(self, project: Project) -> OpenStores:
         """The open stores of a project."""
         if project.root not in self._open_stores:
-            self._open_stores[project.root] = OpenStores(project.config, self._environ, self._reporter.note)
+            self._open_stores[project.root] = OpenStores(
+                project.config, self._environ, self._reporter.note, self._clouds
+            )
         return self._open_stores[project.root]
 
     def _ask_ahead(self) -> None:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from envbuild.store.shared import SharedStore
     from envbuild.store.signatures import Policy, Signer
     from envbuild.store.signed_records import SignedRecords
+
+    Clouds = Callable[[Address], Objects]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +135,7 @@ def open_store(
     *,
     note: Callable[[str], None],
     write: bool | None = None,
+    clouds: Clouds | None = None,
 ) -> Objects:
     """What a store is made of. Nothing is asked yet.
 
@@ -141,6 +145,7 @@ def open_store(
         environ: Variables for proxies and credentials.
         note: Told of files of credentials that others may read.
         write: Whether it may be written; as it is trusted when None.
+        clouds: As of ``open_objects``.
 
     Raises:
         EnvbuildError: When its library is missing, or a folder is not safe.
@@ -156,6 +161,7 @@ def open_store(
         environ=environ,
         trusted_hosts=config.trusted_hosts,
         note=note,
+        clouds=clouds,
     )
 
 
@@ -204,12 +210,18 @@ class OpenStores:
         config: How to get there.
         environ: Variables for proxies and credentials.
         note: Told what a user must know.
+        clouds: As of ``open_objects``.
     """
 
     def __init__(
-        self, config: Config, environ: Mapping[str, str], note: Callable[[str], None] = lambda _: None
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        note: Callable[[str], None] = lambda _: None,
+        clouds: Clouds | None = None,
     ) -> None:
         self._note = note
+        self._clouds = clouds
         self._config = config
         self._environ = environ
         self._stores: dict[ChosenStore, SharedStore] = {}
@@ -219,9 +231,8 @@ class OpenStores:
         from envbuild.store.shared import SharedStore
 
         if chosen not in self._stores:
-            self._stores[chosen] = SharedStore(
-                chosen.name, lambda: open_store(chosen, self._config, self._environ, note=self._note), chosen.url
-            )
+            opening = partial(open_store, chosen, self._config, self._environ, note=self._note, clouds=self._clouds)
+            self._stores[chosen] = SharedStore(chosen.name, opening, chosen.url)
         return self._stores[chosen]
 
     def ahead(self) -> None:

@@ -15,21 +15,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from envbuild.environments.stores import chosen_stores
-from envbuild.errors import InvalidInput, Issue
+from envbuild.errors import InvalidInput, Issue, UnsatisfiableError
+from envbuild.machine.home import find_home
 from envbuild.metaflow.collecting import REMOTE_PLATFORM
 from envbuild.metaflow.emitting import RecipeFile
 from envbuild.metaflow.inline import SCHEMES, first_program
-from envbuild.metaflow.nodetools import own_wheel, tools_recipe
+from envbuild.metaflow.nodetools import ENGINES, own_files, tools_recipe
 from envbuild.metaflow.reaching import Reach
 from envbuild.metaflow.telling import told_of_decorators
 from envbuild.projects.checkout import replace_file
 from envbuild.projects.recipe_files import LINKS
 
 if TYPE_CHECKING:
-    from envbuild.environments.send_verbs import WholeThere
+    from envbuild.derivations import HostPython
+    from envbuild.environments.send_verbs import WholeHere, WholeThere
     from envbuild.metaflow.collecting import Flow
     from envbuild.metaflow.launching import Launch
     from envbuild.package import Platform
+    from envbuild.session import Session
 
 
 Away = dict[str, Any]
@@ -58,28 +61,25 @@ def sent(launch: Launch, files: Sequence[RecipeFile], datastore: str, root: str)
     remote = {step.name: cast("Platform", step.platform or REMOTE_PLATFORM) for step in away}
     wanted = _wanted(files, remote)
     platforms = sorted(set(remote.values()))
-    interpreter = "host" if launch.surroundings.interpreter == "host" else "managed"
-    text = tools_recipe(datastore, store, platforms, launch.surroundings.python, interpreter)
-    tools = _write_tools(launch, datastore, text)
-    folders = {item.file.parent for item in files} | {tools.parent}
+    folders = {item.file.parent for item in files} | {_tools_folder(launch)}
     session = launch.session(folders, before=Reach(files, launch.echo))
     session.store_init(store)
     with told_of_decorators(files, launch.locate):
         made = [item.file for item, _ in wanted if not item.committed]
         session.check(*(item.file for item, _ in wanted if item.committed))
-        session.lock(*dict.fromkeys(made), tools)
-        there = session.send(
-            [*((item.file, platform) for item, platform in wanted), *((tools, platform) for platform in platforms)],
-            store,
-        )
-    own = own_wheel()
-    (wheel,) = session.send_files([own], store)
+        session.lock(*dict.fromkeys(made))
+        there = session.send([(item.file, platform) for item, platform in wanted], store)
+        engines = [name for name in ENGINES if any(name in whole.engines for whole in there)]
+        tools = _tools(launch, datastore, engines, platforms)
+        session.lock(tools)
+        brought = [session.bring(tools, platform) for platform in platforms]
+    manifest = {item.platform: _manifest(item, session, store) for item in brought}
     steps: dict[str, WholeThere] = {}
-    for (item, platform), whole in zip(wanted, there, strict=False):
+    for (item, platform), whole in zip(wanted, there, strict=True):
         launch.echo(_closing(item, whole))
         steps |= {step: whole for step in item.needed.steps if remote.get(step) == platform}
     first = first_program(
-        {item.platform: _manifest(item, wheel) for item in there[len(wanted) :]},
+        manifest,
         {f"{launch.flow.name}/{step}": (it.request, it.environment, it.closure) for step, it in steps.items()},
     )
     (digest,) = session.send_files([first], store)
@@ -164,17 +164,44 @@ def _wanted(files: Iterable[RecipeFile], remote: Mapping[str, Platform]) -> list
     return [(item, platform) for (_, platform), item in found.items()]
 
 
-def _write_tools(launch: Launch, datastore: str, text: str) -> Path:
-    folder = launch.project.root / LINKS / "node"
+def _tools_folder(launch: Launch) -> Path:
+    return launch.project.root / LINKS / "node"
+
+
+def _tools(launch: Launch, datastore: str, engines: Sequence[str], platforms: Sequence[str]) -> Path:
+    """The recipe of what envbuild needs on nodes, written where it is not."""
+    interpreter = "host" if launch.surroundings.interpreter == "host" else "managed"
+    text = tools_recipe(datastore, engines, platforms, launch.surroundings.python, interpreter)
+    folder = _tools_folder(launch)
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{datastore}.yaml"
+    file = folder / f"{'-'.join([datastore, *engines])}.yaml"
     if not file.is_file() or file.read_text(encoding="utf-8") != text:
         replace_file(file, text.encode())
     return file
 
 
-def _manifest(tools: WholeThere, own: str) -> dict[str, Any]:
-    return {"python": tools.python, "managed": tools.archive, "wheels": [own, *tools.wheels]}
+def _manifest(tools: WholeHere, session: Session, store: str) -> dict[str, Any]:
+    """What a node of a platform brings: one archive, and a Python where it is not the node's own."""
+    from envbuild.metaflow.archive import joined, own_part, part_of
+
+    kept = find_home(os.environ).joinpath("cache", "metaflow-node")
+    python = _compiler(tools.python)
+    parts = [part_of(file, digest, python, kept) for digest, file in tools.wheels.items()]
+    sent = [joined([own_part(own_files(), python, kept), *parts])]
+    if tools.interpreter is not None:
+        sent.append(tools.interpreter[1].read_bytes())
+    archive, *managed = session.send_files(sent, store)
+    return {"python": tools.python, "archive": archive, "managed": managed[0] if managed else None}
+
+
+def _compiler(series: str) -> HostPython | None:
+    """A Python of a series on this machine."""
+    from envbuild.machine.interpreters import find_host_python
+
+    try:
+        return find_host_python(series)
+    except UnsatisfiableError:
+        return None
 
 
 def _closing(item: RecipeFile, whole: WholeThere) -> str:

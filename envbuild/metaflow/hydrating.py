@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 from envbuild.errors import EnvbuildError
@@ -36,11 +37,13 @@ def _program(store: str, identity: str, closure: str, step: str) -> Path:
     """The file that starts a Python in the environment."""
     from envbuild.environments.realized import RealizeOptions
     from envbuild.metaflow.entering import Present, entrance
+    from envbuild.metaflow.node_objects import NodeObjects
     from envbuild.session import Session
 
     here = Path.cwd()
     nowhere = Path(sys.prefix)  # what lies where the task runs configures nothing
-    Session(nowhere, stores=(store,)).pull(identity, closure)
+    clouds = partial(NodeObjects, store)
+    Session(nowhere, stores=(store,), clouds=clouds).pull(identity, closure)
     (made,) = Session(nowhere, offline=True).realize(identity, options=RealizeOptions(link=False))
     present = Present(
         prefix=made.prefix,

@@ -68,8 +68,10 @@ def lean(text: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """A program whose own names are a letter or two; it is nobody's module, so nobody else knows them."""
+    """A program whose own names are a letter or two, without functions that it does not call: it is nobody's module."""
     tree = ast.parse(text)
+    called = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    tree.body = [node for node in tree.body if not isinstance(node, ast.FunctionDef) or node.name in called]
     imported = {
         alias.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
     }

@@ -1,7 +1,8 @@
-"""What envbuild needs on a node: its own code as a wheel, and a recipe of everything that this imports there.
+"""What envbuild needs on a node: its own code, and a recipe of everything that this imports there.
 
 The recipe is locked like any other, so each wheel is pinned. Beside envbuild's own requirements it has what Metaflow
-would install on a node to reach the datastore.
+would install on a node to reach the datastore. It has no library of a store: a node reads that as it began
+(``envbuild.metaflow.node_objects``).
 
 Rules of the file: reads this installation; writes nothing.
 """
@@ -9,16 +10,13 @@ Rules of the file: reads this installation; writes nothing.
 from __future__ import annotations
 
 import importlib.metadata
-import io
-import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 import envbuild
 from envbuild.errors import UsageError
-from envbuild.objects.address import parse_address
 from envbuild.package import normalize_pypi_name
 
 _LIBRARIES = {
@@ -29,25 +27,31 @@ _LIBRARIES = {
 }
 """What Metaflow itself imports on a node, by type of datastore."""
 
-_EXTRAS = {"s3": "s3", "gs": "gs", "az": "azure"}
-_MOMENT = (1980, 1, 1, 0, 0, 0)
+ENGINES = ("py-rattler", "uv")
+"""What links conda packages, and wheels."""
+
+_ELSEWHERE = frozenset({"networkx", "pathspec", "pyproject-hooks", "rich"})
+"""What is imported to show how far something is, to lock and to build, which no node does."""
 
 
-def tools_recipe(datastore: str, store: str, platforms: Sequence[str], python: str, interpreter: str) -> str:
+def tools_recipe(
+    datastore: str, engines: Collection[str], platforms: Sequence[str], python: str, interpreter: str
+) -> str:
     """The text of the recipe.
 
     Args:
         datastore: The type of Metaflow's datastore.
-        store: The address of envbuild's store.
+        engines: Of ``ENGINES``, those that the environments of the nodes need.
         platforms: Of the nodes.
         python: The series.
         interpreter: ``managed`` brings a Python along; ``host`` takes the node's.
     """
-    extra = _EXTRAS.get(parse_address(store).scheme, "")
     asked: dict[str, str] = {"requests": ""}
     for text in _LIBRARIES.get(datastore, ()):
         asked.setdefault(normalize_pypi_name(text), "")
-    for requirement in _own_requirements(extra, python):
+    for requirement in _own_requirements(python):
+        if requirement.name in _ELSEWHERE or (requirement.name in ENGINES and requirement.name not in engines):
+            continue
         extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
         asked[normalize_pypi_name(requirement.name) + extras] = str(requirement.specifier)
     lines = [f'    "{name}": "{asked[name]}"' for name in sorted(asked)]
@@ -66,7 +70,7 @@ def tools_recipe(datastore: str, store: str, platforms: Sequence[str], python: s
     )
 
 
-def _own_requirements(extra: str, python: str) -> Iterator[Requirement]:
+def _own_requirements(python: str) -> Iterator[Requirement]:
     try:
         found: Iterable[str] = importlib.metadata.requires("envbuild") or ()
     except importlib.metadata.PackageNotFoundError:
@@ -77,19 +81,14 @@ def _own_requirements(extra: str, python: str) -> Iterator[Requirement]:
         ) from None
     for text in found:
         requirement = Requirement(text)
-        environment = {"extra": extra, "python_version": python, "python_full_version": f"{python}.0"}
+        environment = {"extra": "", "python_version": python, "python_full_version": f"{python}.0"}
         if requirement.marker is None or requirement.marker.evaluate(environment):
             yield requirement
 
 
-def own_wheel() -> bytes:
-    """The code of envbuild, as it is here: the same files give the same bytes."""
+def own_files() -> dict[str, Path]:
+    """The code of envbuild, as it is here, by where Python imports it."""
     package = Path(envbuild.__file__).parent
     schemas = next(path for path in (package / "schemas", package.parent / "schemas") if path.is_dir())
     files = {f"envbuild/{path.relative_to(package)}": path for path in package.rglob("*.py")}
-    files |= {f"envbuild/schemas/{path.name}": path for path in schemas.glob("*.json")}
-    written = io.BytesIO()
-    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(files):
-            archive.writestr(zipfile.ZipInfo(name, _MOMENT), files[name].read_bytes(), zipfile.ZIP_DEFLATED, 6)
-    return written.getvalue()
+    return files | {f"envbuild/schemas/{path.name}": path for path in schemas.glob("*.json")}

@@ -41,6 +41,7 @@ def open_objects(
     environ: Mapping[str, str] | None = None,
     trusted_hosts: Sequence[str] = (),
     note: Callable[[str], None] = lambda _: None,
+    clouds: Callable[[Address], Objects] | None = None,
 ) -> Objects:
     """The objects at an address. Nothing is asked yet, so a wrong name or right shows with the first question.
 
@@ -55,6 +56,7 @@ def open_objects(
             The clouds' libraries read this process's themselves.
         trusted_hosts: Hosts whose certificates are not checked, for web servers.
         note: Told of files of credentials that others may read, for web servers.
+        clouds: Opens what is in S3, Google's or Azure's, where their libraries are not.
 
     Raises:
         InvalidInput: ``bad-address``; ``unsafe-folder``.
@@ -62,7 +64,10 @@ def open_objects(
             ``bad-setting`` for a deadline that is none.
     """
     address = parse_address(url)
-    objects = _objects(address, durability, stall, connections, environ or os.environ, trusted_hosts, note)
+    if clouds is not None and address.scheme in _EXTRAS:
+        objects = clouds(address)
+    else:
+        objects = _objects(address, durability, stall, connections, environ or os.environ, trusted_hosts, note)
     if address.scheme not in {"memory", "file"}:
         objects = Retrying(objects, patience or _patience(environ or os.environ))
     return ReadOnly(objects) if mode == "read-only" else objects

@@ -58,7 +58,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer
 @pytest.fixture
 def remote(flows: Flows, index: Server, tmp_path: Path, s3_server: ObjectServer) -> Flows:
     """A flow's folder whose datastore is in S3, and whose index has what a node needs too."""
-    for wheel in tool_wheels("envbuild[s3]", "boto3", "requests").iterdir():
+    for wheel in tool_wheels("envbuild", "boto3", "requests").iterdir():
         if not (tmp_path / "index" / wheel.name).exists():
             (tmp_path / "index" / wheel.name).symlink_to(wheel)
     flows.environ |= s3_server.environ

@@ -10,7 +10,6 @@ names.
 """
 
 # mypy: ignore-errors
-import concurrent.futures
 import contextlib
 import fcntl
 import hashlib
@@ -22,10 +21,10 @@ import shutil
 import stat
 import subprocess
 import sys
-import tarfile
 import tempfile
+import threading
 import time
-import zipfile
+import zlib
 
 
 class StopError(Exception):
@@ -121,26 +120,51 @@ def alone(path):
         yield
 
 
-def unpack_wheel(data, folder, site):
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        for member in archive.infolist():
-            parts = member.filename.split("/")
-            if member.is_dir() or ".." in parts or not parts[0]:
-                continue
-            target = os.path.join(site, *parts)
-            runs = member.external_attr >> 16 & 0o111
-            if parts[0].endswith(".data") and len(parts) > 2:
-                where = {"scripts": "bin", "data": ""}.get(parts[1])
-                target = os.path.join(*([site] if where is None else [folder, where]), *parts[2:])
-                runs = runs or parts[1] == "scripts"
+def unpack(data, folder, site):
+    """The archive of ``envbuild.metaflow.archive``; zlib lets another thread work meanwhile."""
+    at = data.index(b"\n") + 1
+    places = {"site": site, "bin": os.path.join(folder, "bin")}
+    files, known = [], set()
+    for name, runs, size in json.loads(data[:at])["files"]:
+        first, *rest = name.split("/")
+        if ".." in rest or "" in rest or first not in places:
+            raise StopError(4, "the archive of envbuild has a file %r" % name)
+        target = os.path.join(places[first], *rest)
+        if os.path.dirname(target) not in known:
+            known.add(os.path.dirname(target))
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            with archive.open(member) as source, open(target, "wb") as file:
-                shutil.copyfileobj(source, file)
-            if runs:
-                os.chmod(target, 0o755)
+        files.append((size, at, target, 0o755 if runs else 0o644))
+        at += size
+    files.sort()
+    guard, failed = threading.Lock(), []
+
+    def work():
+        while not failed:
+            with guard:
+                if not files:
+                    return
+                size, at, target, mode = files.pop()
+            try:
+                file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+                with os.fdopen(file, "wb", 0) as written:
+                    left = memoryview(zlib.decompress(data[at : at + size], -15))
+                    while left:
+                        left = left[written.write(left) :]
+            except (OSError, zlib.error) as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failed:
+        raise failed[0]
 
 
 def unpack_python(data, folder):
+    import tarfile
+
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         if sys.version_info >= (3, 12):
             archive.extractall(folder, filter="tar")
@@ -164,15 +188,12 @@ def make(read, folder, final, tools):
     site = os.path.join(folder, "lib", "python" + tools["python"], "site-packages")
     for needed in (site, os.path.join(folder, "bin")):
         os.makedirs(needed)
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        wheels = [pool.submit(lambda one: unpack_wheel(blob(read, one), folder, site), one) for one in tools["wheels"]]
-        if tools["managed"]:
-            unpack_python(blob(read, tools["managed"]), folder)
-            base = os.path.join(final, "python", "bin", "python" + tools["python"])
-        else:
-            base = own
-        for wheel in wheels:
-            wheel.result()
+    if tools["managed"]:
+        unpack_python(blob(read, tools["managed"]), folder)
+        base = os.path.join(final, "python", "bin", "python" + tools["python"])
+    else:
+        base = own
+    unpack(blob(read, tools["archive"]), folder, site)
     for name in ("python", "python3"):
         os.symlink(base, os.path.join(folder, "bin", name))
     with open(os.path.join(folder, "pyvenv.cfg"), "w") as file:
@@ -237,7 +258,13 @@ def enter(step):
     command = [os.path.join(TOOLS, "bin", "python"), "-I", "-m", "envbuild.metaflow.hydrating", *words]
     with alone(os.path.join(home(), "node", STEPS[step][1] + ".lock")):  # the next one finds it done
         left = max(1, int(deadline() - time.monotonic()))
-        process = subprocess.Popen(command, env=dict(os.environ, ENVBUILD_DEADLINE=str(left), ENVBUILD_HOME=home()))
+        variables = {
+            "ENVBUILD_DURABILITY": "fast",
+            **os.environ,
+            "ENVBUILD_DEADLINE": str(left),
+            "ENVBUILD_HOME": home(),
+        }
+        process = subprocess.Popen(command, env=variables)
         try:
             return process.wait(left + 5)
         except subprocess.TimeoutExpired:

@@ -51,7 +51,7 @@ def token():
     return json.loads(ask(url + "?" + urllib.parse.urlencode(query), headers, near=True))["access_token"]
 
 
-def get(url, key):
+def opened(url, key, method="GET"):
     parts = urllib.parse.urlsplit(url)
     options = dict(urllib.parse.parse_qsl(parts.query))
     e = os.environ.get
@@ -67,7 +67,7 @@ def get(url, key):
     if not options.get("anonymous"):
         if secret:
             lines = "".join("%s:%s\n" % item for item in sorted(headers.items()))
-            said = "GET" + "\n" * 12 + lines + "/" + account + urllib.parse.urlsplit(address).path
+            said = method + "\n" * 12 + lines + "/" + account + urllib.parse.urlsplit(address).path
             sign = hmac.new(base64.b64decode(secret), said.encode(), hashlib.sha256).digest()
             headers["Authorization"] = "SharedKey %s:%s" % (account, base64.b64encode(sign).decode())
         elif grant:
@@ -77,9 +77,19 @@ def get(url, key):
                 HELD["token"] = token()
             headers["Authorization"] = "Bearer " + HELD["token"]
     try:
-        return ask(address, headers)
+        return urllib.request.urlopen(urllib.request.Request(address, headers=headers, method=method), timeout=60)
     except urllib.error.HTTPError as error:
         if error.code == 404:
             return None
         HELD.clear()
         raise
+
+
+def get(url, key):
+    answer = opened(url, key)
+    return answer and answer.read()
+
+
+def size(url, key):
+    answer = opened(url, key, "HEAD")
+    return answer and int(answer.headers["content-length"])

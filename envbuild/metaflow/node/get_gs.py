@@ -86,7 +86,7 @@ def token():
     return json.loads(ask(url, {"Metadata-Flavor": "Google"}, opener=opener))["access_token"]
 
 
-def get(url, key):
+def opened(url, key, query="alt=media"):
     parts = urllib.parse.urlsplit(url)
     options = dict(urllib.parse.parse_qsl(parts.query))
     local = os.environ.get("STORAGE_EMULATOR_HOST")
@@ -98,9 +98,20 @@ def get(url, key):
             HELD["token"] = token()
         headers["Authorization"] = "Bearer " + HELD["token"]
     try:
-        return ask("%s/storage/v1/b/%s/o/%s?alt=media" % (server.rstrip("/"), parts.netloc, name), headers)
+        address = "%s/storage/v1/b/%s/o/%s?%s" % (server.rstrip("/"), parts.netloc, name, query)
+        return urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=60)
     except urllib.error.HTTPError as error:
         if error.code in (403, 404):
             return None
         HELD.clear()
         raise
+
+
+def get(url, key):
+    answer = opened(url, key)
+    return answer and answer.read()
+
+
+def size(url, key):
+    answer = opened(url, key, "fields=size")
+    return answer and int(json.loads(answer.read())["size"])

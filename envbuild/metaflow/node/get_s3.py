@@ -1,4 +1,4 @@
-"""An object of S3, or of what speaks its protocol: one signed GET.
+"""An object of S3, or of what speaks its protocol: one signed GET, or HEAD.
 
 Credentials come from where AWS's own library takes them on a node, in its order: variables, a web identity (EKS), a
 container (ECS, EKS Pod Identity), the machine (EC2, IMDSv2). Profiles in files are for people's machines.
@@ -11,10 +11,12 @@ import hmac
 import json
 import os
 import re
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 
+HELD = {}
 KNOWN = {}
 
 
@@ -72,7 +74,7 @@ def credentials():
     return found["AccessKeyId"], found["SecretAccessKey"], found.get("Token")
 
 
-def get(url, key):
+def opened(url, key, method="GET"):
     parts = urllib.parse.urlsplit(url)
     options = dict(urllib.parse.parse_qsl(parts.query))
     e = os.environ.get
@@ -86,7 +88,9 @@ def get(url, key):
         address = "https://%s.s3.%s.amazonaws.com/%s" % (parts.netloc, region, path)
     headers = {}
     if not options.get("anonymous"):
-        who, secret, token = credentials()
+        if HELD.get("until", 0) < time.monotonic():  # a minute: those of a machine change hourly
+            HELD.update(until=time.monotonic() + 60, them=credentials())
+        who, secret, token = HELD["them"]
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         empty = hashlib.sha256(b"").hexdigest()
         headers = {"host": urllib.parse.urlsplit(address).netloc, "x-amz-content-sha256": empty, "x-amz-date": now}
@@ -94,7 +98,7 @@ def get(url, key):
             headers["x-amz-security-token"] = token
         names = ";".join(sorted(headers))
         lines = "".join("%s:%s\n" % (name, headers[name]) for name in sorted(headers))
-        asked = "\n".join(("GET", urllib.parse.urlsplit(address).path, "", lines, names, empty))
+        asked = "\n".join((method, urllib.parse.urlsplit(address).path, "", lines, names, empty))
         scope = "%s/%s/s3/aws4_request" % (now[:8], region)
         signed = "\n".join(("AWS4-HMAC-SHA256", now, scope, hashlib.sha256(asked.encode()).hexdigest()))
         sign = ("AWS4" + secret).encode()
@@ -107,12 +111,22 @@ def get(url, key):
             sign.hex(),
         )
     try:
-        return ask(address, headers)
+        return urllib.request.urlopen(urllib.request.Request(address, headers=headers, method=method), timeout=60)
     except urllib.error.HTTPError as error:
         there = error.headers.get("x-amz-bucket-region")
         if there and there != region:
             KNOWN[parts.netloc] = there
-            return get(url, key)
-        if error.code == 404 or (error.code == 403 and b"AccessDenied" in error.read()):
+            return opened(url, key, method)
+        if error.code == 404 or (error.code == 403 and (method == "HEAD" or b"AccessDenied" in error.read())):
             return None
         raise
+
+
+def get(url, key):
+    answer = opened(url, key)
+    return answer and answer.read()
+
+
+def size(url, key):
+    answer = opened(url, key, "HEAD")
+    return answer and int(answer.headers["content-length"])
