@@ -72,13 +72,22 @@ def lock_textconv_command(file: Path) -> None:
 @click.argument("ours", type=click.Path(path_type=Path))
 @click.argument("theirs", type=click.Path(path_type=Path))
 @click.argument("path")
-def lock_merge_command(base: Path, ours: Path, theirs: Path, path: str) -> None:
+@offline
+@stores
+def lock_merge_command(base: Path, ours: Path, theirs: Path, path: str, offline: bool, stores: tuple[str, ...]) -> None:
     """Merge a lock that two branches changed; git calls this (`%O %A %B %P`). Exit 1 leaves a conflict."""
-    from envbuild.cli.screen import Screen
-    from envbuild.review.merging import merge_files
+    import os
 
+    from envbuild.cli.screen import Screen
+    from envbuild.session import Session
+
+    told = dict(os.environ)
+    for name in told:
+        if name.startswith("GIT_"):  # git's word on its repository is for this process alone
+            del os.environ[name]
     screen = Screen()
-    outcome = merge_files(base, ours, theirs, path)
+    session = Session(reporter=screen.reporter, offline=offline, stores=stores, environ=told)
+    outcome = session.merge_lock(base, ours, theirs, path)
     screen.say(outcome.said)
     if not outcome.merged:
         sys.exit(1)

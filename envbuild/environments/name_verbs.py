@@ -153,12 +153,12 @@ class NameVerbs(SourceVerbs):
         if not labels:
             return {}
         from envbuild.locks.inheriting import NamedBase, recorded
-        from envbuild.locks.locking import read_lock
+        from envbuild.locks.locking import lock_before
         from envbuild.store.names import Named
 
         home = self._home()
         names, closures = self._names(home), self._closures(home)
-        old = None if newest else read_lock(recipe)
+        old = None if newest else lock_before(recipe)
         found = {}
         for label in labels:
             known = recorded(old, label)
@@ -182,9 +182,9 @@ class NameVerbs(SourceVerbs):
         """Tell, sooner or later, which named bases mean something else than the lock recorded."""
         from envbuild.environments.moved_bases import MovedBases
         from envbuild.locks.inheriting import recorded
-        from envbuild.locks.locking import read_lock
+        from envbuild.locks.locking import lock_before
 
-        old = read_lock(recipe)
+        old = lock_before(recipe)
         for base in request.bases:
             known = recorded(old, base.path) if base.request is None else None
             if known is not None:
@@ -208,10 +208,10 @@ class NameVerbs(SourceVerbs):
     def _upgraded_bases(self, recipe: Path, request: Request) -> dict[str, NamedBase] | None:
         """The named bases as they are now, when one of them is not what the lock recorded."""
         from envbuild.locks.inheriting import recorded
-        from envbuild.locks.locking import read_lock
+        from envbuild.locks.locking import lock_before
 
         found = self._named_bases(recipe, request, newest=True)
-        old = read_lock(recipe)
+        old = lock_before(recipe)
         same = all(recorded(old, label) == (base.request, base.environments) for label, base in found.items())
         return None if same else found
 

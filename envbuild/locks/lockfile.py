@@ -187,7 +187,7 @@ def _refuse_conflict(data: bytes, file: str) -> None:
             "Git left conflict markers in this lock",
             reference="merge-conflict",
             where=Where(file=file, line=data.count(b"\n", 0, position) + 1),
-            hint="take either side (`git checkout --theirs`), then run `envbuild lock`",
+            hint="`envbuild lock RECIPE`; where lines of both sides are mixed, take one first: `git checkout --theirs`",
         )
 
 

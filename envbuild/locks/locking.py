@@ -102,15 +102,39 @@ def read_lock(recipe: Path) -> Lock | None:
     Raises:
         InvalidInput: When it is malformed, or no file. IntegrityError: when it was edited.
     """
+    data = _bytes(recipe)
+    return None if data is None else parse_lock(data, shown_path(lock_path(recipe)))
+
+
+def _bytes(recipe: Path) -> bytes | None:
     path = lock_path(recipe)
-    shown = shown_path(path)
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise InvalidInput("this is not a file", reference="bad-path", where=Where(file=shown), hint="move it away")
+            raise InvalidInput(
+                "this is not a file", reference="bad-path", where=Where(file=shown_path(path)), hint="move it away"
+            )
         with path.open("rb") as stream:
-            data = stream.read(LARGEST_LOCK + 1)
+            return stream.read(LARGEST_LOCK + 1)
     except FileNotFoundError:
         return None
+
+
+def lock_before(recipe: Path) -> Lock | None:
+    """The lock beside a recipe as a solve is told of it; as ``read_lock``.
+
+    Of one that the merge driver left in conflict, it is what both sides hold: it answers no request, so it fits none.
+    """
+    data = _bytes(recipe)
+    if data is None:
+        return None
+    shown = shown_path(lock_path(recipe))
+    if data.startswith(b"<<<<<<< "):
+        from envbuild.locks.conflict import conflict_sides
+        from envbuild.locks.three_way import NO_REQUEST, joined
+
+        if (sides := conflict_sides(data)) is not None:
+            both = joined(None, *(parse_lock(side, shown) for side in sides))
+            return replace(both.lock, request=NO_REQUEST)
     return parse_lock(data, shown)
 
 
@@ -138,7 +162,7 @@ def check_lock(recipe: Path, request: Request, bases: tuple[Locked, ...], own: M
 
 def fitting_lock(recipe: Path, request: Request, bases: tuple[Locked, ...], own: Mapping[str, Digest]) -> Locked | None:
     """The lock beside a recipe, when there is one and it fits; ``own`` as in ``stale_reasons``."""
-    lock = read_lock(recipe)
+    lock = lock_before(recipe)
     if lock is None or stale_reasons(lock, request, _locks(bases), own):
         return None
     return Locked(recipe=recipe, path=lock_path(recipe), request=request, lock=lock, written=False, bases=bases)
@@ -185,7 +209,7 @@ def make_lock(
     said, request = request, inherit(request, locks)
     if issues := impossible(request, request.recipe, Where(file=shown_path(recipe))):
         raise InvalidInput.of(issues)
-    old = read_lock(recipe)
+    old = lock_before(recipe)
     every = tuple(item.platform for item in request.platforms)
     chosen = options.platforms or every
     if not ready:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from envbuild.digest import Digest
 from envbuild.errors import UnreachableError, Where
-from envbuild.locks.locking import Locked, read_lock
+from envbuild.locks.locking import Locked, lock_before
 from envbuild.locks.place import lock_path
 from envbuild.locks.staleness import stale_reasons
 from envbuild.projects.project import shown_path
@@ -37,7 +37,7 @@ def unsolved(
     """
     if error.reference != "offline":
         return error
-    shown, lock = shown_path(recipe), read_lock(recipe)
+    shown, lock = shown_path(recipe), lock_before(recipe)
     files = [base for base in request.bases if base.request is not None]  # the others need no lock to be held against
     named = {base.path: item.lock for base, item in zip(files, bases, strict=True)}
     reasons = ("it has no lock",) if lock is None else stale_reasons(lock, request, named, own)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,14 @@ from envbuild.review.sides import Side, sides_of
 
 if TYPE_CHECKING:
     from envbuild.lock import Lock
+    from envbuild.locks.locking import Locked
     from envbuild.projects.project import Project
     from envbuild.recipe import Recipe
+    from envbuild.reporter import Reporter
     from envbuild.review.comparison import Compared, Diff
     from envbuild.review.git import Repository
     from envbuild.review.installing import Installed
+    from envbuild.review.merging import Outcome
 
 _PARTIAL = frozenset({"id", "prefix", "step"})
 """Sources that stand for one platform of something."""
@@ -28,8 +31,23 @@ class DiffVerbs:
 
     _environ: Mapping[str, str]
     _start: Path
+    _reporter: Reporter
+    _offline: bool
+    _stores: tuple[str, ...]
 
     if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            start: Path | str | None = None,
+            *,
+            reporter: Reporter | None = None,
+            offline: bool = False,
+            stores: Sequence[str] = (),
+            environ: Mapping[str, str] | None = None,
+        ) -> None: ...
+
+        def lock(self, *recipes: Path | str, write: bool = True) -> tuple[Locked, ...]: ...  # noqa: D102
 
         def project(self, recipe: Path | None = None) -> Project: ...  # noqa: D102  it is the session's
 
@@ -125,6 +143,33 @@ class DiffVerbs:
             lock = parse_lock(tree.read(unit.lock, blobs), f"{side.said}:{unit.lock[0]}")
             recipe = recipe_from(project, root / unit.recipe[0], tree.read(unit.recipe, blobs)) if unit.recipe else None
         return lock, recipe
+
+    def merge_lock(self, base: Path, ours: Path, theirs: Path, path: str) -> Outcome:
+        """Merge a lock that two branches changed, as git's driver; see ``envbuild.review.merging``.
+
+        Args:
+            base: The file with the bytes where both began.
+            ours: That of one side; the result goes there.
+            theirs: That of the other.
+            path: The lock, as git has it.
+        """
+        from envbuild.review.merging import merge_files
+
+        # What git tells of its repository is no word to those that a solve starts in repositories of their own.
+        inner = {name: value for name, value in self._environ.items() if not name.startswith("GIT_")}
+
+        def again(recipe: Path) -> Lock:
+            session = type(self)(
+                recipe.parent,
+                reporter=self._reporter,
+                offline=self._offline,
+                stores=self._stores,
+                environ=inner,
+            )
+            (locked,) = session.lock(recipe, write=False)
+            return locked.lock
+
+        return merge_files(base, ours, theirs, path, self._environ, again)
 
     def install_git(self, folder: Path | None = None) -> Installed:
         """Have git show and merge locks by what they mean; see ``envbuild.review.installing``.

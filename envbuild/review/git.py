@@ -36,6 +36,7 @@ class Entry:
 
     blob: str
     path: str
+    executable: bool = False
 
 
 class Repository:
@@ -102,7 +103,7 @@ class Repository:
             about, _, path = entry.partition(b"\t")
             words = about.split()
             if len(words) == 3 and words[0] in _REGULAR:
-                yield Entry(blob=words[2].decode(), path=os.fsdecode(path))
+                yield Entry(blob=words[2].decode(), path=os.fsdecode(path), executable=words[0] == _REGULAR[1])
 
     def working_files(self, below: str, *patterns: str) -> list[str]:
         """The files of the working tree below a folder that git has or would take, by endings of their names."""

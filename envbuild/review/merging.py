@@ -1,0 +1,202 @@
+"""The merge driver: what git calls when two branches changed one lock (``%O %A %B %P``).
+
+What the merged recipe asks for decides. It is found without the working tree (``parted``, ``merged_tree``), and locked
+in a folder of its own, with what both sides hold as preferences (``locks.three_way``): so what one side chose stays,
+and only what does not fit together is chosen anew. Nothing is solved where nothing was mixed and the lock fits.
+
+When that cannot be done (no network, no solution, a recipe in conflict), the lock keeps both sides whole
+(``locks.conflict``) and one line says what to type: ``envbuild lock RECIPE`` makes one of both, now or later.
+
+Rules of the file: writes the one file that git wants the result in, at the end.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from envbuild.errors import EnvbuildError, InvalidInput
+from envbuild.lock import Lock
+from envbuild.locks.conflict import conflict_text
+from envbuild.locks.lockfile import lock_text, parse_lock
+from envbuild.locks.place import lock_path
+from envbuild.locks.three_way import joined
+from envbuild.projects.config import PROJECT_FILE
+from envbuild.projects.project import find_project, recipe_from
+from envbuild.projects.recipe_files import recipe_of
+from envbuild.recipe import PathSource, Recipe
+from envbuild.review.git import Repository, blob_id
+from envbuild.review.merged_tree import MergedTree, merged_lines
+from envbuild.review.parted import parted
+from envbuild.value import dataclass
+
+_LOCK = ".lock.yaml"
+_TEXTS = (".txt", ".in", ".toml", ".yml", ".yaml", ".cfg", ".lock")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a merge.
+
+    Attributes:
+        merged: Whether there is one lock now; else there is a conflict.
+        said: One line for whoever merges.
+    """
+
+    merged: bool
+    said: str
+
+
+Again = Callable[[Path], Lock]
+"""Locks a recipe that lies in a project of its own, and gives the lock without writing it."""
+
+
+def merge_files(base: Path, ours: Path, theirs: Path, path: str, environ: Mapping[str, str], again: Again) -> Outcome:
+    """Merge a lock.
+
+    Args:
+        base: The bytes where both began; an empty file when there were none.
+        ours: Those of one side; the result goes there.
+        theirs: Those of the other.
+        path: The lock, as git has it.
+        environ: What git told the driver.
+        again: Locks the merged recipe.
+    """
+    three = [file.read_bytes() for file in (base, ours, theirs)]
+    repository = Repository(Path.cwd(), environ)
+    if not all(b"\nrequest:" in data for data in three[1:]) or not path.endswith(_LOCK):
+        data, clean = merged_lines(repository, *three)  # another tool's file of such a name
+        ours.write_bytes(data)
+        return Outcome(merged=clean, said=f"{path}: no lock of envbuild; merged line by line")
+    recipe = recipe_of(path)
+    try:
+        lock, said = _merged(repository, path, three, environ, again)
+    except EnvbuildError as error:
+        command = f"envbuild lock {shlex.quote(recipe)}"
+        where = f" ({error.where.file})" if error.where is not None and error.reference == "merge-conflict" else ""
+        ours.write_bytes(conflict_text(three[1], three[2], command))
+        return Outcome(merged=False, said=f"{path} is left in conflict: {error.message}{where}; then type: {command}")
+    ours.write_bytes(lock_text(lock).encode())
+    return Outcome(merged=True, said=f"merged {path}: {said}")
+
+
+def _merged(
+    repository: Repository, path: str, three: list[bytes], environ: Mapping[str, str], again: Again
+) -> tuple[Lock, str]:
+    ours, theirs = (
+        parse_lock(data, f"{path} ({side})") for data, side in zip(three[1:], ("ours", "theirs"), strict=True)
+    )
+    both = joined(_base(three[0], path), ours, theirs)
+    if both.undecided:
+        raise InvalidInput(
+            f"both sides took {both.undecided[0]} anew, each as another environment", reference="merge-conflict"
+        )
+    length = repository.hash_length()
+    ids = [blob_id(data, length) for data in three]
+    commits = parted(repository, environ, path, ids[0] if three[0] else None, ids[1], ids[2])
+    if commits is None:
+        raise InvalidInput("git does not say which commits are merged", reference="no-revision")
+    with TemporaryDirectory(prefix="envbuild-merge-") as folder, repository.blobs() as blobs:
+        tree = MergedTree(repository, commits, blobs, Path(folder).resolve())
+        recipe = write_family(tree, path, environ)
+        lock_path(recipe).write_text(lock_text(both.lock), encoding="utf-8")
+        lock = again(recipe)
+    return lock, _said(lock, ours, theirs, solved=lock != both.lock or not both.whole)
+
+
+def _base(data: bytes, path: str) -> Lock | None:
+    """The lock where both began, when it can be read: it may be a merge with conflicts of git's own."""
+    try:
+        return parse_lock(data, path) if data else None
+    except EnvbuildError:
+        return None
+
+
+def _said(lock: Lock, ours: Lock, theirs: Lock, *, solved: bool) -> str:
+    if not solved:
+        return "both sides fit together, nothing was solved"
+    known = {item for side in (ours, theirs) for item in _packages(side)}
+    new = sorted({name for item in _packages(lock) if item not in known for name in item[1:2]})
+    if not new:
+        return "solved again; every package is as one side had it"
+    shown = ", ".join(new[:5])
+    return f"solved again; {len(new)} packages are as neither side had them: {shown}{' …' if len(new) > 5 else ''}"
+
+
+def _packages(lock: Lock) -> set[tuple[str, str, str]]:
+    return {
+        (environment.platform, package.name, package.sha256)
+        for environment in lock.platforms
+        for packages in (environment.conda, environment.wheels, environment.sources)
+        for package in packages
+    }
+
+
+def write_family(tree: MergedTree, path: str, environ: Mapping[str, str]) -> Path:
+    """Write a recipe and all that its lock depends on.
+
+    Args:
+        tree: The merge.
+        path: The recipe's lock, as git has it.
+        environ: For the configuration.
+
+    Returns:
+        The recipe's file; its lock is not written.
+
+    Raises:
+        InvalidInput: ``missing-file`` when there is no recipe; ``merge-conflict`` when one is in conflict.
+    """
+    own = recipe_of(path)
+    own = own if tree.has(own) else f"{own.removesuffix('.yaml')}.yml"
+    first = tree.write(own)
+    if first is None:
+        raise InvalidInput(f"the merge has no recipe {recipe_of(path)}", reference="missing-file")
+    folder = posixpath.dirname(own)
+    while True:
+        tree.write(posixpath.join(folder, PROJECT_FILE))
+        if not folder:
+            break
+        folder = posixpath.dirname(folder)
+    project = find_project(first, environ)
+    root = project.root.relative_to(first.parents[own.count("/")]).as_posix()
+    todo, done = [own], set[str]()
+    while todo:
+        name = todo.pop()
+        if name in done or (file := tree.write(name)) is None:
+            continue  # whoever locks says that it is not there
+        done.add(name)
+        recipe = recipe_from(project, file, file.read_bytes())
+        bases = [_whole(root, base.path) for base in recipe.extends if base.is_file]
+        for base in bases:
+            tree.write(lock_path(Path(base)).as_posix())
+        todo += bases
+        for item in recipe.include:
+            included = _whole(root, item.path)
+            tree.write(included)
+            for beside in tree.below(posixpath.dirname(included)):
+                if beside.endswith(_TEXTS) and not beside.endswith(_LOCK):
+                    tree.write(beside)
+        for place in _places(recipe):
+            for inside in tree.below(_whole(root, place)):
+                tree.write(inside)
+    return first
+
+
+def _whole(root: str, path: str) -> str:
+    """A path from the project's root, as git has it."""
+    return posixpath.normpath(posixpath.join(root, path))
+
+
+def _places(recipe: Recipe) -> list[str]:
+    """The project's own folders and files that a recipe names, from the project's root."""
+    found: list[str] = []
+    for conda, pypi in ((recipe.conda, recipe.pypi), *((item.conda, item.pypi) for item in recipe.targets)):
+        addresses = [*(conda.channels or ()), *pypi.find_links, *(item.url for item in pypi.extra_indices)]
+        addresses += [item.url for item in conda.packages if item.url is not None]
+        addresses += [pypi.index.url] if pypi.index else []
+        found += [item for item in addresses if item.startswith("./")]
+        found += [item.source.path for item in pypi.packages if isinstance(item.source, PathSource)]
+    return found

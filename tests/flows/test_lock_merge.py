@@ -1,0 +1,290 @@
+"""Two branches change one lock, and real Git merges them with the driver that ``init --git`` sets up."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from envbuild.lock import Lock
+from envbuild.locks.conflict import conflict_sides
+from envbuild.locks.lockfile import parse_lock
+from tests.case import Case
+from tests.support.git_project import GitProject
+from tests.support.servers import Server
+from tests.support.wheel_index import WheelIndex
+from tests.support.wheels import make_wheel
+
+SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+class Shop:
+    """A repository with a recipe, and an index that can get more."""
+
+    def __init__(self, project: GitProject, folder: Path, server: Server) -> None:
+        self.git = project
+        self.case = project.case
+        self.wheels = folder
+        self.server = server
+
+    def recipe(self, *packages: str, name: str = "x.yaml") -> None:
+        """Write the recipe: one line a package, so that git can merge lines that are not neighbours."""
+        lines = "".join(f"    {package}\n    # {package}\n    #\n    #\n" for package in packages)
+        self.case.file(
+            name,
+            f"interpreter: host\npython: '{SERIES}'\npypi:\n  index: {self.server.url}/simple\n  packages:\n{lines}",
+        )
+
+    def lock(self, name: str = "x") -> Lock:
+        return parse_lock((self.case.project / f"{name}.lock.yaml").read_bytes(), name)
+
+    def versions(self, name: str = "x") -> dict[str, str]:
+        (environment,) = self.lock(name).platforms
+        return {wheel.name: wheel.version for wheel in environment.wheels}
+
+    def begin(self, *packages: str) -> None:
+        """The first commit, with Git set up."""
+        self.recipe(*packages)
+        self.case.run("init", "--git").run("lock", "x.yaml")
+        self.git.commit("first")
+
+    def side(self, name: str, *packages: str, start: str = "main") -> None:
+        """A branch that asks for other packages and locks them."""
+        self.git.branch(name, start)
+        self.recipe(*packages)
+        self.case.run("lock", "x.yaml")
+        self.git.commit(name)
+
+
+@pytest.fixture
+def shop(case: Case, tmp_path: Path, serving: Callable[..., Server]) -> Shop:
+    folder = tmp_path / "index"
+    folder.mkdir()
+    for name in ("apple", "pear", "plum"):
+        make_wheel(folder, name, "1.0", requires=["core>=1"])
+    make_wheel(folder, "core", "1.0")
+    return Shop(GitProject(case), folder, serving(WheelIndex(folder=folder)))
+
+
+def grow(shop: Shop) -> None:
+    """Newer versions of everything appear."""
+    for name in ("apple", "pear", "plum", "core"):
+        make_wheel(shop.wheels, name, "2.0", requires=["core>=1"] if name != "core" else [])
+
+
+def test_two_branches_that_each_add_a_package_merge_to_a_lock_that_fits(shop: Shop) -> None:
+    shop.begin("apple:")
+    shop.side("one", "pear:", "apple:")
+    shop.side("two", "apple:", "plum:")
+    grow(shop)
+    shop.git.git("merge", "-q", "one")
+    assert "solved again; every package is as one side had it" in shop.git.out
+    assert shop.versions() == {"apple": "1.0", "core": "1.0", "pear": "1.0", "plum": "1.0"}
+    shop.case.run("lock", "--check", "x.yaml")
+    assert shop.git.git("status", "--porcelain") == ""
+
+
+def test_only_what_does_not_fit_together_is_chosen_anew(shop: Shop) -> None:
+    make_wheel(shop.wheels, "quince", "1.0", requires=["core>=2"])
+    shop.begin("apple:")
+    shop.side("one", "pear:", "apple:")
+    grow(shop)
+    shop.side("two", "apple:", "quince:")
+    assert shop.versions()["core"] == "2.0"
+    shop.git.git("merge", "-q", "one")
+    assert shop.versions() == {"apple": "1.0", "core": "2.0", "pear": "1.0", "quince": "1.0"}
+    shop.case.run("lock", "--check", "x.yaml")
+
+
+def test_upgrades_of_one_branch_survive_what_the_other_adds(shop: Shop) -> None:
+    shop.begin("apple:", "pear:")
+    shop.side("one", "apple:", "pear:", "plum:")
+    grow(shop)
+    shop.git.branch("two", "main")
+    shop.case.run("lock", "--upgrade-package", "pear", "x.yaml")
+    shop.git.commit("upgrade")
+    shop.git.git("merge", "-q", "one")
+    assert shop.versions() == {"apple": "1.0", "core": "1.0", "pear": "2.0", "plum": "1.0"}
+    shop.case.run("lock", "--check", "x.yaml")
+
+
+def test_platforms_that_one_side_each_upgraded_are_merged_without_a_solve(shop: Shop) -> None:
+    shop.recipe("apple:")
+    recipe = shop.case.project / "x.yaml"
+    recipe.write_text(f"platforms: [linux-64, osx-arm64]\n{recipe.read_text()}")
+    shop.case.run("init", "--git").run("lock", "x.yaml")
+    shop.git.commit("first")
+    grow(shop)
+    shop.git.branch("one")
+    shop.case.run("lock", "--upgrade", "--platform", "linux-64", "x.yaml")
+    shop.git.commit("linux")
+    shop.git.branch("two", "main")
+    shop.case.run("lock", "--upgrade", "--platform", "osx-arm64", "x.yaml")
+    shop.git.commit("mac")
+    shop.server.forget()
+    shop.git.git("merge", "-q", "one")
+    assert "nothing was solved" in shop.git.out
+    assert not shop.server.requests
+    assert {wheel.version for item in shop.lock().platforms for wheel in item.wheels} == {"2.0"}
+    shop.case.run("lock", "--check", "x.yaml")
+
+
+def test_a_rebase_and_a_cherry_pick_merge_locks_too(shop: Shop) -> None:
+    shop.begin("apple:")
+    shop.side("one", "pear:", "apple:")
+    shop.side("two", "apple:", "plum:")
+    shop.git.git("checkout", "-q", "-b", "picked", "two")
+    shop.git.git("cherry-pick", "one")
+    shop.case.run("lock", "--check", "x.yaml")
+    assert set(shop.versions()) == {"apple", "core", "pear", "plum"}
+    shop.git.git("checkout", "-q", "two")
+    shop.git.git("rebase", "-q", "one")
+    shop.case.run("lock", "--check", "x.yaml")
+    assert set(shop.versions()) == {"apple", "core", "pear", "plum"}
+    shop.git.git("checkout", "-q", "picked")
+    shop.git.git("revert", "--no-edit", "HEAD~1")
+    shop.case.run("lock", "--check", "x.yaml")
+    assert set(shop.versions()) == {"apple", "core", "pear"}
+
+
+def test_without_a_network_both_sides_stay_whole_and_the_command_that_is_named_resolves_them(shop: Shop) -> None:
+    make_wheel(shop.wheels, "quince", "1.0", requires=["core>=1"])
+    shop.begin("apple:")
+    shop.side("one", "pear:", "apple:")
+    ours = (shop.case.project / "x.lock.yaml").read_bytes()
+    shop.side("two", "apple:", "quince:")
+    theirs = (shop.case.project / "x.lock.yaml").read_bytes()
+    shop.git.git("checkout", "-q", "one")
+    shop.case.variable("ENVBUILD_OFFLINE", "1")
+    shop.git.git("merge", "-q", "two", code=1)
+    assert "x.lock.yaml is left in conflict" in shop.git.out
+    assert "then type: envbuild lock x.yaml" in shop.git.out
+    assert conflict_sides((shop.case.project / "x.lock.yaml").read_bytes()) == (ours, theirs)
+    shop.case.run("lock", "--check", "x.yaml", code=3).mentions("merge-conflict", "envbuild lock")
+    shop.case.variable("ENVBUILD_OFFLINE", None)
+    grow(shop)
+    shop.case.run("lock", "x.yaml").run("lock", "--check", "x.yaml")
+    assert shop.versions() == {"apple": "1.0", "core": "1.0", "pear": "1.0", "quince": "1.0"}
+    shop.git.commit("merged")
+
+
+def test_what_cannot_be_solved_is_a_conflict_that_loses_nothing(shop: Shop) -> None:
+    make_wheel(shop.wheels, "quince", "1.0", requires=["core<1.5"])
+    make_wheel(shop.wheels, "medlar", "1.0", requires=["core>=2"])
+    shop.begin("apple:")
+    grow(shop)
+    shop.side("one", "medlar:", "apple:")
+    shop.side("two", "apple:", "quince:")
+    shop.git.git("merge", "-q", "one", code=1)
+    assert "then type: envbuild lock x.yaml" in shop.git.out
+    assert conflict_sides((shop.case.project / "x.lock.yaml").read_bytes()) is not None
+    shop.git.git("merge", "--abort")
+    shop.case.run("lock", "--check", "x.yaml")
+
+
+def test_a_recipe_in_conflict_leaves_its_lock_in_conflict_with_one_line(shop: Shop) -> None:
+    shop.begin("apple:")
+    shop.side("one", "apple: '==1.0'")
+    shop.side("two", "apple: '>=1.0'")
+    shop.git.git("merge", "-q", "one", code=1)
+    lines = [line for line in shop.git.out.splitlines() if "left in conflict" in line]
+    assert len(lines) == 1
+    assert "x.yaml" in lines[0]
+    shop.recipe("apple:")
+    shop.case.run("lock", "x.yaml").run("lock", "--check", "x.yaml")
+
+
+def test_bases_are_merged_before_what_stands_on_them(shop: Shop) -> None:
+    shop.recipe("apple:", name="base.yaml")
+    shop.case.file("x.yaml", "extends: base.yaml\npypi:\n  packages:\n    pear:\n")
+    shop.case.run("init", "--git").run("lock", "x.yaml")
+    shop.git.commit("first")
+    shop.git.branch("one")
+    shop.recipe("plum:", "apple:", name="base.yaml")
+    shop.case.run("lock", "x.yaml")
+    shop.git.commit("one")
+    shop.git.branch("two", "main")
+    shop.case.file("x.yaml", "extends: base.yaml\npypi:\n  packages:\n    pear: '>=1'\n")
+    shop.recipe("apple:", "core:", name="base.yaml")
+    shop.case.run("lock", "x.yaml")
+    shop.git.commit("two")
+    shop.git.git("merge", "-q", "one")
+    shop.case.run("lock", "--check", "base.yaml", "x.yaml")
+    assert set(shop.versions()) == {"apple", "core", "pear", "plum"}
+
+
+def test_folders_with_spaces_and_umlauts_subfolders_and_worktrees_make_no_difference(
+    tmp_path: Path, serving: Callable[..., Server]
+) -> None:
+    folder = tmp_path / "index"
+    folder.mkdir()
+    for name in ("apple", "pear", "plum"):
+        make_wheel(folder, name, "1.0")
+    server = serving(WheelIndex(folder=folder))
+    case = Case(tmp_path / "Ärger mit Öl")
+    shop = Shop(GitProject(case, below="größe 1/projekt"), folder, server)
+    shop.case.file("envbuild.yaml", "recipes: rezepte/\n")
+
+    def write(*packages: str) -> None:
+        shop.recipe(*packages, name="rezepte/über alles.yaml")
+        case.run("lock", "rezepte/über alles.yaml")
+
+    case.run("init", "--git").mentions("wrote .gitattributes", "set   merge.envbuild-lock.driver")
+    write("apple:")
+    shop.git.commit("first")
+    shop.git.branch("one")
+    write("pear:", "apple:")
+    shop.git.commit("one")
+    place = tmp_path / "another tree"
+    shop.git.git("worktree", "add", "-q", "-b", "two", str(place), "main")
+    case.project = place / "größe 1/projekt"
+    case.run("init", "--git").mentions("kept  .gitattributes", "kept  merge.envbuild-lock.driver")
+    write("apple:", "plum:")
+    shop.git.git("add", "-A", folder=place)
+    shop.git.git("commit", "-q", "-m", "two", folder=place)
+    shop.git.git("merge", "-q", "one", folder=place)
+    case.run("lock", "--check", "rezepte/über alles.yaml")
+    lock = parse_lock((case.project / "rezepte/über alles.lock.yaml").read_bytes(), "lock")
+    assert {wheel.name for item in lock.platforms for wheel in item.wheels} == {"apple", "pear", "plum"}
+
+
+def test_a_hook_that_checks_locks_accepts_what_was_merged(shop: Shop) -> None:
+    shop.begin("apple:")
+    program = f"{sys.executable} -m envbuild"
+    hook = shop.git.root / ".git/hooks/pre-merge-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\nexec {program} lock --check x.yaml\n")
+    hook.chmod(0o755)
+    shop.side("one", "pear:", "apple:")
+    shop.side("two", "apple:", "plum:")
+    shop.git.git("merge", "one")
+    assert "1 lock fits its recipe" in shop.git.out
+
+
+def test_git_diff_shows_packages_and_what_is_no_lock_as_it_is(shop: Shop) -> None:
+    shop.begin("apple:")
+    shop.side("one", "pear:", "apple:")
+    shown = shop.git.git("diff", "main", "one", "--", "x.lock.yaml")
+    assert "+pypi pear 1.0" in shown
+    assert "sha256" not in shown
+    (shop.case.project / "x.lock.yaml").write_text("nothing\nof a lock\n")
+    assert "+of a lock" in shop.git.git("diff", "--", "x.lock.yaml")
+
+
+def test_a_file_of_another_tool_is_merged_line_by_line(shop: Shop) -> None:
+    shop.begin("apple:")
+    lines = [f"line {number}\n" for number in range(20)]
+    shop.case.file("other.lock.yaml", "".join(lines))
+    shop.git.commit("other")
+    shop.git.branch("one")
+    shop.case.file("other.lock.yaml", "".join(["first\n", *lines[1:]]))
+    shop.git.commit("one")
+    shop.git.branch("two", "main")
+    shop.case.file("other.lock.yaml", "".join([*lines[:-1], "last\n"]))
+    shop.git.commit("two")
+    shop.git.git("merge", "-q", "one")
+    text = (shop.case.project / "other.lock.yaml").read_text()
+    assert text.startswith("first\n")
+    assert text.endswith("last\n")
