@@ -8,14 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envbuild.locks.locking import write_lock
 from envbuild.locks.place import lock_path
 from envbuild.projects.project import Project
+from envbuild.recipe import UrlSource
+from envbuild.request import Request
+from envbuild.review.before import Before
 from envbuild.review.checking import Checker
-from envbuild.review.findings import Finding
+from envbuild.review.findings import Finding, found
+from envbuild.review.git import Repository
 from envbuild.review.known_good import KnownGood, standing
 from envbuild.review.policy import PolicyBook
+
+if TYPE_CHECKING:
+    from envbuild.machine.workspace import Workspace
+    from envbuild.review.named_bases import NamedBases
 
 
 class Run:
@@ -36,6 +45,7 @@ class Run:
         self, project: Project, environ: Mapping[str, str], now: datetime, cache: Path | None, *, fix: bool
     ) -> None:
         self.project = project
+        self._environ = environ
         self.checker = Checker(project, PolicyBook(project.config.policy, now), environ)
         self.remembered = 0
         self.fixed: list[str] = []
@@ -68,3 +78,85 @@ class Run:
             self.fixed.append(self.checker.label(lock_path(recipe)))
         fixed = self._fix and checked.text is not None
         yield from (item for item in checked.findings if not (fixed and item.fixable))
+
+    def origins(
+        self, recipes: Sequence[Path], base: str | None, workspace: Workspace
+    ) -> tuple[int, tuple[Finding, ...]]:
+        """What channels and indices say of the lines that have changed.
+
+        Args:
+            recipes: After ``all`` was asked of them.
+            base: The revision; None for where this branch left the one it goes into.
+            workspace: This machine's.
+
+        Returns:
+            How many packages were asked about, and the findings.
+
+        Raises:
+            UsageError: ``no-base``.
+        """
+        from envbuild.review.origins import Origins
+
+        origins = Origins(workspace)
+        before = Before(Repository(self.project.root, self._environ), base, self.project.root)
+        with before:
+            for recipe in recipes:
+                file = lock_path(recipe)
+                data = self.checker.lock_bytes(recipe)
+                if data is None or before.same(file, data):
+                    continue
+                again = self.checker.read_again(recipe, data)
+                if again is not None:
+                    lock, request = again
+                    origins.add(
+                        self.checker.label(file),
+                        data,
+                        lock,
+                        before.lines(file),
+                        _promised(request),
+                        self.checker.refused(recipe),
+                    )
+        return origins.asked, tuple(origins.ask())
+
+    def bases(self, recipes: Sequence[Path], named: NamedBases) -> Iterator[Finding]:
+        """What has become of the names of bases.
+
+        Args:
+            recipes: After ``all`` was asked of them.
+            named: Asks the store.
+        """
+        for recipe in recipes:
+            data = self.checker.lock_bytes(recipe)
+            if data is None or b'{"name": ' not in data.partition(b"\nplatforms:")[0]:
+                continue
+            again = self.checker.read_again(recipe, data)
+            if again is not None:
+                yield from named.look(recipe, self.checker.label(recipe), again[0])
+
+    def unasked(self, recipes: Sequence[Path]) -> Iterator[Finding]:
+        """The bases that the policy wants signed, where nobody was asked whether they are."""
+        if not self.project.config.policy.signed_base:
+            return
+        for recipe in recipes:
+            data = self.checker.lock_bytes(recipe)
+            if data is not None and b'{"name": ' in data.partition(b"\nplatforms:")[0]:
+                yield found(
+                    "unchecked-base",
+                    "the policy wants its base signed, and nobody was asked",
+                    self.checker.label(recipe),
+                    hint="envbuild check --online",
+                )
+
+
+def _promised(request: Request) -> dict[str, str]:
+    """The sha256 that a recipe itself states of what it names by address."""
+    said: dict[str, str] = {}
+    for part in request.platforms:
+        for item in part.conda:
+            if item.url and item.sha256:
+                said[item.url] = item.sha256
+        for requirement in part.pypi:
+            source = requirement.source
+            if isinstance(source, UrlSource) and source.sha256:
+                said[source.url] = source.sha256
+    return said

@@ -15,7 +15,9 @@ from envbuild.errors import EnvbuildError
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
+    from envbuild.environments.naming import Names
     from envbuild.environments.realizing import Realizer
+    from envbuild.machine.home import Home
     from envbuild.projects.project import Project
     from envbuild.reporter import Reporter
     from envbuild.review.findings import Checked, Finding
@@ -58,6 +60,10 @@ class CheckVerbs:
 
         def _realizer(self, project: Project) -> Realizer: ...
 
+        def _home(self) -> Home: ...
+
+        def _names(self, home: Home, *, silent: bool = False) -> Names: ...
+
     def examine(self, *recipes: Path | str, options: CheckOptions = _DEFAULT) -> Checked:
         """Everything that is wrong with recipes and their locks.
 
@@ -72,6 +78,7 @@ class CheckVerbs:
         from envbuild.review.check_run import Run
         from envbuild.review.checking import orphans
         from envbuild.review.findings import Checked, ordered
+        from envbuild.review.named_bases import NamedBases
 
         whole = not recipes
         paths = [Path(os.path.abspath(item)) for item in recipes or self.recipes()]
@@ -84,6 +91,14 @@ class CheckVerbs:
             findings += made.all(members)
             remembered += made.remembered
             fixed += made.fixed
+            if options.origin:
+                number, told = made.origins(members, options.base, self._realizer(project).workspace)
+                asked += number
+                findings += told
+            if options.online:
+                findings += made.bases(members, NamedBases(project, self._names(self._home(), silent=True)))
+            else:
+                findings += made.unasked(members)
             if whole and project.root == self.project().root:
                 findings += orphans(project.root / project.config.recipes, made.checker.label)
         return Checked(

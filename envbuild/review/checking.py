@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 from envbuild.digest import Digest, digest_bytes
@@ -35,6 +35,7 @@ from envbuild.review.policy import Breach, PolicyBook
 from envbuild.review.strange import strange_indices, strange_packages, unlike_bases
 from envbuild.value import dataclass, replace
 
+_PLACES = frozenset({"unknown-place", "forbidden-channel", "forbidden-index"})
 KEPT = 32
 """Locks of bases that are kept for the next recipe."""
 
@@ -71,6 +72,7 @@ class Checker:
         self._environ = environ
         self._root = os.path.realpath(project.root)
         self._digests: dict[Path, Digest] = {}
+        self._refused: dict[str, set[Digest]] = {}
         self._bases: OrderedDict[Path, Lock | None] = OrderedDict()
 
     def check(self, recipe: Path) -> OneChecked:
@@ -112,6 +114,25 @@ class Checker:
             if not self.is_inside(item):
                 yield self._leaves(item)
         yield from self._twin(recipe)
+
+    def refused(self, recipe: Path) -> Set[Digest]:
+        """The packages of a recipe's lock whose place is not to be asked: nobody names it, or the policy forbids it."""
+        return self._refused.get(self.label(lock_path(recipe)), set())
+
+    def lock_bytes(self, recipe: Path) -> bytes | None:
+        """A recipe's lock as it lies there; None when it cannot be read, which was told."""
+        path = lock_path(recipe)
+        try:
+            return self._read(path) if self.is_inside(path) else None
+        except EnvbuildError:
+            return None
+
+    def read_again(self, recipe: Path, data: bytes) -> tuple[Lock, Request] | None:
+        """A recipe's lock and request, to be asked more of; None when one of them cannot be read, which was told."""
+        try:
+            return parse_lock(data, shown_path(lock_path(recipe))), make_request(self._project, recipe)[0]
+        except EnvbuildError:
+            return None
 
     def label(self, path: Path) -> str:
         """A file as findings name it: from the project's root."""
@@ -159,7 +180,10 @@ class Checker:
                 yield found("unknown-place", message, file, line=1, column=1)
         places = _requirement_places(request)
         for environment in lock.platforms:
-            strange = () if reasons else tuple(strange_packages(environment, request, bases))
+            strange = tuple(strange_packages(environment, request, bases))
+            if reasons:
+                self._refused.setdefault(file, set()).update(package.sha256 for package, _ in strange)
+                strange = ()
             unlike = () if reasons else tuple(unlike_bases(environment, lock, bases))
             for rule, pairs in (("unknown-place", strange), ("base-differs", unlike)):
                 for package, message in pairs:
@@ -173,6 +197,8 @@ class Checker:
     ) -> Finding:
         """A breach as a finding, at its line of the lock, with the recipe's line that asks for the package."""
         package = breach.package
+        if package is not None and breach.rule in _PLACES:
+            self._refused.setdefault(file, set()).add(package.sha256)
         if package is None:
             line, column = text.platform(breach.platform)
         else:

@@ -28,8 +28,7 @@ class LockText:
     def package(self, platform: Platform, package: CondaPackage | Wheel | SourcePackage) -> tuple[int | None, int]:
         """The line and column of a package."""
         start = self._platform(platform)
-        line = f"- {json.dumps(package_tree(package), ensure_ascii=False)}\n"
-        offset = self._text.find(line, start)
+        offset = self._text.find(f"{self.line(package)}\n", start)
         if offset < 0:
             name = re.compile(rf"name[\"']?: *[\"']?{re.escape(package.name)}[\"']?[,}}\s]")
             match = name.search(self._text, start)
@@ -37,6 +36,11 @@ class LockText:
                 return self.platform(platform)
             return self._line(match.start()), self._column(match.start())
         return self._line(offset), self._column(offset)
+
+    @staticmethod
+    def line(package: CondaPackage | Wheel | SourcePackage) -> str:
+        """The line of a package as locks of our own writing have it, without its indentation."""
+        return f"- {json.dumps(package_tree(package), ensure_ascii=False)}"
 
     def platform(self, platform: Platform) -> tuple[int | None, int]:
         """The line and column of a platform's heading."""

@@ -208,7 +208,11 @@ def released_at(package: Package) -> datetime | None:
             return None
         seconds = stamp / 1000 if stamp > 10**11 else stamp  # old channels say seconds
         return _moment(lambda: datetime.fromtimestamp(seconds, timezone.utc))
-    said = package.upload_time
+    return moment_of(package.upload_time)
+
+
+def moment_of(said: str | None) -> datetime | None:
+    """A time as an index says it (RFC 3339); None when it says none."""
     return None if said is None else _moment(lambda: _utc(datetime.fromisoformat(_iso(said))))
 
 
