@@ -7,7 +7,7 @@ what failed.
 Rules of the file: the standard library only, of any Python 3.
 """
 
-# ruff: noqa: T201
+# ruff: noqa: PTH120, T201
 
 import importlib
 import json
@@ -27,6 +27,17 @@ def load_script(name):  # type: ignore[no-untyped-def]  # noqa: D103
                 point.load()
 
 
+def tell(kind, error, trace):  # type: ignore[no-untyped-def]  # noqa: D103
+    frames = [frame for frame in traceback.extract_tb(trace) if not is_machinery(frame[0])]
+    sys.stdout.write("".join(traceback.format_list(frames) + traceback.format_exception_only(kind, error)))
+
+
+def is_machinery(file):  # type: ignore[no-untyped-def]  # noqa: D103
+    return (
+        file == __file__ or file.startswith("<frozen ") or os.path.dirname(file) == os.path.dirname(importlib.__file__)
+    )
+
+
 def main():  # type: ignore[no-untyped-def]  # noqa: D103
     job = json.loads(sys.argv[1])
     sys.argv[1:] = []
@@ -39,7 +50,7 @@ def main():  # type: ignore[no-untyped-def]  # noqa: D103
         try:
             check(name)
         except BaseException:
-            traceback.print_exc()
+            tell(*sys.exc_info())
             failed.append(f"{what} {name}")
     sys.stderr.flush()
     if failed:

@@ -226,14 +226,18 @@ class Names:
         seen = self._seen.get(name)
         return seen.generation if seen is not None else None
 
-    def newest(self, name: Name) -> int:
-        """The number of the newest generation, whether it counts or not; 0 when there is none.
+    def look(self, name: Name) -> tuple[int, Generation | None]:
+        """What a name means now, and the generation that a move of it may expect: also one that does not count.
 
         Raises:
             UnreachableError, IntegrityError: As ``find``.
         """
-        found = self._asking(name, lambda: generations.current(self._objects, name, self._remembered(name)))
-        return found.number if found is not None else 0
+        newest = 0
+        if self._signed.policy is not None and not self._offline:  # first, so that nobody comes between unseen
+            there = self._asking(name, lambda: generations.current(self._objects, name, self._remembered(name)))
+            newest = there.number if there is not None else 0
+        found = self.find(name)
+        return max(newest, found.number if found is not None else 0), found
 
     def move(self, name: Name, named: Named, *, expect: int | None = None, published: Published | None = None) -> Moved:
         """Make a name mean some environments; see ``envbuild.store.names.move``.

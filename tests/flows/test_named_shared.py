@@ -211,6 +211,7 @@ def test_what_a_name_means_is_told_whole(team: Team) -> None:
         "previous": None,
         "request": request,
         "environments": {HERE: environment},
+        "published": None,
         "ids": {HERE: f"{request}:{environment}"},
         "store": team.store.as_uri(),
         "default-of": None,

@@ -1,0 +1,417 @@
+"""``publish`` as a verb of a session: names of the store become what the recipes of the checkout declare.
+
+In this order, so that whatever ends it leaves names that mean what they should: everything is read and judged; what the
+store lacks of the environments is sent; tests run; then names move, each create-only, and only over the generation that
+was judged. Whoever comes between is judged anew.
+
+Rules of the file: wires; ``publishing`` decides, ``commits`` asks git, ``environment.naming`` moves names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envbuild.errors import EnvbuildError, NameConflictError, StaleError, UnreachableError, UsageError, several
+
+if TYPE_CHECKING:
+    from envbuild.derivations.trial import Trial
+    from envbuild.environments.closures import Closures
+    from envbuild.environments.naming import Names
+    from envbuild.environments.realized import Wanted
+    from envbuild.environments.realizing import Realizer
+    from envbuild.environments.send_verbs import WholeThere
+    from envbuild.environments.stores import ChosenStore
+    from envbuild.graph import Graph
+    from envbuild.locks.locking import Locked
+    from envbuild.machine.home import Home
+    from envbuild.names import Name
+    from envbuild.package import Platform
+    from envbuild.projects.project import Project
+    from envbuild.recipe import Recipe
+    from envbuild.reporter import Reporter
+    from envbuild.review.commits import Checkout
+    from envbuild.review.publishing import Declared, Drift, Outcome, Publication, PublishOptions, Step, Tested
+    from envbuild.store.names import Generation
+
+_TRIES = 20
+"""How often a name is judged anew when somebody else moves it meanwhile."""
+
+
+class PublishVerbs:
+    """The verbs; ``envbuild.session.Session`` is one of these."""
+
+    _environ: Mapping[str, str]
+    _reporter: Reporter
+    _offline: bool
+
+    if TYPE_CHECKING:
+
+        def project(self, recipe: Path | None = None) -> Project: ...  # noqa: D102  it is the session's
+
+        def recipes(self) -> tuple[Path, ...]: ...  # noqa: D102  likewise
+
+        def send(self, wanted: Sequence[tuple[Path, Platform]], to: str) -> tuple[WholeThere, ...]: ...  # noqa: D102
+
+        def _checked(self, recipe: Path) -> Locked: ...
+
+        def _chosen(self, project: Project | None = None) -> tuple[ChosenStore, ...]: ...
+
+        def _closures(self, home: Home) -> Closures: ...
+
+        def _home(self) -> Home: ...
+
+        def _names(self, home: Home, *, silent: bool = False) -> Names: ...
+
+        def _realizer(self, project: Project) -> Realizer: ...
+
+        def _to_send(self, recipe: Path, platform: Platform) -> Wanted: ...
+
+    def publish(self, *recipes: Path | str, options: PublishOptions | None = None) -> Publication:
+        """Make the names of the store what recipes declare; see ``envbuild.review.publishing``.
+
+        Args:
+            recipes: Their files; all of the project when there is none. Their locks must fit.
+            options: Whether to promote, to force, or only to look.
+
+        Raises:
+            StaleError: When a lock does not fit; ``dirty-checkout``.
+            NameConflictError: ``newer-published``, ``diverged-name``, ``unknown-commit``, ``moved-by-hand``: nothing
+                has moved then.
+            BuildError: When a test failed: nothing has moved then.
+            InvalidInput: ``duplicate-name``.
+            UsageError: ``no-repository``, ``no-commit``, ``other-project``.
+            UnreachableError: ``read-only`` for a store that may not be written.
+        """
+        from envbuild.review.commits import Checkout
+        from envbuild.review.publishing import TAGS, Publication, PublishOptions
+
+        chosen = options or PublishOptions()
+        declared, unnamed = self._declared(recipes)
+        project = self.project()
+        home = self._home()
+        names, closures = self._names(home), self._closures(home)
+        checkout = Checkout(project.root, self._environ)
+        changed = self._changed(checkout, declared, chosen)
+        tags = TAGS if chosen.promote else TAGS[:2]
+        targets = [(item, _name(item.name, tag)) for item in declared for tag in tags]
+        if not chosen.dry_run:
+            for _, name in targets[:1]:
+                names.check_writable(name)
+        looked = {name: names.look(name) for _, name in targets}
+        wanted = _judged(targets, looked, checkout, chosen)
+        trials = self._trials(declared)
+        tests = self._tested(declared, trials)
+        if not chosen.dry_run:
+            self._have_whole(declared, wanted, looked, names, closures)
+            tests = self._run_tests(declared, trials, tests)
+        steps = [
+            self._step(item, name, looked[name], wanted[name], tests, names, checkout, chosen, dirty=bool(changed))
+            for item, name in targets
+        ]
+        kept = [f"{step.name} stays: {step.reason}" for step in steps if chosen.promote and step.state == "waits"]
+        return Publication(
+            store=names.address,
+            commit=checkout.commit,
+            dirty=changed,
+            dry_run=chosen.dry_run,
+            steps=tuple(steps),
+            tests=tuple(tests),
+            unnamed=unnamed,
+            kept=tuple(kept),
+        )
+
+    def drift(self, *recipes: Path | str) -> Drift:
+        """How the names of the store differ from what recipes declare; nothing is changed.
+
+        Args:
+            recipes: As of ``publish``. Of all of them: also what the store has beside, and no recipe declares.
+
+        Raises:
+            StaleError: When a lock does not fit.
+            InvalidInput: ``duplicate-name``.
+        """
+        from envbuild.projects.project import shown_path
+        from envbuild.review.commits import Checkout
+        from envbuild.review.publishing import TAGS, Drift, differences, undeclared
+
+        declared, unnamed = self._declared(recipes)
+        names = self._names(self._home())
+        meant = {name: names.find(name) for item in declared for name in (_name(item.name, tag) for tag in TAGS)}
+        found = differences(declared, meant, shown_path)
+        if not recipes:
+            checkout = Checkout(self.project().root, self._environ)
+            try:
+                found += undeclared([item.name for item in declared], names.listed(), checkout.knows)
+            except UnreachableError as error:
+                self._reporter.note(f"names that no recipe declares are not looked for: {error.message}")
+        return Drift(store=names.address, names=len(declared), differences=tuple(found), unnamed=unnamed)
+
+    # What is declared
+
+    def _declared(self, recipes: Sequence[Path | str]) -> tuple[list[Declared], tuple[Path, ...]]:
+        """The recipes that declare a name, with their locks; and those that declare none.
+
+        Raises:
+            UsageError: ``other-project``.
+            InvalidInput: ``duplicate-name``.
+            StaleError: When a lock does not fit.
+        """
+        import os
+
+        from envbuild.projects.project import load_recipe, shown_path
+        from envbuild.review.publishing import Declared, refuse_twins
+
+        project = self.project()
+        files = [Path(os.path.abspath(recipe)) for recipe in recipes] or list(self.recipes())
+        for file in files:
+            if self.project(file).root != project.root:
+                raise UsageError(
+                    f"{shown_path(file)} belongs to the project in {self.project(file).root}",
+                    reference="other-project",
+                    hint="publish it from its own project's folder",
+                )
+        loaded = [(file, load_recipe(project, file)) for file in dict.fromkeys(files)]
+        refuse_twins([(shown_path(file), recipe) for file, recipe in (*loaded, *self._others(files))])
+        declared = []
+        for file, recipe in loaded:
+            if recipe.name is not None:
+                lock = self._checked(file).lock
+                declared.append(
+                    Declared(recipe=file, path=recipe.path, name=recipe.name, lock=lock, tests=recipe.tests)
+                )
+        return declared, tuple(file for file, recipe in loaded if recipe.name is None)
+
+    def _others(self, files: Sequence[Path]) -> list[tuple[Path, Recipe]]:
+        """The project's other recipes, as far as they can be read: one may declare the same name."""
+        from envbuild.projects.project import load_recipe
+
+        found = []
+        try:
+            every = self.recipes()
+        except UsageError:  # no folder of recipes
+            return []
+        for file in every:
+            if file not in files:
+                try:
+                    found.append((file, load_recipe(self.project(), file)))
+                except EnvbuildError:
+                    continue
+        return found
+
+    def _changed(self, checkout: Checkout, declared: Sequence[Declared], options: PublishOptions) -> tuple[str, ...]:
+        """What no commit has.
+
+        Raises:
+            StaleError: ``dirty-checkout``.
+        """
+        from envbuild.projects.project import make_request
+
+        project = self.project()
+        files: dict[Path, None] = {}
+        for item in declared:
+            files.update(dict.fromkeys((*make_request(project, item.recipe)[1], *self._checked(item.recipe).files())))
+        changed = checkout.changed(files)
+        if changed and not (options.allow_dirty or options.dry_run):
+            more = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
+            raise StaleError(
+                f"{changed[0]} is not as the commit {checkout.commit[:12]} has it{more}",
+                reference="dirty-checkout",
+                hint="commit it; or --allow-dirty, which the name's history will tell",
+            )
+        return changed
+
+    # Environments and their tests
+
+    def _have_whole(
+        self,
+        declared: Sequence[Declared],
+        wanted: Mapping[Name, bool],
+        looked: Mapping[Name, tuple[int, Generation | None]],
+        names: Names,
+        closures: Closures,
+    ) -> None:
+        """Have the environments whole in the store: those that were not published there yet."""
+        todo = []
+        for item in declared:
+            now = looked[_name(item.name, "candidate")][1]
+            if wanted[_name(item.name, "candidate")] or now is None or now.published is None:
+                closures.keep(item.lock, names.objects)
+                todo += [(item.recipe, part.platform) for part in item.lock.platforms]
+        store = self._authority()
+        if store is not None:
+            self.send(todo, store.url)
+
+    def _authority(self) -> ChosenStore | None:
+        """The shared store that says what names mean, as ``environments.naming.authority`` chooses it."""
+        chosen = [item for item in self._chosen(self.project()) if item.believed or item.written or item.signed]
+        return next((item for item in chosen if item.written), chosen[0] if chosen else None)
+
+    def _trials(self, declared: Sequence[Declared]) -> dict[tuple[str, Platform], tuple[Graph, Trial]]:
+        """The trial of each environment that has one, with the graph that makes it, by name and platform."""
+        from envbuild.compile import trial_of
+
+        realizer = self._realizer(self.project())
+        found = {}
+        for item in declared:
+            for part in item.lock.platforms if item.tests is not None else ():
+                assert item.tests is not None
+                graph = realizer.graph(self._to_send(item.recipe, part.platform))
+                found[item.name, part.platform] = graph, trial_of(graph, item.tests)
+        return found
+
+    def _tested(
+        self, declared: Sequence[Declared], trials: Mapping[tuple[str, Platform], tuple[Graph, Trial]]
+    ) -> list[Tested]:
+        """What is known of the tests, here and in the stores whose word counts."""
+        from envbuild.review.publishing import Tested
+
+        workspace = self._realizer(self.project()).workspace
+        every = {trial.key: trial for _, trial in trials.values()}
+        known = set(workspace.known(every.values()))
+        if workspace.shared is not None and len(known) < len(every):
+            known |= workspace.shared.layers.ask(
+                (), [("test", key) for key in every if key not in known]
+            ).results.keys()
+        found = []
+        for item in declared:
+            for part in item.lock.platforms:
+                trial = trials.get((item.name, part.platform))
+                outcome: Outcome = "none" if trial is None else "recorded" if trial[1].key in known else "missing"
+                reason = self._unable(item, part.platform) if outcome == "missing" else ""
+                found.append(Tested(name=item.name, platform=part.platform, outcome=outcome, reason=reason))
+        return found
+
+    def _unable(self, item: Declared, platform: Platform) -> str:
+        """Why an environment cannot be tested here; empty when it can."""
+        from envbuild.errors import UnsatisfiableError
+        from envbuild.machine.virtual import check_system, current_platform
+
+        if platform != current_platform():
+            return f"this machine is {current_platform()}"
+        part = item.lock.environment(platform)
+        assert part is not None
+        try:
+            check_system(platform, part.system)
+        except UnsatisfiableError as error:
+            return error.message
+        return ""
+
+    def _run_tests(
+        self,
+        declared: Sequence[Declared],
+        trials: Mapping[tuple[str, Platform], tuple[Graph, Trial]],
+        tests: Sequence[Tested],
+    ) -> list[Tested]:
+        """Run what this machine can run and nobody has.
+
+        Raises:
+            BuildError: When one failed.
+        """
+        from envbuild.compile import with_trial
+        from envbuild.graph import Graph
+        from envbuild.value import replace
+
+        files = {item.name: item for item in declared}
+        todo = [item for item in tests if item.outcome == "missing" and not item.reason]
+        if not todo:
+            return list(tests)
+        parts = []
+        for item in todo:
+            asked = files[item.name].tests
+            assert asked is not None
+            parts.append((files[item.name].recipe, with_trial(trials[item.name, item.platform][0], asked)))
+        realizer = self._realizer(self.project())
+        realizer.run(Graph.union([graph for _, graph in parts]), parts=parts)
+        realizer.workspace.settle()
+        return [replace(item, outcome="passed") if item in todo else item for item in tests]
+
+    # Names
+
+    def _step(
+        self,
+        item: Declared,
+        name: Name,
+        looked: tuple[int, Generation | None],
+        wanted: bool,
+        tests: Sequence[Tested],
+        names: Names,
+        checkout: Checkout,
+        options: PublishOptions,
+        *,
+        dirty: bool,
+    ) -> Step:
+        """Move one name, when it has to be and may."""
+        from envbuild.environments.reusing import user_name
+        from envbuild.review.publishing import Step, moves, waiting
+        from envbuild.store.names import Published
+        from envbuild.value import replace
+
+        number, now = looked
+        step = Step(
+            name=name,
+            wanted=item.named,
+            before=now.named if now is not None else None,
+            state="moves" if wanted else "same",
+            generation=now.number if now is not None else 0,
+        )
+        if not wanted:
+            return step
+        reason = waiting(item.name, tests, dry_run=options.dry_run) if name.tag != "candidate" else ""
+        if reason:
+            return replace(step, state="waits", reason=reason)
+        if options.dry_run:
+            return step
+        published = Published(commit=checkout.commit, by=user_name(), recipe=item.path, dirty=dirty)
+        for _ in range(_TRIES):
+            try:
+                moved = names.move(name, item.named, expect=number, published=published)
+            except NameConflictError as error:
+                if error.reference != "name-moved":
+                    raise
+                number, now = names.look(name)  # somebody was faster: is it still right to move it?
+                if moves(name, now, item.named, checkout.commit, checkout.kinship, force=options.force):
+                    continue
+                assert now is not None
+                return replace(step, state="same", before=now.named, generation=now.number)
+            return replace(
+                step,
+                state="moved" if moved.written else "same",
+                before=moved.before.named if moved.before is not None else step.before,
+                generation=moved.now.number,
+            )
+        raise NameConflictError(f"{name} is moved by others again and again", reference="name-moved", retryable=True)
+
+
+def _name(path: str, tag: str) -> Name:
+    from envbuild.names import Name
+
+    return Name(path=path, tag=tag)
+
+
+def _judged(
+    targets: Sequence[tuple[Declared, Name]],
+    looked: Mapping[Name, tuple[int, Generation | None]],
+    checkout: Checkout,
+    options: PublishOptions,
+) -> dict[Name, bool]:
+    """Which names have to move.
+
+    Raises:
+        NameConflictError: When one may not, with an issue for each.
+    """
+    from envbuild.review.publishing import moves
+
+    found: dict[Name, bool] = {}
+    refused: list[EnvbuildError] = []
+    for item, name in targets:
+        try:
+            found[name] = moves(
+                name, looked[name][1], item.named, checkout.commit, checkout.kinship, force=options.force
+            )
+        except NameConflictError as error:
+            refused.append(error)
+    if refused:
+        raise refused[0] if len(refused) == 1 else several(refused)
+    return found

@@ -1,0 +1,339 @@
+"""What publishing does to a name: values and decisions.
+
+A recipe declares a name; its lock says what the name is to mean. Three tags of it follow, each later than the one
+before it::
+
+    candidate     what Git declares, whole in the store; its test passed on the machine that published it
+    latest        its test has passed on every platform that the recipe is for
+    stable        the same, and somebody said so (``--promote``)
+
+A name only goes forward: from a commit to one that contains it. What a newer commit, another branch or a hand has made
+of it stays, unless somebody forces it. What a name means already is not written again, so publishing twice is
+publishing once.
+
+Rules of the file: decides; reads and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from envbuild.digest import short
+from envbuild.errors import InvalidInput, Issue, NameConflictError
+from envbuild.lock import Lock
+from envbuild.names import Name
+from envbuild.package import Platform
+from envbuild.recipe import Recipe, Tests
+from envbuild.store.names import Generation, Named
+from envbuild.value import dataclass, replace
+
+TAGS = ("candidate", "latest", "stable")
+
+Kinship = Literal["same", "older", "newer", "apart", "unknown"]
+"""What a commit is to the one that is checked out: ``older`` when that one contains it."""
+
+State = Literal["same", "moves", "moved", "waits"]
+Outcome = Literal["passed", "recorded", "missing", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishOptions:
+    """How to publish.
+
+    Attributes:
+        promote: Move ``stable`` too.
+        force: Move a name also backwards, and over what was done by hand.
+        allow_dirty: Publish what no commit has; the generation says so.
+        dry_run: Only say what would be done.
+    """
+
+    promote: bool = False
+    force: bool = False
+    allow_dirty: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """A recipe that declares a name.
+
+    Attributes:
+        recipe: Its file. ``path``: from the project's root, as generations tell it.
+    """
+
+    recipe: Path
+    path: str
+    name: str
+    lock: Lock
+    tests: Tests | None
+
+    @property
+    def named(self) -> Named:
+        """What its name is to mean."""
+        return Named(
+            request=self.lock.request,
+            environments=tuple(sorted((item.platform, item.id) for item in self.lock.platforms)),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """What is known of a recipe's test on one platform.
+
+    Attributes:
+        outcome: ``passed`` now, or ``recorded`` before, here or elsewhere; ``missing``; ``none``: there is no test.
+        reason: Of one that is missing: why it is not run here.
+    """
+
+    name: str
+    platform: Platform
+    outcome: Outcome
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What becomes of a name.
+
+    Attributes:
+        wanted: What it is to mean. ``before``: what it meant, or None; ``generation``: its number now, 0 for none.
+        reason: Why it waits.
+    """
+
+    name: Name
+    wanted: Named
+    before: Named | None
+    state: State
+    generation: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What was published, or would be.
+
+    Attributes:
+        store: The address of the store that says what names mean.
+        commit: What is checked out; ``dirty``: files of the project that differ from it.
+        unnamed: Recipes that declare no name.
+        kept: Why ``stable`` did not move although that was asked for, by name.
+    """
+
+    store: str
+    commit: str
+    dirty: tuple[str, ...]
+    dry_run: bool
+    steps: tuple[Step, ...]
+    tests: tuple[Tested, ...]
+    unnamed: tuple[Path, ...]
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A name that is not what Git declares.
+
+    Attributes:
+        name: With its tag; of names that no recipe declares without one.
+        how: ``absent``, ``removed``, ``differs``, ``by-hand``, ``undeclared``; ``behind`` is a ``stable`` that nobody
+            has promoted yet, which is no drift.
+        store: What the store says. ``git``: what the lock says.
+        commit: What it was published from.
+    """
+
+    name: str
+    how: Literal["absent", "removed", "differs", "by-hand", "undeclared", "behind"]
+    store: str
+    git: str
+    recipe: str | None
+    commit: str | None = None
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether it has to be put right."""
+        return self.how != "behind"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """How names of a store and Git differ.
+
+    Attributes:
+        names: How many names recipes declare.
+    """
+
+    store: str
+    names: int
+    differences: tuple[Difference, ...]
+    unnamed: tuple[Path, ...]
+
+
+def refuse_twins(recipes: Iterable[tuple[str, Recipe]]) -> None:
+    """Refuse two recipes that declare one name.
+
+    Args:
+        recipes: Each with its file as people see it.
+
+    Raises:
+        InvalidInput: ``duplicate-name``, with each.
+    """
+    first: dict[str, str] = {}
+    issues = []
+    for shown, recipe in recipes:
+        if recipe.name is None:
+            continue
+        other = first.setdefault(recipe.name, shown)
+        if other != shown:
+            issues.append(
+                Issue(
+                    message=f"{other} declares the name {recipe.name} too",
+                    reference="duplicate-name",
+                    where=replace(recipe.name_where, file=shown) if recipe.name_where is not None else None,
+                    hint="a name means one recipe: give one of them another",
+                )
+            )
+    if issues:
+        raise InvalidInput.of(tuple(issues))
+
+
+def moves(
+    name: Name, now: Generation | None, wanted: Named, commit: str, kinship: Callable[[str], Kinship], *, force: bool
+) -> bool:
+    """Whether a name has to be moved.
+
+    Args:
+        name: Which.
+        now: What it means.
+        wanted: What it is to mean.
+        commit: What is checked out.
+        kinship: Says what a commit is to it.
+        force: Whatever is there.
+
+    Raises:
+        NameConflictError: ``newer-published``, ``diverged-name``, ``unknown-commit``, ``moved-by-hand``.
+    """
+    if now is not None and now.named == wanted:
+        return False
+    if now is None or force:
+        return True
+    if now.published is None:
+        how = "removed" if now.named.removed else "moved"
+        raise NameConflictError(
+            f"{name} was {how} by hand at {now.created} (generation {now.number}: {now.named})",
+            reference="moved-by-hand",
+            hint=f"envbuild history {name}; --force makes it what Git declares",
+        )
+    there, here = short(now.published.commit), short(commit)
+    kin = kinship(now.published.commit)
+    if kin in {"same", "older"}:
+        return True
+    told = {
+        "newer": ("newer-published", f"which is newer than {here}", "git pull; --force goes back to this one"),
+        "apart": ("diverged-name", f"which {here} does not contain", "merge it first; --force leaves it behind"),
+        "unknown": (
+            "unknown-commit",
+            "which this clone does not know",
+            "git fetch, of a shallow clone with --unshallow; --force moves it all the same",
+        ),
+    }
+    reference, how, hint = told[kin]
+    raise NameConflictError(
+        f"{name} was published from {there}, {how} (generation {now.number}, at {now.created})",
+        reference=reference,
+        hint=hint,
+    )
+
+
+def waiting(name: str, tests: Sequence[Tested], *, dry_run: bool = False) -> str:
+    """Why a name has to wait for its test; empty when it has passed everywhere, or there is none.
+
+    Args:
+        name: Without a tag.
+        tests: What is known.
+        dry_run: Take what can be run here to pass.
+    """
+    missing = [
+        item.platform
+        for item in tests
+        if item.name == name and item.outcome == "missing" and (item.reason or not dry_run)
+    ]
+    return f"its test has not passed on {', '.join(missing)}" if missing else ""
+
+
+def differences(
+    declared: Sequence[Declared], meant: Mapping[Name, Generation | None], shown: Callable[[Path], str]
+) -> list[Difference]:
+    """How the names that recipes declare are not what their locks say."""
+    found = []
+    for item in declared:
+        for tag in TAGS:
+            name = Name(path=item.name, tag=tag)
+            now = meant[name]
+            how = _difference(tag, now, item.named)
+            if how is not None:
+                found.append(
+                    Difference(
+                        name=str(name),
+                        how=how,
+                        store=str(now.named) if now is not None else "nothing",
+                        git=str(item.named),
+                        recipe=shown(item.recipe),
+                        commit=now.published.commit if now is not None and now.published is not None else None,
+                    )
+                )
+    return found
+
+
+def _difference(
+    tag: str, now: Generation | None, wanted: Named
+) -> Literal["absent", "removed", "differs", "by-hand", "behind"] | None:
+    if tag == "stable":
+        if now is None or now.named.removed or now.named == wanted:
+            return None
+        return "behind" if now.published is not None else "by-hand"
+    if now is None:
+        return "absent"
+    if now.named.removed:
+        return "removed"
+    return None if now.named == wanted else "differs"
+
+
+def undeclared(
+    declared: Iterable[str], listed: Iterable[Generation], is_ours: Callable[[str], bool]
+) -> list[Difference]:
+    """Names beside those that recipes declare, that no recipe declares.
+
+    A name is looked at where a declared name stands in the same folder, or above. What was published from a commit that
+    this repository does not have is another project's.
+
+    Args:
+        declared: Names of every recipe of the project.
+        listed: What the store has.
+        is_ours: Whether a commit is of this repository.
+    """
+    known = set(declared)
+    folders = {folder for name in known if (folder := name.rpartition("/")[0])}
+    beside: dict[str, list[Generation]] = {}
+    for item in listed:
+        path = item.name.path
+        if path not in known and any(path.startswith(f"{folder}/") for folder in folders):
+            beside.setdefault(path, []).append(item)
+    found = []
+    for path, several in sorted(beside.items()):
+        published = [item.published for item in several if item.published is not None]
+        if published and not any(is_ours(item.commit) for item in published):
+            continue
+        last = published[-1] if published else None
+        found.append(
+            Difference(
+                name=path,
+                how="undeclared",
+                store=", ".join(item.name.tag for item in several),
+                git="nothing",
+                recipe=last.recipe if last is not None else None,
+                commit=last.commit if last is not None else None,
+            )
+        )
+    return found

@@ -1,0 +1,393 @@
+"""Publishing: names of a store follow the recipes of a real Git repository, from several machines and commits."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.case import Case
+from tests.support.channel import this_platform
+from tests.support.servers import Server
+
+HERE = this_platform()
+OTHER = "osx-arm64" if HERE != "osx-arm64" else "linux-64"
+SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
+PASSES = "test: {imports: [toy], entry-points: [toy], commands: [\"python -c 'import toy'\"]}\n"
+
+
+class Team:
+    """A project in a repository, a store in a folder, and machines by name."""
+
+    def __init__(self, case: Case, index: Server) -> None:
+        if shutil.which("git") is None:
+            pytest.skip("NO GIT: git is needed on PATH")
+        self.case, self.index = case, index
+        self.store = case.home.parent / "team-store"
+        case.environ |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+        case.run("store", "init", self.store)
+        case.file("envbuild.yaml", "recipes: recipes/\n").file(".gitignore", ".envs/\n")
+        self.git("init", "-q", "-b", "main")
+        self.at("ci")
+
+    def git(self, *words: str) -> str:
+        author = ("-c", "user.name=ci", "-c", "user.email=ci@example.org")
+        done = subprocess.run(
+            ["git", *author, *words],
+            cwd=self.case.project,
+            env=self.case.environ,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    def at(self, machine: str, **settings: str) -> Case:
+        """The machine of that name: a home and a configuration of its own."""
+        self.case.home = self.case.home.parent / f"home-{machine}"
+        self.case.variable("ENVBUILD_HOME", str(self.case.home))
+        stores = [{"name": "team", "url": str(self.store), "mode": "read-write"} | settings]
+        file = Path(self.case.environ["XDG_CONFIG_HOME"]) / "envbuild" / "config.yaml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"stores: {json.dumps(stores)}\ntrusted: [{json.dumps(str(self.store))}]\n")
+        return self.case
+
+    def write(
+        self,
+        version: str,
+        more: str = "",
+        *,
+        recipe: str = "train",
+        name: str | None = "shop/train",
+        platforms: str = HERE,
+    ) -> None:
+        """A recipe with a lock that fits."""
+        self.case.recipe(
+            (f"name: {name}\n" if name else "")
+            + f"interpreter: host\npython: '{SERIES}'\nplatforms: [{platforms}]\n"
+            + f"pypi:\n  index: {self.index.url}/simple\n  packages: {{toy: '=={version}'}}\n"
+            + more,
+            f"recipes/{recipe}.yaml",
+        )
+        self.case.run("lock", f"recipes/{recipe}.yaml")
+
+    def commit(self, version: str, more: str = PASSES, **settings: str) -> str:
+        """A commit with a recipe and its lock."""
+        self.write(version, more, **settings)
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", f"toy {version}")
+        return self.git("rev-parse", "HEAD")
+
+    def generations(self, name: str = "shop/train") -> dict[str, int]:
+        """How many generations each tag of a name has in the store."""
+        return {
+            folder.name[1:]: len(list(folder.glob("*.json")))
+            for folder in sorted((self.store / "refs" / name).glob("@*"))
+        }
+
+    def published(self, tag: str = "candidate", name: str = "shop/train") -> dict[str, object]:
+        """What the newest generation says of where it came from."""
+        newest = max((self.store / "refs" / name / f"@{tag}").glob("*.json"))
+        found: dict[str, object] = json.loads(newest.read_text())["published"]
+        return found
+
+    def means(self, name: str) -> str:
+        """The version of toy that a name means."""
+        return self.case.run("run", name, "--", "python", "-c", "import toy; print(toy.__version__)").out.strip()
+
+
+@pytest.fixture
+def team(case: Case, wheel_index: Server) -> Team:
+    """A repository without a commit, and a store without a name."""
+    return Team(case, wheel_index)
+
+
+def test_a_commit_is_published_once_and_everybody_uses_it(team: Team) -> None:
+    first = team.commit("1.0")
+    team.case.run("publish").mentions("shop/train:candidate  1", "moved to", "1 test passed", "2 moved")
+    assert team.generations() == {"candidate": 1, "latest": 1}
+    assert team.published() == {
+        "commit": first,
+        "by": team.published()["by"],
+        "recipe": "recipes/train.yaml",
+        "dirty": False,
+    }
+    team.case.run("publish").mentions("2 already as declared", "1 test passed before")
+    assert team.generations() == {"candidate": 1, "latest": 1}
+    team.at("laptop")
+    shutil.move(team.case.project / "recipes", team.case.project / "elsewhere")
+    assert team.means("shop/train") == "1.0"
+    shutil.move(team.case.project / "elsewhere", team.case.project / "recipes")
+    team.at("ci")
+    second = team.commit("1.1")
+    team.case.run("publish", "--dry-run").mentions("1 -> 2", "would move", "Would publish 1 name")
+    assert team.generations() == {"candidate": 1, "latest": 1}
+    team.case.run("publish", "--promote").mentions("3 moved")
+    assert team.generations() == {"candidate": 2, "latest": 2, "stable": 1}
+    past = team.case.run("history", "shop/train").out
+    assert [line.split()[-2] for line in past.splitlines()] == ["commit", second[:12], first[:12]]
+    told = json.loads(team.case.run("history", "shop/train:stable", "--json").out)
+    assert told["generations"][0]["published"]["commit"] == second
+
+
+def test_the_environment_is_whole_in_the_store_before_the_name_moves(team: Team) -> None:
+    team.commit("1.0", platforms=f"{HERE}, {OTHER}")
+    team.case.run("publish").mentions("waits: its test has not passed on", f"not tested for {OTHER}")
+    team.case.run("verify", "--store", "team", "shop/train:candidate")
+    closures = {path.parent.parent.name for path in team.store.glob("environments/*/*/*.json")}
+    assert closures == {HERE, OTHER}
+
+
+def test_a_test_that_fails_moves_nothing_and_is_tried_again(team: Team) -> None:
+    team.commit("1.0", "test: {imports: [toy, nowhere], commands: [\"python -c 'print(1)'\"]}\n")
+    team.case.run("publish", code=9).mentions("test-failed", "import nowhere failed", "No module named", "envbuild log")
+    assert team.generations() == {}
+    assert not list(team.store.glob("results/test/*/*.json"))
+    key = team.case.err.rpartition("envbuild log ")[2].split()[0]
+    team.case.run("log", key).mentions("No module named 'nowhere'", "import toy", "failed at")
+    team.case.run("publish", code=9)
+    team.commit("1.0", "test: {imports: [toy]}\n")
+    team.case.run("publish").mentions("1 test passed")
+    assert team.generations() == {"candidate": 1, "latest": 1}
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("{commands: ['python -c \"import sys; sys.exit(3)\"']}", "ended with exit code 3"),
+        ("{commands: [no-such-program]}", "no-such-program"),
+        ("{entry-points: [no-such-program]}", "no package has installed no-such-program"),
+        ("{commands: ['python -c \"import time; time.sleep(600)\"'], timeout: 2}", "took longer than [time], and"),
+        ("{commands: ['python -c \"open(chr(47) + chr(101), chr(119))\"']}", "ended with exit code 1"),
+    ],
+    ids=["exit", "absent", "not-installed", "slow", "writes"],
+)
+def test_what_fails_is_told(team: Team, section: str, told: str) -> None:
+    team.commit("1.0", f"test: {section}\n")
+    team.case.run("publish", code=9).mentions(told)
+    assert team.generations() == {}
+
+
+def test_an_import_that_ends_the_process_has_not_passed(team: Team) -> None:
+    ending = 'import os, sys, types; sys.modules["x"] = os._exit(0)'
+    team.commit("1.0", f"variables: {{PYTHONSTARTUP_OF_TOY: x}}\ntest: {{commands: ['python -c ''{ending}''']}}\n")
+    team.case.run("publish")  # a command may end as it likes
+    (record,) = team.store.glob("results/test/*/*.json")
+    assert json.loads(record.read_text())["kind"] == "test"
+
+
+def test_tests_see_their_environment_and_nothing_of_the_user(team: Team) -> None:
+    look = (
+        "import os, pathlib; e = os.environ; "
+        'assert e[chr(72)+"OME"] != e.get("NOT"); '
+        'assert "SECRET_OF_CI" not in e; assert e["MODE"] == "train"; '
+        'assert not list(pathlib.Path().iterdir()); pathlib.Path("here").write_text("1"); '
+        'pathlib.Path.home().joinpath("there").write_text("1")'
+    )
+    team.commit("1.0", f"variables: {{MODE: train}}\ntest: {{commands: ['python -c ''{look}''']}}\n")
+    team.case.variable("SECRET_OF_CI", "s3cret").run("publish").mentions("1 test passed")
+
+
+def test_two_recipes_that_differ_in_their_tests_have_one_environment(team: Team) -> None:
+    team.write("1.0", "test: {imports: [toy]}\n", recipe="one", name="shop/one")
+    team.write("1.0", "test: {imports: [toy, os.path], timeout: 9}\n", recipe="two", name="shop/two")
+    one, two = (json.loads(team.case.run("show", f"recipes/{name}.yaml", "--json").out) for name in ("one", "two"))
+    assert one["environment"] == two["environment"]
+    assert one["request"] == two["request"]
+    team.case.recipe(
+        (team.case.project / "recipes/one.yaml").read_text().replace("[toy]", "[json]"), "recipes/one.yaml"
+    )
+    team.case.run("lock", "--check", "recipes/one.yaml")
+
+
+def test_a_test_is_run_once_for_all_machines(team: Team) -> None:
+    team.commit("1.0")
+    team.case.run("publish").mentions("1 test passed")
+    team.commit("1.0", PASSES + "description: the same environment\n")
+    team.at("another").run("publish").mentions("1 test passed before")
+    # whose word counts for nothing has tested nothing
+    results = list(team.store.glob("results/test/*/*.json"))
+    assert len(results) == 1
+    team.commit("1.0", PASSES.replace("imports: [toy]", "imports: [toy, json]"))
+    team.case.run("publish").mentions("1 test passed")
+    assert len(list(team.store.glob("results/test/*/*.json"))) == 2
+
+
+def test_an_older_commit_moves_nothing_back(team: Team) -> None:
+    first = team.commit("1.0")
+    team.case.run("publish")
+    team.commit("1.1")
+    team.case.run("publish", "--promote")
+    team.git("checkout", "-q", first)
+    team.case.run("publish", code=6).mentions("newer-published", "which is newer than", "git pull")
+    team.case.run("publish", "--dry-run", code=6)
+    assert team.generations() == {"candidate": 2, "latest": 2, "stable": 1}
+    team.case.run("publish", "--force").mentions("2 moved")
+    assert team.generations() == {"candidate": 3, "latest": 3, "stable": 1}
+    assert team.means("shop/train:stable") == "1.1"
+
+
+def test_branches_and_unknown_commits_are_refused(team: Team) -> None:
+    base = team.commit("1.0")
+    team.git("checkout", "-q", "-b", "side")
+    team.commit("1.1")
+    team.case.run("publish")
+    team.git("checkout", "-q", "main")
+    team.commit("1.0", PASSES + "variables: {A: b}\n")
+    team.case.run("publish", code=6).mentions("diverged-name", "does not contain")
+    team.git("merge", "-q", "-s", "ours", "side")
+    team.case.run("publish").mentions("2 moved")
+    # a clone that does not have the commit
+    shutil.rmtree(team.case.project / ".git")
+    team.git("init", "-q", "-b", "main")
+    other = team.commit("1.1")
+    assert other != base
+    team.case.run("publish", code=6).mentions("unknown-commit", "does not know", "git fetch")
+    team.case.run("publish", "--force").mentions("2 moved")
+
+
+def test_what_a_hand_did_stays_until_somebody_forces(team: Team) -> None:
+    team.commit("1.0")
+    team.case.run("publish")
+    team.commit("1.1")
+    team.case.run("publish")
+    team.case.run("rollback", "shop/train")
+    team.case.run("publish", code=6).mentions("moved-by-hand", "shop/train:latest", "--force")
+    team.case.run("publish", "--check", code=10).mentions("shop/train:latest")
+    team.case.run("publish", "--force").mentions("1 moved", "1 already as declared")
+    team.case.run("history", "shop/train").mentions("by hand")
+    team.case.run("remove", "shop/train:candidate")
+    team.case.run("publish", code=6).mentions("was removed by hand")
+
+
+def test_what_no_commit_has_is_refused_or_marked(team: Team) -> None:
+    team.commit("1.0")
+    team.write("1.1", PASSES)
+    team.case.run("publish", code=10).mentions("dirty-checkout", "recipes/train", "--allow-dirty")
+    team.case.run("publish", "--dry-run").mentions("note: not as", "recipes/train.yaml")
+    team.case.run("publish", "--allow-dirty").mentions("2 moved")
+    assert team.published()["dirty"] is True
+    team.case.run("history", "shop/train").mentions("(dirty)")
+    # a lock that git was never told of is no more published than one that was changed
+    team.git("checkout", "-q", "--", ".")
+    team.git("rm", "-q", "--cached", "recipes/train.lock.yaml")
+    team.git("commit", "-q", "-m", "without the lock")
+    team.case.run("publish", code=10).mentions("dirty-checkout", "recipes/train.lock.yaml")
+
+
+def test_a_lock_that_does_not_fit_is_refused(team: Team) -> None:
+    team.commit("1.0")
+    path = team.case.project / "recipes/train.yaml"
+    path.write_text(path.read_text().replace("==1.0", "==1.1"))
+    team.git("commit", "-qam", "forgot to lock")
+    team.case.run("publish", code=10).mentions("recipes/train")
+    assert team.generations() == {}
+
+
+def test_names_are_declared_once_and_recipes_without_are_said(team: Team) -> None:
+    team.write("1.0", recipe="one", name="shop/one")
+    team.write("1.1", recipe="two", name="shop/one")
+    team.write("1.1", recipe="three", name=None)
+    team.git("add", "-A")
+    team.git("commit", "-qm", "twins")
+    team.case.run("publish", code=3).mentions("duplicate-name", "recipes/two.yaml:1:7", "recipes/one.yaml declares")
+    team.case.run("publish", "recipes/one.yaml", code=3).mentions("duplicate-name")
+    (team.case.project / "recipes/two.yaml").unlink()
+    team.git("commit", "-qam", "one of them")
+    team.case.run("publish").mentions("recipes/three.yaml declares no `name`", "no `test:` holds back shop/one")
+    assert team.generations("shop/one") == {"candidate": 1, "latest": 1}
+
+
+def test_differences_between_git_and_the_store_are_told(team: Team) -> None:
+    team.commit("1.0")
+    team.case.run("publish", "--check", code=10).mentions("shop/train:candidate  is not there", "2 differences to Git")
+    team.case.run("publish", "--promote")
+    team.case.run("publish", "--check").mentions("as Git declares")
+    team.commit("1.1")
+    told = json.loads(team.case.run("publish", "--check", "--json", code=10).out)
+    assert told["drift"] is True
+    assert [(item["name"], item["how"]) for item in told["differences"]] == [
+        ("shop/train:candidate", "differs"),
+        ("shop/train:latest", "differs"),
+        ("shop/train:stable", "behind"),
+    ]
+    team.case.run("publish")
+    team.case.run("publish", "--check").mentions("shop/train:stable  is still", "as Git declares")
+    # beside it: one that no recipe declares any more, one by hand, one of another repository
+    team.write("1.0", recipe="old", name="shop/old")
+    team.git("add", "-A")
+    team.git("commit", "-qm", "old")
+    team.case.run("publish")
+    team.git("rm", "-q", "recipes/old.yaml", "recipes/old.lock.yaml")
+    team.git("commit", "-qm", "no old")
+    team.case.run("alias", "recipes/train.yaml", "shop/mine:v1")
+    team.case.run("alias", "recipes/train.yaml", "elsewhere/mine:v1")
+    team.case.run("publish", "--check", code=10)
+    team.case.mentions("shop/old", "shop/mine", "is declared by no recipe").hides("elsewhere/mine")
+    team.case.run("publish", "--check", "--promote", code=2)
+
+
+def test_a_store_to_read_is_not_published_to(team: Team) -> None:
+    team.commit("1.0")
+    team.at("reader", mode="read-only").run("publish", code=5).mentions("read-only", "mode: read-write")
+    team.case.run("publish", "--dry-run").mentions("would move")
+    assert team.generations() == {}
+
+
+def test_outside_of_a_repository_and_before_the_first_commit(team: Team) -> None:
+    team.write("1.0", PASSES)
+    team.case.run("publish", code=2).mentions("no-commit")
+    shutil.rmtree(team.case.project / ".git")
+    team.case.run("publish", code=2).mentions("no-repository")
+
+
+def test_promoting_waits_for_every_platform(team: Team) -> None:
+    team.commit("1.0", platforms=f"{HERE}, {OTHER}")
+    team.case.run("publish", "--promote", code=10).mentions("shop/train:stable stays", OTHER)
+    assert team.generations() == {"candidate": 1}
+    # the other machine has passed it, and this store's word counts
+    record = next(team.store.glob("results/test/*/*.json"))
+    tree = json.loads(record.read_text())
+    assert tree["platform"] == HERE
+    told = json.loads(team.case.run("publish", "--promote", "--json", code=10).out)
+    assert {item["platform"]: item["outcome"] for item in told["tests"]} == {HERE: "recorded", OTHER: "missing"}
+    assert [step["state"] for step in told["steps"]] == ["same", "waits", "waits"]
+
+
+@pytest.mark.parametrize("point", ["pre-name-put", "post-name-put", "post-name-put:2", "post-blobs-pre-record"])
+def test_a_publish_that_was_killed_is_ended_by_the_next(team: Team, point: str) -> None:
+    team.commit("1.0")
+    name, _, nth = point.partition(":")
+    team.case.variable("ENVBUILD_FAULT", f"{name}:kill" + (f":{nth}" if nth else ""))
+    team.case.run("publish", "--promote", code=-signal.SIGKILL)
+    team.case.variable("ENVBUILD_FAULT", None).run("publish", "--promote")
+    assert team.generations() == {"candidate": 1, "latest": 1, "stable": 1}
+    assert team.means("shop/train:stable") == "1.0"
+    team.case.run("verify", "--store", "team")
+
+
+def test_two_commits_published_at_once_end_with_the_newer(team: Team) -> None:
+    first = team.commit("1.0")
+    second = team.commit("1.1")
+    older = team.case.project.parent / "older"
+    team.git("worktree", "add", "-q", str(older), first)
+    command = [sys.executable, "-m", "envbuild", "publish"]
+    running = [
+        subprocess.Popen(command, cwd=folder, env=team.case.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for folder in (older, team.case.project, older, team.case.project)
+    ]
+    said = [process.communicate(timeout=300)[0].decode() for process in running]
+    codes = [process.returncode for process in running]
+    assert codes[1] == codes[3] == 0, said
+    assert set(codes) <= {0, 6}, said
+    assert not any("Traceback" in text for text in said)
+    for tag in ("candidate", "latest"):
+        assert team.published(tag)["commit"] == second
+        assert team.generations()[tag] <= 2
+    assert team.means("shop/train") == "1.1"
