@@ -45,11 +45,13 @@ class Learned:
     Attributes:
         keys: Milliseconds of derivations that were done.
         builds: Milliseconds of the newest build of each package, by its name.
+        links: Microseconds that a link took for each of its inputs; None where none was seen.
         rates: By kind, or by where the bytes came from.
     """
 
     keys: Mapping[Digest, int] = field(default_factory=dict)
     builds: Mapping[str, int] = field(default_factory=dict)
+    links: int | None = None
     rates: Mapping[str | Source, Rate] = field(default_factory=dict)
 
     def cost(self, derivation: Derivation, source: Source | None, size: int | None) -> int | None:
@@ -69,6 +71,8 @@ class Learned:
             return self.keys[derivation.key]
         if derivation.kind == "build-wheel":
             return self.builds.get(_name(derivation.label))
+        if derivation.kind == "link" and self.links is not None:
+            return self.links * len(derivation.inputs) // 1000
         rate = self.rates.get(derivation.kind)
         return (
             estimate(derivation) if rate is None else rate.fixed + (derivation.size or 0) // rate.bytes_per_millisecond
@@ -94,6 +98,7 @@ def learn(timelines: Iterable[Timeline]) -> Learned:
     """What timelines tell, the newest first."""
     keys: dict[Digest, int] = {}
     builds: dict[str, int] = {}
+    links: list[int] = []
     moved: dict[str | Source, list[Span]] = {}
     for timeline in timelines:
         for span in timeline.spans:
@@ -105,9 +110,16 @@ def learn(timelines: Iterable[Timeline]) -> Learned:
             keys.setdefault(span.key, span.end - span.start)
             if span.kind == "build-wheel":
                 builds.setdefault(_name(span.label), span.end - span.start)
+            elif span.kind == "link":
+                links.append((span.end - span.start) * 1000 // max(span.inputs, 1))
             else:
                 moved.setdefault(span.kind, []).append(span)
-    return Learned(keys=keys, builds=builds, rates={name: _rate(spans) for name, spans in moved.items()})
+    return Learned(
+        keys=keys,
+        builds=builds,
+        links=sorted(links)[len(links) // 2] if links else None,
+        rates={name: _rate(spans) for name, spans in moved.items()},
+    )
 
 
 def forecast(

@@ -29,7 +29,7 @@ class Miss:
 
     Attributes:
         cause: ``first``: nothing of this recipe was realized here before. ``new``: the version before had no such
-            thing. ``changed``: it had another one. ``gone``: it had the same one, which no store has any more.
+            thing. ``changed``: it had another one. ``gone``: it had the same one, which is not here any more.
         text: In a few words.
         reasons: What differs, of ``changed``.
         before: The key of the earlier one.
@@ -75,7 +75,7 @@ class Earlier:
         if self.graph is None:
             return Miss(cause="first", text="nothing of this recipe was realized here before")
         if derivation.key in self.graph:
-            what = "its folder is gone" if derivation.kind == "link" else "no store has it any more"
+            what = "its folder is gone" if derivation.kind == "link" else "it is not here any more"
             return Miss(cause="gone", text=f"as in the last realized version; {what}")
         before = self.counterpart(derivation)
         if before is None:

@@ -22,7 +22,7 @@ from envbuild.value import dataclass
 
 TIMELINE_VERSION = 1
 
-_FIELDS = ("key", "kind", "phase", "label", "input", "lane", "slot", "start", "end", "size", "state")
+_FIELDS = ("key", "kind", "phase", "label", "input", "lane", "slot", "start", "end", "size", "inputs", "state")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,7 @@ class Span:
         slot: Of its lane, from 0.
         start: Milliseconds since the run began; ``end`` likewise.
         size: Bytes of all its outputs.
+        inputs: How many it read.
         state: ``done``, ``failed`` or ``missed``.
         source: Where its bytes came from; None where none came.
     """
@@ -48,6 +49,7 @@ class Span:
     start: int
     end: int
     size: int
+    inputs: int
     state: str
     source: Source | None = None
 
@@ -124,6 +126,7 @@ class TimelineRecorder(Reporter):
                 start=start,
                 end=end,
                 size=size,
+                inputs=len(job.derivation.inputs),
                 state=state,
                 source=None if job.phase == "prepare" or state != "done" else _came_from(job, pulled),
             )
@@ -190,7 +193,7 @@ def timeline_from_tree(tree: Any) -> Timeline:
 def _span(item: Any) -> Span:
     if not isinstance(item, list) or len(item) not in (len(_FIELDS), len(_FIELDS) + 2):
         raise ValueError("a job has other fields")
-    key, kind, phase, label, prepared, lane, slot, start, end, size, state, *source = item
+    key, kind, phase, label, prepared, lane, slot, start, end, size, inputs, state, *source = item
     return Span(
         key=Digest(_text(key)),
         kind=_text(kind),
@@ -202,6 +205,7 @@ def _span(item: Any) -> Span:
         start=_whole(start),
         end=max(_whole(start), _whole(end)),
         size=_whole(size),
+        inputs=_whole(inputs),
         state=_text(state),
         source=Source(kind=_text(source[0]), name=_text(source[1])) if source else None,
     )
