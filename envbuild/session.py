@@ -26,6 +26,7 @@ from envbuild.environments.kernel_verbs import KernelVerbs
 from envbuild.environments.look_verbs import LookVerbs
 from envbuild.environments.move_verbs import MoveVerbs
 from envbuild.environments.name_verbs import NameVerbs
+from envbuild.environments.picture_verbs import PictureVerbs
 from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.environments.realizing import Realizer, by_project
 from envbuild.environments.remove_verbs import RemoveVerbs
@@ -66,6 +67,7 @@ from envbuild.reporter import Reporter
 from envbuild.request import INHERITED
 from envbuild.review.check_verbs import CheckVerbs
 from envbuild.review.diff_verbs import DiffVerbs
+from envbuild.review.publish_verbs import PublishVerbs
 
 if TYPE_CHECKING:
     from envbuild.digest import Digest
@@ -87,6 +89,8 @@ class Session(
     AffectedVerbs,
     CopyVerbs,
     KernelVerbs,
+    PictureVerbs,
+    PublishVerbs,
     RemoveVerbs,
     StateVerbs,
     CollectVerbs,
