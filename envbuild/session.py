@@ -29,6 +29,7 @@ from envbuild.environments.name_verbs import NameVerbs
 from envbuild.environments.picture_verbs import PictureVerbs
 from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.environments.realizing import Realizer, by_project
+from envbuild.environments.rebuild_verbs import RebuildVerbs
 from envbuild.environments.remove_verbs import RemoveVerbs
 from envbuild.environments.send_verbs import SendVerbs
 from envbuild.environments.state_verbs import StateVerbs
@@ -91,6 +92,7 @@ class Session(
     KernelVerbs,
     PictureVerbs,
     PublishVerbs,
+    RebuildVerbs,
     RemoveVerbs,
     StateVerbs,
     CollectVerbs,

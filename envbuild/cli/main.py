@@ -37,6 +37,7 @@ COMMANDS = {
     "tree": "look",
     "why": "look",
     "why-depends": "look",
+    "why-rebuild": "why_rebuild",
     "graph": "graph",
     "diff": "diff",
     "alias": "names",
