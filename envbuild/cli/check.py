@@ -29,7 +29,9 @@ from envbuild.cli.options import as_json, option, quiet, recipes_argument
     show_default=True,
     help="What is printed.",
 )
-@option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write it there; text is printed too.")
+@option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write it there; the text is printed, too."
+)
 @as_json
 @quiet
 def check_command(

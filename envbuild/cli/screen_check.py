@@ -33,7 +33,7 @@ def show_check(
         checked: What was found.
         session: Knows the project.
         sarif: SARIF instead of text.
-        output: Where JSON or SARIF goes instead of stdout; text goes there too, and is said all the same.
+        output: Where it goes instead of stdout, which has the text then.
         strict: Whether warnings count.
 
     Returns:
@@ -55,7 +55,7 @@ def show_check(
         _write(output, text)
     if output is None and (sarif or screen.as_json):
         click.echo(text)
-    elif not (sarif or screen.as_json) and not (screen.quiet and code == 0):
+    elif not (screen.quiet and code == 0):
         for line in _lines(checked):
             screen.result(line)
     _close(screen, checked)

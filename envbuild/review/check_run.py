@@ -10,8 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envbuild.environments.affected import head_of
+from envbuild.errors import EnvbuildError
 from envbuild.locks.locking import write_lock
 from envbuild.locks.place import lock_path
+from envbuild.policy import Policy
 from envbuild.projects.project import Project
 from envbuild.recipe import UrlSource
 from envbuild.request import Request
@@ -32,6 +35,7 @@ class Run:
 
     Args:
         project: The project.
+        policy: What is held against locks: the project's own, and that of a project around it.
         environ: Variables, for git.
         now: The time at which ages are counted.
         cache: The folder of what was found good; None to remember nothing.
@@ -42,14 +46,22 @@ class Run:
     """
 
     def __init__(
-        self, project: Project, environ: Mapping[str, str], now: datetime, cache: Path | None, *, fix: bool
+        self,
+        project: Project,
+        policy: Policy,
+        environ: Mapping[str, str],
+        now: datetime,
+        cache: Path | None,
+        *,
+        fix: bool,
     ) -> None:
         self.project = project
+        self._policy = policy
         self._environ = environ
-        self.checker = Checker(project, PolicyBook(project.config.policy, now), environ)
+        self.checker = Checker(project, PolicyBook(policy, now), environ)
         self.remembered = 0
         self.fixed: list[str] = []
-        self._known = KnownGood(cache, project.root, standing(project.config))
+        self._known = KnownGood(cache, project.root, standing(project.config, policy))
         self._fix = fix
 
     def all(self, recipes: Sequence[Path]) -> Iterator[Finding]:
@@ -127,7 +139,7 @@ class Run:
         """
         for recipe in recipes:
             data = self.checker.lock_bytes(recipe)
-            if data is None or b'{"name": ' not in data.partition(b"\nplatforms:")[0]:
+            if data is None or not _has_named_base(data, self.checker.label(lock_path(recipe))):
                 continue
             again = self.checker.read_again(recipe, data)
             if again is not None:
@@ -135,17 +147,27 @@ class Run:
 
     def unasked(self, recipes: Sequence[Path]) -> Iterator[Finding]:
         """The bases that the policy wants signed, where nobody was asked whether they are."""
-        if not self.project.config.policy.signed_base:
+        if not self._policy.signed_base:
             return
         for recipe in recipes:
             data = self.checker.lock_bytes(recipe)
-            if data is not None and b'{"name": ' in data.partition(b"\nplatforms:")[0]:
+            if data is not None and _has_named_base(data, self.checker.label(lock_path(recipe))):
                 yield found(
                     "unchecked-base",
                     "the policy wants its base signed, and nobody was asked",
                     self.checker.label(recipe),
                     hint="envbuild check --online",
                 )
+
+
+def _has_named_base(data: bytes, file: str) -> bool:
+    """Whether a lock extends a name; one that cannot be read was told."""
+    if b"\nbases:" not in data:
+        return False
+    try:
+        return any(label.startswith("name:") for label in head_of(data, file).bases)
+    except (EnvbuildError, ValueError, KeyError, TypeError, StopIteration):
+        return False
 
 
 def _promised(request: Request) -> dict[str, str]:

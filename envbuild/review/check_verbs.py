@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from envbuild.environments.naming import Names
     from envbuild.environments.realizing import Realizer
     from envbuild.machine.home import Home
+    from envbuild.policy import Policy
     from envbuild.projects.project import Project
     from envbuild.reporter import Reporter
     from envbuild.review.findings import Checked, Finding
@@ -77,37 +78,49 @@ class CheckVerbs:
         """
         from envbuild.review.check_run import Run
         from envbuild.review.checking import orphans
-        from envbuild.review.findings import Checked, ordered
+        from envbuild.review.findings import Checked, ordered, seen_from
         from envbuild.review.named_bases import NamedBases
 
         whole = not recipes
         paths = [Path(os.path.abspath(item)) for item in recipes or self.recipes()]
         now = options.now or datetime.now(timezone.utc)
-        findings: list[Finding] = []
+        every: list[Finding] = []
         remembered = asked = 0
         fixed: list[str] = []
         for project, members in self._by_project(paths):
-            made = Run(project, self._environ, now, self._check_cache(), fix=options.fix)
+            findings: list[Finding] = []
+            policy = self._policy(project)
+            made = Run(project, policy, self._environ, now, self._check_cache(), fix=options.fix)
             findings += made.all(members)
             remembered += made.remembered
-            fixed += made.fixed
             if options.origin:
                 number, told = made.origins(members, options.base, self._realizer(project).workspace)
                 asked += number
                 findings += told
             if options.online:
-                findings += made.bases(members, NamedBases(project, self._names(self._home(), silent=True)))
+                names = self._names(self._home(), silent=True)
+                findings += made.bases(members, NamedBases(project, names, signed=policy.signed_base))
             else:
                 findings += made.unasked(members)
             if whole and project.root == self.project().root:
                 findings += orphans(project.root / project.config.recipes, made.checker.label)
+            seen = _seen_from(self.project().root, project.root)
+            every += [seen_from(item, seen) for item in findings]
+            fixed += [f"{seen}{file}" for file in made.fixed]
         return Checked(
             recipes=len(paths),
             remembered=remembered,
-            findings=ordered(findings),
+            findings=ordered(every),
             asked=asked,
             fixed=tuple(sorted(fixed)),
         )
+
+    def _policy(self, project: Project) -> Policy:
+        """What is held against a project's locks. One that lies in another loosens nothing of that one's policy."""
+        around = self.project()
+        policy = project.config.policy
+        inside = project.root != around.root and project.root.is_relative_to(around.root)
+        return around.config.policy.tightened(policy) if inside else policy
 
     def _by_project(self, paths: Sequence[Path]) -> list[tuple[Project, list[Path]]]:
         groups: dict[Path, tuple[Project, list[Path]]] = {}
@@ -124,3 +137,10 @@ class CheckVerbs:
             return open_home(find_home(self._environ)).cache / "check"
         except (EnvbuildError, OSError):
             return None
+
+
+def _seen_from(root: Path, project: Path) -> str:
+    """What stands before the files of a project that is not the session's own."""
+    if project == root:
+        return ""
+    return f"{project.relative_to(root).as_posix()}/" if project.is_relative_to(root) else f"{project.as_posix()}/"

@@ -15,6 +15,7 @@ import stat
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
+from shlex import quote
 
 from envbuild.digest import Digest, digest_bytes
 from envbuild.errors import EnvbuildError, InvalidInput, Where
@@ -173,7 +174,7 @@ class Checker:
                 "stale",
                 f"the lock does not fit its recipe: {'; '.join(reasons)}",
                 file,
-                hint=f"envbuild lock {shown_path(recipe)}",
+                hint=f"envbuild lock {quote(shown_path(recipe))}",
             )
         else:
             for message in strange_indices(lock, request):
@@ -217,7 +218,12 @@ class Checker:
         shown = shown_path(recipe)
         findings.append(
             found(
-                "no-lock", f"{shown} has no lock", self.label(recipe), line=1, column=1, hint=f"envbuild lock {shown}"
+                "no-lock",
+                f"{shown} has no lock",
+                self.label(recipe),
+                line=1,
+                column=1,
+                hint=f"envbuild lock {quote(shown)}",
             )
         )
         return OneChecked(findings=tuple(findings), files=None)

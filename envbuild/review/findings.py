@@ -145,6 +145,25 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     )
 
 
+def seen_from(finding: Finding, folder: str) -> Finding:
+    """A finding whose files are named from somewhere else.
+
+    Args:
+        finding: With files from its project's root.
+        folder: What stands before them, with ``/`` at its end; empty for nothing.
+    """
+
+    def one(file: str) -> str:
+        return file if file.startswith("/") else f"{folder}{file}"
+
+    related = finding.related
+    return replace(
+        finding,
+        file=one(finding.file),
+        related=(one(related[0]), *related[1:]) if related is not None else None,
+    )
+
+
 def rules_of(findings: Sequence[Finding]) -> tuple[Rule, ...]:
     """The rules behind findings, by name. What has no words of its own has those of its exit code."""
     codes = {item.rule: item.exit_code for item in reversed(findings)}

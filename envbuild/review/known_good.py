@@ -20,6 +20,7 @@ from typing import Any
 from envbuild.digest import Digest, digest_bytes
 from envbuild.errors import EnvbuildError
 from envbuild.machine.virtual import current_platform
+from envbuild.policy import Policy
 from envbuild.projects.checkout import replace_file
 from envbuild.projects.config import Config
 from envbuild.review.findings import Finding, found
@@ -36,9 +37,9 @@ Files = tuple[tuple[str, Digest], ...]
 _Good = tuple[Files, tuple[Finding, ...]]
 
 
-def standing(config: Config) -> str:
+def standing(config: Config, policy: Policy) -> str:
     """A digest of everything but files that a verdict depends on."""
-    words = [f"{VERSION} {__version__} {current_platform()}", repr(config.policy)]
+    words = [f"{VERSION} {__version__} {current_platform()}", repr(policy)]
     words += [f"{key}={value}" for key, value, _ in config.entries()]
     return digest_bytes("\n".join(words).encode())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 
 from envbuild.digest import Digest
 from envbuild.environments.naming import Names
@@ -27,12 +28,14 @@ class NamedBases:
     """The named bases of one project.
 
     Args:
-        project: The project; its policy says whether they must be signed, its trust by whom.
+        project: The project; its trust says whose signatures count.
+        signed: Whether they must be signed.
         names: What names mean.
     """
 
-    def __init__(self, project: Project, names: Names) -> None:
+    def __init__(self, project: Project, names: Names, *, signed: bool) -> None:
         self._project = project
+        self._signed = signed
         self._names = names
         self._known: dict[Name, tuple[Generation, ...] | EnvbuildError] = {}
 
@@ -84,11 +87,11 @@ class NamedBases:
             "moved-base",
             f"{name} has moved since this was locked (generation {now.number} now)",
             file,
-            hint=f"envbuild lock {shown_path(recipe)} --upgrade-base",
+            hint=f"envbuild lock {quote(shown_path(recipe))} --upgrade-base",
         )
 
     def _unsigned(self, file: str, base: LockedBase, name: Name, history: tuple[Generation, ...]) -> Iterator[Finding]:
-        if not self._project.config.policy.signed_base:
+        if not self._signed:
             return
         meant = [item for item in history if _means(item, base)]
         signed = SignedNames(self._names.objects, Policy(self._project.config.trust))

@@ -121,7 +121,7 @@ def _location(file: str, line: int | None, column: int | None, below: str) -> di
 
 def _uri(path: str) -> str:
     """A relative reference: what leads out of the checkout, or a name with a colon, is no address of anything else."""
-    encoded = quote(path.lstrip("/"), safe="/-._~")
+    encoded = quote(path.lstrip("/"), safe="/-._~", errors="surrogateescape")
     return encoded or "."
 
 

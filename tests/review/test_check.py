@@ -290,7 +290,7 @@ def test_the_command_says_places_counts_and_exits(tmp_path: Path, project: Path)
     assert (tree["version"], tree["recipes"], tree["exit-code"]) == (1, 3, 10)
     assert tree["findings"][0]["rule"] == "lock-format"
     case.run("check", "--format", "sarif", "-o", "check.sarif", code=10)
-    assert case.out == ""
+    assert case.out.startswith("error[lock-format]: recipes/r000.lock.yaml:")
     assert json.loads((project / "check.sarif").read_text())["version"] == "2.1.0"
     case.run("check", "--fix")
     assert "wrote recipes/r000.lock.yaml" in case.err
