@@ -68,6 +68,7 @@ from envbuild.reporter import Reporter
 from envbuild.request import INHERITED
 from envbuild.review.check_verbs import CheckVerbs
 from envbuild.review.diff_verbs import DiffVerbs
+from envbuild.review.lock_history import LockHistoryVerbs
 from envbuild.review.publish_verbs import PublishVerbs
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Session(
     MoveVerbs,
     SendVerbs,
     NameVerbs,
+    LockHistoryVerbs,
     LookVerbs,
     AffectedVerbs,
     CopyVerbs,

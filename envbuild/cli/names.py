@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import click
 
-from envbuild.cli.options import as_json, name_argument, offline, option, quiet, source_argument, stores
+from envbuild.cli.options import (
+    as_json,
+    complete_source,
+    name_argument,
+    offline,
+    option,
+    quiet,
+    source_argument,
+    stores,
+)
 
 
 @click.command("alias", short_help="Name an environment.")
@@ -53,17 +62,23 @@ def get_command(source: str, offline: bool, stores: tuple[str, ...], as_json: bo
     show_meant(screen, Session(reporter=screen.reporter, offline=offline, stores=stores).get(source))
 
 
-@click.command("history", short_help="List what a name has meant.")
-@name_argument
+@click.command("history", short_help="List what a name has meant, or a recipe's lock was.")
+@click.argument("name", metavar="NAME|RECIPE", type=click.Path(), shell_complete=complete_source)
 @stores
 @as_json
 def history_command(name: str, stores: tuple[str, ...], as_json: bool) -> None:
-    """List what a name has meant, the newest first."""
+    """List what a name has meant, the newest first; of a recipe's file, the revisions of Git that changed its lock."""
     from envbuild.cli.screen import Screen
     from envbuild.cli.screen_names import show_history
     from envbuild.session import Session
 
     screen = Screen(as_json=as_json)
+    if name.startswith("recipe:") or name.endswith((".yaml", ".yml")):
+        from envbuild.cli.screen_lock_history import show_lock_history
+
+        path = name.removeprefix("recipe:")
+        show_lock_history(screen, path, Session(reporter=screen.reporter).lock_history(path))
+        return
     show_history(screen, name, Session(reporter=screen.reporter, stores=stores).history(name))
 
 
