@@ -26,6 +26,7 @@ from envbuild.lock import Lock
 from envbuild.machine.index_page import PageFile, page_files
 from envbuild.machine.locations import ACCEPT, PAGE_LIMIT, engine_channel_alias, engine_index
 from envbuild.package import CondaPackage, Platform, SourcePackage, Wheel
+from envbuild.reading.places import redacted
 from envbuild.review.findings import Finding, found
 from envbuild.review.located import LockText
 from envbuild.review.policy import Package, moment_of
@@ -206,7 +207,7 @@ class Origins:
 
     def _held(self, place: Place, package: Package, told: list[_Told]) -> Iterator[Finding]:
         """A package held against all that its place says of a file of that name."""
-        where = f"the {'channel' if place[0] == 'channel' else 'index'} {place[1]}"
+        where = f"the {'channel' if place[0] == 'channel' else 'index'} {redacted(place[1])}"
         lines = self._lines[place, package]
         if not told:
             for line in lines:
@@ -225,7 +226,7 @@ class Origins:
         where, column = line.text.package(line.platform, package)
         return Finding(
             rule=error.reference,
-            message=f"{place[1]} was asked of {package.name}: {error.message}",
+            message=f"{redacted(place[1])} was asked of {package.name}: {error.message}",
             file=line.file,
             line=where,
             column=column,
