@@ -349,7 +349,7 @@
     const kind = barKind(bar), long = (bar.end - bar.start) / span * width;
     const text = `${SAID[kind] || kind} ${about.label}: ${time(bar.end - bar.start)}, from ${time(bar.start)} to ${time(bar.end)}` +
       (bar.size ? `, ${bytes(bar.size)}` : "") + (bar.place ? ` from ${bar.place}` : "");
-    const element = make("button", { class: `bar ${BARS[kind] || "link"}`, tabindex: "-1", title: text, "aria-label": text, "data-number": about.number, "data-bar": run.bars.indexOf(bar),
+    const element = make("button", { class: `bar ${BARS[kind] || "link"}${long > 26 ? "" : " short"}`, tabindex: "-1", title: text, "aria-label": text, "data-number": about.number, "data-bar": run.bars.indexOf(bar),
       text: long > 26 ? about.label : "" });
     if (!isShown(about)) element.classList.add("dim");
     if (about.number === chosen) element.classList.add("chosen");
