@@ -90,7 +90,9 @@ def show_copied(screen: Screen, copied: Copied) -> None:
     if screen.document(tree(copied)):
         return
     for name in copied.damaged:
-        screen.result(f"{name} is not what its name says; it was not copied, see envbuild verify --store")
+        screen.result(
+            f"{name} is not what its name says, or is not given, and was not copied: see envbuild verify --store"
+        )
     for text in copied.diverged:
         screen.result(f"{text}; it stays as it is there")
     screen.say(

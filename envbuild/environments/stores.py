@@ -123,6 +123,10 @@ def read_url(url: str, folder: Path) -> tuple[str, Address]:
     Raises:
         InvalidInput: ``bad-address``.
     """
+    if not url.strip():  # a variable that is not set, most likely: the folder that somebody stands in is no store
+        raise InvalidInput(
+            "nothing is no address of a store", reference="bad-address", hint="write its name or address"
+        )
     if "://" not in url and "::" not in url:
         url = os.path.abspath(folder / os.path.expanduser(url))  # noqa: PTH111  a path that need not exist
     return url, parse_address(url)

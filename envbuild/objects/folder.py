@@ -19,6 +19,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 from envbuild.digest import CHUNK
 from envbuild.errors import InvalidInput, NoSpaceError, UnreachableError
@@ -28,6 +29,7 @@ from envbuild.objects.address import shown_folder
 
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENAMETOOLONG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _PASSING = {errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY}
 _SHARED = stat.S_ISGID | stat.S_IWGRP
 
@@ -113,6 +115,9 @@ class FolderObjects:
             cause = error.__cause__
             if isinstance(cause, OSError) and cause.errno in _REFUSED | _PASSING:
                 raise self._error("writing", cause) from error
+            if isinstance(cause, OSError) and cause.errno in _FULL:  # it is not the home that is full
+                hint = f"run: envbuild gc --store {quote(self.address)}"
+                raise NoSpaceError(error.message, hint=hint) from cause
             raise
 
     def sizes(self, names: Iterable[str]) -> Mapping[str, int]:
@@ -228,11 +233,10 @@ class FolderObjects:
     def _error(self, doing: str, error: OSError) -> UnreachableError:
         told = os.strerror(error.errno) if error.errno else type(error).__name__
         if error.errno in _REFUSED:
-            return UnreachableError(
-                f"{self.address} refuses {doing}: {told}",
-                reference="refused",
-                hint=f"several users share a store: chmod 2775 {self._root}, with a group that all of them are in",
-            )
+            hint = f"several users share a store: chmod 2775 {self._root}, with a group that all of them are in"
+            if error.errno == errno.EROFS:
+                hint = f"have the disk of {self._root} mounted to be written, or say `mode: read-only` of that store"
+            return UnreachableError(f"{self.address} refuses {doing}: {told}", reference="refused", hint=hint)
         return UnreachableError(f"{self.address} fails while {doing}: {told}", retryable=error.errno in _PASSING)
 
 

@@ -14,13 +14,14 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import cast
 
 from envbuild.derivations import KINDS
 from envbuild.digest import Digest
-from envbuild.errors import IntegrityError, StaleError
+from envbuild.errors import IntegrityError, StaleError, UnreachableError
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.machine.publish import Incoming
 from envbuild.objects import Listed
@@ -43,7 +44,7 @@ class Copied:
     Attributes:
         blobs: How many the other store did not have; ``size``: their bytes.
         results: Records likewise; ``environments``: closures; ``signatures``; ``generations``: of names.
-        damaged: Objects that are not what their names say, and stayed behind.
+        damaged: Objects that are not what their names say, or are not given, and stayed behind.
         diverged: Names that mean something else there, each in a sentence; they stayed as they are.
     """
 
@@ -170,18 +171,24 @@ class Copy:
         if found := CLOSURE.fullmatch(item.name):
             where = cast(Platform, found[1]), Digest(found[2]), Digest(found[3])
             data = self.source.closure(*where)
-            return "environments" if data is not None and self.target.put_closure(*where, data) == "created" else None
+            if data is None:
+                self._absent(item.name)
+                return None
+            return "environments" if self.target.put_closure(*where, data) == "created" else None
         if found := OUTPUTS.fullmatch(item.name):
             data = self.source.objects.read(item.name, LARGEST_OUTPUTS)
-            if data is not None:
-                parse_outputs(data, Digest(found[4]), cast(Platform, found[1]), Digest(found[3]))
-                self.target.put_outputs(item.name, data)
+            if data is None:
+                self._absent(item.name)
+                return None
+            parse_outputs(data, Digest(found[4]), cast(Platform, found[1]), Digest(found[3]))
+            self.target.put_outputs(item.name, data)
             return None
         return "signatures" if self._signature(item.name) else None
 
     def _blob(self, digest: Digest, item: Listed) -> bool:
         with Incoming(self._scratch, item.size) as incoming:
             if not self.source.blob(digest, incoming, item.size):
+                self._absent(item.name)
                 return False
             if item.name in self.target.sizes([item.name]):  # of another size than it has here, which is right
                 return self.target.replace_blob(digest, incoming.path)
@@ -190,6 +197,7 @@ class Copy:
     def _result(self, kind: str, key: Digest, name: str) -> bool:
         result, data = self.source.result(kind, key), self.source.objects.read(name)
         if result is None or data is None:
+            self._absent(name)
             return False
         names = {blob_name(output.sha256) for _, output in result.outputs}
         if len(self.target.sizes(sorted(names))) != len(names):
@@ -202,6 +210,7 @@ class Copy:
         subject = envelopes.subject_name(name)
         data = self.source.objects.read(name, envelopes.LARGEST_ENVELOPE)
         if subject is None or data is None:
+            self._absent(name)
             return False
         try:
             payload = envelopes.parse_envelope(data).payload
@@ -211,6 +220,16 @@ class Copy:
             return False
         self.target.holder().hold([name])
         return self.target.objects.put(name, data) == "created"
+
+    def _absent(self, name: str) -> None:
+        """What was there a moment ago is gone; or it is refused, and then a copy without it is not whole.
+
+        Raises:
+            IntegrityError: For what is still there, where the source can be listed.
+        """
+        with suppress(UnreachableError):
+            if self.source.lists(name):
+                raise IntegrityError(f"{name} is there, and is not given", reference="refused")
 
     def report(self) -> Copied:
         """What was sent."""

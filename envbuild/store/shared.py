@@ -170,6 +170,14 @@ class SharedStore:
                 self._holder = Holder(self.objects)
             return self._holder
 
+    def lists(self, name: str) -> bool:
+        """Whether a listing names an object, which a store may refuse to give as if it were absent.
+
+        Raises:
+            UnreachableError: When it does not answer, or may not be listed.
+        """
+        return any(item.name == name for item in self.objects.list(name))
+
     def sizes(self, names: Iterable[str]) -> Mapping[str, int]:
         """The bytes of the objects that exist: one batched question.
 

@@ -77,7 +77,7 @@ class ObjectChecks:
             name: The object. It is looked for in a listing, which names what there is to who may not read it.
         """
         try:
-            there = any(item.name == name for item in self.store.objects.list(name))
+            there = self.store.lists(name)
         except UnreachableError:  # who may not list cannot know: absent, as it is to everybody else
             return False
         if there:

@@ -181,3 +181,16 @@ def test_what_a_cloud_lists_and_refuses_to_give_is_a_finding_and_no_absence(clou
     assert cloud.one("everything", "--locked")["built"] == 1, "to who uses the store it is a miss"
     cloud.proxy.forget()
     assert json.loads(cloud.run("verify", "--store", "cloud", "--json").out)["findings"] == []
+
+
+def test_a_copy_tells_what_its_source_lists_and_does_not_give(cloud: CloudTeam) -> None:
+    cloud.one("everything")
+    copy = cloud.folder / "copy"
+    blob = next(f"blobs/sha256/{each[:2]}/{each}" for each in sorted(cloud.packages("everything")))
+    cloud.proxy.fault("*", f"*{blob}", status=403, body=DENIED, times=10_000)
+    cloud.run("store", "init", str(copy))
+    outcome = cloud.run("store", "copy", "cloud", str(copy), code=4)
+    assert [line.partition(" ")[0] for line in outcome.out.splitlines()] == [blob]
+    cloud.proxy.forget()
+    assert cloud.run("store", "copy", "cloud", str(copy)).out == ""
+    assert (copy / blob).is_file()

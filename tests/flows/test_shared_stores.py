@@ -388,6 +388,23 @@ def test_stores_that_cannot_be_used_are_said_and_left_alone(team: Team) -> None:
     assert team.run("store", "init", str(team.folder / "newer"), code=10)
 
 
+def test_an_address_that_is_empty_is_no_folder_that_somebody_stands_in(team: Team) -> None:
+    """``--store "$STORE"`` with a variable that is not set."""
+    before = sorted(path.name for path in team.project.iterdir())
+    for command in (
+        ("store", "init", ""),
+        ("store", "init", " "),
+        ("push", "everything.yaml", "--to", ""),
+        ("verify", "--store", ""),
+        ("gc", "--store", "", "--grace", "0", "--nobody-writes"),
+        ("store", "copy", "team", ""),
+        ("realize", "everything.yaml", "--store", ""),
+    ):
+        outcome = team.run(*command, code=3)
+        assert "error[bad-address]: nothing is no address of a store" in outcome.err, command
+    assert sorted(path.name for path in team.project.iterdir()) == before
+
+
 def test_trust_is_written_into_the_user_s_own_file_and_nothing_else_changes(team: Team) -> None:
     file = Path(team.environ["XDG_CONFIG_HOME"]) / "envbuild" / "config.yaml"
     file.write_text("# mine\njobs: 3  # few\ntrusted: [dask://old]\n\n# the end\nlock-timeout: 5\n", "utf-8")

@@ -137,6 +137,36 @@ except NoSpaceError as error:
     assert list((store / "tmp").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "reference", "hint"),
+    [("size=64k,mode=755", "no-space", "run: envbuild gc --store "), ("ro,mode=755", "refused", "mode: read-only")],
+)
+def test_a_hint_is_about_the_store_s_disk_and_not_the_home_s(
+    tmp_path: Path, options: str, reference: str, hint: str
+) -> None:
+    store = tmp_path / "der Läger"
+    store.mkdir()
+    code = """
+import sys
+from pathlib import Path
+from envbuild.errors import EnvbuildError
+from envbuild.objects.folder import FolderObjects
+try:
+    FolderObjects(Path(sys.argv[1])).put("a/c", b"x" * 1_000_000)
+except EnvbuildError as error:
+    print(error.reference, error.hint)
+"""
+    shell = f'mount -t tmpfs -o {options} tmpfs "$1" && exec "$2" -c "$3" "$1"'
+    command = ["unshare", "-m", "sh", "-c", shell, "sh", str(store), sys.executable, code]
+    probe = ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", str(store)]
+    if subprocess.run(probe, capture_output=True, check=False).returncode:
+        pytest.skip("NO MOUNTS: a file system of our own cannot be mounted here")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith(f"{reference} "), done.stderr
+    assert hint in done.stdout
+    assert str(store) in done.stdout
+
+
 def test_the_order_of_a_put_is_write_sync_link_sync(tmp_path: Path) -> None:
     if subprocess.run(["which", "strace"], capture_output=True, check=False).returncode:
         pytest.skip("NO STRACE: the order of system calls cannot be seen")
