@@ -84,10 +84,19 @@ class CloudObjects:
         prefix: What stands before every name, without slashes around it.
         shown: The address as people may see it.
         stall: Seconds without enough bytes after which a transfer is cut.
+        answered: Told when a question was asked, as soon as the first byte of its answer is there.
     """
 
-    def __init__(self, connect: Callable[[], Bucket], prefix: str, shown: str, stall: float = STALL) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Bucket],
+        prefix: str,
+        shown: str,
+        stall: float = STALL,
+        answered: Callable[[float], object] = lambda _: None,
+    ) -> None:
         self._connect = connect
+        self._answered = answered
         self._prefix = f"{prefix}/" if prefix else ""
         self._shown = shown
         self._stall = stall
@@ -192,7 +201,11 @@ class CloudObjects:
         """The pieces of a transfer, larger ones, and none of a transfer that all but stands still."""
         pace = Pace(self._shown, self._stall)
         held = bytearray()
+        began: float | None = time.monotonic()
         async for piece in stream:
+            if began is not None:
+                self._answered(began)
+                began = None
             pace.moved(len(piece))
             held += piece
             if len(held) >= _PIECE:
@@ -234,8 +247,11 @@ class CloudObjects:
 
         async def one(name: str) -> int | UnreachableError | None:
             async with slots:
+                began = time.monotonic()
                 try:
-                    return await self._told(bucket, "reading", bucket.size(self._prefix + name))
+                    size = await self._told(bucket, "reading", bucket.size(self._prefix + name))
+                    self._answered(began)
+                    return size
                 except AbsentError:
                     return None
                 except UnreachableError as error:

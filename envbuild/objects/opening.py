@@ -20,6 +20,7 @@ from envbuild.objects.address import Address, parse_address
 from envbuild.objects.failures import STALL
 from envbuild.objects.read_only import ReadOnly
 from envbuild.objects.retrying import Patience, Retrying
+from envbuild.objects.window import Window
 
 if TYPE_CHECKING:
     from envbuild.machine.http import Connections
@@ -64,12 +65,13 @@ def open_objects(
             ``bad-setting`` for a deadline that is none.
     """
     address = parse_address(url)
+    window = Window()
     if clouds is not None and address.scheme in _EXTRAS:
         objects = clouds(address)
     else:
-        objects = _objects(address, durability, stall, connections, environ or os.environ, trusted_hosts, note)
+        objects = _objects(address, durability, stall, connections, environ or os.environ, trusted_hosts, note, window)
     if address.scheme not in {"memory", "file"}:
-        objects = Retrying(objects, patience or _patience(environ or os.environ))
+        objects = Retrying(objects, patience or _patience(environ or os.environ), window)
     return ReadOnly(objects) if mode == "read-only" else objects
 
 
@@ -108,6 +110,7 @@ def _objects(
     environ: Mapping[str, str],
     trusted_hosts: Sequence[str],
     note: Callable[[str], None],
+    window: Window,
 ) -> Objects:
     if address.scheme == "memory":
         from envbuild.objects.memory import MemoryObjects
@@ -129,7 +132,7 @@ def _objects(
     _check_extra(address)
     from envbuild.objects.cloud import CloudObjects
 
-    return CloudObjects(_connecting(address, stall), address.path, address.shown, stall)
+    return CloudObjects(_connecting(address, stall), address.path, address.shown, stall, window.answered)
 
 
 def _connecting(address: Address, stall: float) -> Callable[[], Bucket]:

@@ -48,12 +48,13 @@ class Retrying:
     Args:
         inner: The objects.
         patience: How long.
+        window: How many at once; ``inner`` may tell it when an answer comes late.
     """
 
-    def __init__(self, inner: Objects, patience: Patience | None = None) -> None:
+    def __init__(self, inner: Objects, patience: Patience | None = None, window: Window | None = None) -> None:
         self._inner = inner
         self._patience = patience or Patience()
-        self._window = Window()
+        self._window = window or Window()
 
     @property
     def address(self) -> str:

@@ -5,16 +5,26 @@ makes that worse. So a failure that may pass halves what this process has in fli
 and as many answers as are in flight let in one more: additive increase, multiplicative decrease, as TCP does (RFC
 5681). As long as nothing fails there is no bound here.
 
+A server that needs seconds for the first byte of an answer is behind already, and what is asked of it too early is
+asked twice in the end: such an answer halves what is in flight as a failure does, though not below ``FEW``.
+
 Rules of the file: knows no store; threads wait in no order.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from envbuild.errors import UnreachableError
+
+LATE = 2.0
+"""Seconds to the first byte of an answer after which a server is behind."""
+
+FEW = 4
+"""In flight at least at a server that is behind, and does not fail."""
 
 
 class Window:
@@ -25,11 +35,27 @@ class Window:
         self._most: float | None = None
         self._inside = 0
         self._losses = 0
+        self._cut = 0.0
 
     @property
     def most(self) -> float | None:
         """How many may be in flight now; None for any number."""
         return self._most
+
+    def answered(self, began: float) -> None:
+        """The first byte of an answer came.
+
+        Args:
+            began: When it was asked for, by ``time.monotonic``.
+        """
+        now = time.monotonic()
+        if now - began < LATE:
+            return
+        with self._changed:
+            if began >= self._cut:  # else it was under way when we learned that already
+                self._cut = now
+                half = max(float(FEW), min(self._inside, self._most or self._inside) / 2)
+                self._most = half if self._most is None else min(self._most, half)
 
     @contextmanager
     def one(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -371,3 +372,22 @@ def test_with_a_deadline_it_is_asked_again_until_then_however_often(
 def test_a_deadline_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="ENVBUILD_DEADLINE"):
         open_objects("https://store.example/", environ={"ENVBUILD_DEADLINE": text})
+
+
+@everywhere("s3", "gs", "az")
+def test_a_server_that_answers_late_is_asked_fewer_things_at_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("envbuild.objects.window.LATE", 0.05)
+    names = [f"a/{number}" for number in range(40)]
+    for name in names:
+        place.fill(name, name.encode())
+    objects = place.open()
+    proxy = proxy_of(place)
+    proxy.latency = 0.2
+    assert objects.read(names[0]) == names[0].encode()
+    proxy.forget()
+    proxy.latency = 0.2
+    with ThreadPoolExecutor(40) as threads:
+        assert list(threads.map(objects.read, names)) == [name.encode() for name in names]
+    assert proxy.most <= 16

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import ExitStack, suppress
 
 import pytest
 
 from envbuild.errors import UnreachableError
-from envbuild.objects.window import Window
+from envbuild.objects.window import FEW, LATE, Window
 
 
 def lose(window: Window) -> None:
@@ -82,3 +83,25 @@ def test_a_refusal_is_an_answer() -> None:
     with pytest.raises(UnreachableError), window.one():
         raise UnreachableError("no", retryable=False)
     assert window.most == 2
+
+
+def test_an_answer_that_comes_late_halves_it_once_and_leaves_a_few() -> None:
+    window = Window()
+    with ExitStack() as many:
+        for _ in range(40):
+            many.enter_context(window.one())
+        window.answered(time.monotonic())
+        assert window.most is None, "in time"
+        began = time.monotonic() - LATE - 1
+        window.answered(began)
+        assert window.most == 20
+        window.answered(began)
+        assert window.most == 20, "it was under way already"
+    for _ in range(100):
+        window._cut = 0.0  # as if each were asked after the one before had come late
+        window.answered(time.monotonic() - LATE - 1)
+    assert window.most == FEW
+    lose(window)
+    assert window.most < FEW, "what fails bounds it further"
+    window.answered(time.monotonic() - LATE - 1)
+    assert window.most < FEW
