@@ -181,6 +181,8 @@ class _Room:
                 raise BuildError(_failure(step, done), reference="test-failed")
 
     def _look_for_programs(self) -> None:
+        if self._trial.tests.imports and self._trial.python is None:
+            raise BuildError("there is no Python in it that could import anything", reference="test-failed")
         missing = [name for name in self._trial.tests.entry_points if not _is_program(self._prefix / "bin" / name)]
         if missing:
             raise BuildError(f"no package has installed {', '.join(missing)}", reference="test-failed")

@@ -29,7 +29,7 @@ from envbuild.store.folder import FolderStore
 from envbuild.value import dataclass
 
 _KEY = re.compile(r"[0-9a-f]{7,64}")
-_FAILED = re.compile(r"# (\S+) (\S+): failed, (\S+)\n?")
+_FAILED = re.compile(r"# (.+) (\S+): failed, (\S+)\n?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

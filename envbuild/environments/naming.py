@@ -101,6 +101,11 @@ class Names:
         """Whether they are known without a network."""
         return self._store.near
 
+    @property
+    def side_by_side(self) -> int:
+        """How many names are best asked for at once: one where there may be something to say of each."""
+        return 1 if self.near or self._offline or self._signed.policy is not None else IN_FLIGHT
+
     def glance(self, name: Name) -> Generation | None:
         """What a name means, as far as that is known without a network: of a far store, what was seen last.
 

@@ -14,16 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.errors import EnvbuildError, NameConflictError, StaleError, UnreachableError, UsageError, several
+from envbuild.review.trial_verbs import TrialVerbs
 
 if TYPE_CHECKING:
-    from envbuild.derivations.trial import Trial
     from envbuild.environments.closures import Closures
     from envbuild.environments.naming import Names
-    from envbuild.environments.realized import Wanted
-    from envbuild.environments.realizing import Realizer
     from envbuild.environments.send_verbs import WholeThere
     from envbuild.environments.stores import ChosenStore
-    from envbuild.graph import Graph
     from envbuild.locks.locking import Locked
     from envbuild.machine.home import Home
     from envbuild.names import Name
@@ -32,14 +29,14 @@ if TYPE_CHECKING:
     from envbuild.recipe import Recipe
     from envbuild.reporter import Reporter
     from envbuild.review.commits import Checkout
-    from envbuild.review.publishing import Declared, Drift, Outcome, Publication, PublishOptions, Step, Tested
+    from envbuild.review.publishing import Declared, Drift, Publication, PublishOptions, Step, Tested
     from envbuild.store.names import Generation
 
 _TRIES = 20
 """How often a name is judged anew when somebody else moves it meanwhile."""
 
 
-class PublishVerbs:
+class PublishVerbs(TrialVerbs):
     """The verbs; ``envbuild.session.Session`` is one of these."""
 
     _environ: Mapping[str, str]
@@ -48,9 +45,7 @@ class PublishVerbs:
 
     if TYPE_CHECKING:
 
-        def project(self, recipe: Path | None = None) -> Project: ...  # noqa: D102  it is the session's
-
-        def recipes(self) -> tuple[Path, ...]: ...  # noqa: D102  likewise
+        def recipes(self) -> tuple[Path, ...]: ...  # noqa: D102  it is the session's
 
         def send(self, wanted: Sequence[tuple[Path, Platform]], to: str) -> tuple[WholeThere, ...]: ...  # noqa: D102
 
@@ -63,10 +58,6 @@ class PublishVerbs:
         def _home(self) -> Home: ...
 
         def _names(self, home: Home, *, silent: bool = False) -> Names: ...
-
-        def _realizer(self, project: Project) -> Realizer: ...
-
-        def _to_send(self, recipe: Path, platform: Platform) -> Wanted: ...
 
     def publish(self, *recipes: Path | str, options: PublishOptions | None = None) -> Publication:
         """Make the names of the store what recipes declare; see ``envbuild.review.publishing``.
@@ -86,6 +77,7 @@ class PublishVerbs:
         """
         from envbuild.review.commits import Checkout
         from envbuild.review.publishing import TAGS, Publication, PublishOptions
+        from envbuild.store.parallel import in_parallel
 
         chosen = options or PublishOptions()
         declared, unnamed = self._declared(recipes)
@@ -96,15 +88,17 @@ class PublishVerbs:
         changed = self._changed(checkout, declared, chosen)
         tags = TAGS if chosen.promote else TAGS[:2]
         targets = [(item, _name(item.name, tag)) for item in declared for tag in tags]
-        if not chosen.dry_run:
-            for _, name in targets[:1]:
-                names.check_writable(name)
-        looked = {name: names.look(name) for _, name in targets}
+        looked = dict(
+            in_parallel(lambda name: (name, names.look(name)), [name for _, name in targets], names.side_by_side)
+        )
         wanted = _judged(targets, looked, checkout, chosen)
         trials = self._trials(declared)
         tests = self._tested(declared, trials)
+        unsent = [item for item in declared if _is_unsent(_name(item.name, "candidate"), wanted, looked)]
         if not chosen.dry_run:
-            self._have_whole(declared, wanted, looked, names, closures)
+            for name in [name for name, moving in wanted.items() if moving][:1]:
+                names.check_writable(name)
+            self._have_whole(unsent, names, closures)
             tests = self._run_tests(declared, trials, tests)
         steps = [
             self._step(item, name, looked[name], wanted[name], tests, names, checkout, chosen, dirty=bool(changed))
@@ -135,10 +129,12 @@ class PublishVerbs:
         from envbuild.projects.project import shown_path
         from envbuild.review.commits import Checkout
         from envbuild.review.publishing import TAGS, Drift, differences, undeclared
+        from envbuild.store.parallel import in_parallel
 
         declared, unnamed = self._declared(recipes)
         names = self._names(self._home())
-        meant = {name: names.find(name) for item in declared for name in (_name(item.name, tag) for tag in TAGS)}
+        every = [_name(item.name, tag) for item in declared for tag in TAGS]
+        meant = dict(in_parallel(lambda name: (name, names.find(name)), every, names.side_by_side))
         found = differences(declared, meant, shown_path)
         if not recipes:
             checkout = Checkout(self.project().root, self._environ)
@@ -222,110 +218,20 @@ class PublishVerbs:
             )
         return changed
 
-    # Environments and their tests
+    # Environments
 
-    def _have_whole(
-        self,
-        declared: Sequence[Declared],
-        wanted: Mapping[Name, bool],
-        looked: Mapping[Name, tuple[int, Generation | None]],
-        names: Names,
-        closures: Closures,
-    ) -> None:
-        """Have the environments whole in the store: those that were not published there yet."""
-        todo = []
+    def _have_whole(self, declared: Sequence[Declared], names: Names, closures: Closures) -> None:
+        """Have environments whole in the store that says what names mean."""
         for item in declared:
-            now = looked[_name(item.name, "candidate")][1]
-            if wanted[_name(item.name, "candidate")] or now is None or now.published is None:
-                closures.keep(item.lock, names.objects)
-                todo += [(item.recipe, part.platform) for part in item.lock.platforms]
+            closures.keep(item.lock, names.objects)
         store = self._authority()
         if store is not None:
-            self.send(todo, store.url)
+            self.send([(item.recipe, part.platform) for item in declared for part in item.lock.platforms], store.url)
 
     def _authority(self) -> ChosenStore | None:
         """The shared store that says what names mean, as ``environments.naming.authority`` chooses it."""
         chosen = [item for item in self._chosen(self.project()) if item.believed or item.written or item.signed]
         return next((item for item in chosen if item.written), chosen[0] if chosen else None)
-
-    def _trials(self, declared: Sequence[Declared]) -> dict[tuple[str, Platform], tuple[Graph, Trial]]:
-        """The trial of each environment that has one, with the graph that makes it, by name and platform."""
-        from envbuild.compile import trial_of
-
-        realizer = self._realizer(self.project())
-        found = {}
-        for item in declared:
-            for part in item.lock.platforms if item.tests is not None else ():
-                assert item.tests is not None
-                graph = realizer.graph(self._to_send(item.recipe, part.platform))
-                found[item.name, part.platform] = graph, trial_of(graph, item.tests)
-        return found
-
-    def _tested(
-        self, declared: Sequence[Declared], trials: Mapping[tuple[str, Platform], tuple[Graph, Trial]]
-    ) -> list[Tested]:
-        """What is known of the tests, here and in the stores whose word counts."""
-        from envbuild.review.publishing import Tested
-
-        workspace = self._realizer(self.project()).workspace
-        every = {trial.key: trial for _, trial in trials.values()}
-        known = set(workspace.known(every.values()))
-        if workspace.shared is not None and len(known) < len(every):
-            known |= workspace.shared.layers.ask(
-                (), [("test", key) for key in every if key not in known]
-            ).results.keys()
-        found = []
-        for item in declared:
-            for part in item.lock.platforms:
-                trial = trials.get((item.name, part.platform))
-                outcome: Outcome = "none" if trial is None else "recorded" if trial[1].key in known else "missing"
-                reason = self._unable(item, part.platform) if outcome == "missing" else ""
-                found.append(Tested(name=item.name, platform=part.platform, outcome=outcome, reason=reason))
-        return found
-
-    def _unable(self, item: Declared, platform: Platform) -> str:
-        """Why an environment cannot be tested here; empty when it can."""
-        from envbuild.errors import UnsatisfiableError
-        from envbuild.machine.virtual import check_system, current_platform
-
-        if platform != current_platform():
-            return f"this machine is {current_platform()}"
-        part = item.lock.environment(platform)
-        assert part is not None
-        try:
-            check_system(platform, part.system)
-        except UnsatisfiableError as error:
-            return error.message
-        return ""
-
-    def _run_tests(
-        self,
-        declared: Sequence[Declared],
-        trials: Mapping[tuple[str, Platform], tuple[Graph, Trial]],
-        tests: Sequence[Tested],
-    ) -> list[Tested]:
-        """Run what this machine can run and nobody has.
-
-        Raises:
-            BuildError: When one failed.
-        """
-        from envbuild.compile import with_trial
-        from envbuild.graph import Graph
-        from envbuild.value import replace
-
-        files = {item.name: item for item in declared}
-        todo = [item for item in tests if item.outcome == "missing" and not item.reason]
-        if not todo:
-            return list(tests)
-        parts = []
-        for item in todo:
-            asked = files[item.name].tests
-            assert asked is not None
-            parts.append((files[item.name].recipe, with_trial(trials[item.name, item.platform][0], asked)))
-        realizer = self._realizer(self.project())
-        realizer.run(Graph.union([graph for _, graph in parts]), parts=parts)
-        realizer.workspace.settle()
-        return [replace(item, outcome="passed") if item in todo else item for item in tests]
 
     # Names
 
@@ -388,6 +294,14 @@ def _name(path: str, tag: str) -> Name:
     from envbuild.names import Name
 
     return Name(path=path, tag=tag)
+
+
+def _is_unsent(
+    candidate: Name, wanted: Mapping[Name, bool], looked: Mapping[Name, tuple[int, Generation | None]]
+) -> bool:
+    """Whether the store may lack what a name is to mean: publishing sends it before it moves the first tag."""
+    now = looked[candidate][1]
+    return wanted[candidate] or now is None or now.published is None
 
 
 def _judged(

@@ -8,16 +8,24 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from envbuild.compile import build_graph, trial_of
+from envbuild.locks.lockfile import parse_lock
+from envbuild.package import Platform
+from envbuild.projects.project import find_project, load_recipe
+from envbuild.store.folder import open_store
+from envbuild.value import replace
 from tests.case import Case
 from tests.support.channel import this_platform
+from tests.support.object_servers import ObjectServer, serve_objects
 from tests.support.servers import Server
 
-HERE = this_platform()
-OTHER = "osx-arm64" if HERE != "osx-arm64" else "linux-64"
+HERE = Platform(this_platform())
+OTHER = Platform("osx-arm64" if HERE != "osx-arm64" else "linux-64")
 SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
 PASSES = "test: {imports: [toy], entry-points: [toy], commands: [\"python -c 'import toy'\"]}\n"
 
@@ -48,14 +56,15 @@ class Team:
         )
         return done.stdout.strip()
 
-    def at(self, machine: str, **settings: str) -> Case:
+    def at(self, machine: str, *, trusted: bool = True, more: str = "", **settings: str) -> Case:
         """The machine of that name: a home and a configuration of its own."""
         self.case.home = self.case.home.parent / f"home-{machine}"
         self.case.variable("ENVBUILD_HOME", str(self.case.home))
         stores = [{"name": "team", "url": str(self.store), "mode": "read-write"} | settings]
         file = Path(self.case.environ["XDG_CONFIG_HOME"]) / "envbuild" / "config.yaml"
         file.parent.mkdir(exist_ok=True)
-        file.write_text(f"stores: {json.dumps(stores)}\ntrusted: [{json.dumps(str(self.store))}]\n")
+        words = json.dumps([str(self.store)] if trusted else [])
+        file.write_text(f"stores: {json.dumps(stores)}\ntrusted: {words}\n{more}")
         return self.case
 
     def write(
@@ -351,13 +360,13 @@ def test_promoting_waits_for_every_platform(team: Team) -> None:
     team.commit("1.0", platforms=f"{HERE}, {OTHER}")
     team.case.run("publish", "--promote", code=10).mentions("shop/train:stable stays", OTHER)
     assert team.generations() == {"candidate": 1}
-    # the other machine has passed it, and this store's word counts
-    record = next(team.store.glob("results/test/*/*.json"))
-    tree = json.loads(record.read_text())
-    assert tree["platform"] == HERE
     told = json.loads(team.case.run("publish", "--promote", "--json", code=10).out)
     assert {item["platform"]: item["outcome"] for item in told["tests"]} == {HERE: "recorded", OTHER: "missing"}
     assert [step["state"] for step in told["steps"]] == ["same", "waits", "waits"]
+    # a machine of the other platform, with a home of its own, passes it and shares its result
+    passed_elsewhere(team)
+    team.at("third").run("publish", "--promote").mentions("2 tests passed before", "2 moved")
+    assert team.generations() == {"candidate": 1, "latest": 1, "stable": 1}
 
 
 @pytest.mark.parametrize("point", ["pre-name-put", "post-name-put", "post-name-put:2", "post-blobs-pre-record"])
@@ -391,3 +400,140 @@ def test_two_commits_published_at_once_end_with_the_newer(team: Team) -> None:
         assert team.published(tag)["commit"] == second
         assert team.generations()[tag] <= 2
     assert team.means("shop/train") == "1.1"
+
+
+def passed_elsewhere(team: Team) -> None:
+    """Put the record that a machine of the other platform would have left in the store."""
+    path = team.case.project / "recipes" / "train.yaml"
+    project = find_project(path, {})
+    tests = load_recipe(project, path).tests
+    assert tests is not None
+    lock = parse_lock(path.with_suffix(".lock.yaml").read_bytes(), "lock")
+    keys = {part.platform: trial_of(build_graph(lock, part, name="x"), tests).key for part in lock.platforms}
+    store = open_store(team.store)
+    here = store.results.get("test", keys[HERE])
+    assert here is not None, "the key of a test follows from the lock and the recipe"
+    assert store.results.put(replace(here, key=keys[OTHER], platform=OTHER)) == "created"
+
+
+def test_a_store_whose_word_counts_for_nothing_has_tested_nothing(team: Team) -> None:
+    team.commit("1.0")
+    team.case.run("publish")
+    told = json.loads(team.at("clone").run("publish", "--dry-run", "--json").out)
+    assert [item["outcome"] for item in told["tests"]] == ["recorded"]
+    stranger = team.at("stranger", trusted=False, mode="read-only")
+    told = json.loads(stranger.run("publish", "--dry-run", "--json").out)
+    assert [item["outcome"] for item in told["tests"]] == ["missing"]
+
+
+def test_where_only_signatures_count_tests_and_names_are_signed(team: Team) -> None:
+    team.commit("1.0")
+    key = team.case.home.parent / "ci.key"
+    made = json.loads(team.case.run("key", "new", "ci", "--output", key, "--json").out)
+    trust = f"trust: {{mode: signed, keys: {{ci: {json.dumps(made['public'])}}}}}\n"
+    team.at("ci", more=trust).variable("ENVBUILD_SIGNING_KEY", str(key)).run("publish")
+    team.case.variable("ENVBUILD_SIGNING_KEY", None)
+    assert list(team.store.glob("signatures/results/test/*/*/*.json"))
+    team.at("reader", more=trust).run("publish", "--check").mentions("as Git declares")
+    told = json.loads(team.case.run("publish", "--dry-run", "--json").out)
+    assert [item["outcome"] for item in told["tests"]] == ["recorded"]
+    shutil.rmtree(team.store / "signatures" / "results")
+    told = json.loads(team.at("another", more=trust).run("publish", "--dry-run", "--json").out)
+    assert [item["outcome"] for item in told["tests"]] == ["missing"]
+    team.commit("1.1")
+    team.at("reader", more=trust).run("publish", code=2).mentions("no-key")
+
+
+@pytest.mark.parametrize("network", [True, False])
+def test_the_network_is_there_for_tests_that_say_so(team: Team, serving: Callable[..., Server], network: bool) -> None:
+    served = team.case.home.parent / "served"
+    served.mkdir()
+    (served / "file").write_text("hello")
+    server = serving(served)
+    look = f'import urllib.request as r; print(r.urlopen("{server.url}/file").read())'
+    word = json.dumps(f"python -c '{look}'")
+    team.commit("1.0", f"test: {{commands: [{word}], network: {str(network).lower()}}}\n")
+    case = team.case.run("publish", code=None)
+    if "not shut off" in case.err:
+        pytest.skip("NO NAMESPACES: this kernel shuts nothing off")
+    assert (case.code, len(server.requests)) == ((0, 1) if network else (9, 0)), case.err
+
+
+def test_what_a_test_leaves_running_is_ended(team: Team) -> None:
+    length = f"86399.{os.getpid()}"
+    stays = f"import subprocess; subprocess.Popen(['sleep', '{length}'], start_new_session=False)"
+    word = json.dumps(f'python -c "{stays}"')
+    team.commit("1.0", f"test: {{commands: [{word}]}}\n")
+    team.case.run("publish", timeout=120).mentions("1 test passed")
+    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [line for line in running if length.encode() in line and line.startswith(b"sleep")]
+
+
+@pytest.mark.parametrize(
+    ("section", "reference", "told"),
+    [
+        ("{imports: [toy], surprise: 1}", "unknown-key", "surprise"),
+        ("{imports: ['../x']}", "bad-name", "module"),
+        ("{imports: ['a; import os']}", "bad-name", "module"),
+        ("{entry-points: ['../../bin/sh']}", "bad-name", "program"),
+        ("{entry-points: ['-c']}", "bad-name", "program"),
+        ('{commands: ["python -c \'x"]}', "bad-command", "close every quote"),
+        ("{commands: ['a && b']}", "bad-command", "a shell"),
+        ("{commands: ['a | b']}", "bad-command", "a shell"),
+        ("{commands: ['']}", "bad-command", "names no program"),
+        ("{commands: [x], timeout: 0}", "bad-value", "time limit"),
+        ("{commands: [x], timeout: -1}", "bad-value", "time limit"),
+        ("{commands: [x], timeout: 1e9}", "bad-value", "time limit"),
+        ("{timeout: 5}", "missing-key", "tests nothing"),
+        ("{imports: []}", "missing-key", "tests nothing"),
+        ("[toy]", "bad-type", ""),
+        ("{network: perhaps, imports: [toy]}", "bad-type", ""),
+    ],
+)
+def test_a_section_that_means_nothing_is_refused_with_its_line(
+    case: Case, section: str, reference: str, told: str
+) -> None:
+    case.recipe(f"interpreter: host\npython: '{SERIES}'\ntest: {section}\n").run("lock", "x.yaml", code=3)
+    case.mentions(reference, "x.yaml:3:", told)
+
+
+def test_words_that_only_look_like_a_shell_s_are_a_command_s_own(team: Team) -> None:
+    team.commit("1.0", "test:\n  commands: [\"python -c 'import sys; assert sys.argv[1] == chr(124)' '|'\"]\n")
+    team.case.run("publish").mentions("1 test passed")
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Iterator[ObjectServer]:
+    """A server of S3's protocol, seen through a proxy that counts."""
+    (tmp_path / "s3").mkdir()
+    with serve_objects("s3", tmp_path / "s3") as server:
+        yield server
+
+
+def test_a_bucket_takes_each_name_once(team: Team, bucket: ObjectServer) -> None:
+    team.case.environ |= bucket.environ
+    url = f"s3://{bucket.bucket()}/team"
+    team.case.run("store", "init", url)
+    team.commit("1.0")
+    team.at("ci", url=url).run("publish").mentions("2 moved", "1 test passed")
+    bucket.proxy.forget()
+    team.case.run("publish").mentions("2 already as declared", "1 test passed before")
+    assert [seen.path for method in ("PUT", "POST", "DELETE") for seen in bucket.proxy.matching(method)] == []
+    team.at("another", url=url).run("publish", "--check").mentions("as Git declares")
+    team.commit("1.1")
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "envbuild", "publish", "--json"],
+            cwd=team.case.project,
+            env={**team.case.environ, "ENVBUILD_HOME": str(team.case.home.parent / f"racer-{number}")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for number in range(2)
+    ]
+    said = [process.communicate(timeout=300) for process in racers]
+    assert [process.returncode for process in racers] == [0, 0], said
+    moved = [step for out, _ in said for step in json.loads(out)["steps"] if step["state"] == "moved"]
+    assert sorted(step["name"] for step in moved) == ["shop/train:candidate", "shop/train:latest"]
+    past = json.loads(team.case.run("history", "shop/train", "--json").out)["generations"]
+    assert [item["generation"] for item in past] == [2, 1]
