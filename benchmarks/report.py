@@ -34,6 +34,7 @@ def figure(result: Result) -> str:
         "growth": f"{result.figure:.2f}",
         "requests": f"{result.figure:.0f} requests",
         "round trips": f"{result.figure:.0f} round trips",
+        "MB": f"{result.figure:.0f} MB",
     }[result.unit]
     return shown if result.processor is None else f"{shown} (processor {result.processor:.2f}x)"
 

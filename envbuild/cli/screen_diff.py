@@ -46,7 +46,7 @@ def show_diff(screen: Screen, diff: Diff) -> None:
     colours = bool(os.environ.get("FORCE_COLOR") or (sys.stdout.isatty() and not os.environ.get("NO_COLOR")))
     lines = [line for item in diff.compared if item.different for line in _lines(item)]
     for line, colour, bold in lines:
-        text = printable(line)
+        text = printable(line.replace("\n", "\\n"))  # a name may hold one
         screen.close()
         click.echo(click.style(text, fg=colour, bold=bold) if colours and (colour or bold) else text, color=colours)
     different = sum(item.different for item in diff.compared)

@@ -34,7 +34,8 @@ class MergedTree:
     def __init__(self, repository: Repository, commits: Parted, blobs: Blobs, folder: Path) -> None:
         self._repository = repository
         self._blobs = blobs
-        self._folder = folder
+        self.folder = folder
+        self._written: set[str] = set()
         three = (commits.base, commits.ours, commits.theirs)
         entries = [tuple(repository.files(commit)) if commit else () for commit in three]
         self._base, self._ours, self._theirs = ({item.path: item.blob for item in several} for several in entries)
@@ -58,8 +59,9 @@ class MergedTree:
         """
         if not self.has(path):
             return None
-        file = self._folder / path
-        if not file.exists():
+        file = self.folder / path
+        if path not in self._written:
+            self._written.add(path)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(self._bytes(path))
             if path in self._executable:

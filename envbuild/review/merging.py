@@ -12,7 +12,6 @@ Rules of the file: writes the one file that git wants the result in, at the end.
 
 from __future__ import annotations
 
-import posixpath
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,17 +23,14 @@ from envbuild.locks.conflict import conflict_text
 from envbuild.locks.lockfile import lock_text, parse_lock
 from envbuild.locks.place import lock_path
 from envbuild.locks.three_way import joined
-from envbuild.projects.config import PROJECT_FILE
-from envbuild.projects.project import find_project, recipe_from
 from envbuild.projects.recipe_files import recipe_of
-from envbuild.recipe import PathSource, Recipe
+from envbuild.review.family import place_for, write_family
 from envbuild.review.git import Repository, blob_id
 from envbuild.review.merged_tree import MergedTree, merged_lines
 from envbuild.review.parted import parted
 from envbuild.value import dataclass
 
 _LOCK = ".lock.yaml"
-_TEXTS = (".txt", ".in", ".toml", ".yml", ".yaml", ".cfg", ".lock")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +68,8 @@ def merge_files(base: Path, ours: Path, theirs: Path, path: str, environ: Mappin
         ours.write_bytes(data)
         return Outcome(merged=clean, said=f"{path}: no lock of envbuild; merged line by line")
     recipe = recipe_of(path)
+    if not Path(recipe).is_file() and Path(recipe).with_suffix(".yml").is_file():
+        recipe = f"{recipe.removesuffix('.yaml')}.yml"
     try:
         lock, said = _merged(repository, path, three, environ, again)
     except EnvbuildError as error:
@@ -100,7 +98,9 @@ def _merged(
     if commits is None:
         raise InvalidInput("git does not say which commits are merged", reference="no-revision")
     with TemporaryDirectory(prefix="envbuild-merge-") as folder, repository.blobs() as blobs:
-        tree = MergedTree(repository, commits, blobs, Path(folder).resolve())
+        place = Path(folder).resolve()
+        top = place_for(place, repository.needed("merge"), path)
+        tree = MergedTree(repository, commits, blobs, top)
         recipe = write_family(tree, path, environ)
         lock_path(recipe).write_text(lock_text(both.lock), encoding="utf-8")
         lock = again(recipe)
@@ -119,7 +119,7 @@ def _said(lock: Lock, ours: Lock, theirs: Lock, *, solved: bool) -> str:
     if not solved:
         return "both sides fit together, nothing was solved"
     known = {item for side in (ours, theirs) for item in _packages(side)}
-    new = sorted({name for item in _packages(lock) if item not in known for name in item[1:2]})
+    new = sorted({item[1] for item in _packages(lock) if item not in known})
     if not new:
         return "solved again; every package is as one side had it"
     shown = ", ".join(new[:5])
@@ -133,70 +133,3 @@ def _packages(lock: Lock) -> set[tuple[str, str, str]]:
         for packages in (environment.conda, environment.wheels, environment.sources)
         for package in packages
     }
-
-
-def write_family(tree: MergedTree, path: str, environ: Mapping[str, str]) -> Path:
-    """Write a recipe and all that its lock depends on.
-
-    Args:
-        tree: The merge.
-        path: The recipe's lock, as git has it.
-        environ: For the configuration.
-
-    Returns:
-        The recipe's file; its lock is not written.
-
-    Raises:
-        InvalidInput: ``missing-file`` when there is no recipe; ``merge-conflict`` when one is in conflict.
-    """
-    own = recipe_of(path)
-    own = own if tree.has(own) else f"{own.removesuffix('.yaml')}.yml"
-    first = tree.write(own)
-    if first is None:
-        raise InvalidInput(f"the merge has no recipe {recipe_of(path)}", reference="missing-file")
-    folder = posixpath.dirname(own)
-    while True:
-        tree.write(posixpath.join(folder, PROJECT_FILE))
-        if not folder:
-            break
-        folder = posixpath.dirname(folder)
-    project = find_project(first, environ)
-    root = project.root.relative_to(first.parents[own.count("/")]).as_posix()
-    todo, done = [own], set[str]()
-    while todo:
-        name = todo.pop()
-        if name in done or (file := tree.write(name)) is None:
-            continue  # whoever locks says that it is not there
-        done.add(name)
-        recipe = recipe_from(project, file, file.read_bytes())
-        bases = [_whole(root, base.path) for base in recipe.extends if base.is_file]
-        for base in bases:
-            tree.write(lock_path(Path(base)).as_posix())
-        todo += bases
-        for item in recipe.include:
-            included = _whole(root, item.path)
-            tree.write(included)
-            for beside in tree.below(posixpath.dirname(included)):
-                if beside.endswith(_TEXTS) and not beside.endswith(_LOCK):
-                    tree.write(beside)
-        for place in _places(recipe):
-            for inside in tree.below(_whole(root, place)):
-                tree.write(inside)
-    return first
-
-
-def _whole(root: str, path: str) -> str:
-    """A path from the project's root, as git has it."""
-    return posixpath.normpath(posixpath.join(root, path))
-
-
-def _places(recipe: Recipe) -> list[str]:
-    """The project's own folders and files that a recipe names, from the project's root."""
-    found: list[str] = []
-    for conda, pypi in ((recipe.conda, recipe.pypi), *((item.conda, item.pypi) for item in recipe.targets)):
-        addresses = [*(conda.channels or ()), *pypi.find_links, *(item.url for item in pypi.extra_indices)]
-        addresses += [item.url for item in conda.packages if item.url is not None]
-        addresses += [pypi.index.url] if pypi.index else []
-        found += [item for item in addresses if item.startswith("./")]
-        found += [item.source.path for item in pypi.packages if isinstance(item.source, PathSource)]
-    return found

@@ -108,7 +108,7 @@ def _alone(
     if side.kind == "file":
         return side, Side(kind="file", said=WORKING_TREE, path=side.path)
     assert side.source is not None
-    if side.source.kind in {"recipe", "lock"} and is_there(side.source.text):
+    if side.source.kind in {"recipe", "lock"}:
         head = _tree("HEAD", repository)
         path = inside(side.source.text)
         return (

@@ -13,6 +13,7 @@ from envbuild.locks.conflict import conflict_sides
 from envbuild.locks.lockfile import parse_lock
 from tests.case import Case
 from tests.support.git_project import GitProject
+from tests.support.sdists import make_project
 from tests.support.servers import Server
 from tests.support.wheel_index import WheelIndex
 from tests.support.wheels import make_wheel
@@ -215,6 +216,73 @@ def test_bases_are_merged_before_what_stands_on_them(shop: Shop) -> None:
     assert set(shop.versions()) == {"apple", "core", "pear", "plum"}
 
 
+def test_sources_of_the_project_and_included_files_are_those_of_the_merge(shop: Shop) -> None:
+    make_project(shop.case.project / "libs/mine", "mine", "1.0")
+    head = f"interpreter: host\npython: '{SERIES}'\ninclude: [requirements.txt]\n"
+    pypi = f"pypi:\n  index: {shop.server.url}/simple\n  packages:\n    mine: {{path: libs/mine}}\n"
+    shop.case.file("x.yaml", head + pypi).file("requirements.txt", "apple\n#\n#\n#\ncore\n")
+    shop.case.run("init", "--git").run("lock", "x.yaml")
+    shop.git.commit("first")
+    shop.git.branch("one")
+    shop.case.file("requirements.txt", "apple\n#\n#\n#\ncore\npear\n").run("lock", "x.yaml")
+    shop.git.commit("one")
+    shop.git.branch("two", "main")
+    (shop.case.project / "libs/mine/more.py").write_text("MORE = 1\n")
+    shop.case.file("requirements.txt", "plum\napple\n#\n#\n#\ncore\n").run("lock", "x.yaml")
+    shop.git.commit("two")
+    shop.git.git("merge", "-q", "one")
+    shop.case.run("lock", "--check", "x.yaml")
+    assert set(shop.versions()) == {"apple", "core", "pear", "plum"}
+
+
+def test_a_commit_that_git_does_not_name_is_found_by_what_it_brought(shop: Shop) -> None:
+    shop.begin("apple:")
+    shop.side("one", "pear:", "apple:")
+    shop.git.git("tag", "picked")
+    shop.recipe("pear:", "apple:", "core:")
+    shop.case.run("lock", "x.yaml")
+    shop.git.commit("more")
+    shop.side("two", "apple:", "plum:")
+    shop.git.git("cherry-pick", "picked")
+    shop.case.run("lock", "--check", "x.yaml")
+    assert shop.git.git("status", "--porcelain") == ""
+
+
+def test_branches_that_crossed_before_are_merged(shop: Shop) -> None:
+    shop.begin("apple:")
+    shop.side("one", "pear:", "apple:")
+    shop.side("two", "apple:", "plum:")
+    first = shop.git.git("rev-parse", "one").strip()
+    shop.git.git("merge", "-q", "one")
+    shop.recipe("pear:", "apple: '>=1'", "plum:")
+    shop.case.run("lock", "x.yaml")
+    shop.git.commit("two goes on")
+    shop.git.git("checkout", "-q", "-B", "one", first)
+    shop.git.git("merge", "-q", "two~2")
+    shop.recipe("core:", "pear:", "apple:", "plum:")
+    shop.case.run("lock", "x.yaml")
+    shop.git.commit("one goes on")
+    shop.git.git("merge", "-q", "two", code=None)
+    if shop.git.git("ls-files", "-u"):  # the recipe itself may be in conflict: then so is its lock, and nothing is lost
+        shop.recipe("core:", "pear:", "apple: '>=1'", "plum:")
+        shop.case.run("lock", "x.yaml")
+    shop.case.run("lock", "--check", "x.yaml")
+
+
+def test_a_lock_that_both_sides_made_anew_has_no_beginning_and_is_merged_all_the_same(shop: Shop) -> None:
+    shop.case.run("init", "--git")
+    shop.git.commit("nothing yet")
+    shop.side("one", "apple:")
+    shop.git.branch("two", "main")
+    shop.recipe("apple:")
+    grow(shop)
+    shop.case.run("lock", "x.yaml")
+    shop.git.commit("two")
+    shop.git.git("merge", "-q", "one")
+    shop.case.run("lock", "--check", "x.yaml")
+    assert shop.versions() == {"apple": "2.0", "core": "2.0"}
+
+
 def test_folders_with_spaces_and_umlauts_subfolders_and_worktrees_make_no_difference(
     tmp_path: Path, serving: Callable[..., Server]
 ) -> None:
@@ -288,3 +356,33 @@ def test_a_file_of_another_tool_is_merged_line_by_line(shop: Shop) -> None:
     text = (shop.case.project / "other.lock.yaml").read_text()
     assert text.startswith("first\n")
     assert text.endswith("last\n")
+
+
+LOCK = b'version: 1\nrequest: "%s"\nplatforms:\n' % (b"1" * 64)
+
+
+@pytest.mark.parametrize(
+    ("base", "theirs", "path", "code"),
+    [
+        (b"", b"", "x.lock.yaml", 0),
+        (b"\xff\x00", b"\xff\x00\xfe", "x.lock.yaml", 3),
+        (b"<<<<<<< a\n", LOCK + b"  linux-64: &a [*a]\n", "x.lock.yaml", 1),
+        (LOCK, LOCK.replace(b"1", b"2"), "x.lock.yaml", 1),
+        (LOCK, LOCK, "../../etc/x.lock.yaml", 1),
+        (LOCK, LOCK, "/etc/x.lock.yaml", 1),
+        (LOCK, LOCK, "-x.lock.yaml", 1),
+        (LOCK, LOCK, "x.yaml", 0),
+    ],
+)
+def test_whatever_the_driver_is_given_it_ends_and_loses_nothing(
+    case: Case, base: bytes, theirs: bytes, path: str, code: int
+) -> None:
+    GitProject(case)
+    three = {"base": base, "ours": LOCK + b"  win-64: 7\n", "theirs": theirs}
+    for name, data in three.items():
+        (case.project / name).write_bytes(data)
+    case.run("lock-merge", "base", "ours", "theirs", "--", path, code=code)
+    after = (case.project / "ours").read_bytes()
+    assert b"win-64" in after
+    assert (case.project / "theirs").read_bytes() == theirs
+    assert sorted(item.name for item in case.project.iterdir()) == [".git", "base", "ours", "theirs"]
