@@ -129,7 +129,7 @@ def export_command(
 ) -> None:
     """Write what a recipe (or name, id, lock) is locked to in another tool's format; what is lost is said.
 
-    Formats: requirements, environment-yml, explicit, conda-lock, pixi, pylock.
+    Formats: requirements, environment-yml, explicit, conda-lock, pixi, pylock, sbom.
     """
     from envbuild.cli.screen import Screen
     from envbuild.cli.screen_exchange import show_exported

@@ -26,12 +26,13 @@ WRITERS: Mapping[str, str] = {
     "conda-lock": "envbuild.formats.write_conda_lock",
     "pixi": "envbuild.formats.write_pixi",
     "pylock": "envbuild.formats.write_pylock",
+    "sbom": "envbuild.formats.write_sbom",
 }
 """Every format that can be written, and its module."""
 
-ONE_PLATFORM = frozenset({"environment-yml", "explicit"})
+ONE_PLATFORM = frozenset({"environment-yml", "explicit", "sbom"})
 """Formats of which one file is one platform's."""
-WITHOUT_ADDRESSES = frozenset({"requirements", "environment-yml"})
+WITHOUT_ADDRESSES = frozenset({"requirements", "environment-yml", "sbom"})
 """Formats that name no file's address: an index or a channel is enough."""
 WITHOUT_WHEELS = frozenset({"explicit"})
 """Formats that hold conda packages alone. ``WITHOUT_CONDA``: PyPI packages alone."""

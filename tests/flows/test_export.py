@@ -215,6 +215,55 @@ def test_conda_lock_reads_what_is_written_for_it(mixed: Case, channel: TestChann
     )
 
 
+def test_a_bill_of_materials_is_valid_and_names_every_package(mixed: Case) -> None:
+    from cyclonedx.model.bom import Bom
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    mixed.run("export", "both.yaml", "--format", "sbom", "-o", "both.cdx.json")
+    text = (mixed.project / "both.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    (here,) = environments(mixed, "both")
+    read = Bom.from_json(json.loads(text))  # type: ignore[attr-defined]
+    assert {item.name for item in read.components} == here.names()
+    digests = {item.name: {str(one.content) for one in item.hashes} for item in read.components}
+    assert all(item.sha256 in digests[item.name] for item in here.conda)
+    assert all(item.sha256 in digests[item.name] for item in here.wheels)
+    colours = next(item for item in read.components if item.name == "colours")
+    assert str(colours.purl).startswith(f"pkg:conda/colours@{colours.version}?build=")
+    asked = next(item for item in json.loads(text)["dependencies"] if item["ref"] == here.id)["dependsOn"]
+    assert sorted(item.partition("@")[0] for item in asked if "/python@" not in item) == [
+        "pkg:conda/colours",
+        "pkg:pypi/toy",
+    ]
+    mixed.run("export", "both.yaml", "--format", "sbom")
+    assert mixed.out == text, "no time and no chance is in it"
+    mixed.mentions("lost: the variables that are set on activation: COLOUR")
+
+
+def test_a_bill_of_materials_tells_where_sources_come_from() -> None:
+    from packageurl import PackageURL
+
+    environment = LockedEnvironment(
+        platform=Platform("linux-64"), python="3.11", interpreter="host", system=(), sources=SOURCES
+    )
+    written = write("sbom", exporting((environment,)))
+    components = json.loads(written.text)["components"]
+    purls = {item["name"]: PackageURL.from_string(item["purl"]) for item in components}
+    assert {name: purl.type for name, purl in purls.items()} == {
+        "archive": "pypi",
+        "commit": "pypi",
+        "folder": "generic",  # it is on no index
+        "packed": "pypi",
+    }
+    assert purls["commit"].qualifiers == {"vcs_url": f"git+https://git.example.com/commit.git@{'c' * 40}"}
+    assert purls["archive"].qualifiers == {"download_url": "https://direct.example.com/archive-1.tar.gz"}
+    assert "repository_url" in purls["packed"].qualifiers
+    hashed = {item["name"] for item in components if item.get("hashes")}
+    assert hashed == {"archive", "packed"}, "a tree is no file that others could hash"
+    assert any("Python 3.11" in item for item in written.losses)
+
+
 def test_explicit_files_come_back(mixed: Case) -> None:
     mixed.run("export", "both.yaml", "--format", "explicit", "-o", "explicit.txt")
     mixed.mentions("lost: the 2 PyPI packages: toy, toy-core", "lost: the variables that are set on activation: COLOUR")
@@ -301,9 +350,11 @@ def test_an_environment_yml_of_wheels_leaves_conda_its_own_channels(wheels: Case
 
 
 def test_what_cannot_be_written_is_refused(wheels: Case) -> None:
-    for name in ("sbom", "oci", "nonsense"):
+    for name in ("oci", "nonsense"):
         wheels.run("export", "shop.yaml", "--format", name, code=2)
-        wheels.mentions("unknown-format", "one of: requirements, environment-yml, explicit, conda-lock, pixi, pylock")
+        wheels.mentions(
+            "unknown-format", "one of: requirements, environment-yml, explicit, conda-lock, pixi, pylock, sbom"
+        )
     wheels.run("export", "shop.yaml", "--format", "explicit", "--platform", "linux-64", code=2)
     wheels.mentions("nothing-to-write")
     wheels.run("export", "shop.yaml", "--format", "pylock", "--platform", "win-64", code=2)
