@@ -25,12 +25,15 @@ NAMES = (
     "pypi_lock",
     "derived",
     "many_recipes",
+    "affected",
     "transmute",
     "hydrate",
     "hydrate_storm",
     "existence",
     "metaflow_start",
     "metaflow_node",
+    "review",
+    "check",
 )
 
 ROOM = 40 << 30
