@@ -337,7 +337,7 @@ class Realizer:
         if record:
             note_run(self.workspace, plan.graph, outcome)
             if plan.needed:
-                slots = {lane: self._executor.slots(lane) for lane in LANES}
+                slots: dict[str, int] = {lane: self._executor.slots(lane) for lane in LANES}
                 note_timeline(self.workspace.home.runs, timeline.timeline(outcome.hits, slots, outcome.pulled))
         return outcome
 

@@ -117,7 +117,7 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
 def test_the_home_s_folders_are_those_of_the_page() -> None:
     home = Home(path=Path("/"))
     folders = {home.store, home.cache, home.prefixes, home.roots, home.locks, home.stamps, home.names, home.scratch}
-    folders |= {home.taken, home.sent}
+    folders |= {home.taken, home.sent, home.runs}
     assert {row[0].strip("`/") for row in table(COMMANDS_PAGE, "folder")} == {folder.name for folder in folders}
 
 
