@@ -194,8 +194,12 @@ def _check_file(folder: Path, item: Listed, package: CondaPackage) -> bool:
 def _sha256(place: str, size: int) -> str:
     if size > _WHOLE:
         return digest_file(Path(place))
-    with open(place, "rb") as stream:  # noqa: PTH123  some thousands
-        return hashlib.sha256(stream.read()).hexdigest()
+    descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)  # half the system calls of a stream, some thousand times
+    try:
+        data = os.read(descriptor, size + 1)
+    finally:
+        os.close(descriptor)
+    return hashlib.sha256(data).hexdigest() if len(data) == size else digest_file(Path(place))
 
 
 def check_link(target: str, path: str, package: CondaPackage) -> None:
