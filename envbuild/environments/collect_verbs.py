@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envbuild.errors import StaleError, UnreachableError, UsageError
+from envbuild.errors import IntegrityError, StaleError, UnreachableError, UsageError
 from envbuild.names import Source, is_id, parse_name, split_id
 from envbuild.value import dataclass, replace
 
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     from envbuild.environments.stores import ChosenStore
     from envbuild.locks.locking import Locked
     from envbuild.machine.home import Home
-    from envbuild.objects import Listed
+    from envbuild.objects import Listed, Objects
     from envbuild.package import Platform
     from envbuild.projects.project import Project
     from envbuild.reporter import Reporter
     from envbuild.store.collected import Collected, Policy
+    from envbuild.store.deployments import Deployment
     from envbuild.store.shared import SharedStore
 
 
@@ -156,7 +158,8 @@ class CollectVerbs:
         """Have a store keep an environment no longer than others.
 
         Args:
-            source: What was pinned: the same words, or the beginning of an environment id.
+            source: What was pinned: the same words, or the beginning of an environment id; what was deployed, such as
+                ``argo-workflows/trainflow``.
             store: By name or address.
 
         Raises:
@@ -165,6 +168,8 @@ class CollectVerbs:
         from envbuild.store import pins
 
         shared = self._shared_store(store)
+        if found := self._undeployed(source, shared.objects):
+            return found
         begins = split_id(source)[1] if is_id(source) else None
         meant = self._source(source)
         said = source if begins is not None or _is_file(source) else meant.text
@@ -182,16 +187,33 @@ class CollectVerbs:
         return tuple(gone)
 
     def pins(self, store: str) -> tuple[Pin, ...]:
-        """The environments that are pinned in a store."""
-        from envbuild.store import pins
+        """The environments that are pinned in a store, and those of deployments, which stay as well."""
+        from envbuild.store import deployments, pins
 
         objects = self._shared_store(store).objects
+        _, lasting = deployments.newest(objects.list(deployments.AREA))
         found = []
+        for name in sorted(lasting):
+            with suppress(IntegrityError):  # a collection says so
+                deployment = deployments.from_bytes(objects.read(name) or b"", name)
+                found.append(Pin(environment=_first(deployment), of=deployment.of))
         for item in objects.list("collect/pins/"):
             environment = pins.pinned(item.name)
             if environment is not None:
                 found.append(Pin(environment=environment, of=_pinned_as(objects.read(item.name)) or environment[:12]))
         return tuple(found)
+
+    def _undeployed(self, of: str, objects: Objects) -> tuple[Pin, ...]:
+        """Let go of a deployment: all that was ever written of it."""
+        from envbuild.store import deployments
+
+        found = {}
+        for item in list(objects.list(f"{deployments.AREA}{deployments.folder_of(of)}/")):
+            with suppress(IntegrityError):
+                first = _first(deployments.from_bytes(objects.read(item.name) or b"", item.name))
+                found[first] = Pin(environment=first, of=of)
+            objects.delete(item.name)
+        return tuple(found.values())
 
     def _environments(self, source: str) -> tuple[str, list[tuple[Platform, Digest, Digest]]]:
         """What a source is called, and its environments: platform, request and id of each."""
@@ -213,6 +235,11 @@ class CollectVerbs:
         return SharedStore(
             chosen.name, lambda: open_store(chosen, project.config, self._environ, note=note, write=True)
         )
+
+
+def _first(deployment: Deployment) -> Digest:
+    """What stands for a deployment among pins: one whose steps have no environment has its program."""
+    return (*(item for _, _, item in deployment.environments), *deployment.blobs)[0]
 
 
 def _is_file(source: str) -> bool:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from envbuild.locks.locking import Locked
     from envbuild.projects.project import Project
     from envbuild.reporter import Reporter
+    from envbuild.store.deployments import Deployment
     from envbuild.store.shared import SharedStore
 
 
@@ -190,13 +191,35 @@ class SendVerbs:
         from envbuild.store.object_names import blob_name
 
         project = self.project()
-        objects = self._store_to(self._named(to, project), project).objects
+        store = self._store_to(self._named(to, project), project)
+        holder, objects = store.holder(), store.objects
         named = {digest_bytes(data): data for data in contents}
+        holder.hold(blob_name(digest) for digest in named)
         there = objects.sizes([blob_name(digest) for digest in named])
         for digest, data in named.items():
             if there.get(blob_name(digest)) != len(data):
                 objects.put(blob_name(digest), data)
         return tuple(named)
+
+    def deployed(self, deployment: Deployment, to: str) -> None:
+        """Have a store keep what nodes will ask for; before anything is started that asks.
+
+        Args:
+            deployment: What that is; the store has all of it.
+            to: The store.
+
+        Raises:
+            UnreachableError: When the store does not answer, or refuses; ``being-collected``.
+        """
+        from envbuild.store.deployments import to_bytes
+        from envbuild.store.object_names import blob_name, closure_name
+
+        project = self.project()
+        store = self._store_to(self._named(to, project), project)
+        closures = [closure_name(*item) for item in deployment.environments]
+        store.holder().hold([*closures, *(blob_name(digest) for digest in deployment.blobs)])
+        name, data = to_bytes(deployment)
+        store.objects.put(name, data)
 
     def _store_to(self, chosen: ChosenStore, project: Project) -> SharedStore:
         from envbuild.store.shared import SharedStore

@@ -68,6 +68,15 @@ class UpkeepVerbs:
         store = open_store(home.store, note=self._reporter.note)
         return build_log(store, home.path / "logs", name, current_platform(), lock)
 
+    def close(self) -> None:
+        """Let go of the home and of connections; what is asked next opens them again.
+
+        Who has a session and lives on closes it: a collection of the home waits for it.
+        """
+        for realizer in self._realizers.values():
+            realizer.workspace.close()
+        self._realizers.clear()
+
     def gc(
         self, *, dry_run: bool = False, keep_days: int = 14, caches: bool = False, largest: int | None = None
     ) -> Garbage:
@@ -79,9 +88,7 @@ class UpkeepVerbs:
         from envbuild.projects.checkout import sweep
         from envbuild.store.collect import collect
 
-        for realizer in self._realizers.values():
-            realizer.workspace.close()  # a user of the home keeps its collector out
-        self._realizers.clear()
+        self.close()  # a user of the home keeps its collector out
         home = open_home(find_home(self._environ))
         if not dry_run:
             for folder in {Path(root.recipe).parent for _, root in read_roots(home.roots)}:

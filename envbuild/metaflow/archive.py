@@ -1,8 +1,8 @@
 """The one archive that a node unpacks: envbuild and what it needs there, compiled, without what nobody uses there.
 
-A line of JSON says what it holds, ``{"files": [[path, whether it is run, length], …]}``; behind it stand the files, one
-after the other, each as a raw deflate stream of that length. Paths begin with ``site``, what a Python imports, or
-``bin``, what is run.
+A line of JSON says what it holds, ``{"files": [[path, whether it is run, where it begins, length], …]}``; behind it
+stand the files in that order, each as a raw deflate stream of that length. Large ones come in several pieces, so that
+all processors inflate them. Paths begin with ``site``, what a Python imports, or ``bin``, what is run.
 
 It is made of *parts*, each an archive itself: one for each wheel, and one for envbuild's own code; they stay in the
 cache. Modules come as bytecode alone where a Python of the node's series is on this machine: a
@@ -30,7 +30,7 @@ from envbuild.projects.checkout import replace_file
 if TYPE_CHECKING:
     from envbuild.derivations import HostPython
 
-VERSION = "1"
+VERSION = "2"
 """Part of every part's name: another one when what stands in parts changes."""
 
 _SERVICES = frozenset(
@@ -38,6 +38,7 @@ _SERVICES = frozenset(
 )
 """What Metaflow asks of Amazon, and what gives it credentials: of the 420 services that botocore describes."""
 
+_PIECE = 4 << 20
 _LEFT = (".pyi", ".pyx", ".pxd", ".c", ".h", ".cpp", ".pyc", "/py.typed")
 _SOURCES = "_child.py"
 """Modules of envbuild's that are also run as programs, by their path."""
@@ -61,10 +62,14 @@ Files = Mapping[str, tuple[bytes, bool]]
 
 def packed(files: Files) -> bytes:
     """An archive of some files."""
-    names = sorted(files)
+    pieces = [
+        (name, offset) for name, (data, _) in sorted(files.items()) for offset in range(0, max(len(data), 1), _PIECE)
+    ]
     with ThreadPoolExecutor(2) as pool:
-        streams = list(pool.map(lambda name: _deflated(files[name][0]), names))
-    index = [[name, files[name][1], len(stream)] for name, stream in zip(names, streams, strict=True)]
+        streams = list(pool.map(lambda where: _deflated(files[where[0]][0][where[1] : where[1] + _PIECE]), pieces))
+    index = [
+        [name, files[name][1], offset, len(stream)] for (name, offset), stream in zip(pieces, streams, strict=True)
+    ]
     return b"".join([_head(index), *streams])
 
 

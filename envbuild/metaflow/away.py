@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from envbuild.digest import Digest
 from envbuild.environments.stores import chosen_stores
 from envbuild.errors import InvalidInput, Issue, UnsatisfiableError
 from envbuild.machine.home import find_home
@@ -25,6 +26,7 @@ from envbuild.metaflow.reaching import Reach
 from envbuild.metaflow.telling import told_of_decorators
 from envbuild.projects.checkout import replace_file
 from envbuild.projects.recipe_files import LINKS
+from envbuild.store.deployments import Deployment
 
 if TYPE_CHECKING:
     from envbuild.derivations import HostPython
@@ -83,6 +85,17 @@ def sent(launch: Launch, files: Sequence[RecipeFile], datastore: str, root: str)
         {f"{launch.flow.name}/{step}": (it.request, it.environment, it.closure) for step, it in steps.items()},
     )
     (digest,) = session.send_files([first], store)
+    of = deployment_name()
+    session.deployed(
+        Deployment(
+            of=of or launch.flow.name,
+            lasts=of is not None,
+            environments=tuple((item.platform, item.request, item.environment) for item in there),
+            blobs=(digest, *(Digest(blob) for item in manifest.values() for blob in _blobs(item))),
+        ),
+        store,
+    )
+    session.close()
     return {
         step.name: {"store": store, "first": digest, "step": f"{launch.flow.name}/{step.name}" if step.asked else ""}
         for step in away
@@ -192,6 +205,21 @@ def _manifest(tools: WholeHere, session: Session, store: str) -> dict[str, Any]:
         sent.append(tools.interpreter[1].read_bytes())
     archive, *managed = session.send_files(sent, store)
     return {"python": tools.python, "archive": archive, "managed": managed[0] if managed else None}
+
+
+def _blobs(manifest: Mapping[str, Any]) -> list[str]:
+    return [manifest[name] for name in ("archive", "managed") if manifest[name] is not None]
+
+
+def deployment_name() -> str | None:
+    """What is being deployed, by its scheduler's word: ``argo-workflows/trainflow``; None for a run."""
+    from metaflow._vendor import click
+
+    context = click.get_current_context(silent=True)
+    if context is None or context.info_name != "create" or context.parent is None:
+        return None
+    names = (getattr(context.obj, name, None) for name in ("workflow_name", "state_machine_name", "dag_name"))
+    return next((f"{context.parent.info_name}/{name}" for name in names if name), None)
 
 
 def _compiler(series: str) -> HostPython | None:

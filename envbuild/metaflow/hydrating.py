@@ -23,11 +23,11 @@ from envbuild.errors import EnvbuildError
 def main(words: list[str]) -> int:
     """Bring an environment; the exit code."""
     store, request, environment, closure, step = words
-    from envbuild.cli.errors import say_error
-
     try:
         print(_program(store, f"{request}:{environment}", closure, step))  # noqa: T201  the answer
     except EnvbuildError as error:
+        from envbuild.cli.errors import say_error
+
         say_error(error)
         return error.exit_code
     return 0

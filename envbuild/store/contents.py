@@ -7,12 +7,24 @@ from __future__ import annotations
 
 from collections import Counter
 
+from envbuild.store.deployments import DEPLOYMENT
 from envbuild.store.object_names import BLOB, CLOSURE, NAMED, RESULT
 from envbuild.store.outputs import OUTPUTS
 from envbuild.store.shared import SharedStore
 from envbuild.value import dataclass
 
-AREAS = ("blobs", "results", "environments", "outputs", "refs", "requests", "signatures", "packs", "collect")
+AREAS = (
+    "blobs",
+    "results",
+    "environments",
+    "outputs",
+    "refs",
+    "requests",
+    "signatures",
+    "packs",
+    "deployments",
+    "collect",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,5 +85,6 @@ def _is_named_so(area: str, name: str) -> bool:
         "outputs": OUTPUTS,
         "refs": NAMED,
         "requests": NAMED,
+        "deployments": DEPLOYMENT,
     }.get(area)
     return pattern is None or pattern.fullmatch(name) is not None

@@ -1,12 +1,13 @@
 """What of a shared store stays: what each object was last wanted for, found from the roots.
 
-Roots are what names mean and meant, environments that are pinned or that somebody's locks hold, what was locked or sent
-within the days to keep, and what writers hold of what was announced. A closure that stays keeps every file and record
-that its build graph can ask for, a record its outputs. Each object gets a time: the youngest of all that want it, its
-own among them; ``FOREVER`` for what a root wants. So "older than 30 days" and "the oldest until the rest fits" are one
-question.
+Roots are what names mean and meant, environments that are pinned or that somebody's locks hold, what schedulers may
+start, what was locked, sent or launched within the days to keep, and what writers hold of what was announced. A closure
+that stays keeps every file and record that its build graph can ask for, a record its outputs. Each object gets a time:
+the youngest of all that want it, its own among them; ``FOREVER`` for what a root wants. So "older than 30 days" and
+"the oldest until the rest fits" are one question.
 
-Nothing stays undecided: a name or a closure that cannot be read ends the collection before anything is deleted.
+Nothing stays undecided: a name or a closure that cannot be read ends the collection before anything is deleted, and so
+does what is listed and refused.
 
 Rules of the file: reads only. Of a digest 60 bits are kept in memory: two that share them only keep each other.
 """
@@ -22,15 +23,16 @@ from typing import TypeVar, cast
 
 from envbuild.derivations import KINDS
 from envbuild.digest import Digest
-from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput
+from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, UnreachableError
 from envbuild.locks.lockfile import parse_closure
 from envbuild.names import Name, parse_name, request_name
 from envbuild.objects import Listed, Objects, Odd
 from envbuild.package import PLATFORMS, Platform
 from envbuild.store import names as generations
+from envbuild.store.deployments import AREA, DEPLOYMENT, Deployment, from_bytes, newest
 from envbuild.store.names import Generation
 from envbuild.store.needs import needs_of
-from envbuild.store.object_names import BLOB, CLOSURE, REF, RESULT, closure_name
+from envbuild.store.object_names import BLOB, CLOSURE, REF, RESULT, closure_name, result_name
 from envbuild.store.outputs import OUTPUTS
 from envbuild.store.parallel import in_parallel
 from envbuild.store.shared import LARGEST_CLOSURE, SharedStore
@@ -91,6 +93,7 @@ class Staying:
         self._step = step
         self._when: dict[int, float] = {}
         self._closures: dict[str, float] = {}
+        self._deployments: dict[str, float] = {}
         self.names = 0
 
     def find(self, roots: Roots, odd: Odd) -> None:
@@ -110,12 +113,15 @@ class Staying:
         for name, when in [*((name, FOREVER) for name in roots.spared), *roots.touched]:
             self._want(name, when)
         self._locked()
+        self._launched()
         self._follow_closures(roots.environments, frozenset(named))
         self._follow_results()
 
     def when(self, item: Listed) -> float | None:
         """When an object was last wanted; None for one that is not ours to collect."""
         name = item.name
+        if DEPLOYMENT.fullmatch(name):
+            return self._deployments.get(name, item.modified)
         if found := BLOB.fullmatch(name):
             return max(self._when.get(_bits(found[2]), NEVER), item.modified)
         if (found := RESULT.fullmatch(name)) and found[1] in KINDS:
@@ -204,6 +210,31 @@ class Staying:
                     return _closures_of(found), item.modified
         return [], item.modified
 
+    # Launches onto other machines
+
+    def _launched(self) -> None:
+        """What schedulers may start at any time, and what was launched within the days to keep."""
+        when, lasting = newest(self._objects.list(AREA))
+        self._deployments = {name: FOREVER if name in lasting else modified for name, modified in when.items()}
+        wanted = [(name, time) for name, time in self._deployments.items() if time >= self._since]
+        for batch in _batches(wanted):
+            for deployment, time in in_parallel(self._deployment, batch):
+                for platform, request, environment in deployment.environments:
+                    self._want(closure_name(platform, request, environment), time)
+                for digest in deployment.blobs:
+                    self._add(digest, time)
+
+    def _deployment(self, where: tuple[str, float]) -> tuple[Deployment, float]:
+        name, when = where
+        try:
+            data = self._objects.read(name)
+            if data is None:  # somebody let go of it just now
+                self._check_gone(name)
+                return Deployment(of="", lasts=False, environments=(), blobs=()), when
+            return from_bytes(data, name), when
+        except IntegrityError as error:
+            raise self._refused(error.message, error.reference) from error
+
     # What closures and records want
 
     def _follow_closures(self, environments: frozenset[Digest], named: frozenset[str]) -> None:
@@ -236,6 +267,7 @@ class Staying:
         try:
             data = self._objects.read(name, LARGEST_CLOSURE)
             if data is None:
+                self._check_gone(name)
                 return [], when
             lock = parse_closure(data, name)
             if lock.request != request or [(item.platform, item.id) for item in lock.platforms] != [
@@ -269,7 +301,21 @@ class Staying:
             result = self._store.result(kind, key)
             if result is not None:
                 return [key, *(output.sha256 for _, output in result.outputs)], when
+            self._check_gone(result_name(kind, key))
         return [key], when
+
+    def _check_gone(self, name: str) -> None:
+        """What was listed and is absent now was collected, or is refused: clouds may say one as the other.
+
+        Raises:
+            UnreachableError: ``refused`` for what is still listed: what it wants cannot be known.
+        """
+        if self._store.lists(name):
+            raise UnreachableError(
+                f"nothing in {self._objects.address} is collected while something that stays is refused: {name}",
+                reference="refused",
+                hint="look at the rights, the encryption key and the storage class of that object",
+            )
 
     def _refused(self, problem: str, reference: str) -> EnvbuildError:
         return IntegrityError(

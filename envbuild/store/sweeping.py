@@ -20,7 +20,7 @@ from envbuild.store.parallel import in_parallel
 from envbuild.store.shared import SharedStore
 from envbuild.store.staying import FOREVER, Staying
 
-_ORDER = ("environments/", "outputs/", "packs/", "signatures/results/", "results/", "blobs/sha256/")
+_ORDER = ("deployments/", "environments/", "outputs/", "packs/", "signatures/results/", "results/", "blobs/sha256/")
 """What refers goes before what it refers to."""
 _BATCH = 512
 _TOLD = 1000

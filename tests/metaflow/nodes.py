@@ -1,11 +1,12 @@
-"""Nodes: a bare Python, a shell, and a network that reaches one store and nothing else.
+"""Nodes: a bare Python, a shell, and a network that reaches one store and nothing else, or two.
 
 ::
 
     node = Node(folder, port)
     done = node.run("python -c ...", {"AWS_ACCESS_KEY_ID": ...})
 
-The network is a namespace of its own whose loopback leads, at one port, through a socket file to that port outside.
+The network is a namespace of its own whose loopback leads, at a store's port, through a socket file to that port
+outside.
 
 Rules of the file: root, or a user who may make namespaces; whoever may not is told so by ``can_isolate``.
 """
@@ -31,8 +32,6 @@ from tests.support.cache import made_once, source_key
 
 _RELAY = """
 import socket, sys, threading
-port, path = int(sys.argv[1]), sys.argv[2]
-
 def pump(source, target):
     try:
         while data := source.recv(1 << 16):
@@ -44,14 +43,21 @@ def pump(source, target):
     except OSError:
         pass
 
-listening = socket.create_server(("127.0.0.1", port), backlog=128)
+def relay(port, listening):
+    while True:
+        client, _ = listening.accept()
+        there = socket.socket(socket.AF_UNIX)
+        there.connect(sys.argv[2] + "/" + port)
+        for pair in ((client, there), (there, client)):
+            threading.Thread(target=pump, args=pair, daemon=True).start()
+
+relays = [
+    threading.Thread(target=relay, args=(port, socket.create_server(("127.0.0.1", int(port)), backlog=128)))
+    for port in sys.argv[1].split(",")
+]
+for each in relays:
+    each.start()
 print("ready", flush=True)
-while True:
-    client, _ = listening.accept()
-    there = socket.socket(socket.AF_UNIX)
-    there.connect(path)
-    for pair in ((client, there), (there, client)):
-        threading.Thread(target=pump, args=pair, daemon=True).start()
 """
 
 # The first process of the namespaces: brings loopback up, gives the node places of Argo's and Airflow's of its own,
@@ -87,13 +93,13 @@ class Node:
 
     Args:
         folder: Of the node alone.
-        port: Of the store, on loopback of both sides; None for no network at all.
+        ports: Of stores, on loopback of both sides; without one there is no network at all.
         python: The interpreter that ``python`` is on the node.
     """
 
-    def __init__(self, folder: Path, port: int | None, python: str = sys.executable) -> None:
+    def __init__(self, folder: Path, *ports: int, python: str = sys.executable) -> None:
         self._folder = folder
-        self._port = port
+        self._ports = ports
         folder.mkdir(parents=True)
         subprocess.run([python, "-m", "venv", "--without-pip", str(folder / "bare")], check=True)
         self.home = folder / "home"
@@ -110,7 +116,7 @@ class Node:
             xcom: Whether there is the place where Airflow's tasks leave what they found.
         """
         work = Path(tempfile.mkdtemp(prefix="work-", dir=self._folder))
-        sockets = Path(tempfile.mkdtemp(prefix="node-")) / "s"  # a socket's path has a hundred characters at most
+        sockets = Path(tempfile.mkdtemp(prefix="node-"))  # a socket's path has a hundred characters at most
         variables = {
             "PATH": f"{self._folder / 'bare' / 'bin'}:/usr/bin:/bin",
             "HOME": str(self.home),
@@ -121,7 +127,8 @@ class Node:
         task.mkdir()
         fifo, paths = work / "fifo", work / "mf-input-paths"
         paths.write_text("")
-        inside = ["sh", "-c", _INSIDE, "sh", sys.executable, str(self._port or "none"), _RELAY, str(fifo), str(sockets)]
+        ports = ",".join(map(str, self._ports)) or "none"
+        inside = ["sh", "-c", _INSIDE, "sh", sys.executable, ports, _RELAY, str(fifo), str(sockets)]
         outside = ["env", "-i", *(f"{name}={value}" for name, value in variables.items()), "sh", "-c", command]
         with self._relayed(sockets):
             return subprocess.run(
@@ -135,27 +142,29 @@ class Node:
             )
 
     @contextlib.contextmanager
-    def _relayed(self, path: Path) -> Iterator[None]:
-        if self._port is None:
+    def _relayed(self, folder: Path) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            stack.callback(shutil.rmtree, folder)
+            for port in self._ports:
+                listening = stack.enter_context(socket.socket(socket.AF_UNIX))
+                listening.bind(str(folder / str(port)))
+                listening.listen(128)
+                threading.Thread(target=self._serve, args=(listening, port), daemon=True).start()
+                stack.callback(_shut, listening)
             yield
-            return
-        path.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX) as listening:
-            listening.bind(str(path))
-            listening.listen(128)
-            threading.Thread(target=self._serve, args=(listening,), daemon=True).start()
-            yield
-            with contextlib.suppress(OSError):
-                listening.shutdown(socket.SHUT_RDWR)
-        shutil.rmtree(path.parent)
 
-    def _serve(self, listening: socket.socket) -> None:
+    def _serve(self, listening: socket.socket, port: int) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = listening.accept()
-                there = socket.create_connection(("127.0.0.1", self._port or 0))
+                there = socket.create_connection(("127.0.0.1", port))
                 for pair in ((client, there), (there, client)):
                     threading.Thread(target=_pump, args=pair, daemon=True).start()
+
+
+def _shut(listening: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        listening.shutdown(socket.SHUT_RDWR)
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from envbuild.derivations import HostPython
 from envbuild.machine.interpreters import find_host_python
-from envbuild.metaflow.archive import joined, own_part, packed, part_of
+from envbuild.metaflow.archive import Files, joined, own_part, packed, part_of
 from envbuild.metaflow.inline import first_program
 from envbuild.metaflow.nodetools import own_files
 
@@ -34,7 +34,7 @@ def wheel(folder: Path, files: dict[str, bytes]) -> Path:
 
 
 def names(archive: bytes) -> list[str]:
-    return [name for name, _, _ in json.loads(archive.partition(b"\n")[0])["files"]]
+    return [name for name, _, _, _ in json.loads(archive.partition(b"\n")[0])["files"]]
 
 
 def unpacked(archive: bytes, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -78,10 +78,11 @@ def test_a_node_imports_what_was_packed_without_its_sources(tmp_path: Path, pyth
         "site/toy/data.json",
         "site/toy/old.py",
     ]
-    done = unpacked(joined([part, packed({"site/more.txt": (b"more", False)})]), tmp_path / "node")
+    more: Files = {"site/large": (bytes(range(256)) * 40000, False), "site/empty": (b"", False)}
+    done = unpacked(joined([part, packed(more)]), tmp_path / "node")
     assert done.returncode == 0, done.stdout + done.stderr
     out = tmp_path / "node" / "out"
-    assert (out / "lib" / "more.txt").read_bytes() == b"more"
+    assert [(out / "lib" / name).read_bytes() for name in ("large", "empty")] == [bytes(range(256)) * 40000, b""]
     assert subprocess.check_output([out / "bin" / "toy"], text=True) == "toy\n"
     said = subprocess.check_output(
         [sys.executable, "-c", "import toy; print(toy.where())"], env={"PYTHONPATH": str(out / "lib")}, text=True

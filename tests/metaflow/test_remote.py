@@ -20,9 +20,12 @@ import pytest
 from tests.metaflow.conftest import SERIES
 from tests.metaflow.flows import Flows
 from tests.metaflow.nodes import Node, can_isolate, tool_wheels
+from tests.objects.conftest import az_server, gs_server
 from tests.support.managed_python import made_managed_python
 from tests.support.object_servers import ObjectServer, serve_objects
 from tests.support.servers import Server
+
+__all__ = ["az_server", "gs_server"]
 
 pytestmark = pytest.mark.skipif(not can_isolate(), reason="NO NETWORK NAMESPACES: unshare -n or ip is not there")
 
@@ -68,12 +71,12 @@ def remote(flows: Flows, index: Server, tmp_path: Path, s3_server: ObjectServer)
     return flows
 
 
-def node_of(folder: Path, server: ObjectServer, **options: Any) -> Node:
-    return Node(folder, server.proxy.server_address[1], **options)
+def node_of(folder: Path, *servers: ObjectServer, **options: Any) -> Node:
+    return Node(folder, *(server.proxy.server_address[1] for server in servers), **options)
 
 
-def credentials(server: ObjectServer) -> dict[str, str]:
-    return dict(server.environ)
+def credentials(*servers: ObjectServer) -> dict[str, str]:
+    return {name: value for server in servers for name, value in server.environ.items()}
 
 
 def argo_templates(flows: Flows) -> dict[str, Any]:
@@ -84,7 +87,7 @@ def argo_templates(flows: Flows) -> dict[str, Any]:
     return {item["name"]: item for item in templates if "container" in item}
 
 
-def as_argo(node: Node, template: Any, server: ObjectServer, name: str = "away-1", **given: str) -> Any:
+def as_argo(node: Node, template: Any, *servers: ObjectServer, name: str = "away-1", **given: str) -> Any:
     """Run a container as Argo would: with what it fills in, and with what the node's role gives."""
     known = {
         "workflow.name": name,
@@ -99,7 +102,7 @@ def as_argo(node: Node, template: Any, server: ObjectServer, name: str = "away-1
     container = template["container"]
     environ = {item["name"]: filled(item["value"] or "some-node") for item in container["env"]}
     command = shlex.join([*container["command"], *(container["args"] or [])])
-    return node.run(filled(command), environ | credentials(server))
+    return node.run(filled(command), environ | credentials(*servers))
 
 
 def test_the_command_of_an_argo_step_runs_on_a_bare_node_that_reaches_only_the_store(
@@ -116,6 +119,22 @@ def test_the_command_of_an_argo_step_runs_on_a_bare_node_that_reaches_only_the_s
     assert second.returncode == 0, second.stdout + second.stderr
     assert "end: toy=1.1" in second.stdout
     assert "end: seen=1.0" in second.stdout
+
+
+@pytest.mark.parametrize("scheme", ["gs", "az"])
+def test_a_node_brings_the_environment_from_a_store_of_google_s_and_azure_s(
+    scheme: str, remote: Flows, tmp_path: Path, s3_server: ObjectServer, request: pytest.FixtureRequest
+) -> None:
+    server: ObjectServer = request.getfixturevalue(f"{scheme}_server")
+    remote.environ |= server.environ
+    remote.environ["ENVBUILD_STORES"] = f"{scheme}://{server.bucket()}/team/store"
+    templates = argo_templates(remote.write(FLOW))
+    s3_server.proxy.forget()
+    node = node_of(tmp_path / "node", s3_server, server)  # the code and what steps leave is in S3
+    done = as_argo(node, templates["start"], s3_server, server)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "start: toy=1.0" in done.stdout
+    assert not s3_server.proxy.matching("GET", "*/blobs/sha256/*")
 
 
 def batch_queue(server: ObjectServer) -> None:

@@ -16,12 +16,8 @@ import hashlib
 import io
 import json
 import os
-import platform
-import shutil
 import stat
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 import zlib
@@ -96,6 +92,8 @@ def home():
             return os.path.realpath(base)
         if e("ENVBUILD_HOME"):
             raise StopError(8, "ENVBUILD_HOME=%s cannot be written" % base)
+    import tempfile
+
     base = os.path.join(tempfile.gettempdir(), "envbuild-%d" % os.getuid())
     with contextlib.suppress(FileExistsError):
         os.mkdir(base, 0o700)
@@ -124,8 +122,8 @@ def unpack(data, folder, site):
     """The archive of ``envbuild.metaflow.archive``; zlib lets another thread work meanwhile."""
     at = data.index(b"\n") + 1
     places = {"site": site, "bin": os.path.join(folder, "bin")}
-    files, known = [], set()
-    for name, runs, size in json.loads(data[:at])["files"]:
+    pieces, known = [], set()
+    for name, runs, offset, size in json.loads(data[:at])["files"]:
         first, *rest = name.split("/")
         if ".." in rest or "" in rest or first not in places:
             raise StopError(4, "the archive of envbuild has a file %r" % name)
@@ -133,23 +131,26 @@ def unpack(data, folder, site):
         if os.path.dirname(target) not in known:
             known.add(os.path.dirname(target))
             os.makedirs(os.path.dirname(target), exist_ok=True)
-        files.append((size, at, target, 0o755 if runs else 0o644))
+        pieces.append((size, at, offset, target, 0o755 if runs else 0o644))
         at += size
-    files.sort()
+    pieces.sort()
     guard, failed = threading.Lock(), []
 
     def work():
         while not failed:
             with guard:
-                if not files:
+                if not pieces:
                     return
-                size, at, target, mode = files.pop()
+                size, at, offset, target, mode = pieces.pop()
             try:
-                file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-                with os.fdopen(file, "wb", 0) as written:
-                    left = memoryview(zlib.decompress(data[at : at + size], -15))
+                left = memoryview(zlib.decompress(data[at : at + size], -15))
+                file = os.open(target, os.O_WRONLY | os.O_CREAT, mode)
+                try:
                     while left:
-                        left = left[written.write(left) :]
+                        done = os.pwrite(file, left, offset)
+                        left, offset = left[done:], offset + done
+                finally:
+                    os.close(file)
             except (OSError, zlib.error) as error:
                 failed.append(error)
 
@@ -201,7 +202,7 @@ def make(read, folder, final, tools):
 
 
 def have_tools(store):
-    machine = "%s/%s" % (platform.system(), platform.machine())
+    machine = "%s/%s" % (os.uname().sysname, os.uname().machine)
     tools = MANIFEST.get({"Linux/x86_64": "linux-64", "Linux/aarch64": "linux-aarch64"}.get(machine, machine))
     if tools is None:
         raise StopError(11, "this node is %s; the run was sent for %s" % (machine, ", ".join(sorted(MANIFEST))))
@@ -226,7 +227,10 @@ def once(final, fill):
         with alone(final + ".lock"):
             if not os.path.isdir(final):
                 folder = os.path.join(os.path.dirname(final), "." + os.path.basename(final))
-                shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
+                if os.path.isdir(folder):  # of one that was killed
+                    import shutil
+
+                    shutil.rmtree(folder, ignore_errors=True)
                 os.makedirs(folder)
                 fill(folder)
                 os.rename(folder, final)
@@ -255,6 +259,8 @@ def package(folder, name, file):
 def enter(step):
     """Let envbuild bring the environment of a step; it prints what a task starts with."""
     words = [STORE, *STEPS[step], step]
+    import subprocess
+
     command = [os.path.join(TOOLS, "bin", "python"), "-I", "-m", "envbuild.metaflow.hydrating", *words]
     with alone(os.path.join(home(), "node", STEPS[step][1] + ".lock")):  # the next one finds it done
         left = max(1, int(deadline() - time.monotonic()))
