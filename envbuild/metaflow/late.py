@@ -142,16 +142,19 @@ def main() -> None:
 
 def _become(wanted: Mapping[str, Any], words: Sequence[str]) -> None:
     from envbuild.cli.render import QuietReporter
+    from envbuild.machine.home import find_home
+    from envbuild.machine.in_use import hold
     from envbuild.metaflow.entering import Present, entrance
     from envbuild.session import Session
 
     text = substituted(wanted["text"], {**os.environ, **wanted["values"]})
     source = f"{wanted['source']}:{text}"
+    environ = {**os.environ, **wanted["environ"]}
     session = Session(
         Path(wanted["flow"]),
         reporter=QuietReporter(),
         flags=wanted["flags"],
-        environ={**os.environ, **wanted["environ"]},
+        environ=environ,
         offline=os.environ.get("ENVBUILD_OFFLINE", "").lower() in {"1", "true", "yes", "on"},
     )
     (realized,) = session.realize(source, mode="locked")
@@ -167,10 +170,11 @@ def _become(wanted: Mapping[str, Any], words: Sequence[str]) -> None:
         variables=dict(realized.variables),
         python=str(realized.prefix / "bin" / "python"),
     )
+    hold(find_home(environ), realized.prefix)  # as long as the task lives, which this process becomes
     enter = entrance(present, Path(wanted["folder"]), Path(wanted["behind"]), wanted["step"])
-    environ = dict(os.environ) | {name: value for name, value in enter.variables if name not in wanted["keep"]}
+    variables = dict(os.environ) | {name: value for name, value in enter.variables if name not in wanted["keep"]}
     command = [*enter.before, enter.python, *words]
-    os.execvpe(command[0], command, environ)  # noqa: S606  the task
+    os.execvpe(command[0], command, variables)  # noqa: S606  the task
 
 
 def _check(session: Session, text: str, realized: Realized, needs: Sequence[str]) -> None:

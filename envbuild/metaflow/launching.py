@@ -117,13 +117,28 @@ def launched(
         fail(error)
 
 
-def fail(error: EnvbuildError) -> NoReturn:
-    """Say an error and end: Metaflow's own screen would take the stars out of versions."""
-    from envbuild.cli.errors import say_error
+def fail(error: EnvbuildError, *, as_json: bool = False) -> NoReturn:
+    """Say an error and end: Metaflow's own screen would take the stars out of versions.
+
+    Args:
+        error: What went wrong.
+        as_json: Whether the command was asked for JSON; then stdout has it too.
+    """
+    from envbuild.cli.errors import say_error, show_error
 
     sys.stdout.flush()
-    say_error(error)
+    (show_error if as_json else say_error)(error)
     raise SystemExit(error.exit_code)
+
+
+def imported(home: Path) -> tuple[Path, Path]:
+    """What steps import besides their own packages, in front and behind; this process holds it as long as it lives."""
+    from envbuild.machine.in_use import hold
+
+    while True:
+        folder, behind = importable(home / "cache"), trampolines(home / "cache")
+        if all([hold(home, folder), hold(home, behind.parent)]):  # else a collection was faster
+            return folder, behind
 
 
 def _launched(launch: Launch, datastore: str, root: str) -> tuple[dict[str, Entrance | Late], dict[str, Away]]:
@@ -138,8 +153,7 @@ def _launched(launch: Launch, datastore: str, root: str) -> tuple[dict[str, Entr
         here = [item for item in files if not remote.issuperset(item.needed.steps)]
         there = present(launch, here)
         away = sent(launch, files, datastore, root) if remote else {}
-    cache = find_home(os.environ) / "cache"
-    folder, behind = importable(cache), trampolines(cache)
+    folder, behind = imported(find_home(os.environ))
     known: dict[str, Entrance | Late] = {
         step: entrance(environment, folder, behind, f"{launch.flow.name}/{step}")
         for item, environment in zip(here, there, strict=True)

@@ -40,10 +40,17 @@ def present(launch: Launch, files: Sequence[RecipeFile]) -> list[Present]:
     for item, known in zip(files, there, strict=True):
         say(f"found: {item.needed.said}: {known.prefix if known is not None else 'nothing that fits'}")
     found = [item for item in there if item is not None]
-    if len(found) == len(files):
+    if len(found) == len(files) and _held(home, found):
         return found
     with told_of_decorators(files, launch.locate):
-        return list(_made(launch, files))
+        return list(_made(launch, files, home))
+
+
+def _held(home: Path, found: Iterable[Present]) -> bool:
+    """Hold environments as long as this process lives: tasks start in them until then. False when one is gone."""
+    from envbuild.machine.in_use import hold
+
+    return all(hold(home, prefix) for prefix in dict.fromkeys(item.prefix for item in found))
 
 
 def _stamped(home: Path, item: RecipeFile) -> Present | None:
@@ -63,7 +70,7 @@ def _stamped(home: Path, item: RecipeFile) -> Present | None:
     )
 
 
-def _made(launch: Launch, files: Sequence[RecipeFile]) -> Iterable[Present]:
+def _made(launch: Launch, files: Sequence[RecipeFile], home: Path) -> Iterable[Present]:
     from envbuild.environments.realized import RealizeOptions
     from envbuild.locks.locking import LockOptions
     from envbuild.metaflow.reaching import Reach
@@ -85,7 +92,7 @@ def _made(launch: Launch, files: Sequence[RecipeFile]) -> Iterable[Present]:
     for item, realized in zip(files, done, strict=True):
         launch.echo(_closing(item, realized))
         say(f"realized: {item.needed.said}: environment {realized.environment} in {realized.prefix}")
-    return [
+    found = [
         Present(
             prefix=item.prefix,
             name=item.name,
@@ -97,6 +104,9 @@ def _made(launch: Launch, files: Sequence[RecipeFile]) -> Iterable[Present]:
         )
         for item in done
     ]
+    _held(home, found)  # nothing is collected before the session is closed
+    session.close()  # a run may last for days, and a collection would wait for it
+    return found
 
 
 def _has_lock(recipe: Path) -> bool:

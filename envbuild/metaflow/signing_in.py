@@ -1,7 +1,8 @@
 """``METAFLOW_CONDA_SRCS_AUTH_INFO``, ``{"host": ["user", "password"]}``, for every engine: as a netrc of this process.
 
 Every engine that asks a server reads netrc, and has no other place in common. The file is this user's alone, has the
-hosts of the user's own netrc too (which come first), and goes when the process ends.
+hosts of the user's own netrc too (which come first), and goes when the process ends. It lies in a folder of the home
+that is held while the process lives: what a killed one left goes with the next one that does anything.
 
 Rules of the file: secrets are written into that file and nowhere else.
 """
@@ -13,13 +14,14 @@ import json
 import netrc
 import os
 import re
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 
-from envbuild.errors import InvalidInput, NoSpaceError
+from envbuild.errors import InvalidInput
+from envbuild.machine.home import find_home, open_home
+from envbuild.machine.publish import scratch_folder, writing
 
 NAME = "METAFLOW_CONDA_SRCS_AUTH_INFO"
 _WORD = re.compile(r"[^\s\"#]\S*")
@@ -37,11 +39,11 @@ def with_hosts(text: str, environ: Mapping[str, str]) -> Mapping[str, str]:
         NoSpaceError: When the file cannot be written.
     """
     own = environ.get("NETRC") or (str(Path(environ["HOME"], ".netrc")) if environ.get("HOME") else "")
-    return {**environ, "NETRC": _written(text, own)}
+    return {**environ, "NETRC": _written(text, own, open_home(find_home(environ)).scratch)}
 
 
 @cache
-def _written(text: str, own: str) -> str:
+def _written(text: str, own: str, scratch: Path) -> str:
     before = _own(own)
     known = _known(own) if before else frozenset()
     lines = [
@@ -49,20 +51,19 @@ def _written(text: str, own: str) -> str:
         for host, (user, password) in _hosts(text).items()
         if host not in known
     ]
-    try:
-        descriptor, path = tempfile.mkstemp(prefix="envbuild-", suffix=".netrc")
-        atexit.register(_forget, path, os.getpid())
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write("".join(lines) + before)
-    except OSError as error:
-        raise NoSpaceError(f"{tempfile.gettempdir()}: {error.strerror}", reference="no-space") from None
-    return path
+    held = ExitStack()
+    path = held.enter_context(scratch_folder(scratch)) / "netrc"
+    atexit.register(_forget, held, os.getpid())
+    with writing(path):
+        path.touch(0o600)
+        path.write_text("".join(lines) + before, encoding="utf-8")
+    return str(path)
 
 
-def _forget(path: str, owner: int) -> None:
+def _forget(held: ExitStack, owner: int) -> None:
     if os.getpid() == owner:
         with suppress(OSError):
-            os.unlink(path)  # noqa: PTH108  at the end of a process nothing new is imported
+            held.close()
 
 
 def _own(path: str) -> str:

@@ -41,6 +41,8 @@ from envbuild.value import dataclass
 
 _PREFIX = re.compile(r"[0-9a-f]{32}(-[0-9a-f]{1,32})?")
 _DAY = 86400.0
+_IMPORTED = frozenset({"metaflow", "metaflow-escape"})
+"""Folders of the cache whose folders are imported from; see ``envbuild.metaflow.importable`` and ``escape``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +198,7 @@ def mark(home: Home, store: FolderStore, *, keep_days: float, now: float, caches
             for path in sorted(store.path.glob("environments/*/*/*.json"))
             if path.stem not in meant and not _younger(path, since)
         ),
-        caches=tuple(sorted(home.cache.iterdir())) if caches else (),
+        caches=tuple(_caches(home)) if caches else (),
         leftovers=(*stale(home.scratch), *stale(store.incoming), *home.roots.glob("*.tmp"), *home.stamps.glob("*.tmp")),
         size=0,
         kept_prefixes=len(kept),
@@ -285,6 +287,18 @@ def _younger(path: Path, since: float) -> bool:
     with suppress(OSError):
         return path.lstat().st_mtime >= since
     return False
+
+
+def _caches(home: Home) -> Iterator[Path]:
+    """The engines' caches; what steps and kernels import goes only when no run holds it and its links lead nowhere."""
+    for path in sorted(home.cache.iterdir()):
+        if path.name not in _IMPORTED or path.is_symlink() or not path.is_dir():
+            yield path
+            continue
+        for folder in sorted(path.iterdir()):
+            links = [item for item in folder.iterdir() if item.is_symlink()] if folder.is_dir() else []
+            if not held(home.path, folder.name) and not (links and all(item.exists() for item in links)):
+                yield folder
 
 
 def _remove_locks(home: Home) -> None:
