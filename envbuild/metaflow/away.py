@@ -75,7 +75,7 @@ def sent(launch: Launch, files: Sequence[RecipeFile], datastore: str, root: str)
         tools = _tools(launch, datastore, engines, platforms)
         session.lock(tools)
         brought = [session.bring(tools, platform) for platform in platforms]
-    manifest = {item.platform: _manifest(item, session, store) for item in brought}
+    manifest: dict[str, Any] = {item.platform: _manifest(item, session, store) for item in brought}
     steps: dict[str, WholeThere] = {}
     for (item, platform), whole in zip(wanted, there, strict=True):
         launch.echo(_closing(item, whole))
