@@ -70,12 +70,15 @@ def screens(case: Case, channel: TestChannel, wheel_index: Server) -> Session:
 
 
 def test_the_main_line(screens: Session) -> None:
+    screens.case.hide(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[moment]")
     screens.type("lock", "toy.yaml")
     screens.type("lock", "toy.yaml")
     screens.type("plan", "toy.yaml")
     screens.type("realize", "toy.yaml")
     screens.type("realize", "toy.yaml")
     screens.type("plan", "toy.yaml")
+    screens.type("graph", "toy.yaml")
+    screens.type("graph", "toy.yaml", "-o", "toy.html")
     screens.type("show", "toy.yaml")
     screens.type("tree", "toy.yaml")
     screens.type("why", "toy.yaml", "toy-core")
@@ -86,6 +89,11 @@ def test_the_main_line(screens: Session) -> None:
     screens.type("gc", "--dry-run")
     screens.type("gc")
     screens.type("realize", "both.yaml")
+    toy = (screens.case.project / "toy.yaml").read_text()
+    screens.case.recipe(toy.replace("'<2'", "'>=2'") + "variables: {LEVEL: '3'}\n", "toy.yaml")
+    screens.type("lock", "toy.yaml")
+    screens.type("plan", "toy.yaml")
+    screens.type("why-rebuild", "toy.yaml")
     screens.compare("the_main_line")
 
 
