@@ -104,7 +104,9 @@ class PublishVerbs(TrialVerbs):
             self._step(item, name, looked[name], wanted[name], tests, names, checkout, chosen, dirty=bool(changed))
             for item, name in targets
         ]
-        kept = [f"{step.name} stays: {step.reason}" for step in steps if chosen.promote and step.state == "waits"]
+        kept = [
+            f"{step.name} stays: {step.reason}" for step in steps if step.name.tag == TAGS[2] and step.state == "waits"
+        ]
         return Publication(
             store=names.address,
             commit=checkout.commit,

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from envbuild.builders import isolation
 from envbuild.compile import build_graph, trial_of
 from envbuild.locks.lockfile import parse_lock
 from envbuild.package import Platform
 from envbuild.projects.project import find_project, load_recipe
+from envbuild.session import Session
 from envbuild.store.folder import open_store
 from envbuild.value import replace
 from tests.case import Case
@@ -537,3 +539,30 @@ def test_a_bucket_takes_each_name_once(team: Team, bucket: ObjectServer) -> None
     assert sorted(step["name"] for step in moved) == ["shop/train:candidate", "shop/train:latest"]
     past = json.loads(team.case.run("history", "shop/train", "--json").out)["generations"]
     assert [item["generation"] for item in past] == [2, 1]
+
+
+def test_a_name_that_is_copied_keeps_its_commit(team: Team) -> None:
+    commit = team.commit("1.0")
+    team.case.run("publish")
+    other = team.case.home.parent / "other-store"
+    team.case.run("store", "init", other).run("store", "copy", "team", other, "--names")
+    team.store = other
+    told = json.loads(team.at("reader").run("history", "shop/train", "--json").out)
+    assert told["generations"][0]["published"]["commit"] == commit
+    team.case.run("publish", "--dry-run").mentions("2 already as declared", "1 test passed before")
+
+
+def test_where_the_kernel_shuts_nothing_off_tests_run_in_folders_of_their_own(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation, "_found", isolation.Isolation(apart=False, reason="a test says so"))
+    write = 'import os, pathlib; pathlib.Path.home().joinpath("x").write_text(os.environ["TMPDIR"])'
+    team.commit("1.0", f"test: {{imports: [toy], commands: [{json.dumps(f'python -c {chr(39)}{write}{chr(39)}')}]}}\n")
+    done = Session(team.case.project, environ=team.case.environ).publish()
+    assert [(item.platform, item.outcome) for item in done.tests] == [(HERE, "passed")]
+    assert team.generations() == {"candidate": 1, "latest": 1}
+    assert not (Path(team.case.environ["HOME"]) / "x").exists()
+    (record,) = team.store.glob("results/test/*/*.json")
+    out = json.loads(record.read_text())["outputs"]["out"]["sha256"]
+    told = json.loads((team.store / "blobs" / "sha256" / out[:2] / out).read_text())
+    assert (told["isolated"], told["network"]) == (False, False)
