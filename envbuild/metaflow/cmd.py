@@ -59,6 +59,7 @@ def cli() -> None:
 
 @cli.group(cls=_Group, help="Environments: resolve, create, show, name and list them.")
 @click.option("--quiet", is_flag=True, help="Results alone, in lines that scripts read.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, errors too.")
 @click.option("--metadata", metavar="TYPE", help="Where past runs are looked up.")
 @click.option("--datastore", metavar="TYPE", help="Whose needs a step has, and beside which one the store is.")
 @click.option("--environment", metavar="TYPE", help="Accepted; environments are envbuild's.")
@@ -67,6 +68,7 @@ def cli() -> None:
 def environment(
     ctx: Any,
     quiet: bool,
+    as_json: bool,
     metadata: str | None,
     datastore: str | None,
     environment: str | None,
@@ -76,9 +78,9 @@ def environment(
     _leave_the_step()
     from envbuild.metaflow.shell import told
 
-    ctx.obj = _Given(quiet, datastore)
+    ctx.obj = _Given(quiet, as_json, datastore)
     if metadata is not None:
-        told(_look_in)(metadata)
+        told(_look_in)(ctx.obj, metadata)
 
 
 def _leave_the_step() -> None:
@@ -105,7 +107,7 @@ def _leave_the_step() -> None:
     os.execve(python, [python, "-m", "metaflow.cmd.main_cli", *sys.argv[1:]], variables)  # noqa: S606
 
 
-def _look_in(metadata: str) -> None:
+def _look_in(_: Any, metadata: str) -> None:
     """Look past runs up there.
 
     Raises:
@@ -126,8 +128,9 @@ def _look_in(metadata: str) -> None:
 class _Given:
     """What the group was given."""
 
-    def __init__(self, quiet: bool, datastore: str | None) -> None:
+    def __init__(self, quiet: bool, as_json: bool, datastore: str | None) -> None:
         self.quiet = quiet
+        self.as_json = as_json
         self._datastore = datastore
 
     @property
@@ -150,6 +153,7 @@ class _Given:
 
 
 _quiet = click.option("--quiet", is_flag=True, help="Results alone, in lines that scripts read.")
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, errors too.")
 _local_only = click.option("--local-only", is_flag=True, help="Ask no shared store.")
 _pathspec = click.option("--pathspec", is_flag=True, help="What is named is a step of a past run: Flow/run/step.")
 _archs = click.option("--arch", "archs", multiple=True, metavar="PLATFORM", help="For this platform; repeatable.")
@@ -167,6 +171,7 @@ _archs = click.option("--arch", "archs", multiple=True, metavar="PLATFORM", help
 @click.option("--dry-run", is_flag=True, help="Solve it; write, fetch and name nothing.")
 @click.option("--set-default", is_flag=True, help="Let it be what its request means, for others too.")
 @_local_only
+@_json
 @_quiet
 @click.pass_obj
 def resolve(given: Any, **options: Any) -> None:
@@ -186,6 +191,7 @@ def resolve(given: Any, **options: Any) -> None:
 @click.option("--strict", is_flag=True, help="Fail when there is no code of the step to put --into-dir.")
 @click.option("--force", is_flag=True, help="Replace a kernel, or what is in the folder.")
 @_local_only
+@_json
 @_quiet
 @click.pass_obj
 def create(given: Any, **options: Any) -> None:
@@ -201,6 +207,7 @@ def create(given: Any, **options: Any) -> None:
 @_pathspec
 @_archs
 @_local_only
+@_json
 @_quiet
 @click.pass_obj
 def show(given: Any, **options: Any) -> None:
@@ -216,6 +223,7 @@ def show(given: Any, **options: Any) -> None:
 @click.argument("alias", metavar="NAME")
 @_pathspec
 @_local_only
+@_json
 @_quiet
 @click.pass_obj
 def alias(given: Any, **options: Any) -> None:
@@ -231,6 +239,7 @@ def alias(given: Any, **options: Any) -> None:
 @click.option("--default", is_flag=True, help="What is named is a request: its default environment.")
 @_pathspec
 @_archs
+@_json
 @_quiet
 @click.pass_obj
 def get(given: Any, **options: Any) -> None:
@@ -242,6 +251,7 @@ def get(given: Any, **options: Any) -> None:
 
 
 @environment.command(name="list", help="List the environments of this machine.")
+@_json
 @_quiet
 @click.pass_obj
 def list_environments(given: Any, **options: Any) -> None:
@@ -257,6 +267,7 @@ def list_environments(given: Any, **options: Any) -> None:
 @click.option(
     "--keep-days", type=click.IntRange(min=0), default=14, show_default=True, help="Keep what was used since."
 )
+@_json
 @_quiet
 @click.pass_obj
 def gc(given: Any, **options: Any) -> None:

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 from envbuild.errors import InvalidInput, UnsatisfiableError, UsageError
 from envbuild.metaflow import settings
 from envbuild.metaflow.making import STAMP
-from envbuild.metaflow.shell import Desk, one_alias_each, platforms_of, screen, send, show_resolved, show_states
+from envbuild.metaflow.shell import (
+    Desk,
+    one_alias_each,
+    platforms_of,
+    resolved_trees,
+    screen,
+    send,
+    show_resolved,
+    show_states,
+)
 from envbuild.projects.recipe_files import LINKS
 
 if TYPE_CHECKING:
@@ -40,6 +49,7 @@ def resolve(
     set_default: bool,
     local_only: bool,
     quiet: bool,
+    as_json: bool,
 ) -> None:
     """Lock what is asked for, have it in the stores, and name it; nothing is named that could not be locked."""
     from envbuild.locks.locking import LockOptions
@@ -50,7 +60,7 @@ def resolve(
     if using and using_pathspec:
         raise UsageError("--using and --using-pathspec both say what it stands on: choose one")
     here = current_platform()
-    with screen(quiet=quiet or given.quiet) as shown, ExitStack() as stack:
+    with screen(given, quiet, as_json) as shown, ExitStack() as stack:
         desk = Desk(shown, local_only=local_only)
         if using_pathspec:
             using = _id_of(desk.session(), _source(using_pathspec, pathspec=True))
@@ -76,6 +86,7 @@ def resolve(
                 moved = session.alias(recipe, name)
                 shown.say(f"{moved.now.name} is generation {moved.now.number}: {moved.now.named}")
         show_resolved(shown, locks, (), dry_run=dry_run)
+        shown.document({"environments": resolved_trees(locks[0], ()), "dry-run": dry_run, "names": list(aliases)})
 
 
 def create(
@@ -89,6 +100,7 @@ def create(
     force: bool,
     local_only: bool,
     quiet: bool,
+    as_json: bool,
 ) -> None:
     """Realize an environment, with a link, a kernel or the step's code where that is asked for."""
     from envbuild.environments.kernels import kernel_name
@@ -102,7 +114,7 @@ def create(
     if strict and not into_dir:
         raise UsageError("--strict is about the code of --into-dir")
     source = _source(env, pathspec=pathspec)
-    with screen(quiet=quiet or given.quiet) as shown:
+    with screen(given, quiet, as_json) as shown:
         desk = Desk(shown, local_only=local_only)
         session = desk.session()
         folder = Path(os.path.abspath(into_dir)) if into_dir else None
@@ -125,16 +137,31 @@ def create(
             kept = RealizeOptions(out_link=folder / LINK)
             session.realize(f"id:{realized.request}:{realized.environment}", options=kept)
             shown.say(f"{folder} is ready: {folder / 'python'} starts in it")
-        shown.result(str(realized.prefix / "bin" / "python"))
+        python = str(realized.prefix / "bin" / "python")
+        document = {
+            "python": python,
+            "prefix": str(realized.prefix),
+            "name": realized.name,
+            "platform": realized.platform,
+            "id": f"{realized.request}:{realized.environment}",
+            "packages": realized.packages,
+            "kernel": kernel_name(name) if name and install_notebook else None,
+            "folder": str(folder) if folder is not None else None,
+        }
+        if shown.document(document):
+            return
+        shown.result(python)
         shown.say(f"Realized {realized.name} ({realized.platform}): {realized.packages} packages, {shown.elapsed()}")
 
 
-def show(given: Any, envs: Sequence[str], pathspec: bool, archs: Sequence[str], local_only: bool, quiet: bool) -> None:
+def show(
+    given: Any, envs: Sequence[str], pathspec: bool, archs: Sequence[str], local_only: bool, quiet: bool, as_json: bool
+) -> None:
     """Say what there is of environments; one that nobody has resolved is no error."""
     from envbuild.metaflow.deriving import with_bases
 
     platforms = platforms_of(archs)
-    with screen(quiet=quiet or given.quiet) as shown:
+    with screen(given, quiet, as_json) as shown:
         desk = Desk(shown, local_only=local_only)
         session = desk.session()
         rows: list[tuple[str, str, State | None]] = []
@@ -157,18 +184,18 @@ def state_of(session: Session, source: str | Path, platform: str | None) -> Stat
         raise
 
 
-def alias(given: Any, env: str, alias: str, pathspec: bool, local_only: bool, quiet: bool) -> None:
+def alias(given: Any, env: str, alias: str, pathspec: bool, local_only: bool, quiet: bool, as_json: bool) -> None:
     """Let a name mean an environment."""
     from envbuild.cli.screen_names import show_moved
 
-    with screen(quiet=quiet or given.quiet) as shown:
+    with screen(given, quiet, as_json) as shown:
         show_moved(shown, Desk(shown, local_only=local_only).session().alias(_source(env, pathspec=pathspec), alias))
 
 
-def get(given: Any, env: str, default: bool, pathspec: bool, archs: Sequence[str], quiet: bool) -> None:
+def get(given: Any, env: str, default: bool, pathspec: bool, archs: Sequence[str], quiet: bool, as_json: bool) -> None:
     """Print the whole ids that something means, as ``resolve`` does."""
     platforms = platforms_of(archs)
-    with screen(quiet=quiet or given.quiet) as shown:
+    with screen(given, quiet, as_json) as shown:
         meant = Desk(shown).session().get(_source(env, pathspec=pathspec))
         if default and meant.default_of is None:
             raise UsageError(f"--default is of a request, and {env} is none")
@@ -176,16 +203,30 @@ def get(given: Any, env: str, default: bool, pathspec: bool, archs: Sequence[str
         if not found:
             have = ", ".join(platform for platform, _ in meant.named.environments)
             raise UnsatisfiableError(f"{env} is for {have}, not for {', '.join(platforms)}", reference="no-platform")
+        generation = meant.generation
+        document = {
+            "environments": [
+                {"id": f"{meant.named.request}:{identity}", "platform": platform} for platform, identity in found
+            ],
+            "name": str(generation.name) if generation is not None else None,
+            "generation": generation.number if generation is not None else None,
+        }
+        if shown.document(document):
+            return
         for platform, identity in found:
             shown.result(f"{meant.named.request}:{identity} {platform}")
-        if meant.generation is not None:
-            shown.say(f"{meant.generation.name} is generation {meant.generation.number}")
+        if generation is not None:
+            shown.say(f"{generation.name} is generation {generation.number}")
 
 
-def listed(given: Any, quiet: bool) -> None:
+def listed(given: Any, quiet: bool, as_json: bool) -> None:
     """List the environments of this machine."""
-    with screen(quiet=quiet or given.quiet) as shown:
+    from envbuild.cli.screen import tree
+
+    with screen(given, quiet, as_json) as shown:
         found = Desk(shown).session().environments()
+        if shown.document({"environments": tree(found)}):
+            return
         if shown.quiet:
             for item in found:
                 identity = f"{item.request}:{item.environment}" if item.request and item.environment else "-"
@@ -204,9 +245,9 @@ def listed(given: Any, quiet: bool) -> None:
         shown.table(("environment", "platform", "id", "packages", "prefix"), rows)
 
 
-def collect(given: Any, dry_run: bool, keep_days: int, quiet: bool) -> None:
+def collect(given: Any, dry_run: bool, keep_days: int, quiet: bool, as_json: bool) -> None:
     """Remove what nothing keeps and nobody used lately."""
-    with screen(quiet=quiet or given.quiet) as shown:
+    with screen(given, quiet, as_json) as shown:
         shown.collected(Desk(shown).session().gc(dry_run=dry_run, keep_days=keep_days), dry_run=dry_run)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from metaflow._vendor import click
@@ -24,7 +25,7 @@ def environment() -> None:
 
 
 @contextmanager
-def _launched(obj: Any, *, quiet: bool) -> Iterator[tuple[Any, Any]]:
+def _launched(obj: Any, *, quiet: bool, as_json: bool) -> Iterator[tuple[Any, Any]]:
     """The flow, and what people see; errors end the program, with envbuild's exit codes.
 
     Metaflow's own lines go to stdout, where results are read: what is said here goes to stderr.
@@ -42,28 +43,32 @@ def _launched(obj: Any, *, quiet: bool) -> Iterator[tuple[Any, Any]]:
                 "the environments of this flow are not envbuild's",
                 hint="python flow.py --environment=envbuild environment emit",
             )
-        with screen(quiet=quiet or obj.is_quiet) as shown:
+        with screen(SimpleNamespace(quiet=obj.is_quiet, as_json=False), quiet, as_json) as shown:
             yield Launch(obj.flow, obj.flow_datastore.TYPE, echo_dev_null if shown.quiet else shown.say), shown
     except EnvbuildError as error:
-        fail(error)
+        fail(error, as_json=as_json)
 
 
 _quiet = click.option("--quiet", is_flag=True, help="Results alone, in lines that scripts read.")
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, errors too.")
 _archs = click.option("--arch", multiple=True, metavar="PLATFORM", help="For this platform; repeatable.")
 _local_only = click.option("--local-only", is_flag=True, help="Ask no shared store.")
 
 
 @environment.command(help="Write the recipes and locks of this flow, to be committed.")
 @click.option("--dir", "folder", type=click.Path(file_okay=False), help="Where to [default: recipes/flows/<flow>].")
+@_json
 @_quiet
 @click.pass_obj
-def emit(obj: Any, folder: str | None, quiet: bool) -> None:
+def emit(obj: Any, folder: str | None, quiet: bool, as_json: bool) -> None:
     """Write recipes and locks; a run then uses exactly these."""
     from envbuild.metaflow.locked import emit_locked
 
-    with _launched(obj, quiet=quiet) as (launch, shown):
-        for file in emit_locked(launch, Path(folder).absolute() if folder else None):
-            shown.result(file)
+    with _launched(obj, quiet=quiet, as_json=as_json) as (launch, shown):
+        files = list(emit_locked(launch, Path(folder).absolute() if folder else None))
+        if not shown.document({"recipes": files}):
+            for file in files:
+                shown.result(file)
 
 
 @environment.command(help="Resolve the environments of these steps, or of all; print their ids.")
@@ -74,13 +79,14 @@ def emit(obj: Any, folder: str | None, quiet: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Solve; write, fetch and name nothing.")
 @click.option("--set-default", is_flag=True, help="Let them be what their requests mean, for others too.")
 @_local_only
+@_json
 @_quiet
 @click.pass_obj
-def resolve(obj: Any, steps: tuple[str, ...], quiet: bool, **options: Any) -> None:
+def resolve(obj: Any, steps: tuple[str, ...], quiet: bool, as_json: bool, **options: Any) -> None:
     """Lock what a run would lock."""
     from envbuild.metaflow import resolving
 
-    with _launched(obj, quiet=quiet) as (launch, shown):
+    with _launched(obj, quiet=quiet, as_json=as_json) as (launch, shown):
         resolving.resolve(launch, shown, steps, **options)
 
 
@@ -88,11 +94,12 @@ def resolve(obj: Any, steps: tuple[str, ...], quiet: bool, **options: Any) -> No
 @click.argument("steps", nargs=-1, metavar="[STEP]...")
 @_archs
 @_local_only
+@_json
 @_quiet
 @click.pass_obj
-def show(obj: Any, steps: tuple[str, ...], quiet: bool, **options: Any) -> None:
+def show(obj: Any, steps: tuple[str, ...], quiet: bool, as_json: bool, **options: Any) -> None:
     """Say what there is of environments."""
     from envbuild.metaflow import resolving
 
-    with _launched(obj, quiet=quiet) as (launch, shown):
+    with _launched(obj, quiet=quiet, as_json=as_json) as (launch, shown):
         resolving.show(launch, shown, steps, **options)

@@ -22,7 +22,7 @@ from envbuild.metaflow.commanding import state_of
 from envbuild.metaflow.emitting import RecipeFile, committed_folder, names_in, recipe_files, recipe_of
 from envbuild.metaflow.environments import needed
 from envbuild.metaflow.folders import alone
-from envbuild.metaflow.shell import one_alias_each, platforms_of, send, show_resolved, show_states
+from envbuild.metaflow.shell import one_alias_each, platforms_of, resolved_trees, send, show_resolved, show_states
 from envbuild.metaflow.telling import told_of_decorators
 from envbuild.projects.checkout import replace_file
 from envbuild.projects.project import Project, shown_path
@@ -88,9 +88,15 @@ def resolve(
                 for name in alias:
                     moved = session.alias(files[0].file, name)
                     screen.say(f"{moved.now.name} is generation {moved.now.number}: {moved.now.named}")
+    trees = [
+        tree
+        for item, locked in zip(files, locks, strict=True)
+        for tree in resolved_trees(locked, item.needed.platforms, steps=list(item.needed.steps))
+    ]
     for item, locked in zip(files, locks, strict=True):
         screen.say(f"Environment of {item.needed.said}:")
         show_resolved(screen, [locked], item.needed.platforms, dry_run=dry_run)
+    screen.document({"environments": trees, "dry-run": dry_run, "names": list(alias)})
 
 
 def show(launch: Launch, screen: Screen, steps: Sequence[str], *, arch: Sequence[str], local_only: bool) -> None:

@@ -22,6 +22,7 @@ from envbuild.value import replace
 if TYPE_CHECKING:
     from envbuild.cli.screen import Screen
     from envbuild.environments.state_verbs import State
+    from envbuild.lock import LockedEnvironment
     from envbuild.locks.locking import Locked
     from envbuild.session import Session
 
@@ -38,7 +39,7 @@ def told(command: _Command) -> _Command:
             sys.stdout.flush()
             return result
         except EnvbuildError as error:
-            fail(error)
+            fail(error, as_json=bool(options.get("as_json") or arguments[0].as_json))
         except BrokenPipeError:  # whoever reads our results has gone (``| head``), which is no failure
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             raise SystemExit(0) from None
@@ -97,11 +98,17 @@ class Desk:
 
 
 @contextmanager
-def screen(*, quiet: bool) -> Iterator[Screen]:
-    """What people see of a command; ended in any case."""
+def screen(given: Any, quiet: bool, as_json: bool) -> Iterator[Screen]:
+    """What people see of a command; ended in any case.
+
+    Args:
+        given: What the group of commands was given: ``quiet`` and ``as_json``.
+        quiet: What the command itself was given.
+        as_json: Likewise.
+    """
     from envbuild.cli.screen import Screen
 
-    made = Screen(quiet=quiet)
+    made = Screen(quiet=quiet or given.quiet, as_json=as_json or given.as_json)
     try:
         yield made
     finally:
@@ -166,11 +173,30 @@ def show_resolved(screen: Screen, locks: Iterable[Locked], platforms: Sequence[s
     from envbuild.cli.wording import count
 
     for item in locks:
-        for environment in item.lock.platforms:
-            if not platforms or environment.platform in platforms:
+        for environment in environments_of(item, platforms):
+            if not screen.as_json:
                 screen.result(f"{item.lock.request}:{environment.id} {environment.platform}")
-                done = "Would lock" if dry_run else "Resolved" if item.written else "Resolved already:"
-                screen.say(f"{done} {environment.platform}, {count(len(environment.names()), 'package')}")
+            done = "Would lock" if dry_run else "Resolved" if item.written else "Resolved already:"
+            screen.say(f"{done} {environment.platform}, {count(len(environment.names()), 'package')}")
+
+
+def environments_of(item: Locked, platforms: Sequence[str]) -> Iterator[LockedEnvironment]:
+    """The environments of a lock that are for some platforms; all when none is named."""
+    return (found for found in item.lock.platforms if not platforms or found.platform in platforms)
+
+
+def resolved_trees(item: Locked, platforms: Sequence[str], **more: Any) -> list[dict[str, Any]]:
+    """The environments of a lock as JSON."""
+    return [
+        {
+            "id": f"{item.lock.request}:{environment.id}",
+            "platform": environment.platform,
+            "packages": len(environment.names()),
+            "new": item.written,
+            **more,
+        }
+        for environment in environments_of(item, platforms)
+    ]
 
 
 def show_states(screen: Screen, rows: Sequence[tuple[str, str, State | None]]) -> None:
@@ -180,6 +206,8 @@ def show_states(screen: Screen, rows: Sequence[tuple[str, str, State | None]]) -
         screen: Where.
         rows: What it is called (the steps, what was typed), its platform, and its state; None: unresolved.
     """
+    if screen.document({"environments": [_state_tree(*row) for row in rows]}):
+        return
     lines = [
         (
             said,
@@ -199,3 +227,17 @@ def show_states(screen: Screen, rows: Sequence[tuple[str, str, State | None]]) -
     for _, _, state in rows:
         for prefix in state.prefixes if state is not None else ():
             screen.say(f"{state.said if state is not None else ''} is present: {prefix}")
+
+
+def _state_tree(said: str, platform: str, state: State | None) -> dict[str, Any]:
+    known = {"environment": said, "platform": platform if platform != "-" else None}
+    if state is None:
+        return {**known, "state": "unresolved", "id": None, "packages": None, "derived-from": [], "prefixes": []}
+    return {
+        **known,
+        "state": state.state,
+        "id": state.id,
+        "packages": state.packages,
+        "derived-from": list(state.bases),
+        "prefixes": [str(prefix) for prefix in state.prefixes],
+    }

@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,6 +65,33 @@ def imported(python: str, code: str) -> str:
 
 
 # metaflow environment
+
+
+def test_every_command_gives_one_document_of_json_errors_too(shell: Flows) -> None:
+    def document(*arguments: str, code: int = 0, before: bool = False) -> dict[str, Any]:
+        words = ("--json", *arguments) if before else (*arguments, "--json")
+        found: dict[str, Any] = json.loads(metaflow(shell, *words, code=code).out)
+        assert found.pop("version") == 1
+        return found
+
+    resolved = document("resolve", "-r", "requirements.txt", "--alias", "team/toys:v1")
+    ((item),) = resolved["environments"]
+    assert (item["new"], resolved["dry-run"], resolved["names"]) == (True, False, ["team/toys:v1"])
+    got = document("get", "team/toys:v1", before=True)
+    assert got["environments"] == [{"id": item["id"], "platform": item["platform"]}]
+    assert (got["name"], got["generation"]) == ("team/toys:v1", 1)
+    assert document("alias", "team/toys:v1", "team/others")["name"] == "team/others:latest"
+    states = document("show", "team/toys:v1", "team/none")["environments"]
+    assert [row["state"] for row in states] == ["resolved", "unresolved"]
+    assert [row["id"] for row in states] == [item["id"], None]
+    made = document("create", "team/toys:v1")
+    assert made["id"] == item["id"]
+    assert imported(made["python"], "import toy; print(toy.__version__)") == "1.0"
+    (listed,) = document("list")["environments"]
+    assert listed["prefix"] == made["prefix"]
+    assert document("gc", "--dry-run")["dry-run"] is True
+    error = document("get", "team/none", code=3)["error"]
+    assert (error["reference"], error["exit-code"]) == ("unknown-name", 3)
 
 
 def test_what_is_resolved_has_a_name_is_shown_and_becomes_a_python(shell: Flows) -> None:
@@ -346,6 +374,20 @@ def test_a_flow_shows_its_environments_from_unresolved_to_present(flows: Flows) 
     assert [line[2] for line in flow(flows, "show", "--quiet").lines] == ["present", "present"]
     assert "step end runs outside" in flow(flows, "show").err
     assert "derived from" in flow(flows, "show").out
+
+
+def test_a_flow_s_commands_give_one_document_of_json_errors_too(flows: Flows) -> None:
+    flows.write(FLOW)
+    resolved = json.loads(flow(flows, "resolve", "--json").out)
+    assert [item["steps"] for item in resolved["environments"]] == [["start"], ["paint"]]
+    shown = json.loads(flow(flows, "show", "--json").out)
+    assert [item["id"] for item in shown["environments"]] == [item["id"] for item in resolved["environments"]]
+    assert [item["environment"] for item in shown["environments"]] == ["start", "paint"]
+    error = json.loads(flow(flows, "resolve", "--alias", "a/b", "--json", code=2).out)["error"]
+    assert error["reference"] == "several-environments"
+    (flows.project / "envbuild.yaml").write_text("interpreter: host\n")
+    emitted = json.loads(flow(flows, "emit", "--json").out)
+    assert [Path(item).name for item in emitted["recipes"]] == ["start.yaml", "paint.yaml"]
 
 
 def test_a_run_uses_what_was_resolved_before(flows: Flows, index: Server) -> None:

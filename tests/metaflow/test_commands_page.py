@@ -46,7 +46,7 @@ def test_the_commands_without_a_flow_are_those_of_the_page() -> None:
     assert named == set(commands)
     of_group, resolve, create = tables(text, "Between `environment`", "Of `resolve`:", "Of `create`:")
     assert of_group == group
-    quiet = {"--quiet"}
+    quiet = {"--quiet", "--json"}
     assert resolve | quiet == commands["resolve"]
     assert create | quiet == commands["create"]
     rest = set().union(*(commands[name] for name in ("show", "alias", "get", "list", "gc"))) - quiet
