@@ -1,8 +1,9 @@
 """A bare node that brings the environment of a Metaflow step from S3, against one bulk get of ``s3fs``.
 
 Why: this is what each node of a flow pays before its first task. Ours begins with the command of a real deployment: a
-few lines of Python, envbuild and what it needs, then the environment, linked. The peer is told every key, of envbuild
-too, and reads all of them with one call of ``s3fs``, which it has already; it unpacks and links nothing.
+few lines of Python, the archive of envbuild and what it needs, then the environment, linked. The peer is told every
+key, of envbuild too, and reads all of them with one call of ``s3fs``, which it has already. It unpacks and links
+nothing.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ if __name__ == "__main__":
 """
 
 LIMITS = (
-    "Unpacking the wheels of what envbuild needs (zlib, in Python's own zipfile), then starting envbuild twice over: "
-    "the peer does neither."
+    "uv, which unpacks and links the environment, boto3 with its 3,000 files in it, is two thirds of the processor's "
+    "time; then inflating envbuild's archive, and starting Python three times. The peer does none of these."
 )
 
 

@@ -37,7 +37,7 @@ class WholeThere:
     Attributes:
         name: What people call it.
         closure: The sha256 of what its builds came to.
-        engines: What links it: of ``py-rattler`` and ``uv``.
+        engines: What links it: of ``py-rattler``, ``uv`` and ``zstandard``.
         blobs: How many the store did not have; ``size``: their bytes.
     """
 
@@ -243,4 +243,5 @@ def _engines(environment: LockedEnvironment) -> frozenset[str]:
     """What links an environment."""
     conda = {"py-rattler"} if environment.conda else set()
     wheels = environment.wheels or environment.sources or environment.interpreter != "conda"
-    return frozenset(conda | ({"uv"} if wheels else set()))
+    archives = {"zstandard"} if environment.conda or environment.archive is not None else set()
+    return frozenset(conda | archives | ({"uv"} if wheels else set()))

@@ -27,8 +27,8 @@ _LIBRARIES = {
 }
 """What Metaflow itself imports on a node, by type of datastore."""
 
-ENGINES = ("py-rattler", "uv")
-"""What links conda packages, and wheels."""
+ENGINES = ("py-rattler", "uv", "zstandard")
+"""What links conda packages, and wheels, and unpacks conda packages and interpreters."""
 
 _ELSEWHERE = frozenset({"networkx", "pathspec", "pyproject-hooks", "rich"})
 """What is imported to show how far something is, to lock and to build, which no node does."""
@@ -49,8 +49,9 @@ def tools_recipe(
     asked: dict[str, str] = {"requests": ""}
     for text in _LIBRARIES.get(datastore, ()):
         asked.setdefault(normalize_pypi_name(text), "")
+    unused = _ELSEWHERE | (set(ENGINES) - set(engines))
     for requirement in _own_requirements(python):
-        if requirement.name in _ELSEWHERE or (requirement.name in ENGINES and requirement.name not in engines):
+        if requirement.name in unused:
             continue
         extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
         asked[normalize_pypi_name(requirement.name) + extras] = str(requirement.specifier)
