@@ -17,7 +17,7 @@ from envbuild.derivations.fetch import Fetch
 from envbuild.digest import Digest, Json
 from envbuild.graph import Graph
 from envbuild.package import ChannelOrigin, InterpreterOrigin
-from envbuild.value import dataclass
+from envbuild.value import dataclass, replace
 from envbuild.why import Reason, compare
 
 Cause = Literal["first", "gone", "changed", "new"]
@@ -103,7 +103,11 @@ def differences(old: Derivation, old_graph: Graph, new: Derivation, new_graph: G
     """Where the key documents of two derivations differ, with names for the keys in them."""
     found = compare(document(old, old_graph), document(new, new_graph)) or compare(old.document(), new.document())
     said = {reason.path.rpartition(".")[0] for reason in found if reason.path.endswith(".version")}
-    return tuple(reason for reason in found if not _repeats(reason, said))
+    return tuple(
+        replace(reason, old=_version(reason.old), new=_version(reason.new))
+        for reason in found
+        if not _repeats(reason, said)
+    )
 
 
 def document(derivation: Derivation, graph: Graph) -> Json:
@@ -149,6 +153,11 @@ def _title(derivation: Derivation) -> str:
     return about.name if about.kind == "fetch pypi" else f"{about.name} ({about.kind.removeprefix('fetch ')})"
 
 
+def _version(value: Json) -> Json:
+    """Of an input that was added or removed its version, which is what people know it by."""
+    return value["version"] if isinstance(value, Mapping) and value.keys() == {"name", "version", "key"} else value
+
+
 def _repeats(reason: Reason, said: set[str]) -> bool:
     """Whether a reason only follows from another one: of another version, the key is another one."""
     place, _, last = reason.path.rpartition(".")
@@ -166,7 +175,8 @@ def _words(before: Derivation, after: Derivation, reasons: tuple[Reason, ...]) -
         return "other bytes of the same name"
     if old.version != new.version:
         return f"was {old.version}"
-    words = [_brief(reason) for reason in reasons]
+    words = list(dict.fromkeys(_brief(reason) for reason in reasons if not reason.path.startswith("asked[")))
+    words = words or list(dict.fromkeys(map(_brief, reasons)))
     return ", ".join(words[:3]) + (f" and {len(words) - 3} more" if len(words) > 3 else "")
 
 

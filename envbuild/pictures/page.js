@@ -146,7 +146,7 @@
       for (const [name, members] of groups) {
         members.sort((a, b) => SORTED[a.state] - SORTED[b.state] || (a.label < b.label ? -1 : a.label > b.label ? 1 : 0));
         const key = `${kind}\n${name}`, closed = folded.has(key);
-        const across = closed ? 1 : Math.max(1, Math.min(9, Math.round(Math.sqrt(members.length / shape))));
+        const across = closed || members.length <= 14 ? 1 : Math.max(1, Math.min(9, Math.round(Math.sqrt(members.length / shape))));
         const rows = closed ? 0 : Math.ceil(members.length / across);
         const box = { key, kind, name, members, closed, x, y,
           width: Math.max(across * (TILE.width + TILE.gap) - TILE.gap + 2 * PAD, WIDE), height: HEAD + (rows ? rows * (TILE.height + TILE.gap) - TILE.gap + PAD : 0) };
@@ -301,7 +301,7 @@
   // The timeline
 
   const BARS = { fetch: "fetch", pull: "pull", transmute: "transmute", "build-wheel": "wheel", link: "link", unpack: "unpack", failed: "failed" };
-  const SAID = { fetch: "fetch", pull: "bring from a shared store", transmute: "rewrite", "build-wheel": "build", link: "link", unpack: "unpack while others still come", failed: "failed" };
+  const SAID = { fetch: "fetch", pull: "bring from a shared store", transmute: "rewrite", "build-wheel": "build", link: "link", unpack: "unpack", failed: "failed" };
   const barKind = (bar) => bar.state !== "done" ? "failed" : bar.phase === "prepare" ? "unpack" : bar.phase === "pull" ? "pull" : nodes[bar.node].kind;
 
   function drawTime() {
@@ -317,7 +317,7 @@
     const slots = Object.fromEntries(run.slots);
     const told = make("div", { class: "told" }, make("div", { text:
       `The last run, ${run.began.replace("T", " ").replace("Z", " UTC")}: ${plural(run.bars.length, "job")} in ${time(run.milliseconds)}. ` +
-      `Each line is a slot: jobs on one line ran one after the other. At once: ${plural(used("io"), "transfer")} of ${slots.io} allowed, ${plural(used("cpu"), "job")} of ${slots.cpu} that compute.` +
+      `Each line is a slot: jobs on one line ran one after the other. What is there is unpacked while the rest still comes. At once: ${plural(used("io"), "transfer")} of ${slots.io} allowed, ${plural(used("cpu"), "job")} of ${slots.cpu} that compute.` +
       (run.others ? ` ${plural(run.others, "job")} of other environments took part and are not drawn.` : "") }));
     const kinds = [...new Set(run.bars.map(barKind))];
     told.append(make("ul", { class: "kinds" }, ...kinds.map((kind) => make("li", {}, make("span", { class: `dot ${BARS[kind] || "link"}` }), SAID[kind] || kind))));
