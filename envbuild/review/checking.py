@@ -30,6 +30,7 @@ from envbuild.projects.project import Project, make_request, request_notes, show
 from envbuild.projects.recipe_files import SUFFIXES
 from envbuild.recipe import ENVIRONMENTS
 from envbuild.request import Request
+from envbuild.review.asked import AskedVersions
 from envbuild.review.findings import Finding, found, of_error
 from envbuild.review.located import LockText
 from envbuild.review.policy import Breach, PolicyBook
@@ -74,6 +75,7 @@ class Checker:
         self._root = os.path.realpath(project.root)
         self._digests: dict[Path, Digest] = {}
         self._refused: dict[str, set[Digest]] = {}
+        self._asked = AskedVersions()
         self._bases: OrderedDict[Path, Lock | None] = OrderedDict()
 
     def check(self, recipe: Path) -> OneChecked:
@@ -186,7 +188,8 @@ class Checker:
                 self._refused.setdefault(file, set()).update(package.sha256 for package, _ in strange)
                 strange = ()
             unlike = () if reasons else tuple(unlike_bases(environment, lock, bases))
-            for rule, pairs in (("unknown-place", strange), ("base-differs", unlike)):
+            asked = () if reasons else tuple(self._asked.unlike(environment, request))
+            for rule, pairs in (("unknown-place", strange), ("base-differs", unlike), ("not-as-asked", asked)):
                 for package, message in pairs:
                     breach = Breach(rule=rule, message=message, platform=environment.platform, package=package)
                     yield self.told(breach, file, text, places)

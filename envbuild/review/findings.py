@@ -227,6 +227,12 @@ RULES = _rules(
         "Restore the lock from Git, or run `envbuild lock`.",
     ),
     (
+        "not-as-asked",
+        4,
+        "A lock holds another version than its recipe asks for, or lacks a package",
+        "No solve gives such a lock. Restore it from Git, or remove it and lock again.",
+    ),
+    (
         "origin-differs",
         4,
         "An index or channel says something else of a file than the lock",

@@ -197,6 +197,47 @@ def test_another_channel_and_another_address_behind_an_index_s_name_are_found(pr
     assert any("the index pytorch is https://evil.example/simple here" in item.message for item in checked.findings)
 
 
+def test_a_genuine_old_release_that_the_recipe_does_not_allow_is_found(project: Path) -> None:
+    def older(item: LockedEnvironment) -> LockedEnvironment:
+        conda, wheel = item.conda[0], item.wheels[0]
+        return made_of(
+            with_conda(item, version="0.9", file=f"{conda.name}-0.9-{conda.build}.conda"),
+            wheels=(
+                replace(wheel, version="0.9", file=wheel.file.replace(wheel.version, "0.9")),
+                *item.wheels[1:],
+            ),
+        )
+
+    rewritten(first(project), older)
+    checked = examined(project)
+    assert rules(checked) == ["not-as-asked"] * 4
+    assert "lib-000 0.9 is locked, and >=1 asked for" in [item.message for item in checked.findings]
+    assert checked.exit_code() == 4
+
+
+def test_a_package_that_was_taken_out_of_a_lock_is_found(project: Path) -> None:
+    rewritten(first(project), lambda item: made_of(item, conda=item.conda[1:]))
+    checked = examined(project)
+    assert rules(checked) == ["not-as-asked"] * 2
+    assert "linux-64 is locked without it" in checked.findings[0].message
+
+
+def test_another_python_than_the_recipe_allows_is_found(project: Path) -> None:
+    rewritten(
+        first(project),
+        lambda item: made_of(
+            item,
+            conda=tuple(
+                replace(each, version="3.10.1", file=f"python-3.10.1-{each.build}.conda")
+                if each.name == "python"
+                else each
+                for each in item.conda
+            ),
+        ),
+    )
+    assert rules(examined(project)) == ["not-as-asked"] * 2
+
+
 def test_a_lock_that_another_tool_wrote_anew_is_fixed_and_nothing_else_is(project: Path) -> None:
     file = lock_path(first(project))
     good = file.read_bytes()
