@@ -20,6 +20,7 @@ from tests.support.stored import Stored, again, call, made, stored, there
 NOW = Policy(days=0, grace=0)
 """Announce, and delete at once."""
 WEEK = Policy(days=0, grace=7)
+DENIED = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 
 
 def collect(store: SharedStore, policy: Policy = NOW, **options: object) -> Collected:
@@ -302,3 +303,22 @@ def test_several_collectors_at_once_do_no_harm(place: Place) -> None:
     assert there(store, kept.objects) == kept.objects
     for item in gone:
         assert there(store, item.objects) == set()
+
+
+@everywhere("s3", "gs")
+@pytest.mark.parametrize("kind", ["environments", "results"])
+def test_nothing_goes_while_something_that_stays_is_listed_and_refused(place: Place, kind: str) -> None:
+    """A cloud says 403 of it as it does of what is absent to those who may not list."""
+    kept, gone = stored("kept"), stored("gone")
+    store = filled(place, kept, gone)
+    call(store, "team/kept:stable", kept)
+    (name,) = (name for name in kept.objects if name.startswith(f"{kind}/"))
+    collect(store, WEEK)
+    before = everything(store)
+    assert place.proxy is not None
+    place.proxy.fault("GET", f"*{name}*", status=403, body=DENIED, times=1000)
+    with pytest.raises(UnreachableError, match="is refused") as caught:
+        collect(store)
+    assert caught.value.reference == "refused"
+    place.proxy.forget()
+    assert {item for item in before if not item.startswith("collect/")} <= everything(store)
