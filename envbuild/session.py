@@ -19,6 +19,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envbuild.doctor.verbs import DoctorVerbs
 from envbuild.environments.affected_verbs import AffectedVerbs
 from envbuild.environments.collect_verbs import CollectVerbs
 from envbuild.environments.copy_verbs import CopyVerbs
@@ -101,6 +102,7 @@ class Session(
     VerifyVerbs,
     TrustVerbs,
     UpkeepVerbs,
+    DoctorVerbs,
 ):
     """All verbs; further ones stand in ``exchange.verbs``, ``environments.store_verbs``, ``.name_verbs``, ``.verbs``.
 

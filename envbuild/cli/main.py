@@ -59,6 +59,7 @@ COMMANDS = {
     "log": "builds",
     "verify": "keep",
     "gc": "keep",
+    "doctor": "doctor",
     "config": "start",
     "completion": "start",
     "lock-textconv": "diff",
