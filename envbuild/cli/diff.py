@@ -38,9 +38,12 @@ def diff_command(
 
     A star stands before what a recipe asks for by name.
     """  # noqa: D301  click wants the character itself: it keeps the lines of this paragraph
+    import gc
+
     from envbuild.cli.screen import Screen
     from envbuild.session import Session
 
+    gc.disable()  # values by the hundred thousand, and no cycle among them
     screen = Screen(as_json=as_json or form == "json")
     session = Session(reporter=screen.reporter, offline=offline, stores=stores)
     diff = session.diff(*sides)

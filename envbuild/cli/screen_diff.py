@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from envbuild.cli.errors import printable
+from envbuild.cli.screen import JSON_VERSION, tree
 from envbuild.cli.wording import count, size_text
 from envbuild.review.comparison import WAYS, Compared, Diff, PackageChange
 from envbuild.review.wording import (
@@ -41,13 +44,13 @@ _MANY = 12
 
 def show_diff(screen: Screen, diff: Diff) -> None:
     """Recipe by recipe: what it asks for, then packages, direct ones first."""
-    if screen.document(diff_tree(diff)):
+    screen.close()
+    if screen.as_json:
+        _write_json(diff)
         return
     colours = bool(os.environ.get("FORCE_COLOR") or (sys.stdout.isatty() and not os.environ.get("NO_COLOR")))
-    lines = [line for item in diff.compared if item.different for line in _lines(item)]
-    for line, colour, bold in lines:
+    for line, colour, bold in (line for item in diff.compared if item.different for line in _lines(item)):
         text = printable(line.replace("\n", "\\n"))  # a name may hold one
-        screen.close()
         click.echo(click.style(text, fg=colour, bold=bold) if colours and (colour or bold) else text, color=colours)
     different = sum(item.different for item in diff.compared)
     rest = f", {diff.unchanged} the same" if diff.unchanged else ""
@@ -87,37 +90,41 @@ def _package(change: PackageChange, item: Compared, width: int) -> str:
     return "; ".join(words) + on_platforms(change.platforms, item.platforms)
 
 
-def diff_tree(diff: Diff) -> dict[str, Any]:
-    """The whole of it for scripts."""
-    from envbuild.cli.screen import tree
-
-    return {
+def _write_json(diff: Diff) -> None:
+    """The whole of it for scripts, written recipe by recipe: it may be some hundred megabytes."""
+    head = {
+        "version": JSON_VERSION,
         "before": diff.before,
         "after": diff.after,
         "different": diff.different,
         "unchanged": diff.unchanged,
-        "recipes": [
-            {
-                "label": item.label,
-                "state": item.state,
-                "was": item.was,
-                "platforms": list(item.platforms),
-                "requests": [tree(request) for request in item.requests],
-                "lock": [tree(head) for head in item.heads],
-                "counts": item.counts(),
-                "packages": [_change_tree(change) for change in item.changes],
-                "sizes": [tree(size) for size in item.sizes],
-                "problems": list(item.problems),
-            }
-            for item in diff.compared
-            if item.different
-        ],
+        "recipes": [],
+    }
+    begin, end = json.dumps(head, indent=2, ensure_ascii=False).rsplit("[]", 1)
+    click.echo(f"{begin}[", nl=False)
+    several = [item for item in diff.compared if item.different]
+    for number, item in enumerate(several):
+        text = json.dumps(_tree(item), indent=2, ensure_ascii=False)
+        click.echo((",\n" if number else "\n") + indent(text, "    "), nl=False)
+    click.echo(("\n  ]" if several else "]") + end)
+
+
+def _tree(item: Compared) -> dict[str, Any]:
+    return {
+        "label": item.label,
+        "state": item.state,
+        "was": item.was,
+        "platforms": list(item.platforms),
+        "requests": [tree(request) for request in item.requests],
+        "lock": [tree(head) for head in item.heads],
+        "counts": item.counts(),
+        "packages": [_change_tree(change) for change in item.changes],
+        "sizes": [tree(size) for size in item.sizes],
+        "problems": list(item.problems),
     }
 
 
 def _change_tree(change: PackageChange) -> dict[str, Any]:
-    from envbuild.cli.screen import tree
-
     return {
         "name": change.name,
         "kind": change.kind,

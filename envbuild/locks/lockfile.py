@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from envbuild.digest import Digest, parse_digest, sealed, unique_names, unsealed
@@ -139,12 +140,14 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def parse_lock(data: bytes, file: str) -> Lock:
+def parse_lock(data: bytes, file: str, known: dict[tuple[str, str], Any] | None = None) -> Lock:
     """A lock from the bytes of its file.
 
     Args:
         data: The whole file.
         file: How messages call it.
+        known: Packages by section and line, for who reads many locks: those that are there are not read again, those
+            that are not are added.
 
     Raises:
         InvalidInput: When it is malformed: see ``package_from_tree``; also ``lock-version`` and ``merge-conflict``.
@@ -166,11 +169,13 @@ def parse_lock(data: bytes, file: str) -> Lock:
         )
     _refuse_conflict(data, file)
     marks: dict[int, int] = {}
-    tree = _read_lines(data, marks)
+    lines: dict[int, tuple[str, str]] = {}
+    tree = _read_lines(data, marks, known, lines if known is not None else None)
     if tree is None:
         tree = _read_yaml(data, file, marks)
+        lines.clear()
     try:
-        return _lock(tree, file, marks)
+        return _lock(tree, file, marks, known, lines)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InvalidInput(
             f"this is not the lock that `envbuild lock` writes ({str(error)[:200]})",
@@ -197,8 +202,17 @@ _LISTS = frozenset({"bases", "indices", "conda", "wheels", "sources", "build", "
 _LINE = re.compile(r"( *)(?:- (\{.*\})|([A-Za-z0-9-]+):(?: (.+))?)")
 
 
-def _read_lines(data: bytes, marks: dict[int, int]) -> dict[str, Any] | None:
-    """The tree of a lock in exactly the shape that ``lock_text`` writes, or None for any other."""
+def _read_lines(
+    data: bytes,
+    marks: dict[int, int],
+    known: dict[tuple[str, str], Any] | None = None,
+    read: dict[int, tuple[str, str]] | None = None,
+) -> dict[str, Any] | None:
+    """The tree of a lock in exactly the shape that ``lock_text`` writes, or None for any other.
+
+    What is ``known`` stands in it as the package that it is; of the others ``read`` gets section and line.
+    """
+    title = ""
     try:
         lines = data.decode("utf-8").split("\n")
         tree: dict[str, Any] = {}
@@ -218,7 +232,11 @@ def _read_lines(data: bytes, marks: dict[int, int]) -> dict[str, Any] | None:
             if item is not None:
                 if not isinstance(parent, list):
                     return None
-                entry = _DECODE(item)
+                entry = None if known is None else known.get((title, item))
+                if entry is None:
+                    entry = _DECODE(item)
+                    if read is not None:
+                        read[id(entry)] = (title, item)
                 parent.append(entry)
                 marks[id(entry)] = number
                 continue
@@ -228,6 +246,7 @@ def _read_lines(data: bytes, marks: dict[int, int]) -> dict[str, Any] | None:
                 parent[name] = _DECODE(value)
             else:
                 child: Any = [] if name in _LISTS else {}
+                title = name
                 parent[name] = child
                 levels.append(child)
     except (ValueError, AttributeError, RecursionError):  # the YAML reader says where brackets are too deep
@@ -256,7 +275,13 @@ def _read_yaml(data: bytes, file: str, marks: dict[int, int]) -> dict[str, Any]:
     return tree
 
 
-def _lock(tree: dict[str, Any], file: str, marks: dict[int, int]) -> Lock:
+def _lock(
+    tree: dict[str, Any],
+    file: str,
+    marks: dict[int, int],
+    known: dict[tuple[str, str], Any] | None = None,
+    read: Mapping[int, tuple[str, str]] = MappingProxyType({}),
+) -> Lock:
     place = Where(file=file)
     if not tree:
         raise InvalidInput(
@@ -300,7 +325,8 @@ def _lock(tree: dict[str, Any], file: str, marks: dict[int, int]) -> Lock:
             Index(name=_of(str, index["name"]), url=_of(str, index["url"])) for index in tree.get("indices", ())
         ),
         platforms=tuple(
-            _environment(Platform(name), item, file, marks) for name, item in tree.get("platforms", {}).items()
+            _environment(Platform(name), item, file, marks, known, read)
+            for name, item in tree.get("platforms", {}).items()
         ),
     )
 
@@ -336,19 +362,32 @@ def _words(tree: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((name, _of(str, value)) for name, value in tree.items()))
 
 
-def _environment(platform: Platform, tree: dict[str, Any], file: str, marks: dict[int, int]) -> LockedEnvironment:
+def _environment(
+    platform: Platform,
+    tree: dict[str, Any],
+    file: str,
+    marks: dict[int, int],
+    known: dict[tuple[str, str], Any] | None,
+    read: Mapping[int, tuple[str, str]],
+) -> LockedEnvironment:
     if platform not in PLATFORMS:
         raise InvalidInput(f"unknown platform {platform[:40]!r}", reference="bad-platform", where=Where(file=file))
-    known = {"environment", "python", "interpreter", "system", "variables", "archive"}
-    known |= {"conda", "wheels", "sources", "build", "build-sources"}
-    unknown = set(tree) - known
+    keys = {"environment", "python", "interpreter", "system", "variables", "archive"}
+    keys |= {"conda", "wheels", "sources", "build", "build-sources"}
+    unknown = set(tree) - keys
     if unknown:
         raise InvalidInput(f"unknown key {sorted(unknown)[0][:60]!r}", reference="unknown-key", where=Where(file=file))
 
+    def package(kind: type[Pinned], item: Any) -> Pinned:
+        if isinstance(item, kind):
+            return item
+        found = package_from_tree(kind, item, Where(file=file, line=marks.get(id(item))))
+        if known is not None and (line := read.get(id(item))) is not None:
+            known[line] = found
+        return found
+
     def packages(kind: type[Pinned], title: str) -> tuple[Pinned, ...]:
-        return tuple(
-            package_from_tree(kind, item, Where(file=file, line=marks.get(id(item)))) for item in tree.get(title, ())
-        )
+        return tuple(package(kind, item) for item in tree.get(title, ()))
 
     archive = package_from_tree(InterpreterArchive, tree["archive"], Where(file=file)) if "archive" in tree else None
     try:

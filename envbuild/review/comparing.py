@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from sys import intern
+from typing import Any
 
 from envbuild.lock import Lock, LockedBase, LockedEnvironment
 from envbuild.locks.dependencies import origin_words
@@ -40,6 +41,7 @@ def compare(
     """
     heads = list(_lock_heads(before, after)) if not common else []
     found: list[tuple[Kind, str, Way, Occurrence]] = []
+    shared: dict[Any, Any] = {}
     sizes, names = [], []
     for platform, was, now in _platforms(before, after, common=common):
         names.append(platform)
@@ -48,7 +50,8 @@ def compare(
         several = list(pairs(was, now))
         reasons.begin(several)
         found += [
-            (pair.kind, pair.name, pair.how or "changed", _occurrence(platform, pair, reasons)) for pair in several
+            (pair.kind, intern(pair.name), pair.how or "changed", _occurrence(platform, pair, reasons, shared))
+            for pair in several
         ]
         sizes.append(_sizes(platform, was, now))
     changes = _grouped(found)
@@ -143,18 +146,21 @@ def _joined(heads: Sequence[HeadChange]) -> tuple[HeadChange, ...]:
     )
 
 
-def _occurrence(platform: str, pair: Pair, reasons: Reasons) -> Occurrence:
+def _occurrence(platform: str, pair: Pair, reasons: Reasons, shared: dict[Any, Any]) -> Occurrence:
+    """One change on one platform; what is equal on several is kept once, in ``shared``."""
+    before, after = (_held(side, digest=pair.how == "rebuilt") for side in (pair.before, pair.after))
+    reason = reasons.of(pair)
     return Occurrence(
         platform=platform,
-        before=_held(pair.before),
-        after=_held(pair.after),
+        before=shared.setdefault(before, before),
+        after=shared.setdefault(after, after),
         inputs=pair.inputs,
         details=_details(pair) if pair.how is None else (),
-        reason=reasons.of(pair),
+        reason=shared.setdefault(reason, reason),
     )
 
 
-def _held(package: Package | None) -> Held | None:
+def _held(package: Package | None, *, digest: bool) -> Held | None:
     if package is None:
         return None
     build = package.build if isinstance(package, CondaPackage) else None
@@ -166,7 +172,7 @@ def _held(package: Package | None) -> Held | None:
         origin=intern(origin_words(package)),
         license=None if package.license is None else intern(package.license),
         size=package.size,
-        digest=package.sha256[:12],
+        digest=package.sha256[:12] if digest else None,
         asked=package.asked,
     )
 

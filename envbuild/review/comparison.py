@@ -36,7 +36,7 @@ class Held:
     Attributes:
         build: Of a conda package its build, of a source its form; None for a wheel.
         origin: The channel or index as the lock writes it, or the address.
-        digest: The beginning of its sha256.
+        digest: The beginning of its sha256, of what is rebuilt; else None.
         asked: Whether the recipe asked for it.
     """
 
@@ -45,7 +45,7 @@ class Held:
     origin: str
     license: str | None
     size: int | None
-    digest: str
+    digest: str | None
     asked: bool
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Sequence
+from sys import intern
 from typing import Literal
 
 from envbuild.conda_names import project_names
@@ -53,6 +54,9 @@ class Reason:
     cause: str | None = None
     spec: str | None = None
     request: RequestChange | None = None
+
+
+_AGAIN = Reason(because="again")
 
 
 class Reasons:
@@ -131,7 +135,7 @@ class Reasons:
             return self._made("wanted" if wanted else "follows", chain, new.spec(chain[-2], name) if wanted else None)
         if self._new_python and pair.how in {"rebuilt", "upgraded", "downgraded"} and _for_python(pair):
             return Reason(because="python", chain=("python", name))
-        return Reason(because="again", chain=new.chain(name))
+        return _AGAIN
 
     def _made(self, because: Because, chain: tuple[str, ...], spec: str | None = None) -> Reason:
         changed = next((name for name in chain[:-1] if name in self._how), None)
@@ -149,10 +153,9 @@ class _Walk:
         for name, needed in self._requires.items():
             for other in needed:
                 self._users.setdefault(other, []).append(name)
-        packages: tuple[Package, ...] = (*environment.conda, *environment.wheels, *environment.sources)
-        asked = sorted({item.name for item in packages if item.asked})
+        self._environment = environment
         self._from_causes = self._walk([name for name in causes if name in self._requires])
-        self._from_asked = self._walk(asked)
+        self._from_asked: dict[str, str | None] | None = None
 
     def users(self, name: str) -> list[str]:
         """Who asks for a package, sorted."""
@@ -168,7 +171,13 @@ class _Walk:
 
     def chain(self, name: str) -> tuple[str, ...]:
         """The shortest chain from a direct change, else from anything that is asked for."""
-        return self.caused(name) or _trail(self._from_asked, name)
+        if caused := self.caused(name):
+            return caused
+        if self._from_asked is None:
+            one = self._environment
+            packages: tuple[Package, ...] = (*one.conda, *one.wheels, *one.sources)
+            self._from_asked = self._walk(sorted({item.name for item in packages if item.asked}))
+        return _trail(self._from_asked, name)
 
     def _walk(self, roots: Iterable[str]) -> dict[str, str | None]:
         came: dict[str, str | None] = dict.fromkeys(roots)
@@ -190,7 +199,7 @@ def _trail(came: dict[str, str | None], name: str) -> tuple[str, ...]:
     while step is not None:
         chain.append(step)
         step = came[step]
-    return tuple(reversed(chain))
+    return tuple(map(intern, reversed(chain)))
 
 
 def _edges(environment: LockedEnvironment) -> tuple[dict[str, list[str]], dict[tuple[str, str], str]]:
@@ -200,7 +209,7 @@ def _edges(environment: LockedEnvironment) -> tuple[dict[str, list[str]], dict[t
     names = {package.name for package in environment.conda}
     installed: tuple[Wheel | SourcePackage, ...] = (*environment.wheels, *environment.sources)
     providers = {item.name: item.name for item in installed}
-    if installed:
+    if {name for item in installed for name in item.requires} - providers.keys():
         for package in environment.conda:
             for project in project_names(package):
                 providers.setdefault(project, package.name)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from envbuild.errors import EnvbuildError, InvalidInput
 from envbuild.lock import Lock
@@ -24,6 +25,9 @@ from envbuild.review.comparison import Compared, State
 from envbuild.review.git import LARGEST, Blobs, Repository, blob_id
 from envbuild.review.requests import RequestChange, request_changes
 from envbuild.value import dataclass, replace
+
+MOST_KNOWN = 10_000
+"""Packages that are kept while locks are read: those of a team share most of them."""
 
 _LOCK = ".lock.yaml"
 _RECIPES = (".yaml", ".yml")
@@ -143,6 +147,7 @@ class TreeDiff:
         self._before = before
         self._after = after
         self.unchanged = 0
+        self._known: dict[tuple[str, str], Any] = {}
 
     def compared(self, only: tuple[str, str] | None = None) -> Iterator[Compared]:
         """Each recipe that differs, by its path.
@@ -211,7 +216,9 @@ class TreeDiff:
             data = tree.read(unit.lock, blobs)
             if b"\nrequest:" not in data and b"<<<<<<< " not in data:
                 return None  # another tool's file of such a name
-            return parse_lock(data, unit.lock[0])
+            if len(self._known) > MOST_KNOWN:
+                self._known.clear()
+            return parse_lock(data, unit.lock[0], self._known)
         except EnvbuildError as error:
             problems.append(_problem(unit.lock[0], tree, self._before, error))
             return None
