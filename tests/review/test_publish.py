@@ -25,6 +25,8 @@ from tests.case import Case
 from tests.support.channel import this_platform
 from tests.support.object_servers import ObjectServer, serve_objects
 from tests.support.servers import Server
+from tests.support.wheel_index import WheelIndex
+from tests.support.wheels import make_wheel
 
 HERE = Platform(this_platform())
 OTHER = Platform("osx-arm64" if HERE != "osx-arm64" else "linux-64")
@@ -77,12 +79,13 @@ class Team:
         recipe: str = "train",
         name: str | None = "shop/train",
         platforms: str = HERE,
+        package: str = "toy",
     ) -> None:
         """A recipe with a lock that fits."""
         self.case.recipe(
             (f"name: {name}\n" if name else "")
             + f"interpreter: host\npython: '{SERIES}'\nplatforms: [{platforms}]\n"
-            + f"pypi:\n  index: {self.index.url}/simple\n  packages: {{toy: '=={version}'}}\n"
+            + f"pypi:\n  index: {self.index.url}/simple\n  packages: {{{package}: '=={version}'}}\n"
             + more,
             f"recipes/{recipe}.yaml",
         )
@@ -185,12 +188,29 @@ def test_what_fails_is_told(team: Team, section: str, told: str) -> None:
     assert team.generations() == {}
 
 
-def test_an_import_that_ends_the_process_has_not_passed(team: Team) -> None:
-    ending = 'import os, sys, types; sys.modules["x"] = os._exit(0)'
-    team.commit("1.0", f"variables: {{PYTHONSTARTUP_OF_TOY: x}}\ntest: {{commands: ['python -c ''{ending}''']}}\n")
-    team.case.run("publish")  # a command may end as it likes
-    (record,) = team.store.glob("results/test/*/*.json")
-    assert json.loads(record.read_text())["kind"] == "test"
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("imports: [quitter]", "before all was imported"),
+        ("imports: [raiser]", "SystemExit"),
+        ("entry-points: [gone]", "entry point gone failed"),
+        ("entry-points: [gone, right]", "entry point gone failed"),
+    ],
+)
+def test_packages_that_lie_of_themselves_do_not_pass(
+    team: Team, serving: Callable[..., Server], tmp_path: Path, section: str, told: str
+) -> None:
+    files = {
+        "quitter.py": "import os\nos._exit(0)\n",
+        "raiser.py": "raise SystemExit(0)\n",
+    }
+    scripts = {"gone": "odd:no_such_function", "right": "odd:main"}
+    make_wheel(tmp_path / "index", "odd", "1.0", files=files, scripts=scripts)
+    team.index = serving(WheelIndex(folder=tmp_path / "index"))
+    team.commit("1.0", f"test: {{{section}}}\n", package="odd")
+    team.case.run("publish", code=9).mentions("test-failed", told)
+    team.commit("1.0", "test: {imports: [odd], entry-points: [right]}\n", package="odd")
+    team.case.run("publish").mentions("1 test passed")
 
 
 def test_tests_see_their_environment_and_nothing_of_the_user(team: Team) -> None:
