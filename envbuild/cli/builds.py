@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def log_command(name: str, recipe: Path | None, as_json: bool) -> None:
     """Show what the newest build of a package printed on this machine, also of one that failed.
 
-    NAME is a package, or 7 digits or more of a build's key as `plan` shows it. With RECIPE, only builds of its lock.
+    NAME is a package, or 7 digits or more of the key of a build, as `plan` shows it, or of a test of `publish`. With
+    RECIPE, only builds of its lock.
     """
     from envbuild.cli.screen import Screen
     from envbuild.session import Session
@@ -45,6 +46,9 @@ def show_log(screen: Screen, log: BuildLog) -> None:
         screen.say(f"{log.name} {log.version} ({short(log.key)}): failed at {log.when}")
         return
     assert log.milliseconds is not None
+    if log.state == "passed":
+        screen.say(f"{log.name} {log.version} ({short(log.key)}): passed at {log.when} in {seconds(log.milliseconds)}")
+        return
     compiler = f", {log.record['compiler']}" if log.record.get("compiler") else ""
     screen.say(
         f"{log.name} {log.version} ({short(log.key)}): built at {log.when} in {seconds(log.milliseconds)}: "

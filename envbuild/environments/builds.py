@@ -37,7 +37,7 @@ class BuildLog:
     """What a build printed.
 
     Attributes:
-        state: ``failed`` tells of the last try of a build that never succeeded.
+        state: ``failed`` tells of the last try of a build, or of a test, that never succeeded; ``passed`` of a test.
         when: RFC 3339 UTC.
         milliseconds: How long it took; None for one that failed.
         record: What the build told of itself: file, tags, compiler and so on; empty for one that failed.
@@ -47,7 +47,7 @@ class BuildLog:
     name: str
     version: str
     key: Digest
-    state: Literal["built", "failed"]
+    state: Literal["built", "failed", "passed"]
     when: str
     milliseconds: int | None
     record: dict[str, Any]
@@ -113,6 +113,7 @@ def build_log(store: FolderStore, logs: Path, wanted: str, platform: Platform, l
         for known in known_builds(store, wanted, platform, lock)[:1]
         if (log := _of_record(store, known)) is not None
     ]
+    found += _passed(store, wanted) if lock is None else []
     keys = None if lock is None else {build.key for build, _ in _builds(store, platform, lock)}
     found += [log for log in _failed(logs, wanted) if keys is None or log.key in keys]
     if not found:
@@ -147,6 +148,24 @@ def _of_record(store: FolderStore, known: Known) -> BuildLog | None:
         record=record,
         text=texts["log"],
     )
+
+
+def _passed(store: FolderStore, wanted: str) -> Iterator[BuildLog]:
+    """Tests that passed, by their keys: which environment it was, no record tells."""
+    for key in store.results.list("test") if _KEY.fullmatch(wanted) else ():
+        result = store.results.get("test", key) if key.startswith(wanted) else None
+        path = store.blobs.path(dict(result.outputs)["log"].sha256) if result is not None else None
+        if result is not None and path is not None:
+            yield BuildLog(
+                name="test",
+                version=f"({result.platform})",
+                key=key,
+                state="passed",
+                when=result.created,
+                milliseconds=result.milliseconds,
+                record={},
+                text=path.read_text("utf-8", "replace"),
+            )
 
 
 def _failed(logs: Path, wanted: str) -> Iterator[BuildLog]:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from envbuild.digest import short
+from envbuild.digest import Digest, short
 from envbuild.errors import InvalidInput, Issue, NameConflictError
 from envbuild.lock import Lock
 from envbuild.names import Name
@@ -85,12 +85,14 @@ class Tested:
     Attributes:
         outcome: ``passed`` now, or ``recorded`` before, here or elsewhere; ``missing``; ``none``: there is no test.
         reason: Of one that is missing: why it is not run here.
+        key: Of the test, for `envbuild log`.
     """
 
     name: str
     platform: Platform
     outcome: Outcome
     reason: str = ""
+    key: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

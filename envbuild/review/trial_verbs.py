@@ -64,7 +64,8 @@ class TrialVerbs:
                 trial = trials.get((item.name, part.platform))
                 outcome: Outcome = "none" if trial is None else "recorded" if trial[1].key in known else "missing"
                 reason = self._unable(item, part.platform) if outcome == "missing" else ""
-                found.append(Tested(name=item.name, platform=part.platform, outcome=outcome, reason=reason))
+                key = trial[1].key if trial is not None else None
+                found.append(Tested(name=item.name, platform=part.platform, outcome=outcome, reason=reason, key=key))
         return found
 
     def _unable(self, item: Declared, platform: Platform) -> str:

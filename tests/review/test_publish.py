@@ -169,6 +169,8 @@ def test_a_test_that_fails_moves_nothing_and_is_tried_again(team: Team) -> None:
     team.commit("1.0", "test: {imports: [toy]}\n")
     team.case.run("publish").mentions("1 test passed")
     assert team.generations() == {"candidate": 1, "latest": 1}
+    (told,) = json.loads(team.case.run("publish", "--json").out)["tests"]
+    team.case.run("log", told["key"][:12]).mentions("import toy", "passed at")
 
 
 @pytest.mark.parametrize(
