@@ -21,6 +21,7 @@ from tests.metaflow.conftest import SERIES
 from tests.metaflow.flows import Flows
 from tests.metaflow.nodes import Node, can_isolate, tool_wheels
 from tests.objects.conftest import az_server, gs_server
+from tests.support.channel import TestChannel
 from tests.support.managed_python import made_managed_python
 from tests.support.object_servers import ObjectServer, serve_objects
 from tests.support.servers import Server
@@ -135,6 +136,42 @@ def test_a_node_brings_the_environment_from_a_store_of_google_s_and_azure_s(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "start: toy=1.0" in done.stdout
     assert not s3_server.proxy.matching("GET", "*/blobs/sha256/*")
+
+
+def test_conda_packages_are_linked_on_a_bare_node(
+    remote: Flows, tmp_path: Path, s3_server: ObjectServer, channel: TestChannel, serving: Callable[..., Server]
+) -> None:
+    serve_managed(remote, serving)
+    if not any(version.startswith(f"{SERIES}.") for version in channel.pythons):
+        pytest.skip(f"NO CONDA PYTHON {SERIES}: no self-contained one is on this machine to make a package from")
+    remote.environ["METAFLOW_ENVBUILD_NEEDS"] = "0"  # no channel here has boto3
+    remote.configure(f"channels: ['{channel.url}']\n").write(
+        """
+        class Conda(FlowSpec):
+            @conda(libraries={"greet": "1.0"})
+            @pypi(packages={"toy": "1.1"})
+            @step
+            def start(self):
+                self.next(self.end)
+
+            @pypi(disabled=True)
+            @step
+            def end(self):
+                pass
+        """
+    )
+    command = shlex.join(argo_templates(remote)["start"]["container"]["command"])
+    begin = re.search(r"ENVBUILD_NODE=\$\(.*?bin:\$PATH", command.replace("'\"'\"'", "'"))
+    assert begin is not None, command
+    enter = 'ENVBUILD_STEP=$(envbuild-node enter Conda/start) && "$ENVBUILD_STEP" -c '
+    program = (
+        "import greet, toy, os, sys; "
+        "print(greet.__version__, toy.__version__, os.environ['CONDA_PREFIX'] == sys.prefix)"
+    )
+    node = node_of(tmp_path / "node", s3_server)
+    done = node.run(f"{begin[0]} && {enter}{shlex.quote(program)}", credentials(s3_server))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout == "1.0 1.1 True\n"
 
 
 def batch_queue(server: ObjectServer) -> None:
@@ -287,17 +324,22 @@ def test_a_node_with_an_old_python_gets_one_that_runs_envbuild(
     remote: Flows, tmp_path: Path, s3_server: ObjectServer, serving: Callable[..., Server]
 ) -> None:
     old = old_python()
+    serve_managed(remote, serving)
+    template = argo_templates(remote.configure("interpreter: managed\n").write(FLOW))["start"]
+    done = as_argo(node_of(tmp_path / "node", s3_server, python=old), template, s3_server)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "start: toy=1.0" in done.stdout
+
+
+def serve_managed(flows: Flows, serving: Callable[..., Server]) -> None:
+    """Have a Python that uv manages, from loopback."""
     try:
         python = made_managed_python(SERIES)
     except LookupError as missing:
         pytest.skip(f"NO MANAGED PYTHON: {missing}")
     server = serving(lambda request: None)
     server.content = python.content(server.url)
-    remote.environ["UV_PYTHON_DOWNLOADS_JSON_URL"] = f"{server.url}/downloads.json"
-    template = argo_templates(remote.configure("interpreter: managed\n").write(FLOW))["start"]
-    done = as_argo(node_of(tmp_path / "node", s3_server, python=old), template, s3_server)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "start: toy=1.0" in done.stdout
+    flows.environ["UV_PYTHON_DOWNLOADS_JSON_URL"] = f"{server.url}/downloads.json"
 
 
 def old_python() -> str:
