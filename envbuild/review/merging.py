@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from envbuild.errors import EnvbuildError, InvalidInput
+from envbuild.errors import EnvbuildError, InvalidInput, Where
 from envbuild.lock import Lock
 from envbuild.locks.conflict import conflict_text
 from envbuild.locks.lockfile import lock_text, parse_lock
@@ -100,10 +100,14 @@ def _merged(
     with TemporaryDirectory(prefix="envbuild-merge-") as folder, repository.blobs() as blobs:
         place = Path(folder).resolve()
         top = place_for(place, repository.needed("merge"), path)
-        tree = MergedTree(repository, commits, blobs, top)
-        recipe = write_family(tree, path, environ)
-        lock_path(recipe).write_text(lock_text(both.lock), encoding="utf-8")
-        lock = again(recipe)
+        try:
+            recipe = write_family(MergedTree(repository, commits, blobs, top), path, environ)
+            lock_path(recipe).write_text(lock_text(both.lock), encoding="utf-8")
+            lock = again(recipe)
+        except EnvbuildError as error:  # a folder that is gone is no place for anybody
+            file = error.where.file.replace(f"{top}/", "") if error.where is not None else path
+            message = error.message.replace(f"{top}/", "")
+            raise InvalidInput(message, reference=error.reference, where=Where(file=file)) from error
     return lock, _said(lock, ours, theirs, solved=lock != both.lock or not both.whole)
 
 

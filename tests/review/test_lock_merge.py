@@ -162,6 +162,7 @@ def test_without_a_network_both_sides_stay_whole_and_the_command_that_is_named_r
     shop.git.git("merge", "-q", "two", code=1)
     assert "x.lock.yaml is left in conflict" in shop.git.out
     assert "then type: envbuild lock x.yaml" in shop.git.out
+    assert "envbuild-merge-" not in shop.git.out
     assert conflict_sides((shop.case.project / "x.lock.yaml").read_bytes()) == (ours, theirs)
     shop.case.run("lock", "--check", "x.yaml", code=3).mentions("merge-conflict", "envbuild lock")
     shop.case.variable("ENVBUILD_OFFLINE", None)
