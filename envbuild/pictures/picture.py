@@ -87,7 +87,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """The last run that did something of the graph.
+    """A run that did something of the graph.
 
     Attributes:
         others: Jobs of the same run that are no part of this graph.
@@ -108,7 +108,7 @@ class Picture:
         sources: Bytes that would be moved, by where they come from.
         milliseconds: Expected; ``builds``: how many builds of unknown length are not in it.
         earlier: When the version was realized that reasons compare with; None without one.
-        run: None when no run is remembered that did something of it.
+        run: The newest that made the environment, else that did something of it; None when none is remembered.
     """
 
     names: tuple[str, ...]
@@ -160,7 +160,7 @@ def picture(
         builds=planned.builds,
         chain_milliseconds=planned.chain_milliseconds,
         earlier=planned.earlier,
-        run=next((run for timeline in runs if (run := _run(timeline, numbers)) is not None), None),
+        run=_last_run(runs, numbers, {numbers[key] for key in graph.targets}),
     )
 
 
@@ -247,6 +247,13 @@ def _own_facts(derivation: object) -> tuple[tuple[str, str], ...]:
     python = f"{derivation.python} ({derivation.interpreter})" if derivation.python else "none"
     variables = [(f"variable {name}", value) for name, value in derivation.variables]
     return (("Python", python), ("packages", str(len(derivation.packages))), *variables)
+
+
+def _last_run(timelines: Iterable[Timeline], numbers: Mapping[Digest, int], targets: set[int]) -> Run | None:
+    """The newest run that made the environment; else the newest that did something of it."""
+    found = [run for timeline in timelines if (run := _run(timeline, numbers)) is not None]
+    whole = (run for run in found if any(bar.node in targets for bar in run.bars))
+    return next(whole, found[0] if found else None)
 
 
 def _run(timeline: Timeline, numbers: Mapping[Digest, int]) -> Run | None:

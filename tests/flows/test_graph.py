@@ -12,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from envbuild.environments.realized import Planned, Row
+from envbuild.package import Platform
 from envbuild.pictures.dot import dot_of
 from envbuild.pictures.page import page_of
-from envbuild.pictures.picture import Picture
+from envbuild.pictures.picture import Picture, picture
 from envbuild.pictures.text import text_of
+from envbuild.value import replace
 from tests.faults.world import World
 from tests.support.browser import Page, browser
 from tests.support.channel import TestChannel
-from tests.support.drawn import HOSTILE, made_picture
+from tests.support.drawn import HOSTILE, made_graph, made_picture, played
 from tests.support.servers import serve
 
 LUMINANCE = """
@@ -290,6 +293,28 @@ def test_the_timeline_of_the_last_run(shown) -> None:  # type: ignore[no-untyped
     width = page.evaluate("document.querySelector('.axis').offsetWidth")
     page.press("+")
     assert page.evaluate("document.querySelector('.axis').offsetWidth") > width
+
+
+def test_the_run_that_made_the_environment_stands_before_a_later_one_that_only_touched_it() -> None:
+    graph = made_graph(30)
+    whole = played(graph, {"io": 4, "cpu": 2})
+    rows = tuple(
+        Row(kind=item.kind, label=item.label, key=item.key, size=item.size, state="hit")
+        for item in (graph[key] for key in graph.order())
+    )
+    planned = Planned(
+        names=("x",), platform=Platform("linux-64"), rows=rows, fetch_bytes=0, unknown_sizes=0, milliseconds=0
+    )
+    touched = replace(whole, spans=whole.spans[:1])
+    for timelines, jobs, others in (
+        ([touched, whole], len(whole.spans), 0),
+        ([whole, touched], len(whole.spans), 0),
+        ([touched], 1, 0),
+    ):
+        run = picture(planned, graph, timelines).run
+        assert run is not None
+        assert (len(run.bars), run.others) == (jobs, others)
+    assert picture(planned, made_graph(30), [replace(whole, spans=())]).run is None
 
 
 def test_a_page_without_a_run_says_so(shown) -> None:  # type: ignore[no-untyped-def]
