@@ -67,6 +67,7 @@ from envbuild.projects.project import (
 from envbuild.projects.recipe_files import LINKS, link_name, recipes_below
 from envbuild.reporter import Reporter
 from envbuild.request import INHERITED
+from envbuild.review.audit_verbs import AuditVerbs
 from envbuild.review.check_verbs import CheckVerbs
 from envbuild.review.diff_verbs import DiffVerbs
 from envbuild.review.lock_history import LockHistoryVerbs
@@ -102,6 +103,7 @@ class Session(
     VerifyVerbs,
     TrustVerbs,
     UpkeepVerbs,
+    AuditVerbs,
     DoctorVerbs,
 ):
     """All verbs; further ones stand in ``exchange.verbs``, ``environments.store_verbs``, ``.name_verbs``, ``.verbs``.

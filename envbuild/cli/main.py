@@ -59,6 +59,7 @@ COMMANDS = {
     "log": "builds",
     "verify": "keep",
     "gc": "keep",
+    "audit": "audit",
     "doctor": "doctor",
     "config": "start",
     "completion": "start",

@@ -135,7 +135,13 @@ class Downloader:
         return str(self._rounds(urls, attempt, [], more))
 
     def read(
-        self, urls: Sequence[str], *, limit: int, span: tuple[int, int] | None = None, accept: str = "*/*"
+        self,
+        urls: Sequence[str],
+        *,
+        limit: int,
+        span: tuple[int, int] | None = None,
+        accept: str = "*/*",
+        data: bytes | None = None,
     ) -> bytes | None:
         """A small document from the first address that has it; None when every one says that it is not there.
 
@@ -144,6 +150,7 @@ class Downloader:
             limit: Bytes at most.
             span: First and last byte; a negative first counts from the end. A server without ranges gives all.
             accept: Media types wanted.
+            data: JSON that is sent along with a question that GET cannot ask.
 
         Raises:
             InvalidInput: ``too-large``.
@@ -151,7 +158,7 @@ class Downloader:
         """
         refused: list[EnvbuildError] = []
         try:
-            return bytes(self._rounds(urls, lambda url: self._small(url, limit, span, accept), refused))
+            return bytes(self._rounds(urls, lambda url: self._small(url, limit, span, accept, data), refused))
         except UnreachableError:
             if refused and all(error.reference == "not-found" for error in refused):
                 return None
@@ -287,13 +294,17 @@ class Downloader:
         finally:
             self._open.discard(response)
 
-    def _small(self, url: str, limit: int, span: tuple[int, int] | None, accept: str) -> bytes:
+    def _small(
+        self, url: str, limit: int, span: tuple[int, int] | None, accept: str, sent: bytes | None = None
+    ) -> bytes:
         if urlsplit(url).scheme == "file":
             return part_of(url, limit, span)
         headers = {"Accept": accept}
+        if sent is not None:
+            headers["Content-Type"] = "application/json"
         if span is not None:
             headers["Range"] = f"bytes={span[0]}" if span[0] < 0 else f"bytes={span[0]}-{span[1]}"
-        with self._connections.open(url, headers) as response:
+        with self._connections.open(url, headers, sent) as response:
             packed = is_packed(response)
             pieces, size = [], 0
             for piece in self._pieces(url, response, unpack=packed):

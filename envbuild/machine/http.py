@@ -88,13 +88,13 @@ class Connections:
         self._granted: dict[tuple[str, str], str] = {}
         self._proxies_of: dict[tuple[str, str], dict[str, str]] = {}
 
-    def open(self, url: str, headers: Mapping[str, str]) -> requests.Response:
-        """An answer of status 200 or 206, after redirects.
+    def open(self, url: str, headers: Mapping[str, str], data: bytes | None = None) -> requests.Response:
+        """An answer of status 200 or 206, after redirects; with ``data``, of a POST, which changes nothing there.
 
         Raises:
             UnreachableError: For every other answer, and for none; ``AgainError`` when it may pass.
         """
-        url, response = self._follow("GET", url, headers)
+        url, response = self._follow("GET" if data is None else "POST", url, headers, data)
         if response.status_code in {200, 206}:
             return response
         status = response.status_code
@@ -114,11 +114,13 @@ class Connections:
         """
         return self._follow(method, url, headers)[1]
 
-    def _follow(self, method: str, url: str, headers: Mapping[str, str]) -> tuple[str, requests.Response]:
+    def _follow(
+        self, method: str, url: str, headers: Mapping[str, str], data: bytes | None = None
+    ) -> tuple[str, requests.Response]:
         """The answer at the end of the redirects, and the address that gave it."""
         for _ in range(_REDIRECTS):
             _check_host(url)
-            response = self._answer(method, url, headers)
+            response = self._answer(method, url, headers, data)
             if response.status_code not in {301, 302, 303, 307, 308} or "Location" not in response.headers:
                 return url, response
             target = urljoin(url, response.headers["Location"])
@@ -143,23 +145,23 @@ class Connections:
         if verify is not False and url.startswith("https://"):
             adapter.context(verify)  # type: ignore[attr-defined]  # ours
 
-    def _answer(self, method: str, url: str, headers: Mapping[str, str]) -> requests.Response:
+    def _answer(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> requests.Response:
         access = self._credentials.for_url(url)
         host = urlsplit(url).netloc.rsplit("@", 1)[-1]
         granted = self._granted.get((urlsplit(url).scheme, host))
         if granted is not None and not is_whole(access.authorization):
             access = Access(url=access.url, authorization=granted)
-        response = self._send(method, access, headers)
+        response = self._send(method, access, headers, data)
         if response.status_code in {401, 403} and not is_whole(access.authorization):
             other = self._credentials.from_keyring(url)
             if other is not None:
                 _let_go(response)
-                response = self._send(method, other, headers)
+                response = self._send(method, other, headers, data)
                 if response.status_code < 400 and other.authorization is not None:
                     self._granted[urlsplit(url).scheme, host] = other.authorization
         return response
 
-    def _send(self, method: str, access: Access, headers: Mapping[str, str]) -> requests.Response:
+    def _send(self, method: str, access: Access, headers: Mapping[str, str], data: bytes | None) -> requests.Response:
         import requests
 
         sent = {"Accept-Encoding": "identity", "Accept": "*/*", **headers}
@@ -170,6 +172,7 @@ class Connections:
                 method,
                 access.url,
                 headers=sent,
+                data=data,
                 stream=True,
                 allow_redirects=False,
                 timeout=(self._patience.connect, self._patience.stall),

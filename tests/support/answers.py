@@ -19,12 +19,14 @@ class Incoming:
         path: Decoded, without the query, beginning with a slash.
         headers: With lower-case names.
         at: ``time.monotonic()`` when it came.
+        sent: The body of a POST.
     """
 
     method: str
     path: str
     headers: Mapping[str, str]
     at: float
+    sent: bytes = b""
 
     @property
     def range(self) -> str | None:

@@ -197,13 +197,16 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._answer()
 
-    def _answer(self) -> None:
+    def do_POST(self) -> None:
+        self._answer(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+
+    def _answer(self, sent: bytes = b"") -> None:
         server = self.server
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
         if server.prefix and path.startswith(server.prefix):
             path = path[len(server.prefix) :] or "/"
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Incoming(method=self.command, path=path, headers=headers, at=time.monotonic())
+        request = Incoming(method=self.command, path=path, headers=headers, at=time.monotonic(), sent=sent)
         server.note(request)
         if server.latency:
             server.closing.wait(server.latency)
