@@ -98,7 +98,7 @@ def _merge(bench: Bench) -> Result:
         **{f"GIT_{who}_NAME": "Reviewer" for who in ("AUTHOR", "COMMITTER")},
         **{f"GIT_{who}_EMAIL": "reviewer@example.org" for who in ("AUTHOR", "COMMITTER")},
     }
-    project = bench.project("merge", {})
+    project = bench.project("merge", {"envbuild.yaml": "recipes: .\n"})
     home = Path(environ["ENVBUILD_HOME"])
 
     def git(*words: str) -> None:
@@ -118,7 +118,9 @@ def _merge(bench: Bench) -> Result:
     branch("one", ("toy-one", *PYPI_SET))
     git("checkout", "-q", "-b", "two", "main")
     branch("two", (*PYPI_SET, "toy-two"))
-    again = bench.project("again", {"x.yaml": pypi_recipe(server.url, ("toy-one", *PYPI_SET, "toy-two"))})
+    again = bench.project(
+        "again", {"envbuild.yaml": "recipes: .\n", "x.yaml": pypi_recipe(server.url, ("toy-one", *PYPI_SET, "toy-two"))}
+    )
 
     def unsolved() -> None:
         remove(home / "stamps")

@@ -13,6 +13,7 @@ Rules of the file: writes what is missing or other, and says what; a second time
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -47,16 +48,17 @@ def install(folder: Path, environ: Mapping[str, str]) -> Installed:
     """Tell git.
 
     Args:
-        folder: In a project; the line goes to the project's root.
+        folder: In a repository; the line goes to the project's root, where that is in the same repository.
         environ: For git.
 
     Raises:
         UsageError: ``no-repository``. NoSpaceError: when something cannot be written.
     """
+    repository = Repository(folder, environ)
+    top = repository.needed("git setting")
     root = find_root(folder)
-    repository = Repository(root, environ)
-    repository.needed("git setting")
-    attributes = root / ".gitattributes"
+    inside = Path(os.path.realpath(root)).is_relative_to(os.path.realpath(top))
+    attributes = (root if inside else top) / ".gitattributes"  # the project may hold other repositories
     before = attributes.read_bytes() if attributes.is_file() else b""
     missing = LINE not in before.decode(errors="replace").splitlines()
     if missing:

@@ -319,6 +319,22 @@ def test_folders_with_spaces_and_umlauts_subfolders_and_worktrees_make_no_differ
     assert {wheel.name for item in lock.platforms for wheel in item.wheels} == {"apple", "pear", "plum"}
 
 
+def test_a_repository_inside_of_a_project_is_set_up_itself(case: Case) -> None:
+    case.file("envbuild.yaml", "recipes: .\n")
+    inner = case.project / "checkouts/other"
+    inner.mkdir(parents=True)
+    case.project = inner
+    found = GitProject(case)
+    case.run("init", "--git")
+    assert (inner / ".gitattributes").is_file()
+    assert "lock-merge" in found.git("config", "--local", "merge.envbuild-lock.driver")
+    assert not (inner.parent.parent / ".gitattributes").exists()
+    case.project = inner.parent
+    case.variable("GIT_CEILING_DIRECTORIES", str(inner.parent.parent)).run("init", "--git", code=2).mentions(
+        "no-repository"
+    )
+
+
 def test_a_hook_that_checks_locks_accepts_what_was_merged(shop: Shop) -> None:
     shop.begin("apple:")
     program = f"{sys.executable} -m envbuild"
