@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 
 import pytest
 
 from envbuild.digest import Digest, digest_bytes
-from envbuild.errors import IntegrityError
+from envbuild.errors import IntegrityError, UsageError
+from envbuild.objects.opening import open_objects
+from envbuild.session import Session
 from envbuild.store.collect_shared import collect_store
 from envbuild.store.collected import Policy
 from envbuild.store.deployments import Deployment, from_bytes, newest, to_bytes
@@ -89,3 +93,20 @@ def test_what_is_written_is_read_and_each_launch_is_another_object() -> None:
 
 def test_without_launches_nothing_is_newest() -> None:
     assert newest([]) == ({}, frozenset())
+
+
+def test_a_deployment_is_told_among_pins_and_let_go_by_its_name(tmp_path: Path) -> None:
+    environ = {"ENVBUILD_HOME": str(tmp_path / "home"), "PATH": os.environ["PATH"]}
+    session, store = Session(tmp_path, environ=environ), str(tmp_path / "store")
+    session.store_init(store)
+    item = stored("one")
+    item.push(SharedStore("team", lambda: open_objects(store)))
+    for of, lasts in (("argo-workflows/train", True), ("argo-workflows/train", True), ("Train", False)):
+        environment = (LINUX, item.lock.request, item.environment.id)
+        session.deployed(Deployment(of=of, lasts=lasts, environments=(environment,), blobs=()), store)
+    assert {pin.of for pin in session.pins(store)} == {"argo-workflows/train"}
+    (gone,) = session.unpin("argo-workflows/train", store)
+    assert gone.environment == item.environment.id
+    assert session.pins(store) == ()
+    with pytest.raises(UsageError, match="not pinned"):
+        session.unpin("argo-workflows/train:latest", store)
