@@ -110,14 +110,14 @@ def commit(folder: Path, message: str) -> str:
 def replace_packages(
     environment: LockedEnvironment, new: Callable[[CondaPackage], CondaPackage], count: int
 ) -> LockedEnvironment:
-    """An environment whose last conda packages are others; its id is the new one."""
-    kept, rest = environment.conda[:-count], environment.conda[-count:]
+    """An environment whose last conda packages, but for Python, are others; its id is the new one."""
+    chosen = {item.name for item in [each for each in environment.conda if each.name != "python"][-count:]}
     return LockedEnvironment(
         platform=environment.platform,
         python=environment.python,
         interpreter=environment.interpreter,
         system=environment.system,
-        conda=(*kept, *map(new, rest)),
+        conda=tuple(new(item) if item.name in chosen else item for item in environment.conda),
         wheels=environment.wheels,
     )
 
