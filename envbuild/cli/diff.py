@@ -88,6 +88,10 @@ def lock_merge_command(base: Path, ours: Path, theirs: Path, path: str, offline:
     for name in told:
         if name.startswith("GIT_"):  # git's word on its repository is for this process alone
             del os.environ[name]
+    if not offline:
+        from envbuild.machine.uv_ahead import meet_python
+
+        meet_python(os.environ)
     screen = Screen()
     session = Session(reporter=screen.reporter, offline=offline, stores=stores, environ=told)
     outcome = session.merge_lock(base, ours, theirs, path)

@@ -85,6 +85,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     ),
     "H19 conflicts, versions, edits": (
         "hostile/test_locks.py::test_a_hostile_lock_is_refused",
+        "review/test_lock_merge.py::test_whatever_the_driver_is_given_it_ends_and_loses_nothing",
         "unit/test_lockfile.py::test_a_lock_that_is_not_what_was_written_is_refused",
     ),
     "H20 paths of members": (
