@@ -41,7 +41,7 @@ def run(bench: Bench) -> list[Result]:
     bench.setup(envbuild("check"), environ, project)
 
     def some(number: int) -> None:
-        change(project, share=SHARE, version=f"9.{number}")
+        change(project, share=SHARE, version=f"9.{number}", python=False)
 
     sides = [
         Side(

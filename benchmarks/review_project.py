@@ -58,8 +58,17 @@ def make_project(
     return tuple(files)
 
 
-def change(folder: Path, *, share: float = 0.05, packages: int = 5, version: str = "9.9.9") -> tuple[Path, ...]:
+def change(
+    folder: Path, *, share: float = 0.05, packages: int = 5, version: str = "9.9.9", python: bool = True
+) -> tuple[Path, ...]:
     """Upgrade some packages in some locks: in every recipe whose number falls into the share.
+
+    Args:
+        folder: The project.
+        share: Of the recipes.
+        packages: How many, the last by name.
+        version: Their new one.
+        python: Whether Python may be one of them, against what its recipe asks for.
 
     Returns:
         The locks that were written anew.
@@ -71,7 +80,7 @@ def change(folder: Path, *, share: float = 0.05, packages: int = 5, version: str
         file = lock_path(path)
         lock = parse_lock(file.read_bytes(), str(file))
         newer = tuple(
-            replace_packages(environment, lambda item: _upgraded(item, version), packages)
+            replace_packages(environment, lambda item: _upgraded(item, version), packages, python=python)
             for environment in lock.platforms
         )
         file.write_text(lock_text(replace(lock, platforms=newer)), encoding="utf-8")
@@ -108,10 +117,10 @@ def commit(folder: Path, message: str) -> str:
 
 
 def replace_packages(
-    environment: LockedEnvironment, new: Callable[[CondaPackage], CondaPackage], count: int
+    environment: LockedEnvironment, new: Callable[[CondaPackage], CondaPackage], count: int, *, python: bool = True
 ) -> LockedEnvironment:
-    """An environment whose last conda packages, but for Python, are others; its id is the new one."""
-    chosen = {item.name for item in [each for each in environment.conda if each.name != "python"][-count:]}
+    """An environment whose last conda packages are others, with Python only if it may be; its id is the new one."""
+    chosen = {item.name for item in [each for each in environment.conda if python or each.name != "python"][-count:]}
     return LockedEnvironment(
         platform=environment.platform,
         python=environment.python,

@@ -111,7 +111,7 @@ def test_no_script_holds_an_expression_and_every_step_says_its_shell() -> None:
 
 
 def test_a_good_change_passes_and_is_told(tmp_path: Path, project: Path) -> None:
-    change(project, share=0.4)
+    change(project, share=0.4, python=False)
     commit(project, "upgrades")
     runner = Runner(tmp_path, project, envbuild="none", origin="false", base="HEAD~1").run()
     assert runner.code == 0, runner.said
