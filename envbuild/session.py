@@ -39,6 +39,7 @@ from envbuild.environments.trust_verbs import TrustVerbs
 from envbuild.environments.verbs import UpkeepVerbs
 from envbuild.environments.verify_verbs import VerifyVerbs
 from envbuild.errors import EnvbuildError, UnreachableError, UsageError, several
+from envbuild.exchange.image_verbs import ImageVerbs
 from envbuild.exchange.verbs import ExchangeVerbs
 from envbuild.locks.folders import own_digests, own_states
 from envbuild.locks.locking import (
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
 class Session(
     DiffVerbs,
     ExchangeVerbs,
+    ImageVerbs,
     CheckVerbs,
     StoreVerbs,
     MoveVerbs,

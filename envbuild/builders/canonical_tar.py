@@ -80,12 +80,12 @@ class CanonicalTar:
         name = f"{TOP}/".encode() + encoded
         records = b""
         if len(name) > 100 or not name.isascii():
-            records += _record(b"path", name)
+            records += pax_record(b"path", name)
         if len(link) > 100 or not link.isascii():
-            records += _record(b"linkpath", link)
+            records += pax_record(b"linkpath", link)
         if records:
-            self._write(_header(b"pax", b"x", len(records), 0o644, b"") + records + bytes(-len(records) % BLOCK))
-        self._write(_header(_short(name), kind, size, mode, _short(link)))
+            self._write(header(b"pax", b"x", len(records), 0o644, b"") + records + bytes(-len(records) % BLOCK))
+        self._write(header(short_name(name), kind, size, mode, short_name(link)))
 
 
 def check_length(path: str, encoded: bytes) -> None:
@@ -106,13 +106,13 @@ def _encoded(text: str, path: str) -> bytes:
         raise _bad(path.encode(errors="replace").decode(), "has a name or target that is not UTF-8") from None
 
 
-def _short(name: bytes) -> bytes:
+def short_name(name: bytes) -> bytes:
     """What stands in the ustar field when a pax record says the whole: for readers that know none."""
     return name[:100].decode("ascii", "replace").encode("ascii", "replace")[:100]
 
 
-def _record(keyword: bytes, value: bytes) -> bytes:
-    """``<length> <keyword>=<value>`` and a new line, the length counting itself."""
+def pax_record(keyword: bytes, value: bytes) -> bytes:
+    """A pax record: ``<length> <keyword>=<value>`` and a new line, the length counting itself."""
     rest = b" " + keyword + b"=" + value + b"\n"
     length = len(rest)
     while length != len(rest) + len(str(length)):
@@ -120,8 +120,9 @@ def _record(keyword: bytes, value: bytes) -> bytes:
     return str(length).encode() + rest
 
 
-def _header(name: bytes, kind: bytes, size: int, mode: int, link: bytes) -> bytes:
-    head = name.ljust(100, b"\0") + b"%07o\0" % mode + b"%07o\0" % 0 * 2 + b"%011o\0" % size + b"%011o\0" % 0
+def header(name: bytes, kind: bytes, size: int, mode: int, link: bytes, time: int = 0) -> bytes:
+    """A ustar header of user and group 0; ``name`` and ``link`` have at most 100 bytes."""
+    head = name.ljust(100, b"\0") + b"%07o\0" % mode + b"%07o\0" % 0 * 2 + b"%011o\0" % size + b"%011o\0" % time
     tail = kind + link.ljust(100, b"\0") + b"ustar\x0000" + bytes(BLOCK - 265)
     total = sum(head) + sum(tail) + 8 * ord(" ")
     return head + b"%06o\0 " % total + tail

@@ -55,6 +55,7 @@ COMMANDS = {
     "import": "exchange",
     "export": "exchange",
     "capture": "exchange",
+    "image": "image",
     "kernel": "kernels",
     "log": "builds",
     "verify": "keep",

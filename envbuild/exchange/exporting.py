@@ -84,7 +84,7 @@ def check_format(format_name: str) -> None:
         raise UsageError(
             f"{format_name[:40]!r} is no format that envbuild writes",
             reference="unknown-format",
-            hint=f"one of: {', '.join(WRITERS)}",
+            hint="envbuild image SOURCE -o FOLDER" if format_name == "oci" else f"one of: {', '.join(WRITERS)}",
         )
 
 
