@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from envbuild.machine.virtual import current_platform
-from tests.docs.playing import Stage
+from tests.docs.pages import DOCS
+from tests.docs.playing import Stage, alike, commands
 from tests.flows.test_import import solved_records, write_pixi_lock
 from tests.metaflow.needs import need_wheels
 from tests.support.channel import TestChannel
@@ -79,3 +81,28 @@ def test_the_page_for_those_who_come_from_nix_is_what_happens(tmp_path: Path, in
 def test_the_page_for_those_who_come_from_netflix_s_extension_is_what_happens(stage: Stage) -> None:
     export(stage, "explicit.txt", "explicit")
     assert stage.play("coming-from-metaflow-netflixext.md") >= 10
+
+
+def test_every_such_page_is_played() -> None:
+    played = set(re.findall(r'play\("([\w.-]+)"\)', Path(__file__).read_text(encoding="utf-8")))
+    assert {page.name for page in DOCS.glob("coming-from-*.md")} | {"tutorial.md"} == played - {"page.md"}
+
+
+def test_only_what_differs_from_run_to_run_may_differ() -> None:
+    told = "Realized train (linux-64): 4 packages, 4 fetched (3.9 kB), 1.3 s"
+    assert alike(told) == alike("Realized train (linux-64): 4 packages, 4 fetched (941 B), 20 ms")
+    assert alike(told) != alike(told.replace("4 packages", "5 packages"))
+    assert alike("rich 13.9.4") != alike("rich 13.9.5")
+    assert alike("a\nb") != alike("a")
+    assert commands("$ a\nb\n\n$ c\n") == [("a", "b\n\n"), ("c", "")]
+
+
+def test_a_page_that_says_otherwise_is_told(tmp_path: Path, index: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UPDATE_SCREENS", raising=False)
+    monkeypatch.setattr("tests.docs.playing.DOCS", tmp_path)
+    (tmp_path / "page.md").write_text("```console\n$ echo one; exit 3\none\n[exit 3]\n```\n")
+    assert Stage(tmp_path, index).play("page.md") == 1
+    (tmp_path / "page.md").write_text("```console\n$ echo one\ntwo\n```\n")
+    (tmp_path / "again").mkdir()
+    with pytest.raises(AssertionError, match=r"page\.md:2"):
+        Stage(tmp_path / "again", index).play("page.md")
