@@ -6,9 +6,12 @@ byte that is taken is held against its digest and size.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -197,7 +200,8 @@ def _is_map(found: object) -> bool:
 def _document(folder: Path, descriptor: Mapping[str, Any]) -> dict[str, Any]:
     path = _path(folder, descriptor)
     tree = _parsed(folder, folder / path)
-    data = (folder / path).read_bytes()
+    with _plain(folder / path) as stream:
+        data = stream.read(_LARGEST_DOCUMENT + 1)
     _compare(folder, descriptor, {"digest": f"sha256:{hashlib.sha256(data).hexdigest()}", "size": len(data)})
     return tree
 
@@ -208,7 +212,7 @@ def _path(folder: Path, descriptor: Mapping[str, Any]) -> str:
 
 def _parsed(folder: Path, path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as stream:
+        with _plain(path) as stream:
             data = stream.read(_LARGEST_DOCUMENT + 1)
         tree = json.loads(data) if len(data) <= _LARGEST_DOCUMENT else None
     except OSError as error:
@@ -226,11 +230,20 @@ def _parsed(folder: Path, path: Path) -> dict[str, Any]:
 def _opened(folder: Path, descriptor: Mapping[str, Any]) -> Iterator[BinaryIO]:
     path = _path(folder, descriptor)
     try:
-        stream = (folder / path).open("rb")
+        stream = _plain(folder / path)
     except OSError as error:
         raise _bad(folder, f"lacks {path}: {error.strerror}") from None
     with stream:
         yield stream
+
+
+def _plain(path: Path) -> BinaryIO:
+    """A file, opened without waiting for whom a pipe of that name would wait."""
+    stream = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise OSError(errno.EINVAL, "not a plain file")
+    return stream
 
 
 def _compare(folder: Path, told: Mapping[str, Any], found: Mapping[str, Any]) -> None:

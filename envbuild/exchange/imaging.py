@@ -45,6 +45,8 @@ ARCHITECTURES: Mapping[str, str] = {
     "linux-riscv64": "riscv64",
 }
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_OF_ANOTHER = ("PYTHONHOME", "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV")
+"""Variables of a base that would mean another Python."""
 _TIME = "1970-01-01T00:00:00Z"
 _PLACES = "envbuild.prefix"
 """The label that says where environments lie, those of the base first."""
@@ -214,7 +216,8 @@ def _config(
     own = fixed_variables(prefix, dict(environment.variables), place.name)
     own = {name: str(place) if value == str(prefix) else value for name, value in own.items()}
     own.setdefault("PATH", f"{place}/bin:{before.get('PATH') or _SEARCH}")
-    before.pop("PYTHONHOME", None)
+    for name in _OF_ANOTHER:
+        before.pop(name, None)
     inner["Env"] = [f"{name}={value}" for name, value in (before | own).items()]
     labels = {
         "envbuild.environment": environment.id,

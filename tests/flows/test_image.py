@@ -256,6 +256,7 @@ def test_an_image_stands_on_a_base(case: Case, tmp_path: Path, channel: TestChan
     assert written.config["config"]["Labels"]["envbuild.prefix"] == "/opt/envbuild:/opt/second/env"
     for place in ("/opt/envbuild", "/opt/envbuild/below"):
         case.run("image", "other.yaml", "-o", "mixed", "--base", "base", "--prefix", place, code=2).mentions("holds an")
+    assert (written.env["CONDA_PREFIX"], written.env["GREETING"]) == ("/opt/second/env", "it's a = b")
     # What a base says of itself is held against it.
     layer = case.project / "base" / "blobs" / "sha256" / base.digests()[0].removeprefix("sha256:")
     data = bytearray(layer.read_bytes())
@@ -266,6 +267,15 @@ def test_an_image_stands_on_a_base(case: Case, tmp_path: Path, channel: TestChan
     )
     assert not (case.project / "damaged").exists()
     assert not list(case.project.glob(".damaged*"))
+    layer.unlink()
+    os.mkfifo(layer)
+    case.run("image", "other.yaml", "-o", "damaged", "--base", "base", "--prefix", "/opt/x", code=3).mentions(
+        "bad-image"
+    )
+    layer.unlink()
+    case.run("image", "other.yaml", "-o", "damaged", "--base", "base", "--prefix", "/opt/x", code=3).mentions(
+        "bad-image"
+    )
 
 
 def test_what_cannot_be_an_image_is_refused(case: Case, channel: TestChannel, wheel_index: Server) -> None:
