@@ -60,7 +60,8 @@ def commands_page() -> str:
 def command_section(context: click.Context, command: click.Command) -> Iterator[str]:
     """A command's section; a group's commands follow it."""
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
-    text = inspect.cleandoc(command.help or "").replace("\b\n", "").replace("<", "&lt;")
+    paragraphs = inspect.cleandoc(command.help or "").replace("\b\n", "").split("\n\n")
+    text = "\n\n".join(map(paragraph, paragraphs))
     yield from (f"## {context.command_path}", "", "```text", usage, "```", "", text, "")
     rows = [flag_row(context, item) for item in command.params if isinstance(item, click.Option) and not item.hidden]
     if rows:
@@ -69,6 +70,13 @@ def command_section(context: click.Context, command: click.Command) -> Iterator[
         for name, inner in command.commands.items():
             if not inner.hidden:
                 yield from command_section(click.Context(inner, info_name=name, parent=context), inner)
+
+
+def paragraph(text: str) -> str:
+    """A paragraph of a help text; lines that are all commands are code."""
+    if all(line.strip().startswith("envbuild ") for line in text.splitlines()):
+        return f"```text\n{inspect.cleandoc(text)}\n```"
+    return text.replace("<", "&lt;")
 
 
 def flag_row(context: click.Context, option: click.Option) -> str:

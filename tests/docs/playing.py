@@ -30,6 +30,8 @@ KINDS = (
     (r"\bMetaflow \d+(\.\d+)+", "Metaflow [version]"),
     (r" +", " "),
 )
+SLOW = r"(note: )?(sending \d+ more of what was done|waiting for .*, held by )"
+"""What is said only where a machine is slow."""
 
 
 class Stage:
@@ -142,4 +144,4 @@ def alike(text: str) -> list[str]:
     """The lines of an output, with what differs from run to run by its kind."""
     for pattern, kind in KINDS:
         text = re.sub(pattern, kind, text)
-    return text.splitlines()
+    return [line for line in text.splitlines() if not re.match(SLOW, line)]

@@ -94,6 +94,7 @@ def test_only_what_differs_from_run_to_run_may_differ() -> None:
     assert alike(told) != alike(told.replace("4 packages", "5 packages"))
     assert alike("rich 13.9.4") != alike("rich 13.9.5")
     assert alike("a\nb") != alike("a")
+    assert alike("a\nnote: sending 3 more of what was done to shared stores\n") == alike("a")
     assert commands("$ a\nb\n\n$ c\n") == [("a", "b\n\n"), ("c", "")]
 
 
