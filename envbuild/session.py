@@ -14,8 +14,7 @@ variables, opens the home, and wires solver, scheduler, store and reporter. Noth
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,9 @@ from envbuild.doctor.verbs import DoctorVerbs
 from envbuild.environments.affected_verbs import AffectedVerbs
 from envbuild.environments.collect_verbs import CollectVerbs
 from envbuild.environments.copy_verbs import CopyVerbs
+from envbuild.environments.edit_verbs import EditVerbs
 from envbuild.environments.kernel_verbs import KernelVerbs
+from envbuild.environments.lock_verbs import LockVerbs
 from envbuild.environments.look_verbs import LookVerbs
 from envbuild.environments.move_verbs import MoveVerbs
 from envbuild.environments.name_verbs import NameVerbs
@@ -38,36 +39,25 @@ from envbuild.environments.store_verbs import StoreVerbs
 from envbuild.environments.trust_verbs import TrustVerbs
 from envbuild.environments.verbs import UpkeepVerbs
 from envbuild.environments.verify_verbs import VerifyVerbs
-from envbuild.errors import EnvbuildError, UnreachableError, UsageError, several
+from envbuild.errors import EnvbuildError, UsageError, several
 from envbuild.exchange.image_verbs import ImageVerbs
 from envbuild.exchange.verbs import ExchangeVerbs
-from envbuild.locks.folders import own_digests, own_states
+from envbuild.locks.folders import own_states
 from envbuild.locks.locking import (
     Locked,
-    Locking,
     LockOptions,
-    check_lock,
-    check_platforms,
-    fitting_lock,
     frozen_lock,
-    make_lock,
-    read_lock,
 )
 from envbuild.locks.place import lock_path
 from envbuild.machine.virtual import check_system, current_platform
-from envbuild.projects.checkout import edited
 from envbuild.projects.project import (
     Project,
-    cut_off,
     find_project,
     make_request,
     project_files,
-    request_notes,
-    shown_path,
 )
 from envbuild.projects.recipe_files import LINKS, link_name, recipes_below
 from envbuild.reporter import Reporter
-from envbuild.request import INHERITED
 from envbuild.review.audit_verbs import AuditVerbs
 from envbuild.review.check_verbs import CheckVerbs
 from envbuild.review.diff_verbs import DiffVerbs
@@ -75,14 +65,13 @@ from envbuild.review.lock_history import LockHistoryVerbs
 from envbuild.review.publish_verbs import PublishVerbs
 
 if TYPE_CHECKING:
-    from envbuild.digest import Digest
     from envbuild.environments.asking import Before
     from envbuild.environments.stores import Clouds
-    from envbuild.graph import Graph
-    from envbuild.request import Request
 
 
 class Session(
+    LockVerbs,
+    EditVerbs,
     DiffVerbs,
     ExchangeVerbs,
     ImageVerbs,
@@ -183,98 +172,6 @@ class Session(
             )
         return found
 
-    # Locks
-
-    def lock(self, *recipes: Path | str, options: LockOptions | None = None, write: bool = True) -> tuple[Locked, ...]:
-        """Make locks that fit; see ``envbuild.locks.locking``. What several recipes need solved is one graph.
-
-        Args:
-            recipes: Their files.
-            options: What may change.
-            write: Whether they are written, or only told.
-
-        Raises:
-            UnsatisfiableError: When a recipe has no solution.
-        """
-        chosen = options or LockOptions()
-        return tuple(self._lock_together([_absolute(recipe) for recipe in recipes], chosen, write=write))
-
-    def check(self, *recipes: Path | str) -> tuple[Locked, ...]:
-        """The locks, when all of them fit (else StaleError); without a network."""
-        return tuple(self._checked(_absolute(recipe)) for recipe in recipes)
-
-    def _lock(self, recipe: Path, options: LockOptions, *, write: bool = True) -> Locked:
-        return self._lock_together([recipe], options, write=write)[0]
-
-    def _lock_together(self, recipes: Sequence[Path], options: LockOptions, *, write: bool = True) -> list[Locked]:
-        from envbuild.locks.together import together
-
-        def solve(project: Project, graphs: Mapping[int, Graph]) -> dict[Digest, bytes]:
-            return self._realizer(project).solve([(recipes[number], graph) for number, graph in graphs.items()])
-
-        return together(
-            [(self.project(recipe), self._locking(recipe, options, write=write)) for recipe in recipes], solve
-        )
-
-    def _locking(self, recipe: Path, options: LockOptions, *, write: bool) -> Locking:
-        if recipe in self._locked:
-            return self._locked[recipe]
-        project = self.project(recipe)
-        request, _ = make_request(project, recipe)
-        check_platforms(recipe, options.platforms, request)
-        bases = tuple(self._lock(path, LockOptions(), write=write) for path in _base_files(project, request))
-        named = self._upgraded_bases(recipe, request) if options.upgrade_base and request.inherits else None
-        if request.inherits and not options.upgrade_base:
-            self._expect_bases(recipe, request)
-        upgrades = options.upgrades or named is not None
-        locked = None if upgrades else fitting_lock(recipe, request, bases, self._own(project, request))
-        if locked is None:
-            from envbuild.locks.remarks import likely_secrets  # not on the way of a lock that fits
-
-            for note in (*request_notes(project, recipe), *likely_secrets(request)):
-                self._reporter.note(note)
-            realizer = self._realizer(project)
-            age = request.exclude_newer
-            self._ask_moved()
-            try:
-                locked = yield from make_lock(
-                    recipe,
-                    request,
-                    bases,
-                    options,
-                    cut_off(age, datetime.now(timezone.utc)) if age is not None else None,
-                    realizer.workspace.addresses,
-                    named=named or self._named_bases(recipe, request),
-                    ready=() if upgrades or options.platforms else self._reusable(project, request, bases),
-                    write=write,
-                )
-            except UnreachableError as error:
-                from envbuild.locks.unsolved import unsolved
-
-                raise unsolved(error, recipe, request, bases, self._own(project, request)) from error.__cause__
-            self._tell_moved(online=True)
-        self._tell_moved(online=False)
-        if write and (locked.written or options.set_default):
-            self._remember_lock(project, locked, always=options.set_default)
-        if write or not locked.changes:
-            self._locked[recipe] = locked
-        return locked
-
-    def _checked(self, recipe: Path) -> Locked:
-        if recipe not in self._locked:
-            project = self.project(recipe)
-            request, _ = make_request(project, recipe)
-            bases = tuple(self._checked(path) for path in _base_files(project, request))
-            lock = check_lock(recipe, request, bases, self._own(project, request))
-            self._locked[recipe] = Locked(
-                recipe=recipe, path=lock_path(recipe), request=request, lock=lock, written=False, bases=bases
-            )
-        return self._locked[recipe]
-
-    def _own(self, project: Project, request: Request) -> dict[str, Digest]:
-        """What the folders that a recipe names are now."""
-        return own_digests(project.root, request, self._environ)
-
     # Environments
 
     def plan(self, *sources: Path | str, mode: Mode = "auto", closure: str | None = None) -> tuple[Planned, ...]:
@@ -361,82 +258,6 @@ class Session(
                 before=self._before,
             )
         return self._realizers[project.root]
-
-    # Recipes
-
-    def add(
-        self,
-        recipe: Path | str,
-        requirements: Sequence[str],
-        *,
-        section: str | None = None,
-        target: str | None = None,
-        lock: bool = True,
-    ) -> Locked | None:
-        """Add requirements to a recipe's text and lock it; see ``envbuild.editing``. None when nothing was locked."""
-        from envbuild.reading.edit import add_requirements
-
-        path = _absolute(recipe)
-        chosen = section or ("conda" if self._interpreter(path) == "conda" else "pypi")
-        return self._edit(
-            path,
-            lambda text: add_requirements(text, requirements, ecosystem=chosen, platform=target, file=shown_path(path)),
-            target,
-            lock=lock,
-        )
-
-    def _interpreter(self, recipe: Path) -> str:
-        """Where a recipe's Python comes from; of one that takes it from a named base, as its lock has it."""
-        interpreter = make_request(self.project(recipe), recipe)[0].interpreter
-        if interpreter != INHERITED:
-            return interpreter
-        lock = read_lock(recipe)
-        return lock.platforms[0].interpreter if lock is not None and lock.platforms else interpreter
-
-    def remove_package(
-        self,
-        recipe: Path | str,
-        names: Sequence[str],
-        *,
-        section: str | None = None,
-        target: str | None = None,
-        lock: bool = True,
-    ) -> Locked | None:
-        """Remove requirements from a recipe's text and lock it. None when nothing was locked."""
-        from envbuild.reading.edit import remove_requirements
-
-        path = _absolute(recipe)
-        return self._edit(
-            path,
-            lambda text: remove_requirements(text, names, ecosystem=section, platform=target, file=shown_path(path)),
-            None,
-            lock=lock,
-        )
-
-    def _edit(self, recipe: Path, change: Callable[[str], str], target: str | None, *, lock: bool) -> Locked | None:
-        """Change a recipe's text and lock it. When that fails, the recipe is what it was."""
-        with edited(recipe, change):
-            self._projects.clear()
-            self._locked.clear()
-            try:
-                locked = self._lock(recipe, LockOptions()) if lock else None
-            except EnvbuildError:
-                self._reporter.note(
-                    f"{shown_path(recipe)} is as it was before; the lines named below are what was tried"
-                )
-                raise
-        if (
-            target is not None
-            and locked is not None
-            and target not in {part.platform for part in locked.lock.platforms}
-        ):
-            self._reporter.note(f"{shown_path(recipe)} is not for {target}: what was added there has no effect")
-        return locked
-
-
-def _base_files(project: Project, request: Request) -> tuple[Path, ...]:
-    """The recipes that a request extends."""
-    return tuple(project.root / base.path for base in request.bases if base.request is not None)
 
 
 def _absolute(recipe: Path | str) -> Path:

@@ -1,0 +1,160 @@
+"""``lock`` and ``check`` as verbs of a session: locks that fit their recipes, bases first, each once.
+
+Rules of the file: finds projects and requests; what a lock becomes is ``envbuild.locks.locking``'s word.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envbuild.errors import UnreachableError
+from envbuild.locks.folders import own_digests
+from envbuild.locks.locking import (
+    Locked,
+    Locking,
+    LockOptions,
+    check_lock,
+    check_platforms,
+    fitting_lock,
+    make_lock,
+)
+from envbuild.locks.place import lock_path
+from envbuild.projects.project import Project, cut_off, make_request, request_notes
+
+if TYPE_CHECKING:
+    from envbuild.digest import Digest
+    from envbuild.environments.realizing import Realizer
+    from envbuild.graph import Graph
+    from envbuild.lock import LockedEnvironment
+    from envbuild.locks.inheriting import NamedBase
+    from envbuild.reporter import Reporter
+    from envbuild.request import Request
+
+
+class LockVerbs:
+    """The verbs; ``envbuild.session.Session`` is one of these."""
+
+    _environ: Mapping[str, str]
+    _reporter: Reporter
+    _locked: dict[Path, Locked]
+
+    if TYPE_CHECKING:
+
+        def project(self, recipe: Path | None = None) -> Project: ...  # noqa: D102  it is the session's
+
+        def _realizer(self, project: Project) -> Realizer: ...
+
+        def _ask_moved(self) -> None: ...
+
+        def _tell_moved(self, *, online: bool) -> None: ...
+
+        def _expect_bases(self, recipe: Path, request: Request) -> None: ...
+
+        def _upgraded_bases(self, recipe: Path, request: Request) -> dict[str, NamedBase] | None: ...
+
+        def _named_bases(self, recipe: Path, request: Request, *, newest: bool = False) -> dict[str, NamedBase]: ...
+
+        def _reusable(
+            self, project: Project, request: Request, bases: tuple[Locked, ...]
+        ) -> tuple[LockedEnvironment, ...]: ...
+
+        def _remember_lock(self, project: Project, locked: Locked, *, always: bool) -> None: ...
+
+    def lock(self, *recipes: Path | str, options: LockOptions | None = None, write: bool = True) -> tuple[Locked, ...]:
+        """Make locks that fit; see ``envbuild.locks.locking``. What several recipes need solved is one graph.
+
+        Args:
+            recipes: Their files.
+            options: What may change.
+            write: Whether they are written, or only told.
+
+        Raises:
+            UnsatisfiableError: When a recipe has no solution.
+        """
+        chosen = options or LockOptions()
+        return tuple(self._lock_together([Path(os.path.abspath(recipe)) for recipe in recipes], chosen, write=write))
+
+    def check(self, *recipes: Path | str) -> tuple[Locked, ...]:
+        """The locks, when all of them fit (else StaleError); without a network."""
+        return tuple(self._checked(Path(os.path.abspath(recipe))) for recipe in recipes)
+
+    def _lock(self, recipe: Path, options: LockOptions, *, write: bool = True) -> Locked:
+        return self._lock_together([recipe], options, write=write)[0]
+
+    def _lock_together(self, recipes: Sequence[Path], options: LockOptions, *, write: bool = True) -> list[Locked]:
+        from envbuild.locks.together import together
+
+        def solve(project: Project, graphs: Mapping[int, Graph]) -> dict[Digest, bytes]:
+            return self._realizer(project).solve([(recipes[number], graph) for number, graph in graphs.items()])
+
+        return together(
+            [(self.project(recipe), self._locking(recipe, options, write=write)) for recipe in recipes], solve
+        )
+
+    def _locking(self, recipe: Path, options: LockOptions, *, write: bool) -> Locking:
+        if recipe in self._locked:
+            return self._locked[recipe]
+        project = self.project(recipe)
+        request, _ = make_request(project, recipe)
+        check_platforms(recipe, options.platforms, request)
+        bases = tuple(self._lock(path, LockOptions(), write=write) for path in _base_files(project, request))
+        named = self._upgraded_bases(recipe, request) if options.upgrade_base and request.inherits else None
+        if request.inherits and not options.upgrade_base:
+            self._expect_bases(recipe, request)
+        upgrades = options.upgrades or named is not None
+        locked = None if upgrades else fitting_lock(recipe, request, bases, self._own(project, request))
+        if locked is None:
+            from envbuild.locks.remarks import likely_secrets  # not on the way of a lock that fits
+
+            for note in (*request_notes(project, recipe), *likely_secrets(request)):
+                self._reporter.note(note)
+            realizer = self._realizer(project)
+            age = request.exclude_newer
+            self._ask_moved()
+            try:
+                locked = yield from make_lock(
+                    recipe,
+                    request,
+                    bases,
+                    options,
+                    cut_off(age, datetime.now(timezone.utc)) if age is not None else None,
+                    realizer.workspace.addresses,
+                    named=named or self._named_bases(recipe, request),
+                    ready=() if upgrades or options.platforms else self._reusable(project, request, bases),
+                    write=write,
+                )
+            except UnreachableError as error:
+                from envbuild.locks.unsolved import unsolved
+
+                raise unsolved(error, recipe, request, bases, self._own(project, request)) from error.__cause__
+            self._tell_moved(online=True)
+        self._tell_moved(online=False)
+        if write and (locked.written or options.set_default):
+            self._remember_lock(project, locked, always=options.set_default)
+        if write or not locked.changes:
+            self._locked[recipe] = locked
+        return locked
+
+    def _checked(self, recipe: Path) -> Locked:
+        if recipe not in self._locked:
+            project = self.project(recipe)
+            request, _ = make_request(project, recipe)
+            bases = tuple(self._checked(path) for path in _base_files(project, request))
+            lock = check_lock(recipe, request, bases, self._own(project, request))
+            self._locked[recipe] = Locked(
+                recipe=recipe, path=lock_path(recipe), request=request, lock=lock, written=False, bases=bases
+            )
+        return self._locked[recipe]
+
+    def _own(self, project: Project, request: Request) -> dict[str, Digest]:
+        """What the folders that a recipe names are now."""
+        return own_digests(project.root, request, self._environ)
+
+
+def _base_files(project: Project, request: Request) -> tuple[Path, ...]:
+    """The recipes that a request extends."""
+    return tuple(project.root / base.path for base in request.bases if base.request is not None)
