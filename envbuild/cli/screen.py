@@ -91,8 +91,9 @@ class Screen:
         errors = {"errors": [error_tree(failure) for failure in failures]} if failures else {}
         if self.document({"locks": [self._lock_tree(item) for item in locks], **errors}):
             return
+        told: set[Path] = set()
         for item in locks:
-            self._locked(item)
+            self._locked(item, told)
 
     def _lock_tree(self, item: Locked) -> dict[str, Any]:
         return {
@@ -105,10 +106,13 @@ class Screen:
             "dropped": list(item.dropped),
         }
 
-    def _locked(self, item: Locked) -> None:
+    def _locked(self, item: Locked, told: set[Path]) -> None:
+        if item.recipe in told:  # a base of one that was named, too
+            return
+        told.add(item.recipe)
         for base in item.bases:
             if base.written:
-                self._locked(base)
+                self._locked(base, told)
         name = item.recipe.stem
         totals = ", ".join(
             f"{environment.platform} {count(len(environment.names()), 'package')}"
@@ -145,7 +149,7 @@ class Screen:
         preposition = "to" if verb == "Added" else "from"
         self.say(f"{verb} {', '.join(words)} {preposition} {recipe}")
         if locked is not None:
-            self._locked(locked)
+            self._locked(locked, set())
 
     # Plans and environments
 

@@ -349,3 +349,13 @@ def test_a_damaged_lock_says_how_to_get_a_whole_one(case: Case, growing: tuple[P
     case.run("lock", "x.yaml", code=4).mentions("restore it from Git, or remove it and lock again")
     path.unlink()
     case.run("lock", "x.yaml").run("lock", "x.yaml", "--check")
+
+
+@pytest.mark.parametrize("order", [("x.yaml", "more.yaml"), ("more.yaml", "x.yaml"), ("more.yaml",)])
+def test_a_base_that_is_locked_with_what_extends_it_is_told_once(
+    case: Case, growing: tuple[Path, Server], order: tuple[str, ...]
+) -> None:
+    _, server = growing
+    case.recipe(host(f"{server.url}/simple", "    apple:\n"))
+    case.recipe("extends: x.yaml\npypi:\n  packages:\n    pear:\n", "more.yaml").run("lock", *order)
+    assert case.err.count("Locked x:") == case.err.count("Locked more:") == 1, case.err
