@@ -350,7 +350,8 @@ def test_an_environment_yml_of_wheels_leaves_conda_its_own_channels(wheels: Case
 
 
 def test_what_cannot_be_written_is_refused(wheels: Case) -> None:
-    for name in ("oci", "nonsense"):
+    wheels.run("export", "shop.yaml", "--format", "oci", code=2).mentions("unknown-format", "envbuild image SOURCE")
+    for name in ("nonsense",):
         wheels.run("export", "shop.yaml", "--format", name, code=2)
         wheels.mentions(
             "unknown-format", "one of: requirements, environment-yml, explicit, conda-lock, pixi, pylock, sbom"

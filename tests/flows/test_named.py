@@ -272,7 +272,7 @@ def test_names_that_were_seen_are_completed_without_asking(case: Case, wheel_ind
     (folder / "0.1.json").write_text("[")
     (folder / "1.1.json").write_text('{"name": "team/\\u001b[2J", "tag": "x", "environments": {"a": 1}}')
     assert completed("realize", "te") == ["file,te", "plain,team/toy:stable", "plain,team/toy:v1"]
-    assert completed("history", "o") == ["plain,other:latest"]
+    assert completed("history", "o") == ["file,o", "plain,other:latest"]
     assert completed("show", "x.") == ["file,x."]
     shutil.rmtree(case.home)
     assert completed("get", "te") == ["file,te"]

@@ -243,7 +243,7 @@ def test_locks_of_other_tools(screens: Session, wheel_index: Server) -> None:
     screens.type("import", "frozen.txt", "--format", "pip-freeze", "-o", "frozen.yaml")
     screens.type("import", "frozen.txt", "--format", "pip-freeze", "-o", "x.yaml", "--offline", code=5)
     screens.type("import", "toy.lock", code=3)
-    screens.type("export", "toy.yaml", "--format", "oci", code=2)
+    screens.type("export", "toy.yaml", "--format", "nonsense", code=2)
     screens.type("export", "toy.yaml", "--format", "explicit", code=2)
     screens.type("capture", ".", code=3)
     screens.compare("locks_of_other_tools")
