@@ -97,7 +97,7 @@ class ObjectChecks:
             if error.reference != "refused" or not self.unreadable(name):
                 raise
             return None
-        if not found:
+        if found is None or found is False:  # an empty object was read
             self.unreadable(name)
         return found
 
