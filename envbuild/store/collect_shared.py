@@ -7,7 +7,7 @@ work at once: what is there says how far the collection is.
 1. ``collect/mark.json`` announces, create-only, what nobody wants now.
 2. A grace later, by the store's clock, the mark's log is closed: from then on nobody can hold any of it.
 3. Then everything is looked at anew. Deleted is what the mark announced, what is older than the mark, what nobody wants
-   now, and what the log does not hold: first what refers, then what is referred to.
+   now, nothing that stays refers to, and the log does not hold: first what refers, then what is referred to.
 4. The mark is taken away.
 
 Whoever reads meanwhile finds an object or does not, and one that is gone is a miss. Whoever writes holds what it needs
@@ -117,7 +117,7 @@ class _Collection:
             mark_logs.append(self._objects, mark.identity, closes=True)  # or somebody else did
             reach("store-gc-closed")
         since = now - self._policy.days * DAY
-        staying = Staying(self._store, since, self._note, self._step)
+        staying = Staying(self._store, since, self._note, self._step, mark if due == 0.0 else None)
         staying.find(self._roots(mark, since), self._is_odd)
         sweep = Sweep(
             self._store,

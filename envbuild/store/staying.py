@@ -6,6 +6,9 @@ that stays keeps every file and record that its build graph can ask for, a recor
 the youngest of all that want it, its own among them; ``FOREVER`` for what a root wants. So "older than 30 days" and
 "the oldest until the rest fits" are one question.
 
+While something is deleted there is one more: what nobody announced stays this time, whatever its age, for somebody made
+it after what was announced was listed; and so does all that it wants.
+
 Nothing stays undecided: a name or a closure that cannot be read ends the collection before anything is deleted, and so
 does what is listed and refused.
 
@@ -30,6 +33,7 @@ from envbuild.objects import Listed, Objects, Odd
 from envbuild.package import PLATFORMS, Platform
 from envbuild.store import names as generations
 from envbuild.store.deployments import AREA, DEPLOYMENT, Deployment, from_bytes, newest
+from envbuild.store.marks import Mark
 from envbuild.store.names import Generation
 from envbuild.store.needs import needs_of
 from envbuild.store.object_names import BLOB, CLOSURE, REF, RESULT, closure_name, result_name
@@ -74,6 +78,7 @@ class Staying:
         since: Nothing older is wanted by its age alone: seconds since 1970, by the store's clock.
         note: Told what is odd about names.
         step: Told now and then what was read so far.
+        announced: What is deleted now, as far as nobody wants it; None when nothing is.
 
     Attributes:
         names: How many generations of names are roots.
@@ -85,12 +90,16 @@ class Staying:
         since: float,
         note: Callable[[str], None] = lambda _: None,
         step: Callable[[str, int], None] = lambda *_: None,
+        announced: Mark | None = None,
     ) -> None:
         self._store = store
         self._objects: Objects = store.objects
         self._since = since
         self._note = note
         self._step = step
+        self._announced = announced
+        self._spared: set[int] = set()
+        self._spared_closures: set[str] = set()
         self._when: dict[int, float] = {}
         self._closures: dict[str, float] = {}
         self._deployments: dict[str, float] = {}
@@ -136,6 +145,20 @@ class Staying:
             return self._closures.get(f"environments/{found[1]}/{found[2]}/{found[3]}.json", NEVER)
         return None
 
+    def spares(self, item: Listed) -> bool:
+        """Whether something wants it that stays this time because nobody announced it."""
+        name = item.name
+        if found := BLOB.fullmatch(name):
+            return _bits(found[2]) in self._spared
+        if found := RESULT.fullmatch(name) or _SIGNATURE.fullmatch(name):
+            return _bits(found[3]) in self._spared
+        if found := _PACK.fullmatch(name) or OUTPUTS.fullmatch(name):
+            name = f"environments/{found[1]}/{found[2]}/{found[3]}.json"
+        return name in self._spared_closures
+
+    def _is_new(self, name: str) -> bool:
+        return self._announced is not None and name not in self._announced
+
     def _want(self, name: str, when: float) -> None:
         if found := BLOB.fullmatch(name):
             self._add(found[2], when)
@@ -146,10 +169,12 @@ class Staying:
         elif found := OUTPUTS.fullmatch(name):  # who holds it is about to put its closure
             self._want(f"environments/{found[1]}/{found[2]}/{found[3]}.json", when)
 
-    def _add(self, digest: str, when: float) -> None:
+    def _add(self, digest: str, when: float, *, spared: bool = False) -> None:
         bits = _bits(digest)
         if self._when.get(bits, NEVER) < when:
             self._when[bits] = when
+        if spared and when < FOREVER:
+            self._spared.add(bits)
 
     # Names
 
@@ -216,22 +241,26 @@ class Staying:
         """What schedulers may start at any time, and what was launched within the days to keep."""
         when, lasting = newest(self._objects.list(AREA))
         self._deployments = {name: FOREVER if name in lasting else modified for name, modified in when.items()}
-        wanted = [(name, time) for name, time in self._deployments.items() if time >= self._since]
+        new = {name for name in self._deployments if self._is_new(name)}
+        wanted = [item for item in self._deployments.items() if item[1] >= self._since or item[0] in new]
         for batch in _batches(wanted):
-            for deployment, time in in_parallel(self._deployment, batch):
-                for platform, request, environment in deployment.environments:
-                    self._want(closure_name(platform, request, environment), time)
+            for name, time, deployment in in_parallel(self._deployment, batch):
+                closures = [closure_name(*where) for where in deployment.environments]
+                for closure in closures:
+                    self._want(closure, time)
+                if name in new:
+                    self._spared_closures.update(closures)
                 for digest in deployment.blobs:
-                    self._add(digest, time)
+                    self._add(digest, time, spared=name in new)
 
-    def _deployment(self, where: tuple[str, float]) -> tuple[Deployment, float]:
+    def _deployment(self, where: tuple[str, float]) -> tuple[str, float, Deployment]:
         name, when = where
         try:
             data = self._objects.read(name)
             if data is None:  # somebody let go of it just now
                 self._check_gone(name)
-                return Deployment(of="", lasts=False, environments=(), blobs=()), when
-            return from_bytes(data, name), when
+                return name, when, Deployment(of="", lasts=False, environments=(), blobs=())
+            return name, when, from_bytes(data, name)
         except IntegrityError as error:
             raise self._refused(error.message, error.reference) from error
 
@@ -248,12 +277,14 @@ class Staying:
                 absent.discard(item.name)
                 rooted = match[3] in environments
                 when = FOREVER if rooted else max(self._closures.get(item.name, NEVER), item.modified)
-                if when >= self._since:
+                if when < FOREVER and self._is_new(item.name):
+                    self._spared_closures.add(item.name)
+                if when >= self._since or item.name in self._spared_closures:
                     self._closures[item.name] = when
                     wanted.append((item.name, cast(Platform, match[1]), Digest(match[2]), Digest(match[3]), when))
-            for digests, when in in_parallel(self._needs, wanted):
+            for name, when, digests in in_parallel(self._needs, wanted):
                 for digest in digests:
-                    self._add(digest, when)
+                    self._add(digest, when, spared=name in self._spared_closures)
             self._step("environments", len(batch))
         for name in sorted(absent):
             self._closures.pop(name, None)
@@ -261,14 +292,14 @@ class Staying:
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
             self._note(f"names mean environments whose closures are not there: {sorted(absent)[0]}{more}")
 
-    def _needs(self, where: tuple[str, Platform, Digest, Digest, float]) -> tuple[list[Digest], float]:
+    def _needs(self, where: tuple[str, Platform, Digest, Digest, float]) -> tuple[str, float, list[Digest]]:
         """What a closure needs; nothing when somebody else has just collected it."""
         name, platform, request, environment, when = where
         try:
             data = self._objects.read(name, LARGEST_CLOSURE)
             if data is None:
                 self._check_gone(name)
-                return [], when
+                return name, when, []
             lock = parse_closure(data, name)
             if lock.request != request or [(item.platform, item.id) for item in lock.platforms] != [
                 (platform, environment)
@@ -277,32 +308,33 @@ class Staying:
             needs = needs_of(lock, lock.platforms[0])
         except (IntegrityError, InvalidInput) as error:
             raise self._refused(f"{name} cannot be read: {error.message}", "bad-closure") from error
-        return [*needs.blobs, *(key for _, key in needs.results)], when
+        return name, when, [*needs.blobs, *(key for _, key in needs.results)]
 
     def _follow_results(self) -> None:
-        def wanted() -> Iterator[tuple[str, Digest, float]]:
+        def wanted() -> Iterator[tuple[str, Digest, float, bool]]:
             for item in self._objects.list("results/"):
                 match = RESULT.fullmatch(item.name)
                 if match is not None and match[1] in KINDS:
                     when = max(self._when.get(_bits(match[3]), NEVER), item.modified)
-                    if when >= self._since:
-                        yield match[1], Digest(match[3]), when
+                    spared = self._is_new(item.name) or self.spares(item)
+                    if when >= self._since or spared:
+                        yield match[1], Digest(match[3]), when, spared
 
         for batch in _batches(wanted()):
-            for digests, when in in_parallel(self._outputs, batch):
+            for when, spared, digests in in_parallel(self._outputs, batch):
                 for digest in digests:
-                    self._add(digest, when)
+                    self._add(digest, when, spared=spared)
             self._step("results", len(batch))
 
-    def _outputs(self, where: tuple[str, Digest, float]) -> tuple[list[Digest], float]:
+    def _outputs(self, where: tuple[str, Digest, float, bool]) -> tuple[float, bool, list[Digest]]:
         """A record and what it names; of one that cannot be read, which counts for nobody, itself alone."""
-        kind, key, when = where
+        kind, key, when, spared = where
         with suppress(IntegrityError):
             result = self._store.result(kind, key)
             if result is not None:
-                return [key, *(output.sha256 for _, output in result.outputs)], when
+                return when, spared, [key, *(output.sha256 for _, output in result.outputs)]
             self._check_gone(result_name(kind, key))
-        return [key], when
+        return when, spared, [key]
 
     def _check_gone(self, name: str) -> None:
         """What was listed and is absent now was collected, or is refused: clouds may say one as the other.

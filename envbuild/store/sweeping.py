@@ -103,7 +103,7 @@ class Sweep:
                     self._step(kind, _TOLD)
                 if when is None:
                     self._odd(item.name, "is nothing of a store's")
-                elif when < threshold and sweeping and mark and item.name in mark and item.modified < self._marked_at:
+                elif when < threshold and sweeping and mark and self._goes(item, mark):
                     self.removed.update({kind: 1, "size": item.size})
                     due.append(item)
                     if len(due) >= _BATCH and self._delete(due, mark):
@@ -115,6 +115,9 @@ class Sweep:
             if due and mark is not None and self._delete(due, mark):
                 return True
         return False
+
+    def _goes(self, item: Listed, mark: Mark) -> bool:
+        return item.name in mark and item.modified < self._marked_at and not self._staying.spares(item)
 
     def _announced(self, item: Listed) -> None:
         self.announced.append(fingerprint(item.name))

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
 
 import pytest
 
 from envbuild.errors import IntegrityError, UnreachableError
-from envbuild.objects import Listed
+from envbuild.objects import Listed, Objects, Put
 from envbuild.store import mark_logs, marks, pins
 from envbuild.store.collect_shared import collect_store
 from envbuild.store.collected import Collected, Policy
+from envbuild.store.deployments import Deployment, to_bytes
 from envbuild.store.object_names import blob_name, result_name
 from envbuild.store.shared import SharedStore
 from tests.objects.conftest import CLOUDS, Place, everywhere
-from tests.support.stored import Stored, again, call, made, stored, there
+from tests.support.stored import LINUX, Stored, again, call, made, stored, there
 
 NOW = Policy(days=0, grace=0)
 """Announce, and delete at once."""
@@ -101,6 +105,64 @@ def test_what_was_written_again_stays(place: Place) -> None:
     mark_logs.append(store.objects, mark.identity, closes=True)
     collect(store, WEEK)
     assert there(store, item.objects) == {blob_name(digest)}
+
+
+class Between:
+    """A store in which somebody does something after a collector has listed all of it, and before it announces any."""
+
+    def __init__(self, objects: Objects, work: Callable[[], object]) -> None:
+        self._objects = objects
+        self._work: Callable[[], object] | None = work
+
+    def put(self, name: str, source: Path | bytes) -> Put:
+        if name == marks.MARK_NAME and self._work:
+            work, self._work = self._work, None
+            work()
+        return self._objects.put(name, source)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._objects, name)
+
+
+@everywhere("memory", "file", "s3")
+@pytest.mark.parametrize("what", ["closure", "record", "deployment"])
+@pytest.mark.parametrize("largest", [None, 0])
+def test_what_is_made_while_others_are_announced_lacks_nothing(place: Place, what: str, largest: int | None) -> None:
+    """However few days are kept: nothing announced it, so it stays this time, and with it what it found there."""
+    old, new = stored("old", "shared", "own"), stored("new", "shared")
+    store = filled(place, old)
+    record = new.results[0]
+    launched, data = to_bytes(
+        Deployment(of="Train", lasts=False, environments=((LINUX, old.lock.request, old.environment.id),), blobs=())
+    )
+
+    if what == "record":
+        store.objects.delete(result_name(record.kind, record.key))
+
+    def write() -> None:
+        if what == "closure":
+            new.push(again(store))
+        elif what == "record":
+            again(store).put_result(record)
+        else:
+            store.objects.put(launched, data)
+
+    made_then, wanted = {
+        "closure": (new.closure, new.objects),
+        "record": (result_name(record.kind, record.key), {blob_name(output.sha256) for _, output in record.outputs}),
+        "deployment": (launched, old.objects),
+    }[what]
+    watched = SharedStore("team", lambda: cast(Objects, Between(store.objects, write)))
+    collect_store(watched, Policy(days=0, grace=7))
+    time.sleep(1.1)
+    collect(store, Policy(days=0, grace=0.00001, largest=largest))
+    assert there(store, {made_then, *wanted}) == {made_then, *wanted}
+    if what != "deployment":
+        assert there(store, [old.closure]) == set()
+    time.sleep(1.1)
+    collect(store)
+    collect(store)
+    assert there(store, old.objects | new.objects | {made_then}) == set()
 
 
 @everywhere()
