@@ -163,10 +163,9 @@ def system() -> Iterator[Finding]:
 def kernel(workspace: Workspace) -> Iterator[Finding]:
     """Whether builds and tests can be shut off."""
     from envbuild.builders.isolation import probe
-    from envbuild.exchange.work import Work
+    from envbuild.machine.errand import for_errand
 
-    with Work(workspace, "nothing", offline=True) as work:
-        found = probe(work.context)
+    found = probe(for_errand(workspace, "isolation of builds"))
     if found.apart:
         yield good("machine", "builds are shut off from the network and from other files")
     else:

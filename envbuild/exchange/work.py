@@ -8,57 +8,19 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
-from typing import ClassVar
 
 from envbuild.addresses import DEFAULT_INDEX
-from envbuild.derivations import Context, Purity
-from envbuild.digest import Digest, Json, digest_bytes
+from envbuild.derivations import Context
+from envbuild.digest import Digest
 from envbuild.errors import IntegrityError, UnreachableError
-from envbuild.machine.index_page import PageFile, page_files
-from envbuild.machine.locations import ACCEPT, PAGE_LIMIT, engine_index
+from envbuild.machine.errand import for_errand
+from envbuild.machine.index_page import PageFile
+from envbuild.machine.index_reading import read_page
+from envbuild.machine.locations import engine_index
 from envbuild.machine.workspace import Workspace
-from envbuild.value import dataclass
 
 PARALLEL = 12
 """Index pages asked for at a time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportTask:
-    """The work of one import as the job that a context belongs to; it reads no derivation and is kept nowhere."""
-
-    kind: ClassVar[str] = "solve"  # whose programs may use the network
-    version: ClassVar[int] = 1
-    file: str
-
-    @property
-    def key(self) -> Digest:
-        """A key for locks and progress."""
-        return digest_bytes(self.file.encode())
-
-    @property
-    def purity(self) -> Purity:
-        """Never shared."""
-        return "impure"
-
-    @property
-    def inputs(self) -> tuple[Digest, ...]:
-        """None."""
-        return ()
-
-    @property
-    def label(self) -> str:
-        """What people see."""
-        return f"import of {self.file}"
-
-    @property
-    def size(self) -> int | None:
-        """Unknown."""
-        return None
-
-    def document(self) -> Json:
-        """The file alone."""
-        return {"file": self.file}
 
 
 class Work:
@@ -71,7 +33,7 @@ class Work:
     """
 
     def __init__(self, workspace: Workspace, file: str, *, offline: bool) -> None:
-        self.context: Context = workspace.for_job(ImportTask(file=file), {})
+        self.context: Context = for_errand(workspace, f"import of {file}")
         self.addresses = workspace.addresses
         self.file = file
         self.offline = offline
@@ -146,8 +108,6 @@ class Work:
             places = (*here.extra_indices, here.index or engine_index())
         for place in places:
             page = f"{here.absolute(place).rstrip('/')}/{project}/"
-            for address in here.candidates(page):
-                data = self._workspace.downloads.read((address,), limit=PAGE_LIMIT, accept=ACCEPT)
-                if data is not None and (found := page_files(data, address)):
-                    return tuple(found)
+            if found := read_page(self._workspace, page):
+                return found
         return ()

@@ -13,18 +13,19 @@ Rules of the file: asks; nothing of a package is downloaded. What an index does 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from envbuild.addresses import DEFAULT_INDEX
-from envbuild.derivations import Purity
-from envbuild.digest import Digest, Json, digest_bytes
+from envbuild.digest import Digest
 from envbuild.errors import EnvbuildError, UnreachableError
 from envbuild.lock import Lock
-from envbuild.machine.index_page import PageFile, page_files
-from envbuild.machine.locations import ACCEPT, PAGE_LIMIT, engine_channel_alias, engine_index
+from envbuild.machine.errand import for_errand
+from envbuild.machine.index_page import PageFile
+from envbuild.machine.index_reading import read_page
+from envbuild.machine.locations import engine_channel_alias, engine_index
 from envbuild.package import CondaPackage, Platform, SourcePackage, Wheel
 from envbuild.reading.places import redacted
 from envbuild.review.findings import Finding, found
@@ -40,44 +41,6 @@ PARALLEL = 12
 
 Place = tuple[str, str]
 """A kind (``channel``, ``index``, ``links``), and the address that is asked; for an index ``default`` too."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
-    """The work of one check as the job that a context belongs to; it reads no derivation and is kept nowhere."""
-
-    kind: ClassVar[str] = "solve"  # whose programs may use the network
-    version: ClassVar[int] = 1
-    what: str = "origins"
-
-    @property
-    def key(self) -> Digest:
-        """A key for locks and progress."""
-        return digest_bytes(self.what.encode())
-
-    @property
-    def purity(self) -> Purity:
-        """Never shared."""
-        return "impure"
-
-    @property
-    def inputs(self) -> tuple[Digest, ...]:
-        """None."""
-        return ()
-
-    @property
-    def label(self) -> str:
-        """What people see."""
-        return "origins of packages"
-
-    @property
-    def size(self) -> int | None:
-        """Unknown."""
-        return None
-
-    def document(self) -> Json:
-        """Nothing that matters."""
-        return {"what": self.what}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +159,7 @@ class Origins:
 
         conda = [item for item in packages if isinstance(item, CondaPackage)]
         try:
-            context = self._workspace.for_job(Asking(what=place[1]), {})
+            context = for_errand(self._workspace, f"origins in {redacted(place[1])}")
             records = channel_records((((place[1], item.subdir, item.file), item.name) for item in conda), context)
         except UnreachableError as error:
             yield self._silent(place, packages[0], error)
@@ -248,39 +211,32 @@ class Origins:
             return "links", here.absolute(package.find_links)
         return None
 
-    def _page(self, place: Place, project: str) -> list[PageFile]:
+    def _page(self, place: Place, project: str) -> Sequence[PageFile]:
         """What a place offers of a project; of the machine's own places, all of them."""
         here = self._workspace.addresses
         if place[0] == "links":
-            return self._read(place[1])
+            return read_page(self._workspace, place[1])
         if place[1] != DEFAULT_INDEX:
-            return self._read(f"{place[1].rstrip('/')}/{project}/")
+            return read_page(self._workspace, f"{place[1].rstrip('/')}/{project}/")
         files: list[PageFile] = []
         failed: EnvbuildError | None = None
         own = [f"{here.absolute(index).rstrip('/')}/{project}/" for index in here.extra_indices]
         own.append(f"{here.absolute(here.index or engine_index()).rstrip('/')}/{project}/")
         for page in (*own, *(here.absolute(location) for location in here.find_links)):
             try:
-                files += self._read(page)
+                files += read_page(self._workspace, page)
             except UnreachableError as error:
                 failed = error
         if failed is not None and not files:
             raise failed
         return files
 
-    def _read(self, page: str) -> list[PageFile]:
-        for address in self._workspace.addresses.candidates(page):
-            data = self._workspace.downloads.read((address,), limit=PAGE_LIMIT, accept=ACCEPT)
-            if data is not None:
-                return page_files(data, address)
-        return []
-
 
 def _one_of_each(packages: list[Package]) -> list[Package]:
     return list({item.name: item for item in packages}.values())
 
 
-def _in_page(files: list[PageFile], name: str) -> list[_Told]:
+def _in_page(files: Sequence[PageFile], name: str) -> list[_Told]:
     return [
         _Told(sha256=item.sha256, size=item.size, released=moment_of(item.upload_time))
         for item in files
