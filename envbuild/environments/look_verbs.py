@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.environments.source_verbs import SourceVerbs
-from envbuild.errors import UnreachableError, UsageError
+from envbuild.errors import UnreachableError
 from envbuild.machine.home import find_home
 from envbuild.projects.project import make_request
-from envbuild.projects.recipe_files import shown_path
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
@@ -142,17 +141,11 @@ class LookVerbs(SourceVerbs):
             UsageError: ``which-recipe``; as ``envbuild.environments.why_depends``.
         """
         from envbuild.environments.inventory import prefixes_of
+        from envbuild.environments.only_recipe import only_recipe
         from envbuild.environments.why_depends import why_depends
 
         if source is None:
-            first, *others = self.recipes()
-            if others:
-                raise UsageError(
-                    f"the project has {len(others) + 1} recipes, and none is named",
-                    reference="which-recipe",
-                    hint=f"envbuild why-depends {shown_path(first)} {package} {needs}",
-                )
-            source = first
+            source = only_recipe(self.recipes(), "why-depends", package, needs)
         looked = self._look(source, platform)
         prefix = looked.prefix or next(iter(prefixes_of(find_home(self._environ), looked.environment.id)), None)
         return why_depends(looked.environment, package, needs, prefix, self._asked(looked), every=every)

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.digest import Digest
-from envbuild.errors import UsageError
-from envbuild.projects.recipe_files import shown_path
 
 if TYPE_CHECKING:
     from envbuild.environments.realized import Mode, Wanted
@@ -47,18 +45,12 @@ class PictureVerbs:
             UsageError: ``which-recipe``.
             EnvbuildError: As ``plan``.
         """
+        from envbuild.environments.only_recipe import only_recipe
         from envbuild.environments.runs import timelines
         from envbuild.pictures.picture import picture
 
         if source is None:
-            first, *others = self.recipes()
-            if others:
-                raise UsageError(
-                    f"the project has {len(others) + 1} recipes, and none is named",
-                    reference="which-recipe",
-                    hint=f"envbuild graph {shown_path(first)}",
-                )
-            source = first
+            source = only_recipe(self.recipes(), "graph")
         project, wanted = self._wanted(source, mode, write=False)
         realizer = self._realizer(project)
         planned, graph = realizer.drawn([wanted], closure=closure)
