@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from envbuild.errors import EnvbuildError, UnreachableError
-from envbuild.objects import SMALL, Listed, Odd, Put, Writer, check_name, check_size, unheard
+from envbuild.objects import Listed, Odd, Put, check_name, check_size, unheard
 from envbuild.objects.address import Address
 from envbuild.objects.failures import (
     Pace,
@@ -34,6 +34,7 @@ from envbuild.objects.failures import (
     refused,
     retry_after,
 )
+from envbuild.objects.streamed import Streamed
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ _AT_ONCE = 24
 _PIECE = 1 << 18
 
 
-class NodeObjects:
+class NodeObjects(Streamed):
     """The objects at an address; implements ``envbuild.objects.Objects``, but for writing.
 
     Args:
@@ -55,20 +56,6 @@ class NodeObjects:
         self._room: Any = import_module(f"envbuild.metaflow.node.get_{address.scheme}")
         self._renewal = Renewal()
         _one_context()
-
-    @property
-    def address(self) -> str:
-        """The address as people may see it."""
-        return self._shown
-
-    def read(self, name: str, limit: int = SMALL) -> bytes | None:
-        """A small object; see ``Objects.read``."""
-        pieces: list[bytes] = []
-        return b"".join(pieces) if self._stream(name, pieces.append, limit) else None
-
-    def fetch(self, name: str, into: Writer, size: int | None = None) -> bool:
-        """Stream an object; see ``Objects.fetch``."""
-        return self._stream(name, into.write, size)
 
     def sizes(self, names: Iterable[str]) -> Mapping[str, int]:
         """The bytes of those that exist; see ``Objects.sizes``."""

@@ -26,8 +26,9 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from envbuild.errors import EnvbuildError, UnreachableError
-from envbuild.objects import SMALL, Listed, Odd, Put, Writer, check_name, check_size, unheard
+from envbuild.objects import Listed, Odd, Put, check_name, check_size, unheard
 from envbuild.objects.failures import STALL, AbsentError, Pace, known_sizes
+from envbuild.objects.streamed import Streamed
 
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ class Bucket(Protocol):
         ...
 
 
-class CloudObjects:
+class CloudObjects(Streamed):
     """The objects under a prefix of a bucket; implements ``envbuild.objects.Objects``.
 
     Args:
@@ -108,20 +109,6 @@ class CloudObjects:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("connections to a store are not pickled: give the address")
-
-    @property
-    def address(self) -> str:
-        """The address as people may see it."""
-        return self._shown
-
-    def read(self, name: str, limit: int = SMALL) -> bytes | None:
-        """A small object; see ``Objects.read``."""
-        pieces: list[bytes] = []
-        return b"".join(pieces) if self._stream(name, pieces.append, limit) else None
-
-    def fetch(self, name: str, into: Writer, size: int | None = None) -> bool:
-        """Stream an object; see ``Objects.fetch``."""
-        return self._stream(name, into.write, size)
 
     def put(self, name: str, source: Path | bytes) -> Put:
         """Create an object; see ``Objects.put``."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from envbuild.errors import UnreachableError
 from envbuild.machine.http import AgainError, Connections, is_packed, reason
-from envbuild.objects import SMALL, Listed, Odd, Put, Writer, check_name, check_size, unheard
+from envbuild.objects import Listed, Odd, Put, check_name, check_size, unheard
 from envbuild.objects.failures import (
     STALL,
     AbsentError,
@@ -26,13 +26,14 @@ from envbuild.objects.failures import (
     known_sizes,
     retry_after,
 )
+from envbuild.objects.streamed import Streamed
 
 IN_FLIGHT = 64
 _PIECE = 1 << 17
 _BUCKET_HEADERS = ("x-amz-request-id", "x-guploader-uploadid")
 
 
-class WebObjects:
+class WebObjects(Streamed):
     """The objects below an http or https address; implements ``envbuild.objects.Objects``.
 
     Args:
@@ -47,20 +48,6 @@ class WebObjects:
         self._shown = shown
         self._connections = connections
         self._stall = stall
-
-    @property
-    def address(self) -> str:
-        """The address as people may see it."""
-        return self._shown
-
-    def read(self, name: str, limit: int = SMALL) -> bytes | None:
-        """A small object; see ``Objects.read``."""
-        pieces: list[bytes] = []
-        return b"".join(pieces) if self._stream(name, pieces.append, limit) else None
-
-    def fetch(self, name: str, into: Writer, size: int | None = None) -> bool:
-        """Stream an object; see ``Objects.fetch``."""
-        return self._stream(name, into.write, size)
 
     def put(self, name: str, source: Path | bytes) -> Put:
         """Refused.
