@@ -64,8 +64,8 @@ _Line = tuple[str, str | None, bool]
 def _lines(item: Compared) -> list[_Line]:
     counts = counts_words(item)
     state = {"renamed": f" (renamed from {item.was})", "added": " (added)", "removed": " (removed)"}.get(item.state, "")
-    sizes = size_sum(item.sizes)
-    bytes_ = f"; {size_text(sizes[0])} -> {size_text(sizes[1])} to fetch" if sizes and sizes[0] != sizes[1] else ""
+    sizes = tuple(map(size_text, size_sum(item.sizes) or ()))
+    bytes_ = f"; {' -> '.join(sizes)} to fetch" if len(set(sizes)) > 1 else ""
     found: list[_Line] = [(f"{item.label}{state}{f': {counts}' if counts else ''}{bytes_}", None, True)]
     found += [(f"  ! {problem}", "red", False) for problem in item.problems]
     found += [(f"  {request_sign(request)} {request_words(request)}", None, False) for request in item.requests]

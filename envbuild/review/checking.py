@@ -222,7 +222,7 @@ class Checker:
         findings.append(
             found(
                 "no-lock",
-                f"{shown} has no lock",
+                "the recipe has no lock",
                 self.label(recipe),
                 line=1,
                 column=1,

@@ -96,8 +96,8 @@ def _short(item: Compared) -> str:
 
 def _title(item: Compared) -> str:
     state = {"added": ", added", "removed": ", removed", "renamed": f", was {code(item.was or '')}"}.get(item.state, "")
-    sizes = size_sum(item.sizes)
-    size = f"; {size_words(sizes[0])} → {size_words(sizes[1])} to fetch" if sizes and sizes[0] != sizes[1] else ""
+    sizes = tuple(map(size_words, size_sum(item.sizes) or ()))
+    size = f"; {' → '.join(sizes)} to fetch" if len(set(sizes)) > 1 else ""
     counts = counts_words(item)
     return f"**{code(item.label)}**{state}{f': {counts}' if counts else ''}{size}"
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from envbuild.environments.affected import Asked
 
 Package = CondaPackage | Wheel | SourcePackage
+_NOT = ", which the policy does not allow"
 _SHOWN = 60
 
 
@@ -100,9 +101,13 @@ class PolicyBook:
         if package.channel is not None:
             if package.channel.rstrip("/") in allowed:
                 return None
-            return "forbidden-channel", f"{package.name} comes from the channel {package.channel}", None
+            return "forbidden-channel", f"{package.name} comes from the channel {package.channel}{_NOT}", None
         if package.url is not None and not _below(package.url, allowed):
-            return "forbidden-channel", f"{package.name} comes from {package.url}, which is in no allowed channel", None
+            return (
+                "forbidden-channel",
+                f"{package.name} comes from {package.url}, in no channel that the policy allows",
+                None,
+            )
         return None
 
     def _index(self, package: Package, indices: Mapping[str, str]) -> tuple[str, str, str | None] | None:
@@ -114,12 +119,12 @@ class PolicyBook:
             if address in allowed:
                 return None
             named = package.index if address == package.index.rstrip("/") else f"{package.index} ({address})"
-            return "forbidden-index", f"{package.name} comes from the index {named}", None
+            return "forbidden-index", f"{package.name} comes from the index {named}{_NOT}", None
         git = package.git if isinstance(package, SourcePackage) else None
         place = package.url or package.find_links or git
         if place is None or place.rstrip("/") in allowed or _below(place, allowed) or place.startswith("./"):
             return None
-        return "forbidden-index", f"{package.name} comes from {place}, which is below no allowed index", None
+        return "forbidden-index", f"{package.name} comes from {place}, below no index that the policy allows", None
 
     def _forbids(self, package: Package, _: Mapping[str, str]) -> tuple[str, str, str | None] | None:
         if package.name not in self._names:
@@ -127,7 +132,11 @@ class PolicyBook:
         kind = "conda" if isinstance(package, CondaPackage) else "pypi"
         for asked in self._forbidden:
             if asked.holds(kind, package.name, package.version):
-                return "forbidden-package", f"{package.name} {package.version} is forbidden ({asked.text})", None
+                return (
+                    "forbidden-package",
+                    f"{package.name} {package.version} is forbidden by the policy ({asked.text})",
+                    None,
+                )
         return None
 
     def _age(self, package: Package, _: Mapping[str, str]) -> tuple[str, str, str | None] | None:
@@ -143,7 +152,7 @@ class PolicyBook:
         since = f"{span(age)} ago" if age >= 0 else "in the future, by its own word"
         return (
             "too-young",
-            f"{package.name} {package.version} was released {since}, and {self._policy.min_age} are wanted",
+            f"{package.name} {package.version} was released {since}, and the policy wants {self._policy.min_age}",
             None,
         )
 
@@ -154,7 +163,7 @@ class PolicyBook:
             return None
         if any(fnmatchcase(package.name, pattern) for pattern in self._policy.source_builds or ()):
             return None
-        return "source-build", f"{package.name} {package.version} is built from source ({package.form})", None
+        return "source-build", f"{package.name} {package.version} is built from source ({package.form}){_NOT}", None
 
     def _license(self, package: Package, platform: Platform) -> Iterator[Breach]:
         if isinstance(package, SourcePackage) and package.path is not None:
@@ -177,7 +186,7 @@ class PolicyBook:
             return
         yield Breach(
             rule="forbidden-license",
-            message=f"the licence of {package.name} {package.version} is {(package.license or '')[:_SHOWN]}",
+            message=f"the licence of {package.name} {package.version} is {(package.license or '')[:_SHOWN]}{_NOT}",
             platform=platform,
             package=package,
         )
@@ -193,7 +202,7 @@ class PolicyBook:
         largest = sorted(packages, key=lambda item: -(item.size or 0))[:3]
         yield Breach(
             rule="too-big",
-            message=f"the packages of {environment.platform} weigh {_mega(total)}, and {_mega(allowed)} are allowed"
+            message=f"the packages of {environment.platform} weigh {_mega(total)}, the policy allows {_mega(allowed)}"
             + (f"; {silent} more say no size" if silent else ""),
             platform=environment.platform,
             hint="the largest are " + ", ".join(f"{item.name} ({_mega(item.size or 0)})" for item in largest),

@@ -4,7 +4,7 @@
 
     (nothing)                HEAD and the working tree
     main                     main and the working tree
-    main..HEAD, main HEAD    two revisions; main...HEAD: from where they parted
+    main..HEAD, main HEAD    two revisions; main...HEAD: from where they parted; a recipe behind the range: only that
     main:recipes/x.yaml      one recipe or lock of a revision
     recipes/x.yaml           a recipe: alone, HEAD's and the working tree's; beside a revision, that revision's
     anything else            a lock, a name, an id, a prefix, a step: as in every SOURCE (``envbuild.names``)
@@ -23,7 +23,7 @@ from typing import Literal
 from envbuild.errors import UsageError
 from envbuild.names import Source
 from envbuild.review.git import Repository
-from envbuild.value import dataclass
+from envbuild.value import dataclass, replace
 
 REVISION = "rev:"
 
@@ -77,6 +77,8 @@ def sides_of(
         return _tree("HEAD", repository), Side(kind="tree", said=WORKING_TREE)
     if len(words) == 1:
         return _alone(words[0], repository, source, is_there, inside)
+    if _is_range(words[0], is_there):
+        return _of_range(words[0], words[1], repository, source, inside)
     one, other = (_side(word, repository, source, is_there) for word in words)
     return _beside(one, other, repository, inside), _beside(other, one, repository, inside)
 
@@ -88,20 +90,8 @@ def _alone(
     is_there: Callable[[str], bool],
     inside: Callable[[str], str],
 ) -> tuple[Side, Side]:
-    if ".." in word and not is_there(word) and not word.startswith((".", "/")):
-        dots = "..." if "..." in word else ".."
-        first, _, second = word.removeprefix(REVISION).partition(dots)
-        old, new = _tree(first or "HEAD", repository), _tree(second or "HEAD", repository)
-        if dots == "...":
-            assert old.commit is not None
-            assert new.commit is not None
-            base = repository.merge_base(old.commit, new.commit)
-            if base is None:
-                raise UsageError(
-                    f"{first or 'HEAD'} and {second or 'HEAD'} have no common commit", reference="no-revision"
-                )
-            old = Side(kind="tree", said=f"{old.said}...", commit=base)
-        return old, new
+    if _is_range(word, is_there):
+        return _range(word, repository)
     side = _side(word, repository, source, is_there)
     if side.kind == "tree":
         return side, Side(kind="tree", said=WORKING_TREE)
@@ -119,6 +109,43 @@ def _alone(
         f"{word[:80]} is one {side.source.kind}; with what shall it be compared?",
         hint=f"envbuild diff {word[:80]} OTHER; a revision is named with rev:{word[:80]}",
     )
+
+
+def _is_range(word: str, is_there: Callable[[str], bool]) -> bool:
+    return ".." in word and not is_there(word) and not word.startswith((".", "/"))
+
+
+def _range(word: str, repository: Repository) -> tuple[Side, Side]:
+    dots = "..." if "..." in word else ".."
+    first, _, second = word.removeprefix(REVISION).partition(dots)
+    old, new = _tree(first or "HEAD", repository), _tree(second or "HEAD", repository)
+    if dots == "...":
+        assert old.commit is not None
+        assert new.commit is not None
+        base = repository.merge_base(old.commit, new.commit)
+        if base is None:
+            raise UsageError(f"{first or 'HEAD'} and {second or 'HEAD'} have no common commit", reference="no-revision")
+        old = Side(kind="tree", said=f"{old.said}...", commit=base)
+    return old, new
+
+
+def _of_range(
+    word: str,
+    file: str,
+    repository: Repository,
+    source: Callable[[str], Source],
+    inside: Callable[[str], str],
+) -> tuple[Side, Side]:
+    """One recipe in both revisions of a range."""
+    old, new = _range(word, repository)
+    meant = source(file)
+    if meant.kind not in {"recipe", "lock"}:
+        raise UsageError(
+            f"{word[:80]} is two revisions; beside them stands at most one recipe",
+            hint=f"envbuild diff {word[:80]} recipes/train.yaml",
+        )
+    path = inside(meant.text)
+    return replace(old, kind="file", path=path), replace(new, kind="file", path=path)
 
 
 def _side(word: str, repository: Repository, source: Callable[[str], Source], is_there: Callable[[str], bool]) -> Side:

@@ -78,6 +78,8 @@ def test_two_revisions_a_range_and_where_branches_parted(project: GitProject) ->
     assert recipes(case, "main", "feature") == recipes(case, "main..feature")
     assert recipes(case, "main...feature") == {"recipes/r000.yaml": "changed"}
     assert recipes(case, "HEAD~1..") == {"recipes/r002.yaml": "removed"}
+    assert recipes(case, "main..feature", "recipes/r002.yaml") == {"recipes/r002.yaml": "added"}
+    case.run("diff", "main..feature", "feature", code=2).mentions("at most one recipe")
     assert recipes(case, "feature") == {"recipes/r000.yaml": "changed", "recipes/r002.yaml": "removed"}
     case.run("diff", "HEAD~1..", "--format", "text").mentions("recipes/r002.yaml (removed)", "that these need")
 
