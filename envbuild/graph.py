@@ -119,6 +119,26 @@ class Graph:
             (target for graph in several for target in graph.targets),
         )
 
+    def grown(self, more: Graph) -> Graph:
+        """This graph with what another one adds to it.
+
+        As ``union``, but that it costs what is new, and copies of tables: a graph may grow as often as it has nodes.
+        """
+        new = {key: derivation for key, derivation in more.derivations.items() if key not in self.derivations}
+        users, own = dict(self._users), set[Digest]()
+        for key in new:
+            for needed in more.inputs(key):
+                if needed not in own:
+                    own.add(needed)
+                    users[needed] = dict(users.get(needed, {}))
+                users[needed][key] = None
+        made = Graph.__new__(Graph)
+        made.derivations = {**self.derivations, **new}
+        made._users = users
+        made._order = (*self._order, *(key for key in more.order() if key in new))
+        made.targets = tuple(dict.fromkeys((*self.targets, *more.targets)))
+        return made
+
     def to_networkx(self) -> networkx.DiGraph[Digest]:
         """The same graph for networkx: nodes are keys, edges go from an input to its user.
 
