@@ -13,7 +13,7 @@ Rules of the file: no clock but numbers; each call costs the logarithm of what w
 from __future__ import annotations
 
 import heapq
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from typing import Generic, TypeVar
 
 COMMON = -1
