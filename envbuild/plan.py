@@ -27,11 +27,12 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field
 from types import MappingProxyType
 from typing import Literal
 
+from envbuild.demand import demand
 from envbuild.derivations import Derivation, Outputs
 from envbuild.digest import Digest
 from envbuild.graph import Graph
@@ -113,8 +114,6 @@ class Plan:
 
     Attributes:
         graph: What the plan is over.
-        hits: Known keys that the plan reached, in graph order.
-        needed: Keys that have to be done, in graph order; those that a missed pull brought stand last.
         failures: In the order in which they happened.
         blocked: Keys that cannot be done any more, each with the failed key that blocks it.
         stopped: True once no more jobs are offered: after ``stop``, or a failure without ``keep_going``.
@@ -153,20 +152,33 @@ class Plan:
         self._failed: set[Digest] = set()
         self._heaps: dict[Lane, list[tuple[int, int, Job]]] = {lane: [] for lane in LANES}
         self._offers = 0
-        self.hits, self.needed = demand(graph, known, far)
+        hits, needed = demand(graph, known, far)
+        self._hits, self._needed = dict.fromkeys(hits), dict.fromkeys(needed)
         self._far = set(far)
-        self._lengths = self._longest_chains(costs)
-        todo = set(self.needed)
+        self._lengths: dict[Digest, int] = {}
+        self._add_lengths(self._lengths, needed, costs)
         self._prepared = frozenset(
             key
-            for key in self.needed
-            if graph[key].kind in prepared_kinds and key not in self._far and not todo.isdisjoint(graph.inputs(key))
+            for key in needed
+            if graph[key].kind in prepared_kinds
+            and key not in self._far
+            and not self._needed.keys().isdisjoint(graph.inputs(key))
         )
         self._waiting: dict[Digest, int] = {}
         self._awaited: dict[Digest, int] = {}
-        self._begin(self.needed)
-        for key in self.hits:
+        self._begin(needed)
+        for key in hits:
             self._complete(key, known[key])
+
+    @property
+    def hits(self) -> tuple[Digest, ...]:
+        """Known keys that the plan reached, in graph order; those that a missed pull brought stand last."""
+        return tuple(self._hits)
+
+    @property
+    def needed(self) -> tuple[Digest, ...]:
+        """Keys that have to be done, in graph order; those that a missed pull brought stand last."""
+        return tuple(self._needed)
 
     @property
     def outputs(self) -> Mapping[Digest, Outputs]:
@@ -201,12 +213,15 @@ class Plan:
 
     def summary(self) -> Summary:
         """The plan in numbers."""
-        needed = [self.graph[key] for key in self.needed]
+        needed = [self.graph[key] for key in self._needed]
         sizes = [derivation.size for derivation in needed if derivation.kind == "fetch"]
         builds = [each.key for each in needed if each.kind == "build-wheel" and each.key not in self._far]
-        lengths = self._longest_chains({**dict.fromkeys(builds, 0), **self._costs}) if builds else self._lengths
+        lengths = self._lengths
+        if builds:
+            lengths = {}
+            self._add_lengths(lengths, self.needed, {**dict.fromkeys(builds, 0), **self._costs})
         return Summary(
-            hits=len(self.hits),
+            hits=len(self._hits),
             needed=tuple(sorted(Counter(derivation.kind for derivation in needed).items())),
             fetch_bytes=sum(size for size in sizes if size is not None),
             unknown_sizes=sizes.count(None),
@@ -280,12 +295,11 @@ class Plan:
         """
         self._end(job)
         self._far.discard(job.key)
-        met = {*self.hits, *self.needed} - {job.key}
-        wanted = demand(self.graph, {**self._known, **self._outputs}, self._far, (job.key,))
-        hits, needed = (tuple(key for key in keys if key not in met) for keys in wanted)
-        self.hits += hits
-        self.needed += tuple(key for key in needed if key != job.key)
-        self._lengths |= self._longest_chains(self._costs, needed, self._lengths)
+        hits, needed = self._unmet(self.graph.inputs(job.key))
+        needed.append(job.key)
+        self._hits |= dict.fromkeys(hits)
+        self._needed |= dict.fromkeys(needed)
+        self._add_lengths(self._lengths, needed, self._costs)
         self._begin(needed)
         for key in hits:
             self._complete(key, self._known[key])
@@ -327,7 +341,8 @@ class Plan:
             if key in self._far:
                 self._offer(Job(key=key, phase="pull", derivation=derivation))
                 continue
-            self._waiting[key] = self._awaited[key] = len(set(self.graph.inputs(key)) - self._outputs.keys())
+            awaited = [each for each in set(self.graph.inputs(key)) if each not in self._outputs]
+            self._waiting[key] = self._awaited[key] = len(awaited)
             if not self._waiting[key]:
                 self._offer(Job(key=key, derivation=derivation))
 
@@ -378,53 +393,36 @@ class Plan:
             heapq.heappush(heap, entry)
         return [job for _, _, job in kept]
 
-    def _longest_chains(
-        self,
-        costs: Mapping[Digest, int],
-        keys: Collection[Digest] | None = None,
-        known: Mapping[Digest, int] = MappingProxyType({}),
-    ) -> dict[Digest, int]:
-        """For each needed key the milliseconds from its start to the end of the longest chain that begins with it.
+    def _unmet(self, keys: Collection[Digest]) -> tuple[list[Digest], list[Digest]]:
+        """Hits and needed keys among these and what leads to them that the plan has not met, inputs before users."""
+        hits: dict[Digest, None] = {}
+        needed: dict[Digest, None] = {}
+        todo = [(key, False) for key in keys]
+        entered: set[Digest] = set()
+        while todo:
+            key, left = todo.pop()
+            if left:
+                needed[key] = None
+            elif key not in self._hits and key not in self._needed and key not in entered:
+                entered.add(key)
+                if key in self._known:
+                    hits[key] = None
+                else:
+                    todo.append((key, True))
+                    todo += [(each, False) for each in self.graph.inputs(key) if key not in self._far]
+        return list(hits), list(needed)
+
+    def _add_lengths(self, lengths: dict[Digest, int], keys: Sequence[Digest], costs: Mapping[Digest, int]) -> None:
+        """Add for each key the milliseconds from its start to the end of the longest chain that begins with it.
 
         Args:
+            lengths: Those of others; whatever reads one of the keys and is needed is among them, or among the keys.
+            keys: Inputs before users.
             costs: What each takes, instead of an estimate.
-            keys: Only these, in graph order.
-            known: The lengths of others.
         """
-        lengths = dict(known)
-        for key in reversed(tuple(self.needed if keys is None else keys)):
+        for key in reversed(keys):
             after = max((lengths[user] for user in self.graph.users(key) if user in lengths), default=0)
             if key in self._far:
                 lengths[key] = after + _FIXED_COST["fetch"]
             else:
                 lengths[key] = after + (costs[key] if key in costs else estimate(self.graph[key]))
-        return lengths
-
-
-def demand(
-    graph: Graph,
-    known: Collection[Digest],
-    far: Collection[Digest] = frozenset(),
-    targets: Collection[Digest] | None = None,
-) -> tuple[tuple[Digest, ...], tuple[Digest, ...]]:
-    """What a graph's targets ask for: hits and needed keys, in graph order.
-
-    Args:
-        graph: The graph.
-        known: What need not be done.
-        far: What is needed and needs nothing itself.
-        targets: The graph's own when None.
-    """
-    wanted = set(graph.targets if targets is None else targets)
-    hits: list[Digest] = []
-    needed: list[Digest] = []
-    for key in reversed(graph.order()):
-        if key not in wanted:
-            continue
-        if key in known:
-            hits.append(key)
-        else:
-            needed.append(key)
-            if key not in far:
-                wanted.update(graph.inputs(key))
-    return tuple(reversed(hits)), tuple(reversed(needed))

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from queue import SimpleQueue
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -239,7 +240,8 @@ class _Run:
         before = len(self._plan.blocked)
         self._plan.failed(job, error)
         self._reporter.failed(job, error)
-        for key in list(self._plan.blocked)[before:]:
+        newly = list(islice(reversed(self._plan.blocked), len(self._plan.blocked) - before))
+        for key in reversed(newly):
             self._reporter.blocked(self._plan.graph[key], job.derivation)
 
     def outcome(self, elapsed: int) -> Outcome:

@@ -202,5 +202,5 @@ def prepare(link: Link, input_key: Digest, context: Context) -> None:
     """
     from envbuild.linkers.prefix import prepare_input
 
-    item = next(item for item in link.packages if item.key == input_key)
+    item = link.packages[link.inputs.index(input_key)]
     prepare_input(link, item.key, item.package, context)

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from envbuild.demand import demand
 from envbuild.derivations import Outputs
 from envbuild.derivations.fetch import Fetch
 from envbuild.digest import Digest
 from envbuild.graph import Graph
 from envbuild.machine.shared_work import travels
-from envbuild.plan import demand
 from envbuild.store.located import Located
 from envbuild.value import dataclass
 
