@@ -22,7 +22,6 @@ from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from envbuild.environments.realizing import Realizer
-    from envbuild.lock import LockedEnvironment
     from envbuild.locks.locking import Locked
     from envbuild.projects.project import Project
     from envbuild.reporter import Reporter
@@ -97,6 +96,7 @@ class SendVerbs:
             UnreachableError: When the store does not answer, or refuses.
             EnvbuildError: When something cannot be fetched or built.
         """
+        from envbuild.environments.own_tools import engines_of
         from envbuild.environments.pulling import packages_of
         from envbuild.environments.sharing import absent, send_whole
         from envbuild.environments.vouching import outputs_here
@@ -146,7 +146,7 @@ class SendVerbs:
                     environment=environment.id,
                     closure=outputs_to_bytes(document)[0],
                     variables=environment.variables,
-                    engines=_engines(environment),
+                    engines=engines_of(environment),
                     packages=len(environment.names()),
                     blobs=sent.blobs,
                     size=sent.size,
@@ -237,11 +237,3 @@ class SendVerbs:
             files=(),
             link=None,
         )
-
-
-def _engines(environment: LockedEnvironment) -> frozenset[str]:
-    """What links an environment."""
-    conda = {"py-rattler"} if environment.conda else set()
-    wheels = environment.wheels or environment.sources or environment.interpreter != "conda"
-    archives = {"zstandard"} if environment.conda or environment.archive is not None else set()
-    return frozenset(conda | archives | ({"uv"} if wheels else set()))

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from envbuild.digest import Digest
+from envbuild.environments.own_tools import ENGINES, own_files
 from envbuild.environments.stores import chosen_stores
 from envbuild.errors import InvalidInput, Issue, UnsatisfiableError
 from envbuild.machine.home import find_home
 from envbuild.metaflow.collecting import REMOTE_PLATFORM
 from envbuild.metaflow.emitting import RecipeFile
 from envbuild.metaflow.inline import SCHEMES, first_program
-from envbuild.metaflow.nodetools import ENGINES, own_files, tools_recipe
+from envbuild.metaflow.nodetools import tools_recipe
 from envbuild.metaflow.reaching import Reach
 from envbuild.metaflow.telling import told_of_decorators
 from envbuild.projects.checkout import replace_file

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from envbuild.derivations import HostPython
+from envbuild.environments.own_tools import own_files
 from envbuild.machine.interpreters import find_host_python
 from envbuild.metaflow.archive import Files, joined, own_part, packed, part_of
 from envbuild.metaflow.inline import first_program
-from envbuild.metaflow.nodetools import own_files
 
 HOSTILE = ("site/../../escape", "bin/../escape", "elsewhere/a", "/site/a", "site//a", "..", "")
 
