@@ -20,6 +20,7 @@ from envbuild.digest import Digest, short
 from envbuild.errors import IntegrityError
 from envbuild.names import Name
 from envbuild.store import names as generations
+from envbuild.store.arriving import Hashing
 from envbuild.store.envelopes import (
     LARGEST_ENVELOPE,
     RESULT_TYPE,
@@ -31,7 +32,7 @@ from envbuild.store.folder import result_from_bytes
 from envbuild.store.names import Generation, object_name
 from envbuild.store.object_names import RESULT, blob_name, result_name
 from envbuild.store.parallel import in_parallel
-from envbuild.store.shared import Hashing, SharedStore
+from envbuild.store.shared import SharedStore
 from envbuild.store.signatures import Policy, Signer
 from envbuild.store.signed_names import SignedNames
 from envbuild.trust import result_subject

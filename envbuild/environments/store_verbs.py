@@ -103,7 +103,8 @@ class StoreVerbs:
             StaleError: ``store-format`` when there is one that we do not know.
         """
         from envbuild.objects.probe import probe
-        from envbuild.store.shared import FORMAT_BYTES, FORMAT_NAME, SharedStore
+        from envbuild.store.shared import SharedStore
+        from envbuild.store.shared_format import FORMAT_BYTES, FORMAT_NAME
 
         chosen = self._named(url, new=True)
         if shared:

@@ -31,6 +31,7 @@ from envbuild.store.needs import needs_of
 from envbuild.store.object_names import BLOB, CLOSURE, RESULT, blob_name, closure_name
 from envbuild.store.outputs import LARGEST_OUTPUTS, OUTPUTS, outputs_folder, parse_outputs
 from envbuild.store.parallel import in_parallel
+from envbuild.store.replacing import replace_blob
 from envbuild.store.shared import SharedStore
 from envbuild.store.verify_objects import THREADS
 from envbuild.store.verify_shared import BATCH, batches
@@ -191,7 +192,7 @@ class Copy:
                 self._absent(item.name)
                 return False
             if item.name in self.target.sizes([item.name]):  # of another size than it has here, which is right
-                return self.target.replace_blob(digest, incoming.path)
+                return replace_blob(self.target, digest, incoming.path)
             return self.target.put_blob(digest, incoming.path) == "created"
 
     def _result(self, kind: str, key: Digest, name: str) -> bool:

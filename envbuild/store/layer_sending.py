@@ -16,6 +16,7 @@ from envbuild.lock import Lock, LockedEnvironment
 from envbuild.store import Result
 from envbuild.store.layer_state import LayerState
 from envbuild.store.object_names import blob_name, closure_name, result_name
+from envbuild.store.replacing import replace_blob, replace_closure, replace_result
 
 
 class LayerSending(LayerState):
@@ -80,8 +81,10 @@ class LayerSending(LayerState):
         if file is None:
             return False
         reach("mid-upload")
-        put = self.store.replace_blob if digest in self._wrong else self.store.put_blob
-        if not self.standing.write(lambda: put(digest, file)):
+        wrong = digest in self._wrong
+        if not self.standing.write(
+            lambda: replace_blob(self.store, digest, file) if wrong else self.store.put_blob(digest, file)
+        ):
             return False
         self._has[blob_name(digest)] = True
         self._wrong.discard(digest)
@@ -89,7 +92,7 @@ class LayerSending(LayerState):
 
     def _put_result(self, result: Result) -> None:
         if result.key in self._broken:
-            self.store.replace_result(result, self._broken.pop(result.key))
+            replace_result(self.store, result, self._broken.pop(result.key))
         elif self.store.put_result(result) == "created":
             self._created.add(result.key)
 
@@ -121,7 +124,7 @@ class LayerSending(LayerState):
             return False
         mended = []
         where = environment.platform, lock.request, environment.id
-        if not self.standing.write(lambda: mended.append(self.store.replace_closure(*where, data))):
+        if not self.standing.write(lambda: mended.append(replace_closure(self.store, *where, data))):
             return False
         if any(mended):
             self.standing.say(

@@ -19,7 +19,8 @@ from envbuild.store import Result
 from envbuild.store.envelopes import signature_name
 from envbuild.store.object_names import blob_name, result_name
 from envbuild.store.parallel import in_parallel
-from envbuild.store.shared import SharedStore, Use
+from envbuild.store.shared import SharedStore
+from envbuild.store.shared_format import Use
 from envbuild.store.standing import Standing
 
 if TYPE_CHECKING:

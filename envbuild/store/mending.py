@@ -29,10 +29,12 @@ from envbuild.digest import Digest
 from envbuild.errors import IntegrityError
 from envbuild.package import Platform
 from envbuild.store import Result
+from envbuild.store.arriving import Hashing
 from envbuild.store.findings import Finding
 from envbuild.store.object_names import BLOB, CLOSURE, NAMED, RESULT, blob_name
 from envbuild.store.outputs import OUTPUTS
-from envbuild.store.shared import Hashing, SharedStore
+from envbuild.store.replacing import replace_blob
+from envbuild.store.shared import SharedStore
 from envbuild.value import replace
 
 
@@ -95,7 +97,7 @@ class Mending:
     def _blob(self, digest: Digest) -> tuple[str, str]:
         path = self._bring(digest)
         if path is not None:
-            self._store.replace_blob(digest, path)
+            replace_blob(self._store, digest, path)
             return "mended", ""
         found = Hashing()
         if self._store.objects.fetch(blob_name(digest), found) and found.digest() != digest:

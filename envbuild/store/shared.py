@@ -8,8 +8,8 @@
     environments/<platform>/<request>/<environment>.json   one read tells a machine all that it needs
 
 Every blob is hashed while it comes, every record is read as strictly as one of the home's own, a closure is compared
-with the id in its name. Nothing is overwritten, but what was proven wrong by right bytes: ``replace`` looks once more
-before it deletes, so that it never takes what somebody else has just mended.
+with the id in its name. Nothing is overwritten, but what was proven wrong
+(``envbuild.store.replacing``).
 
 ``format.json`` is read before anything else. Another number means a store that we do not understand: it is not written.
 It is read when it says so (``"readable-by": 1``).
@@ -23,14 +23,11 @@ what a failure means.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from shlex import quote
-from typing import Literal
 
 from envbuild.digest import Digest, short
 from envbuild.errors import EnvbuildError, IntegrityError, UnreachableError
@@ -38,19 +35,15 @@ from envbuild.locks.lockfile import parse_closure
 from envbuild.machine.publish import Incoming
 from envbuild.objects import Objects, Put
 from envbuild.package import Platform
-from envbuild.store import STORE_FORMAT, Result
+from envbuild.store import Result
+from envbuild.store.arriving import Told
 from envbuild.store.folder import result_from_bytes, result_to_bytes
 from envbuild.store.holding import Holder
 from envbuild.store.object_names import blob_name, closure_name, result_name
-
-FORMAT_NAME = "format.json"
-FORMAT_BYTES = json.dumps({"format": STORE_FORMAT}).encode() + b"\n"
+from envbuild.store.shared_format import FORMAT_BYTES, FORMAT_NAME, Use, read_format
 
 LARGEST_CLOSURE = 64 << 20
 """Bytes that a closure may have: as many as a lock."""
-
-Use = Literal["write", "read", "none"]
-"""What a store's format lets us do."""
 
 
 class SharedStore:
@@ -115,7 +108,7 @@ class SharedStore:
                         reference="no-store",
                         hint=f"whoever may write there types: envbuild store init {quote(self.objects.address)}",
                     )
-                self._use = _read_format(data)
+                self._use = read_format(data)
             return self._use
 
     def saw(self, objects: Objects, name: str, *, right: bool = True) -> None:
@@ -201,7 +194,7 @@ class SharedStore:
             IntegrityError: When the bytes are others, more or fewer; what ``incoming`` holds is worth nothing then.
             UnreachableError: When it does not answer, or ends early; likewise.
         """
-        if not self.objects.fetch(blob_name(digest), _Told(incoming, moved), size):
+        if not self.objects.fetch(blob_name(digest), Told(incoming, moved), size):
             return False
         if incoming.digest != digest:
             raise IntegrityError(
@@ -317,104 +310,6 @@ class SharedStore:
             name = closure_name(platform, request, environment)
             lock = parse_closure(data, name)
             self.holder().hold([name, *(need for item in lock.platforms for need in needs_of(lock, item).names())])
-
-    def replace_blob(self, digest: Digest, path: Path) -> bool:
-        """Put right bytes in the place of wrong ones; False when they are right by now.
-
-        Raises:
-            UnreachableError: As ``put_blob``; ``NoSpaceError`` likewise.
-        """
-        self.check_keeps()
-        found = Hashing()
-        if self.objects.fetch(blob_name(digest), found) and found.digest() == digest:
-            return False
-        self.objects.delete(blob_name(digest))
-        self.put_blob(digest, path)
-        return True
-
-    def replace_closure(self, platform: Platform, request: Digest, environment: Digest, data: bytes) -> bool:
-        """Put a right closure in the place of one that is none; False where there is a right one.
-
-        Raises:
-            UnreachableError: As ``put_closure``; ``NoSpaceError`` likewise.
-        """
-        name = closure_name(platform, request, environment)
-        try:
-            if self.closure(platform, request, environment) is not None:
-                return False
-        except IntegrityError:
-            self.check_keeps()
-            self.objects.delete(name)
-        self.damaged.discard(name)
-        return self.put_closure(platform, request, environment, data) == "created"
-
-    def replace_result(self, result: Result, known: Result | None) -> None:
-        """Put a record in the place of one that is none, or whose blobs are gone, unless it was mended by now.
-
-        Args:
-            result: The right one.
-            known: The one whose blobs are gone; None for one that cannot be read.
-
-        Raises:
-            UnreachableError: As ``put_blob``; ``NoSpaceError`` likewise.
-        """
-        self.check_keeps()
-        try:
-            found = self.result(result.kind, result.key)
-        except IntegrityError:
-            found = None
-        if found is None or found == known:
-            self.objects.delete(result_name(result.kind, result.key))
-            self.put_result(result)
-
-
-class _Told:
-    """Passes bytes on, and tells how many there were."""
-
-    def __init__(self, incoming: Incoming, moved: Callable[[int], None]) -> None:
-        self._incoming = incoming
-        self._moved = moved
-
-    def write(self, data: bytes) -> None:
-        self._incoming.write(data)
-        self._moved(self._incoming.size)
-
-    def restart(self) -> None:
-        self._incoming.restart()
-
-
-class Hashing:
-    """Takes bytes for their digest and number alone; implements ``envbuild.objects.Writer``."""
-
-    def __init__(self) -> None:
-        self.restart()
-
-    def write(self, data: bytes) -> None:
-        """Take some more."""
-        self._state.update(data)
-        self.size += len(data)
-
-    def restart(self) -> None:
-        """Forget what was written."""
-        self._state = hashlib.sha256()
-        self.size = 0
-
-    def digest(self) -> str:
-        """The sha256 of what was written."""
-        return self._state.hexdigest()
-
-
-def _read_format(data: bytes) -> Use:
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        return "none"
-    if not isinstance(found, dict) or type(found.get("format")) is not int:
-        return "none"
-    if found == {"format": STORE_FORMAT}:
-        return "write"
-    readable = found.get("readable-by")
-    return "read" if type(readable) is int and readable <= STORE_FORMAT else "none"
 
 
 def record_of(data: bytes, kind: str, key: Digest) -> Result:

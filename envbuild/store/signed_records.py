@@ -28,6 +28,7 @@ from envbuild.store.envelopes import (
 from envbuild.store.folder import result_to_bytes
 from envbuild.store.object_names import result_name
 from envbuild.store.parallel import in_parallel
+from envbuild.store.replacing import replace_result
 from envbuild.store.shared import SharedStore, record_of
 from envbuild.store.signatures import Policy, Signer, Vouched
 from envbuild.trust import result_subject
@@ -164,7 +165,7 @@ class SignedRecords:
             known = record_of(there, result.kind, result.key) if there is not None else None
         except IntegrityError:
             known = None
-        self._store.replace_result(result, known)
+        replace_result(self._store, result, known)
         now = self._there(result)
         return now if _says(now, result) else None
 

@@ -17,12 +17,13 @@ from envbuild.digest import Digest, short
 from envbuild.errors import IntegrityError, UnreachableError
 from envbuild.package import Platform
 from envbuild.store import Result, envelopes
+from envbuild.store.arriving import Hashing
 from envbuild.store.envelopes import Envelope
 from envbuild.store.findings import Finding, Tell
 from envbuild.store.object_names import blob_name, closure_name, result_name
 from envbuild.store.outputs import LARGEST_OUTPUTS, parse_outputs
 from envbuild.store.parallel import in_parallel
-from envbuild.store.shared import Hashing, SharedStore
+from envbuild.store.shared import SharedStore
 from envbuild.trust import PublicKey
 
 T = TypeVar("T")

@@ -37,7 +37,8 @@ from envbuild.store.findings import Finding, StoreReport, Tell
 from envbuild.store.object_names import BLOB, CLOSURE, RESULT
 from envbuild.store.outputs import OUTPUTS
 from envbuild.store.parallel import in_parallel
-from envbuild.store.shared import FORMAT_NAME, SharedStore
+from envbuild.store.shared import SharedStore
+from envbuild.store.shared_format import FORMAT_NAME
 from envbuild.store.verify_names import generation_of, verify_name
 from envbuild.store.verify_objects import THREADS, ObjectChecks
 from envbuild.store.verify_parts import EVERY_PART, Parts

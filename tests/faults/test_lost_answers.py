@@ -18,7 +18,8 @@ from envbuild.package import Platform
 from envbuild.store import Result
 from envbuild.store.names import Named, current, history, move
 from envbuild.store.object_names import closure_name
-from envbuild.store.shared import FORMAT_BYTES, FORMAT_NAME, SharedStore
+from envbuild.store.shared import SharedStore
+from envbuild.store.shared_format import FORMAT_BYTES, FORMAT_NAME
 from tests.faults.counts import Counts
 from tests.faults.figures import count
 from tests.faults.world import differences

@@ -43,7 +43,9 @@ from envbuild.store.collected import Policy
 from envbuild.store.folder import open_store, result_to_bytes
 from envbuild.store.names import Named, current, history, move
 from envbuild.store.object_names import blob_name, result_name
-from envbuild.store.shared import FORMAT_BYTES, FORMAT_NAME, SharedStore
+from envbuild.store.replacing import replace_blob, replace_result
+from envbuild.store.shared import SharedStore
+from envbuild.store.shared_format import FORMAT_BYTES, FORMAT_NAME
 from envbuild.store.verify import drop, verify_store
 from envbuild.store.verify_shared import Verification
 from tests.faults.counts import COUNTS
@@ -423,7 +425,7 @@ class SharedWalk(Walk):
     @rule(blob=blobs)
     def mend_blob(self, blob: int) -> None:
         name = blob_name(DIGESTS[blob])
-        replaced = self.store.replace_blob(DIGESTS[blob], self.file(blob))
+        replaced = replace_blob(self.store, DIGESTS[blob], self.file(blob))
         assert replaced == (self.held.get(name) != CONTENTS[blob])
         self.held[name] = CONTENTS[blob]
 
@@ -431,7 +433,7 @@ class SharedWalk(Walk):
     def mend_record(self, key: Digest, blob: int) -> None:
         """In the place of one that cannot be read; one that can be stands."""
         name = result_name("transmute", key)
-        if self.refused(name, lambda: self.store.replace_result(record(key, blob), None) or "done") is None:
+        if self.refused(name, lambda: replace_result(self.store, record(key, blob), None) or "done") is None:
             return
         if self.held.get(name) in {None, b"none"}:
             self.held[name] = result_to_bytes(record(key, blob))

@@ -19,7 +19,8 @@ from envbuild.store import Result
 from envbuild.store.names import Moved, Named, move
 from envbuild.store.needs import needs_of
 from envbuild.store.object_names import blob_name, closure_name, result_name
-from envbuild.store.shared import FORMAT_BYTES, FORMAT_NAME, SharedStore
+from envbuild.store.shared import SharedStore
+from envbuild.store.shared_format import FORMAT_BYTES, FORMAT_NAME
 
 LINUX: Platform = "linux-64"
 

@@ -38,7 +38,8 @@ from envbuild.store.layer import Layer
 from envbuild.store.layers import Layers
 from envbuild.store.names import Named, object_name
 from envbuild.store.object_names import blob_name, result_name
-from envbuild.store.shared import FORMAT_BYTES, FORMAT_NAME, SharedStore
+from envbuild.store.shared import SharedStore
+from envbuild.store.shared_format import FORMAT_BYTES, FORMAT_NAME
 from envbuild.store.signatures import Policy, Signer, new_private_key, read_private_key
 from envbuild.store.signed_names import SignedNames
 from envbuild.store.signed_records import SignedRecords
