@@ -14,6 +14,9 @@ Once no input is awaited there is nothing left to overlap: those that have not b
 readies many inputs faster at once than one by one. A failure blocks exactly the derivations that lead
 from it to a target; without ``keep_going`` no more jobs are offered.
 
+A plan may grow while it runs (``add``), by what is known only then. Those for whom the work is have a share each, and
+are served in turns (``envbuild.turns``).
+
 ::
 
     waiting ──► ready ──► running ──► done
@@ -25,7 +28,6 @@ Rules of the file: no clock, no thread, no I/O, no recursion; every event costs 
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field
@@ -36,6 +38,7 @@ from envbuild.demand import demand
 from envbuild.derivations import Derivation, Outputs
 from envbuild.digest import Digest
 from envbuild.graph import Graph
+from envbuild.turns import Turns
 from envbuild.value import dataclass
 
 Phase = Literal["prepare", "realise", "pull"]
@@ -102,11 +105,23 @@ class Summary:
     pulls: int = 0
 
 
+_TURN = 50
+"""What a turn costs, in milliseconds, where nobody knows better."""
+
+
 def estimate(derivation: Derivation) -> int:
     """Milliseconds that a derivation may take, by kind and size; for priorities and for people, never for truth."""
     kind = derivation.kind
     moved = (derivation.size or 0) // _BYTES_PER_MILLISECOND.get(kind, 50_000)
     return _FIXED_COST.get(kind, 100) + moved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What was new to a plan that grew, inputs before users: hits, and what has to be done."""
+
+    hits: tuple[Digest, ...]
+    needed: tuple[Digest, ...]
 
 
 class Plan:
@@ -128,6 +143,7 @@ class Plan:
         far: Collection[Digest] = frozenset(),
         prepared_kinds: Collection[str] = frozenset(),
         keep_going: bool = False,
+        shares: Mapping[Digest, int] = MappingProxyType({}),
     ) -> None:
         """Find what is needed, and offer what can start.
 
@@ -138,6 +154,7 @@ class Plan:
             far: Keys whose results can be pulled from somewhere; those that are known, or not needed, are ignored.
             prepared_kinds: Kinds whose inputs can be prepared one by one.
             keep_going: Whether a failure leaves the work that does not depend on it going.
+            shares: For whom each is, by number, ``turns.COMMON`` for several; without it, all is for one.
         """
         self.graph = graph
         self.failures: list[Failure] = []
@@ -150,20 +167,15 @@ class Plan:
         self._pending: set[Job] = set()
         self._running: set[Job] = set()
         self._failed: set[Digest] = set()
-        self._heaps: dict[Lane, list[tuple[int, int, Job]]] = {lane: [] for lane in LANES}
-        self._offers = 0
+        self._turns: dict[Lane, Turns[Job]] = {lane: Turns(self._pending) for lane in LANES}
+        self._shares = dict(shares)
+        self._prepared_kinds = prepared_kinds
         hits, needed = demand(graph, known, far)
         self._hits, self._needed = dict.fromkeys(hits), dict.fromkeys(needed)
         self._far = set(far)
         self._lengths: dict[Digest, int] = {}
         self._add_lengths(self._lengths, needed, costs)
-        self._prepared = frozenset(
-            key
-            for key in needed
-            if graph[key].kind in prepared_kinds
-            and key not in self._far
-            and not self._needed.keys().isdisjoint(graph.inputs(key))
-        )
+        self._prepared = self._to_prepare(needed)
         self._waiting: dict[Digest, int] = {}
         self._awaited: dict[Digest, int] = {}
         self._begin(needed)
@@ -211,17 +223,18 @@ class Plan:
         keys = self.graph.inputs(job.key) if job.input is None else (job.input,)
         return {key: self._outputs[key] for key in keys}
 
-    def summary(self) -> Summary:
-        """The plan in numbers."""
-        needed = [self.graph[key] for key in self._needed]
+    def summary(self, added: Added | None = None) -> Summary:
+        """The plan in numbers, or those of what was added to it."""
+        keys = tuple(self._needed) if added is None else added.needed
+        needed = [self.graph[key] for key in keys]
         sizes = [derivation.size for derivation in needed if derivation.kind == "fetch"]
         builds = [each.key for each in needed if each.kind == "build-wheel" and each.key not in self._far]
-        lengths = self._lengths
+        lengths = self._lengths if added is None else {key: self._lengths[key] for key in keys}
         if builds:
             lengths = {}
-            self._add_lengths(lengths, self.needed, {**dict.fromkeys(builds, 0), **self._costs})
+            self._add_lengths(lengths, keys, {**dict.fromkeys(builds, 0), **self._costs})
         return Summary(
-            hits=len(self._hits),
+            hits=len(self._hits if added is None else added.hits),
             needed=tuple(sorted(Counter(derivation.kind for derivation in needed).items())),
             fetch_bytes=sum(size for size in sizes if size is not None),
             unknown_sizes=sizes.count(None),
@@ -240,7 +253,7 @@ class Plan:
         if self.stopped:
             return ()
         lanes = LANES if lane is None else (lane,)
-        return tuple(job for each in lanes for job in self._peek(self._heaps[each], limit))
+        return tuple(job for each in lanes for job in self._turns[each].first(limit, _TURN))
 
     def started(self, job: Job) -> None:
         """A job began.
@@ -252,6 +265,8 @@ class Plan:
             raise ValueError(f"{job} is not ready")
         self._pending.remove(job)
         self._running.add(job)
+        cost = _TURN if job.phase == "prepare" else self._costs.get(job.key) or estimate(job.derivation)
+        self._turns[job.lane].spend(self._shares.get(job.key, 0), cost)
 
     def finished(self, job: Job, outputs: Outputs) -> None:
         """A job succeeded.
@@ -296,16 +311,32 @@ class Plan:
         self._end(job)
         self._far.discard(job.key)
         hits, needed = self._unmet(self.graph.inputs(job.key))
-        needed.append(job.key)
-        self._hits |= dict.fromkeys(hits)
-        self._needed |= dict.fromkeys(needed)
-        self._add_lengths(self._lengths, needed, self._costs)
-        self._begin(needed)
-        for key in hits:
-            self._complete(key, self._known[key])
-        for key in needed:
-            if lost := next(filter(self._lost, self.graph.inputs(key)), None):
-                self._block(self.blocked.get(lost, lost), key)
+        self._enter(hits, [*needed, job.key])
+
+    def add(
+        self,
+        graph: Graph,
+        known: Mapping[Digest, Outputs],
+        *,
+        far: Collection[Digest] = frozenset(),
+        shares: Mapping[Digest, int] = MappingProxyType({}),
+    ) -> Added:
+        """Let a graph be wanted too. What the plan has of it is done once; the rest costs what it is.
+
+        Args:
+            graph: What is wanted.
+            known: Outputs that some store already has of it.
+            far: Of its keys those whose results can be pulled.
+            shares: For whom each is; a key that has a share keeps it.
+        """
+        self.graph = self.graph.grown(graph)
+        self._known = {**self._known, **{key: known[key] for key in graph.derivations.keys() & known.keys()}}
+        self._far |= {key for key in far if key not in self._needed}
+        self._shares = {**shares, **self._shares}
+        hits, needed = self._unmet(graph.targets)
+        self._prepared |= self._to_prepare(needed)
+        self._enter(hits, needed)
+        return Added(hits=tuple(hits), needed=tuple(needed))
 
     def stop(self) -> None:
         """Offer nothing more; what runs may still finish or fail."""
@@ -315,6 +346,24 @@ class Plan:
         if job not in self._running:
             raise ValueError(f"{job} is not running")
         self._running.remove(job)
+
+    def _enter(self, hits: list[Digest], needed: list[Digest]) -> None:
+        """Take up what the plan had not met, or met otherwise."""
+        self._hits |= dict.fromkeys(hits)
+        self._needed |= dict.fromkeys(needed)
+        self._add_lengths(self._lengths, needed, self._costs)
+        self._begin(needed)
+        for key in hits:
+            self._complete(key, self._known[key])
+        for key in needed:  # what is pulled needs no inputs
+            if key not in self._far and (lost := next(filter(self._lost, self.graph.inputs(key)), None)):
+                self._block(self.blocked.get(lost, lost), key)
+
+    def _to_prepare(self, keys: Sequence[Digest]) -> set[Digest]:
+        """Those whose inputs are prepared one by one, for not all of them are there."""
+        kinds, missing = self._prepared_kinds, {*keys, *(self._needed.keys() - self._outputs.keys())}
+        chosen = (key for key in keys if self.graph[key].kind in kinds and key not in self._far)
+        return {key for key in chosen if not missing.isdisjoint(self.graph.inputs(key))} if kinds else set()
 
     def _lost(self, key: Digest) -> bool:
         return key in self._failed or key in self.blocked
@@ -379,19 +428,7 @@ class Plan:
         if job.input is not None:
             urgency += (self.graph[job.input].size or 0) // _BYTES_PER_MILLISECOND["prepare"]
         self._pending.add(job)
-        self._offers += 1  # the earlier offer first where urgency is equal; also keeps jobs from being compared
-        heapq.heappush(self._heaps[job.lane], (-urgency, self._offers, job))
-
-    def _peek(self, heap: list[tuple[int, int, Job]], limit: int | None) -> list[Job]:
-        """The first entries that are still pending; those that are not leave the heap for good."""
-        kept: list[tuple[int, int, Job]] = []
-        while heap and (limit is None or len(kept) < limit):
-            entry = heapq.heappop(heap)
-            if entry[2] in self._pending:
-                kept.append(entry)
-        for entry in kept:
-            heapq.heappush(heap, entry)
-        return [job for _, _, job in kept]
+        self._turns[job.lane].put(job, urgency, self._shares.get(job.key, 0))
 
     def _unmet(self, keys: Collection[Digest]) -> tuple[list[Digest], list[Digest]]:
         """Hits and needed keys among these and what leads to them that the plan has not met, inputs before users."""
