@@ -10,7 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from envbuild.errors import EnvbuildError, UsageError
-from envbuild.review.git import Blobs, Repository, blob_id
+from envbuild.review.git import Repository, blob_id
+from envbuild.review.git_objects import Blobs
 
 BRANCHES = (
     "upstream/HEAD",

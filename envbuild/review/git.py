@@ -16,27 +16,12 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import IO
 
-from envbuild.errors import InvalidInput, UsageError
-from envbuild.value import dataclass
+from envbuild.errors import UsageError
+from envbuild.review.git_objects import REGULAR, Blobs, Entry
 
 _SETTINGS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false")
 _TIMEOUT = 600.0
-_REGULAR = (b"100644", b"100755")
-
-LARGEST = 64 << 20
-"""Bytes of the largest file that is read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A file of a revision."""
-
-    blob: str
-    path: str
-    executable: bool = False
 
 
 class Repository:
@@ -78,13 +63,6 @@ class Repository:
         """The commit that a word means; None when it means none."""
         return self._one(f"{word}^{{commit}}")
 
-    def blob_of(self, commit: str, path: str) -> str | None:
-        """The id of a regular file in a commit; None when it has no such file."""
-        for entry in self.files(commit, path):
-            if entry.path == path:
-                return entry.blob
-        return None
-
     def merge_base(self, one: str, other: str) -> str | None:
         """The best common ancestor of two commits."""
         found = self.ask("merge-base", one, other)
@@ -102,8 +80,8 @@ class Repository:
         for entry in (self.ask(*arguments, literal=True) or b"").split(b"\0"):
             about, _, path = entry.partition(b"\t")
             words = about.split()
-            if len(words) == 3 and words[0] in _REGULAR:
-                yield Entry(blob=words[2].decode(), path=os.fsdecode(path), executable=words[0] == _REGULAR[1])
+            if len(words) == 3 and words[0] in REGULAR:
+                yield Entry(blob=words[2].decode(), path=os.fsdecode(path), executable=words[0] == REGULAR[1])
 
     def working_files(self, below: str, *patterns: str) -> list[str]:
         """The files of the working tree below a folder that git has or would take, by endings of their names."""
@@ -131,10 +109,16 @@ class Repository:
         """The digits of an id."""
         return 64 if (self.ask("rev-parse", "--show-object-format") or b"").strip() == b"sha256" else 40
 
-    def git_path(self, name: str) -> Path | None:
-        """Where git keeps a file of its own."""
-        found = self.ask("rev-parse", "--git-path", name)
-        return self._folder / os.fsdecode(found.removesuffix(b"\n")) if found else None
+    def git_paths(self, *names: str) -> list[Path]:
+        """Where git keeps files of its own."""
+        found = self.ask("rev-parse", *(word for name in names for word in ("--git-path", name))) or b""
+        return [self._folder / os.fsdecode(line) for line in found.split(b"\n") if line]
+
+    def renames(self, before: str, after: str) -> dict[str, str]:
+        """The files that have another path in a later commit, as git finds out: the new path, and the old one."""
+        found = self.ask("diff-tree", "-r", "-z", "-M", "--diff-filter=R", "--name-status", before, after) or b""
+        words = [os.fsdecode(word) for word in found.split(b"\0")]
+        return dict(zip(words[2::3], words[1::3], strict=False))
 
     def _one(self, word: str) -> str | None:
         if not word or word.startswith("-") or "\0" in word or "\n" in word:
@@ -171,56 +155,6 @@ class Repository:
 def _plain(path: str) -> str:
     """A path in a pattern, where it means itself."""
     return "".join(f"\\{character}" if character in "*?[]\\" else character for character in path)
-
-
-class Blobs:
-    """Many files by their ids, from one process."""
-
-    def __init__(self, command: list[str], folder: Path, environ: Mapping[str, str]) -> None:
-        self._process = subprocess.Popen(
-            command, cwd=folder, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._in: IO[bytes] = self._process.stdin
-        self._out: IO[bytes] = self._process.stdout
-
-    def __enter__(self) -> Blobs:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._in.close()
-        self._out.close()
-        self._process.wait()
-
-    def read(self, identity: str) -> bytes:
-        """The bytes of a file.
-
-        Raises:
-            InvalidInput: ``no-blob`` when git does not give them; ``too-large``.
-        """
-        self._in.write(identity.encode() + b"\n")
-        self._in.flush()
-        words = self._out.readline().split()
-        if len(words) != 3 or words[1] != b"blob":
-            raise InvalidInput(
-                f"git has not the file with the id {identity[:12]}",
-                reference="no-blob",
-                hint="`git fetch` what this clone left out (a shallow or partial clone)",
-            )
-        size = int(words[2])
-        if size > LARGEST:
-            self._skip(size + 1)
-            raise InvalidInput(f"a file has {size:,} bytes, at most {LARGEST:,} are read", reference="too-large")
-        data = self._out.read(size)
-        self._out.read(1)
-        return data
-
-    def _skip(self, size: int) -> None:
-        while size > 0:
-            size -= len(self._out.read(min(size, 1 << 20)) or bytes(size))
 
 
 def blob_id(data: bytes, length: int = 40) -> str:

@@ -16,7 +16,8 @@ from envbuild.errors import EnvbuildError, UsageError
 from envbuild.locks.lockdiff import Change, changes
 from envbuild.locks.lockfile import parse_lock
 from envbuild.locks.place import lock_path
-from envbuild.review.git import Blobs, Repository
+from envbuild.review.git import Repository
+from envbuild.review.git_objects import Blobs
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class LockHistoryVerbs:
         if not found:
             raise UsageError(f"no commit has {inside}", reference="no-history", hint=f"git add {inside}, and commit it")
         with repository.blobs() as blobs:
-            locks = [_lock_of(repository, blobs, commit, inside) for commit, *_ in found]
+            locks = [_lock_of(blobs, commit, inside) for commit, *_ in found]
         return tuple(
             _revision(about, locks[at], locks[at + 1] if at + 1 < len(locks) else None)
             for at, about in enumerate(found[:LIMIT])
@@ -82,13 +83,13 @@ def _texts(data: bytes | None) -> list[str]:
     return [entry.decode("utf-8", "replace").strip("\n") for entry in (data or b"").split(b"\0") if entry.strip()]
 
 
-def _lock_of(repository: Repository, blobs: Blobs, commit: str, path: str) -> Lock | str | None:
+def _lock_of(blobs: Blobs, commit: str, path: str) -> Lock | str | None:
     """The lock in a commit; None where it has none, a text where it is none."""
-    blob = repository.blob_of(commit, path)
-    if blob is None:
+    entry = blobs.file(commit, path)
+    if entry is None:
         return None
     try:
-        return parse_lock(blobs.read(blob), f"{commit[:12]}:{path}")
+        return parse_lock(blobs.read(entry.blob), f"{commit[:12]}:{path}")
     except EnvbuildError as error:
         return error.message
 

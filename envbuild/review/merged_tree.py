@@ -1,9 +1,10 @@
 """The files of a merge that is not there yet, as far as a recipe needs them.
 
 What only one side changed is that side's; what both changed is merged by ``git merge-file``, line by line, as git
-itself does; where lines conflict, the file has git's markers, and whoever reads it says so. Written are the recipe, its
-bases, what they include, their locks and the projects' files, into a folder of its own: the working tree is not
-touched, for git is still working on it.
+itself does; where lines conflict, the file has git's markers, and whoever reads it says so. What one side renamed has
+the new path; git finds out which, and is asked only where a file does not stand at one path in all three. Written are
+the recipe, its bases, what they include, their locks and the projects' files, into a folder of its own: the working
+tree is not touched, for git is still working on it.
 
 Rules of the file: reads the repository; writes into the folder that it is given.
 """
@@ -17,7 +18,8 @@ from tempfile import TemporaryDirectory
 from envbuild.errors import EnvbuildError, InvalidInput
 from envbuild.locks.lockfile import lock_text, parse_lock
 from envbuild.locks.three_way import joined
-from envbuild.review.git import Blobs, Repository
+from envbuild.review.git import Repository
+from envbuild.review.git_objects import Blobs, Entry
 from envbuild.review.parted import Parted
 
 
@@ -36,20 +38,19 @@ class MergedTree:
         self._blobs = blobs
         self.folder = folder
         self._written: set[str] = set()
-        three = (commits.base, commits.ours, commits.theirs)
-        entries = [tuple(repository.files(commit)) if commit else () for commit in three]
-        self._base, self._ours, self._theirs = ({item.path: item.blob for item in several} for several in entries)
-        self._executable = {item.path for several in entries[1:] for item in several if item.executable}
+        self._commits = [place.commit if place else None for place in (commits.base, commits.ours, commits.theirs)]
+        self._three: dict[str, list[Entry | None]] = {}
+        self._renames: list[dict[str, str]] | None = None
 
     def has(self, path: str) -> bool:
         """Whether the merge has a file; one that a side removed and the other changed is there."""
-        return path in self._ours or path in self._theirs if self._both_changed(path) else self._plain(path) is not None
+        _, ours, theirs = self._at(path)
+        return bool(ours or theirs) if self._both_changed(path) else self._plain(path) is not None
 
     def below(self, folder: str) -> Iterator[str]:
         """The files of the merge below a folder."""
-        for path in dict.fromkeys((*self._ours, *self._theirs)):
-            if (folder in {"", "."} or path == folder or path.startswith(f"{folder}/")) and self.has(path):
-                yield path
+        found = [item.path for commit in self._commits[1:] if commit for item in self._blobs.files(commit, folder)]
+        yield from filter(self.has, dict.fromkeys(found))
 
     def write(self, path: str) -> Path | None:
         """Write a file; None when the merge has none of that path.
@@ -64,26 +65,52 @@ class MergedTree:
             self._written.add(path)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(self._bytes(path))
-            if path in self._executable:
+            if any(entry is not None and entry.executable for entry in self._at(path)[1:]):
                 file.chmod(0o755)
         return file
 
+    def _at(self, path: str) -> list[Entry | None]:
+        """A file of the merge where both began, on our side and on theirs; git says which path each has it at."""
+        if path not in self._three:
+            found = [self._blobs.file(commit, path) if commit else None for commit in self._commits]
+            if None in found and any(found):
+                ours, theirs = self._renamed()
+                if path in {*ours.values(), *theirs.values()} - {*ours, *theirs}:
+                    found = [None, None, None]  # it has another name now
+                elif (old := ours.get(path) or theirs.get(path)) is not None:
+                    paths = (old, path if path in ours else old, path if path in theirs else old)
+                    found = [
+                        self._blobs.file(commit, place) if commit else None
+                        for commit, place in zip(self._commits, paths, strict=True)
+                    ]
+            self._three[path] = found
+        return self._three[path]
+
+    def _renamed(self) -> list[dict[str, str]]:
+        """The files that each side renamed: the new path, and the old one."""
+        if self._renames is None:
+            base, *sides = self._commits
+            self._renames = [self._repository.renames(base, side) if base and side else {} for side in sides]
+        return self._renames
+
+    def _ids(self, path: str) -> list[str | None]:
+        return [entry.blob if entry is not None else None for entry in self._at(path)]
+
     def _both_changed(self, path: str) -> bool:
-        base, ours, theirs = self._base.get(path), self._ours.get(path), self._theirs.get(path)
+        base, ours, theirs = self._ids(path)
         return ours not in {theirs, base} and theirs != base
 
     def _plain(self, path: str) -> str | None:
         """The id of a file that at most one side changed."""
-        ours, theirs = self._ours.get(path), self._theirs.get(path)
-        return theirs if ours == self._base.get(path) else ours
+        base, ours, theirs = self._ids(path)
+        return theirs if ours == base else ours
 
     def _bytes(self, path: str) -> bytes:
         if not self._both_changed(path):
             blob = self._plain(path)
             assert blob is not None
             return self._blobs.read(blob)
-        three = [side.get(path) for side in (self._base, self._ours, self._theirs)]
-        texts = [self._blobs.read(blob) if blob is not None else b"" for blob in three]
+        texts = [self._blobs.read(blob) if blob is not None else b"" for blob in self._ids(path)]
         if path.endswith(".lock.yaml") and (lock := _merged_lock(path, texts)) is not None:
             return lock
         return merged_lines(self._repository, *texts)[0]

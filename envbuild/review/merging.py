@@ -92,16 +92,18 @@ def _merged(
         raise InvalidInput(
             f"both sides took {both.undecided[0]} anew, each as another environment", reference="merge-conflict"
         )
-    length = repository.hash_length()
-    ids = [blob_id(data, length) for data in three]
-    commits = parted(repository, environ, path, ids[0] if three[0] else None, ids[1], ids[2])
-    if commits is None:
-        raise InvalidInput("git does not say which commits are merged", reference="no-revision")
+    root = repository.needed("merge")
     with TemporaryDirectory(prefix="envbuild-merge-") as folder, repository.blobs() as blobs:
+        length = len(blobs.commit("HEAD") or "") or repository.hash_length()
+        ids = [blob_id(data, length) for data in three]
+        commits = parted(repository, blobs, environ, path, ids[0] if three[0] else None, ids[1], ids[2])
+        if commits is None:
+            raise InvalidInput("git does not say which commits are merged", reference="no-revision")
         place = Path(folder).resolve()
-        top = place_for(place, repository.needed("merge"), path)
+        top = place_for(place, root, path)
+        tree = MergedTree(repository, commits, blobs, top)
         try:
-            recipe = write_family(MergedTree(repository, commits, blobs, top), path, environ)
+            recipe = write_family(tree, path, environ)
             lock_path(recipe).write_text(lock_text(both.lock), encoding="utf-8")
             lock = again(recipe)
         except EnvbuildError as error:  # a folder that is gone is no place for anybody

@@ -22,7 +22,8 @@ from envbuild.projects.recipe_files import is_recipe_name
 from envbuild.recipe import Recipe
 from envbuild.review.comparing import compare
 from envbuild.review.comparison import Compared, State
-from envbuild.review.git import LARGEST, Blobs, Repository, blob_id
+from envbuild.review.git import Repository, blob_id
+from envbuild.review.git_objects import LARGEST, Blobs
 from envbuild.review.requests import RequestChange, request_changes
 from envbuild.value import dataclass, replace
 
