@@ -29,6 +29,12 @@ class Reporter:
     def plan_made(self, summary: Summary) -> None:
         """What will be done is known; nothing has started."""
 
+    def plan_grown(self, summary: Summary) -> None:
+        """More will be done in this run; the summary is of what was added."""
+
+    def recipe_ended(self, recipe: str, state: str, ended: int, total: int) -> None:
+        """One of several recipes is ``done``, ``unchanged``, ``failed`` or ``not-begun``; so many of all have ended."""
+
     def hit(self, derivation: Derivation) -> None:
         """A derivation need not be done: its outputs are known."""
 
@@ -69,6 +75,14 @@ class Several(Reporter):
     def plan_made(self, summary: Summary) -> None:  # noqa: D102  the base class says it, here and below
         for reporter in self._reporters:
             reporter.plan_made(summary)
+
+    def plan_grown(self, summary: Summary) -> None:  # noqa: D102
+        for reporter in self._reporters:
+            reporter.plan_grown(summary)
+
+    def recipe_ended(self, recipe: str, state: str, ended: int, total: int) -> None:  # noqa: D102
+        for reporter in self._reporters:
+            reporter.recipe_ended(recipe, state, ended, total)
 
     def hit(self, derivation: Derivation) -> None:  # noqa: D102
         for reporter in self._reporters:
@@ -139,14 +153,13 @@ class Listener(Reporter):
         self.heard(Event(name=name, seconds=time.monotonic() - self._began, data=data))
 
     def plan_made(self, summary: Summary) -> None:  # noqa: D102
-        self._tell(
-            "plan_made",
-            hits=summary.hits,
-            needed=dict(summary.needed),
-            fetch_bytes=summary.fetch_bytes,
-            unknown_sizes=summary.unknown_sizes,
-            expected_milliseconds=summary.milliseconds,
-        )
+        self._tell("plan_made", **_summed(summary))
+
+    def plan_grown(self, summary: Summary) -> None:  # noqa: D102
+        self._tell("plan_grown", **_summed(summary))
+
+    def recipe_ended(self, recipe: str, state: str, ended: int, total: int) -> None:  # noqa: D102
+        self._tell("recipe_ended", recipe=recipe, state=state, ended=ended, total=total)
 
     def hit(self, derivation: Derivation) -> None:  # noqa: D102
         self._tell("hit", **_named(derivation))
@@ -231,6 +244,16 @@ class Recorder(Listener):
             if event.name in {"started", "finished"} and (event.data["key"], event.data["input"]) == (key, input)
         }
         return times["started"], times["finished"]
+
+
+def _summed(summary: Summary) -> dict[str, Any]:
+    return {
+        "hits": summary.hits,
+        "needed": dict(summary.needed),
+        "fetch_bytes": summary.fetch_bytes,
+        "unknown_sizes": summary.unknown_sizes,
+        "expected_milliseconds": summary.milliseconds,
+    }
 
 
 def _named(derivation: Derivation) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from envbuild.derivations import Outputs
 from envbuild.digest import Digest
 from envbuild.errors import EnvbuildError, NoSpaceError, Terminated, several
 from envbuild.executors import Executor
-from envbuild.plan import LANES, Failure, Job, Lane, Plan
+from envbuild.plan import LANES, Added, Failure, Job, Lane, Plan
 from envbuild.reporter import Reporter
 from envbuild.value import dataclass
 from envbuild.worker import Done, Task
@@ -133,13 +133,23 @@ class Scheduler:
             if isinstance(late, partial):
                 late()
 
-    def run(self, plan: Plan, work: Callable[[Task], Done]) -> Outcome:
+    def grow(self, plan: Plan, added: Added) -> None:
+        """Tell that the plan of the run has grown; called from what ``run`` calls ``between`` jobs."""
+        self._reporter.plan_grown(plan.summary(added))
+        for key in added.hits:
+            self._reporter.hit(plan.graph[key])
+
+    def run(
+        self, plan: Plan, work: Callable[[Task], Done], between: Callable[[Callable[[], Outcome]], None] | None = None
+    ) -> Outcome:
         """Run a plan until it is over.
 
         Args:
             plan: A fresh plan; it is used up.
             work: Does one task: ``envbuild.worker.run`` with its workspace and results filled in. Picklable where the
                 executor is far away.
+            between: Called before the first job is given out and whenever one has ended, in the thread that called
+                ``run``: is told what came of it so far, when it asks, and may let the plan grow.
 
         Raises:
             KeyboardInterrupt: When the user interrupts; ``Terminated`` for SIGTERM. Failed jobs raise nothing: they
@@ -152,7 +162,11 @@ class Scheduler:
             self._reporter.hit(plan.graph[key])
         with _terminated_as_interrupt():
             try:
-                while not plan.over:
+                while True:
+                    if between is not None:
+                        between(lambda: run.outcome(round((time.monotonic() - began) * 1000)))
+                    if plan.over:
+                        break
                     run.fill()
                     if plan.running:
                         self._inbox.get()()

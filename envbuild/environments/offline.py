@@ -25,9 +25,7 @@ def refuse_fetches(plan: Plan, near: Collection[Digest] = frozenset()) -> None:
     Raises:
         UnreachableError: ``offline``, with an issue for each thing that is missing.
     """
-    needed = [key for key in plan.needed if key not in near]
-    missing = [derivation for key in needed if _asks_a_server(derivation := plan.graph[key])]
-    if missing:
+    if missing := missing_here(plan, near):
         what = "1 thing is" if len(missing) == 1 else f"{len(missing)} things are"
         raise UnreachableError(
             f"{what} not in the store, and the network may not be used",
@@ -35,6 +33,12 @@ def refuse_fetches(plan: Plan, near: Collection[Digest] = frozenset()) -> None:
             hint="run once without --offline",
             issues=tuple(Issue(message=f"{_full_name(item)} is not here", reference="offline") for item in missing),
         )
+
+
+def missing_here(plan: Plan, near: Collection[Digest]) -> list[Derivation]:
+    """What of a plan needs the network."""
+    needed = (plan.graph[key] for key in plan.needed if key not in near)
+    return [derivation for derivation in needed if _asks_a_server(derivation)]
 
 
 def _full_name(item: Derivation) -> str:

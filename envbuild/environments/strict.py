@@ -33,8 +33,7 @@ def refuse_work(plan: Plan, near: Collection[Digest]) -> None:
     Raises:
         IntegrityError: ``unsigned-result``, with an issue for each.
     """
-    missing = [plan.graph[key] for key in plan.needed if key not in near and plan.graph[key].kind in _WORK]
-    if missing:
+    if missing := missing_work(plan, near):
         more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise IntegrityError(
             f"{_described(missing[0])}{more}",
@@ -42,6 +41,11 @@ def refuse_work(plan: Plan, near: Collection[Digest]) -> None:
             hint=_HINT,
             issues=tuple(Issue(message=_described(item), reference="unsigned-result", hint=_HINT) for item in missing),
         )
+
+
+def missing_work(plan: Plan, near: Collection[Digest]) -> list[Derivation]:
+    """What of a plan is solved or built."""
+    return [plan.graph[key] for key in plan.needed if key not in near and plan.graph[key].kind in _WORK]
 
 
 def run(task: Task, workspace: Workspace, results: Results | None) -> Done:
