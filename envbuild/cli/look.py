@@ -42,7 +42,7 @@ def list_command(offline: bool, stores: tuple[str, ...], as_json: bool) -> None:
     from envbuild.cli.screen_list import show_list
     from envbuild.environments.look_verbs import Stored
     from envbuild.errors import UnreachableError
-    from envbuild.store.names import Generation
+    from envbuild.store.generation import Generation
 
     screen, session = _looking(as_json, offline, stores)
     names: tuple[Generation, ...] = ()

@@ -14,7 +14,7 @@ from envbuild.digest import short
 if TYPE_CHECKING:
     from envbuild.environments.inventory import Present
     from envbuild.environments.look_verbs import Stored
-    from envbuild.store.names import Generation
+    from envbuild.store.generation import Generation
 
 NAMES_SHOWN = 2
 """Names of one environment that are said; JSON has all."""

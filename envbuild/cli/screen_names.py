@@ -12,7 +12,8 @@ from envbuild.digest import short
 if TYPE_CHECKING:
     from envbuild.environments.affected import Affected
     from envbuild.environments.source_verbs import Meant
-    from envbuild.store.names import Generation, Moved, Named, Published
+    from envbuild.store.generation import Generation, Named, Published
+    from envbuild.store.names import Moved
 
 
 def generation_tree(item: Generation) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from envbuild.digest import short
 
 if TYPE_CHECKING:
     from envbuild.review.publishing import Drift, Publication, Step
-    from envbuild.store.names import Named
+    from envbuild.store.generation import Named
 
 _MOST_FILES = 3
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from envbuild.machine.home import Home
     from envbuild.projects.project import Project
     from envbuild.reporter import Reporter
-    from envbuild.store.names import Generation
+    from envbuild.store.generation import Generation
 
 
 class AffectedVerbs:

@@ -22,7 +22,7 @@ from envbuild.objects import Objects
 from envbuild.package import PLATFORMS, Platform
 from envbuild.store import environments
 from envbuild.store.environments import Identity
-from envbuild.store.names import Named
+from envbuild.store.generation import Named
 
 MOST_SHOWN = 10
 

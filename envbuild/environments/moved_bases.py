@@ -19,7 +19,7 @@ from envbuild.environments.naming import Names
 from envbuild.errors import EnvbuildError
 from envbuild.names import Name, parse_name
 from envbuild.package import Platform
-from envbuild.store.names import Generation
+from envbuild.store.generation import Generation
 from envbuild.value import dataclass
 
 PATIENCE = 2.0

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from envbuild.package import Platform
     from envbuild.reporter import Reporter
     from envbuild.request import Request
-    from envbuild.store.names import Generation, Moved, Named
+    from envbuild.store.generation import Generation, Named
+    from envbuild.store.names import Moved
 
 
 class NameVerbs(SourceVerbs):
@@ -61,7 +62,7 @@ class NameVerbs(SourceVerbs):
             StaleError: When the recipe's lock does not fit.
         """
         from envbuild.environments.closures import on
-        from envbuild.store.names import Named
+        from envbuild.store.generation import Named
 
         target = parse_name(name)
         home = self._home()
@@ -154,7 +155,7 @@ class NameVerbs(SourceVerbs):
             return {}
         from envbuild.locks.inheriting import NamedBase, recorded
         from envbuild.locks.locking import lock_before
-        from envbuild.store.names import Named
+        from envbuild.store.generation import Named
 
         home = self._home()
         names, closures = self._names(home), self._closures(home)

@@ -19,7 +19,8 @@ from envbuild.errors import IntegrityError, InvalidInput, StaleError, Unreachabl
 from envbuild.names import Name
 from envbuild.objects import Objects
 from envbuild.store import names as generations
-from envbuild.store.names import Generation, Moved, Named, Published
+from envbuild.store.generation import Generation, Named, Published
+from envbuild.store.names import Moved
 from envbuild.store.names_seen import Remembered, Seen
 from envbuild.store.parallel import IN_FLIGHT, in_parallel
 from envbuild.store.signed_names import Found, SignedNames

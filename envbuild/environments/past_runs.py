@@ -24,7 +24,7 @@ from envbuild.errors import EnvbuildError, InvalidInput, UnreachableError, Usage
 from envbuild.metaflow.names import FIELD
 from envbuild.names import Pathspec
 from envbuild.package import PLATFORMS, Platform
-from envbuild.store.names import Named
+from envbuild.store.generation import Named
 from envbuild.value import dataclass, replace
 
 _FEW = 8

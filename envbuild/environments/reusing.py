@@ -29,7 +29,7 @@ from envbuild.locks.staleness import stale_reasons
 from envbuild.names import request_name
 from envbuild.request import Request
 from envbuild.store import names as generations
-from envbuild.store.names import Named
+from envbuild.store.generation import Named
 from envbuild.value import dataclass, replace
 
 ANY = "any"

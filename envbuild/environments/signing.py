@@ -29,7 +29,7 @@ from envbuild.store.envelopes import (
     signature_name,
 )
 from envbuild.store.folder import result_from_bytes
-from envbuild.store.names import Generation, object_name
+from envbuild.store.generation import Generation, object_name
 from envbuild.store.object_names import RESULT, blob_name, result_name
 from envbuild.store.parallel import in_parallel
 from envbuild.store.shared import SharedStore

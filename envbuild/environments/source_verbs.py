@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from envbuild.lock import Lock, LockedEnvironment
     from envbuild.machine.home import Home
     from envbuild.store.environments import Identity
-    from envbuild.store.names import Generation, Named
+    from envbuild.store.generation import Generation, Named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ class SourceVerbs:
             InvalidInput: ``unknown-name``, ``unknown-id``, ``ambiguous-id``, ``no-default``, ``unknown-prefix``; as
                 ``past_runs`` for a step.
         """
-        from envbuild.store.names import Named
+        from envbuild.store.generation import Named
 
         if source.kind == "name":
             generation = names.get(parse_name(source.text))

@@ -18,7 +18,7 @@ from envbuild.names import Name, parse_name
 from envbuild.package import Platform
 from envbuild.projects.project import Project, load_recipe, shown_path
 from envbuild.review.findings import Finding, found, of_error
-from envbuild.store.names import Generation
+from envbuild.store.generation import Generation
 from envbuild.store.signatures import Policy
 from envbuild.store.signed_names import SignedNames
 from envbuild.value import replace

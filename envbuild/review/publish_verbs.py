@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from envbuild.reporter import Reporter
     from envbuild.review.commits import Checkout
     from envbuild.review.publishing import Declared, Drift, Publication, PublishOptions, Step, Tested
-    from envbuild.store.names import Generation
+    from envbuild.store.generation import Generation
 
 _TRIES = 20
 """How often a name is judged anew when somebody else moves it meanwhile."""
@@ -253,7 +253,7 @@ class PublishVerbs(TrialVerbs):
         """Move one name, when it has to be and may."""
         from envbuild.environments.reusing import user_name
         from envbuild.review.publishing import Step, moves, waiting
-        from envbuild.store.names import Published
+        from envbuild.store.generation import Published
         from envbuild.value import replace
 
         number, now = looked

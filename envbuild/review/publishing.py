@@ -26,7 +26,7 @@ from envbuild.lock import Lock
 from envbuild.names import Name
 from envbuild.package import Platform
 from envbuild.recipe import Recipe, Tests
-from envbuild.store.names import Generation, Named
+from envbuild.store.generation import Generation, Named
 from envbuild.value import dataclass, replace
 
 TAGS = ("candidate", "latest", "stable")

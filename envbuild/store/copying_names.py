@@ -15,7 +15,7 @@ from envbuild.errors import IntegrityError
 from envbuild.names import Name
 from envbuild.store import names as generations
 from envbuild.store.copying import Copy
-from envbuild.store.names import Generation
+from envbuild.store.generation import Generation, object_name
 from envbuild.store.object_names import closure_name
 
 
@@ -57,7 +57,7 @@ def _copy_name(copy: Copy, name: Name) -> None:
         }
     )
     for generation in past[known:]:
-        where = generations.object_name(name, generation.number)
+        where = object_name(name, generation.number)
         copy.target.holder().hold(
             closure_name(platform, generation.named.request, environment)
             for platform, environment in generation.named.environments
@@ -69,7 +69,7 @@ def _copy_name(copy: Copy, name: Name) -> None:
                 return
         else:
             copy.count["generations"] += 1
-    copy.signatures(generations.object_name(name, generation.number) for generation in past)
+    copy.signatures(object_name(name, generation.number) for generation in past)
 
 
 def _diverged(copy: Copy, name: Name, now: Generation, theirs: Generation | None) -> str:

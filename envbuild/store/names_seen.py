@@ -20,7 +20,7 @@ from pathlib import Path
 from envbuild.digest import digest_bytes, unsealed
 from envbuild.errors import EnvbuildError, IntegrityError
 from envbuild.names import Name, parse_name
-from envbuild.store.names import LARGEST, Generation, parse
+from envbuild.store.generation import LARGEST, Generation, parse
 from envbuild.value import dataclass
 
 

@@ -28,7 +28,7 @@ from envbuild.store.envelopes import (
     parse_envelope,
     signature_name,
 )
-from envbuild.store.names import Generation, object_name
+from envbuild.store.generation import LARGEST, Generation, object_name
 from envbuild.store.parallel import in_parallel
 from envbuild.store.signatures import Policy, Signer, Vouched
 from envbuild.trust import name_subject
@@ -118,7 +118,7 @@ class SignedNames:
         """
         reading = _Together(self._objects, self._keyids(generation.name))
         place = object_name(generation.name, generation.number)
-        reading.read(place, generations.LARGEST)
+        reading.read(place, LARGEST)
         return self.vouched(generation, reading.envelopes[place].values())
 
     def vouched(self, generation: Generation, envelopes: Iterable[bytes]) -> Vouched:

@@ -33,8 +33,8 @@ from envbuild.objects import Listed, Objects, Odd
 from envbuild.package import PLATFORMS, Platform
 from envbuild.store import names as generations
 from envbuild.store.deployments import AREA, DEPLOYMENT, Deployment, from_bytes, newest
+from envbuild.store.generation import Generation
 from envbuild.store.marks import Mark
-from envbuild.store.names import Generation
 from envbuild.store.needs import needs_of
 from envbuild.store.object_names import BLOB, CLOSURE, REF, RESULT, closure_name, result_name
 from envbuild.store.outputs import OUTPUTS

@@ -13,7 +13,7 @@ from envbuild.errors import IntegrityError, InvalidInput
 from envbuild.names import Name, parse_name
 from envbuild.store import names as generations
 from envbuild.store.findings import Finding
-from envbuild.store.names import Generation
+from envbuild.store.generation import Generation, object_name
 from envbuild.store.object_names import NAMED, closure_name
 from envbuild.store.parallel import in_parallel
 
@@ -31,7 +31,7 @@ def numbers(check: ObjectChecks, name: Name) -> list[int]:
     found: list[int] = []
     low = 1
     while True:
-        asked = {generations.object_name(name, number): number for number in range(low, low + 64)}
+        asked = {object_name(name, number): number for number in range(low, low + 64)}
         there = check.store.sizes(list(asked))
         if not there:
             return sorted(found)
@@ -63,7 +63,7 @@ def verify_name(check: ObjectChecks, name: Name, numbers: Iterable[int]) -> tupl
 
 def _generation(check: ObjectChecks, name: Name, number: int) -> Generation | None:
     for last in (False, True):
-        where = generations.object_name(name, number)
+        where = object_name(name, number)
         try:
             found = check.read(where, lambda: generations.read(check.store.objects, name, number))
         except IntegrityError as error:
@@ -79,7 +79,7 @@ def _generation(check: ObjectChecks, name: Name, number: int) -> Generation | No
 
 
 def _bad_generation(check: ObjectChecks, name: Name, number: int, message: str) -> None:
-    where = generations.object_name(name, number)
+    where = object_name(name, number)
     check.found(Finding(name=where, problem="bad-generation", message=message, todo=_RESTORE))
 
 

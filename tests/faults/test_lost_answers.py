@@ -16,7 +16,8 @@ from envbuild.machine.publish import Incoming
 from envbuild.names import parse_name
 from envbuild.package import Platform
 from envbuild.store import Result
-from envbuild.store.names import Named, current, history, move
+from envbuild.store.generation import Named
+from envbuild.store.names import current, history, move
 from envbuild.store.object_names import closure_name
 from envbuild.store.shared import SharedStore
 from envbuild.store.shared_format import FORMAT_BYTES, FORMAT_NAME

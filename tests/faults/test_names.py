@@ -18,7 +18,8 @@ from envbuild.names import parse_name
 from envbuild.objects import Objects, Put
 from envbuild.objects.folder import FolderObjects
 from envbuild.package import Platform
-from envbuild.store.names import Named, current, history, move
+from envbuild.store.generation import Named
+from envbuild.store.names import current, history, move
 from tests.case import CHECKOUT
 from tests.faults.counts import COUNTS, Counts
 from tests.faults.crowd import Gate
@@ -40,7 +41,8 @@ from envbuild.names import parse_name
 from envbuild.objects.opening import open_objects
 from envbuild.objects.retrying import Patience
 from envbuild.package import Platform
-from envbuild.store.names import Named, current, move
+from envbuild.store.generation import Named
+from envbuild.store.names import current, move
 
 writer, moves, name = int(sys.argv[2]), int(sys.argv[3]), parse_name(sys.argv[4])
 # a machine that is too busy to answer loses no move either: that is another test

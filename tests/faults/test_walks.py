@@ -41,7 +41,8 @@ from envbuild.store.collect import collect
 from envbuild.store.collect_shared import collect_store
 from envbuild.store.collected import Policy
 from envbuild.store.folder import open_store, result_to_bytes
-from envbuild.store.names import Named, current, history, move
+from envbuild.store.generation import Named
+from envbuild.store.names import current, history, move
 from envbuild.store.object_names import blob_name, result_name
 from envbuild.store.replacing import replace_blob, replace_result
 from envbuild.store.shared import SharedStore

@@ -16,7 +16,8 @@ from envbuild.names import parse_name
 from envbuild.objects import Objects
 from envbuild.package import CondaPackage, Platform, Wheel
 from envbuild.store import Result
-from envbuild.store.names import Moved, Named, move
+from envbuild.store.generation import Named
+from envbuild.store.names import Moved, move
 from envbuild.store.needs import needs_of
 from envbuild.store.object_names import blob_name, closure_name, result_name
 from envbuild.store.shared import SharedStore

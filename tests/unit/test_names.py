@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from envbuild.errors import InvalidInput
 from envbuild.names import MOVABLE, SEGMENTS, Name, is_id, parse_name, parse_pathspec, source_of, split_id
 from envbuild.objects import check_name
-from envbuild.store.names import object_name
+from envbuild.store.generation import object_name
 
 HOSTILE = [
     "",

@@ -11,7 +11,8 @@ from envbuild.digest import Digest, sealed, unsealed
 from envbuild.errors import IntegrityError
 from envbuild.names import parse_name
 from envbuild.package import Platform
-from envbuild.store.names import Named, Published, current, move, parse
+from envbuild.store.generation import Named, Published, parse
+from envbuild.store.names import current, move
 from tests.support.name_objects import TableObjects
 
 NAME = parse_name("shop/train:candidate")

@@ -14,7 +14,8 @@ from envbuild.errors import IntegrityError, InvalidInput, NameConflictError, Sta
 from envbuild.names import Name, parse_name
 from envbuild.objects import Put
 from envbuild.package import Platform
-from envbuild.store.names import Named, current, history, listed, move, object_name, read
+from envbuild.store.generation import Named, object_name
+from envbuild.store.names import current, history, listed, move, read
 from envbuild.store.parallel import in_parallel
 from tests.support.name_objects import TableObjects
 

@@ -34,9 +34,9 @@ from envbuild.store.envelopes import (
     subject_name,
 )
 from envbuild.store.folder import result_to_bytes
+from envbuild.store.generation import Named, object_name
 from envbuild.store.layer import Layer
 from envbuild.store.layers import Layers
-from envbuild.store.names import Named, object_name
 from envbuild.store.object_names import blob_name, result_name
 from envbuild.store.shared import SharedStore
 from envbuild.store.shared_format import FORMAT_BYTES, FORMAT_NAME
