@@ -21,6 +21,7 @@ NAMES = (
     "noop",
     "conda_warm",
     "conda_cold",
+    "link_path",
     "pypi_realize",
     "pypi_lock",
     "derived",

@@ -24,7 +24,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +31,7 @@ from typing import TYPE_CHECKING
 from envbuild.builders.host_libraries import host_variables, write_run_paths
 from envbuild.builders.isolation import KEPT, Isolation, place_of, probe
 from envbuild.errors import BuildError
+from envbuild.linkers.placing import placer, ways
 from envbuild.linkers.record import replace_bytes
 from envbuild.package import CondaPackage, InterpreterArchive, Wheel
 from envbuild.value import dataclass
@@ -235,11 +235,12 @@ def _variables(place: Path) -> dict[str, str]:
 
 def _own_files(prefix: Path) -> None:
     """Copies in place of hard links, where a build could write into what caches and other prefixes hold."""
+    place = placer(ways("reflink", prefix, prefix))
     for parent, _, names in os.walk(prefix):
         for name in names:
             path = Path(parent, name)
             state = path.lstat()
             if state.st_nlink > 1 and not path.is_symlink():
                 fresh = path.with_name(f".{name}.own")
-                shutil.copy2(path, fresh)
+                place(str(path), str(fresh))
                 fresh.replace(path)

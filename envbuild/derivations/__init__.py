@@ -20,6 +20,7 @@ from envbuild.derivations.context import Clobber as Clobber
 from envbuild.derivations.context import Completed as Completed
 from envbuild.derivations.context import Context as Context
 from envbuild.derivations.context import HostPython as HostPython
+from envbuild.derivations.context import LinkMode as LinkMode
 from envbuild.derivations.context import Output as Output
 from envbuild.derivations.context import Outputs as Outputs
 from envbuild.derivations.context import Relayed as Relayed

@@ -23,6 +23,10 @@ Clobber = Literal["deny", "warn"]
 """``deny`` refuses packages that bring one file with different contents; ``warn`` tells it."""
 
 
+LinkMode = Literal["auto", "reflink", "hardlink", "copy"]
+"""How files get from the engines' caches into prefixes; ``auto`` is the best that the file system has."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """A blob that a derivation made: its sha256 and its size in bytes."""
@@ -111,6 +115,11 @@ class Context(Protocol):
     @property
     def clobber(self) -> Clobber | None:
         """What two packages are that bring one file with different contents; None for what is usual of their kind."""
+        ...
+
+    @property
+    def link(self) -> LinkMode:
+        """How files get into prefixes."""
         ...
 
     def keep_log(self, log: Path) -> None:

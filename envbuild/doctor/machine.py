@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -79,17 +78,18 @@ def _kind_of(path: Path) -> str | None:
 
 
 def _links(found: Home) -> Iterator[Finding]:
-    """Whether files of the caches can be linked into prefixes, or must be copied."""
+    """Whether files of the caches can be shared with prefixes, or must be copied."""
+    from envbuild.linkers.placing import ways
+
     try:
-        with (
-            tempfile.TemporaryDirectory(dir=found.cache, prefix=".doctor-") as one,
-            tempfile.TemporaryDirectory(dir=found.scratch, prefix="doctor-") as other,
-        ):
-            Path(one, "file").touch()
-            os.link(Path(one, "file"), Path(other, "file"))
-    except OSError as error:
-        why = f"cache and prefixes cannot share files ({error.strerror}): each environment is a copy of its packages"
+        way = ways("auto", found.cache, found.scratch)[0]
+    except OSError:
+        way = "copy"
+    if way == "copy":
+        why = "cache and prefixes cannot share files: each environment is a copy of its packages"
         yield note("home", why, "keep the folders of ENVBUILD_HOME on one file system that has hard links")
+    elif way == "reflink":
+        yield good("home", "environments share the blocks of their packages' files, and no file (reflinks)")
     else:
         yield good("home", "environments share the files of their packages")
 

@@ -20,6 +20,7 @@ from envbuild.digest import Digest
 from envbuild.environments.roots import read_roots
 from envbuild.errors import NameConflictError, UsageError
 from envbuild.graph import Graph
+from envbuild.linkers.placing import placer, ways
 from envbuild.linkers.prefix import assemble
 from envbuild.machine.disk import writing
 from envbuild.machine.home import check_name
@@ -99,7 +100,8 @@ def put_elsewhere(
         beside = final.with_name(f".{final.name}.{os.getpid()}.tmp")
         try:
             if writable or prefix.stat().st_dev != final.parent.stat().st_dev:
-                shutil.copytree(prefix, beside, symlinks=True)
+                own = placer(ways("reflink", prefix, final.parent))
+                shutil.copytree(prefix, beside, symlinks=True, copy_function=own)
             else:
                 prefix.rename(beside)
             if final.is_dir():

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, cast
 
 from envbuild import worker
 from envbuild.compile import build_graph
-from envbuild.derivations import Clobber
+from envbuild.demand import find_known
+from envbuild.derivations import Clobber, LinkMode
 from envbuild.derivations.link import Link, prefix_name
 from envbuild.digest import Digest
 from envbuild.environments.counting import counts
@@ -30,7 +31,7 @@ from envbuild.environments.runs import note_timeline
 from envbuild.environments.sharing import closure_of, locate, send_environment
 from envbuild.environments.taking import note_run
 from envbuild.errors import EnvbuildError, IntegrityError
-from envbuild.executors import Executor, open_executor
+from envbuild.executors import FAR_SCHEMES, Executor, open_executor
 from envbuild.graph import Graph
 from envbuild.linkers import rattler_process
 from envbuild.machine.home import find_home
@@ -47,8 +48,9 @@ from envbuild.timeline import TimelineRecorder
 
 if TYPE_CHECKING:
     from envbuild.environments.asking import Before, Needs
+    from envbuild.environments.far_choice import Far
     from envbuild.environments.pulling import Pulled
-    from envbuild.environments.stores import OpenStores
+    from envbuild.environments.stores import ChosenStore, OpenStores
     from envbuild.environments.vouching import Vouched
 
 
@@ -98,6 +100,7 @@ class Realizer:
         conda_format: The format of conda packages that are linked; see ``envbuild.compile``.
         only_signed: Solve and build nothing here; see ``envbuild.environments.strict``.
         before: Told what each recipe needs done, before any of it starts; see ``environments.asking``.
+        far: Where work is sent; None does all of it here.
     """
 
     def __init__(
@@ -112,8 +115,10 @@ class Realizer:
         conda_format: str = ".conda",
         only_signed: bool = False,
         before: Before | None = None,
+        far: Far | None = None,
     ) -> None:
         self.workspace = workspace
+        self._far = far
         self._before = before
         self._relay = relay
         self._executor = executor
@@ -136,6 +141,7 @@ class Realizer:
         stores: Sequence[str] = (),
         opened: OpenStores | None = None,
         before: Before | None = None,
+        executor: object = None,
     ) -> Realizer:
         """A realizer with the home, addresses, stores and executor that a project's configuration says.
 
@@ -145,6 +151,7 @@ class Realizer:
         config = project.config
         relay = Relay(reporter)
         shared = None
+        chosen: tuple[ChosenStore, ...] = ()
         if config.stores or stores:
             from envbuild.environments.stores import OpenStores, chosen_stores, open_layers
 
@@ -159,23 +166,31 @@ class Realizer:
             build_timeout=config.build_timeout,
             build_log_limit=config.build_log_limit << 20,
             clobber=cast("Clobber | None", config.clobber),
+            link=cast("LinkMode", config.link),
             environ=environ,
             trusted_hosts=config.trusted_hosts,
             note=relay.note,
             progress=relay.progress,
             shared=shared,
         )
-        executor = open_executor(config.executor, jobs=jobs or config.jobs)
+        far = None
+        if not offline and (executor is not None or config.executor.startswith(FAR_SCHEMES)):
+            from envbuild.environments.far_choice import chosen_far
+
+            layers = shared.layers if shared is not None else ()
+            far = chosen_far(config, project.root, executor, tuple(zip(chosen, layers, strict=True)), relay.note)
+        near = "local" if config.executor.startswith(FAR_SCHEMES) else config.executor
         return cls(
             workspace,
             relay,
-            executor,
+            open_executor(near, jobs=jobs or config.jobs),
             reporter,
             offline=offline,
             keep_going=keep_going,
             conda_format=config.conda_format,
             only_signed=config.trust.mode == "strict",
             before=before,
+            far=far,
         )
 
     def plan(self, wanted: Sequence[Wanted], *, closure: str | None = None, price: bool = True) -> Planned:
@@ -322,7 +337,10 @@ class Realizer:
 
     def _schedule(self, plan: Plan, *, record: bool) -> Outcome:
         timeline = TimelineRecorder()
-        scheduler = Scheduler(self._executor, Several(self._reporter, timeline), cancel=self.workspace.cancel)
+        executor = self._executor
+        if self._far is not None and record and not self._only_signed:
+            executor = self._far.over(executor, self.workspace, plan)
+        scheduler = Scheduler(executor, Several(self._reporter, timeline), cancel=self.workspace.cancel)
         self._relay.lead(scheduler)
         results = self.workspace.store.results if record else None
         run = worker.run
@@ -337,7 +355,7 @@ class Realizer:
         if record:
             note_run(self.workspace, plan.graph, outcome)
             if plan.needed:
-                slots: dict[str, int] = {lane: self._executor.slots(lane) for lane in LANES}
+                slots: dict[str, int] = {lane: executor.slots(lane) for lane in LANES}
                 note_timeline(self.workspace.home.runs, timeline.timeline(outcome.hits, slots, outcome.pulled))
         return outcome
 
@@ -369,7 +387,7 @@ class Realizer:
 
     def _plan(self, graph: Graph, wanted: Sequence[Wanted] = ()) -> tuple[Plan, Located]:
         """A plan, and where things are; with the environments that the graph is for, where they most likely are."""
-        known = self.workspace.known(tuple(graph))
+        known = find_known(graph, self.workspace.known)
         closures = () if any(item.editables for item in wanted) else tuple(map(closure_of, wanted))
         located = locate(self.workspace, graph, known, closures)
         plan = Plan(graph, known, far=located.results.keys(), prepared_kinds={"link"}, keep_going=self._keep_going)

@@ -2,7 +2,7 @@
 
 The archive's digest stands in the lock, yet its members are not trusted to stay inside: each must be a plain file, a
 folder, or a link that ends inside the tree; modes become 0644 or 0755. The unpacked tree lies in a cache folder named
-by the digest, and prefixes hold hard links of it, or copies where the file system refuses. Files that hold the
+by the digest, and its files get into prefixes as all files do (``placing``). Files that hold the
 distribution's build path are written anew for each prefix.
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from envbuild.errors import IntegrityError
+from envbuild.linkers.placing import engine_ways, placer
 from envbuild.linkers.record import replace_bytes
 from envbuild.linkers.special_bits import SPECIAL, lost_bits
 from envbuild.package import InterpreterArchive
@@ -46,7 +47,8 @@ def link_archive(blob: Path, archive: InterpreterArchive, prefix: Path, final: P
         IntegrityError: ``bad-archive``.
     """
     tree = unpack_once(blob, archive, context)
-    shutil.copytree(tree, prefix, symlinks=True, copy_function=_link_or_copy)
+    several = engine_ways("interpreters", prefix.parent, context)
+    shutil.copytree(tree, prefix, symlinks=True, copy_function=placer(several))
     for pattern in ("lib/python3*/_sysconfigdata*.py", "lib/python3*/config-*/Makefile", "lib/pkgconfig/*.pc"):
         for path in prefix.glob(pattern):
             data = path.read_bytes()
@@ -55,14 +57,6 @@ def link_archive(blob: Path, archive: InterpreterArchive, prefix: Path, final: P
     python = prefix / "bin" / "python"
     if not python.exists():
         python.symlink_to("python" + ".".join(archive.version.split(".")[:2]))
-
-
-def _link_or_copy(source: str, target: str) -> str:
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError:  # another file system, or too many links: a copy is as good
-        shutil.copy2(source, target, follow_symlinks=False)
-    return target
 
 
 def unpack_once(blob: Path, archive: InterpreterArchive, context: Context) -> Path:

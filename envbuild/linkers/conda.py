@@ -26,6 +26,7 @@ from envbuild.linkers.conda_archive import check_listing, check_said, check_stru
 from envbuild.linkers.conda_contents import Listing, check_unpacked
 from envbuild.linkers.conda_meta import record_name, write_history
 from envbuild.linkers.finishing import Finishing
+from envbuild.linkers.placing import engine_ways
 from envbuild.linkers.special_bits import SPECIAL, lost_bits
 from envbuild.package import CondaPackage, Platform
 from envbuild.pinned import engine_record
@@ -136,8 +137,10 @@ def run_rattler(
     """
     cache = context.engine_cache("rattler") / "packages"
     cache.mkdir(parents=True, exist_ok=True)
+    several = ("copy",) if final is None else engine_ways("rattler", prefix.parent, context)
     said = rattler_process.run_job(
         {
+            "ways": several,
             "cache": str(cache),
             "prefix": str(prefix),
             "final": None if final is None else str(final),

@@ -8,7 +8,8 @@ dies with its parent.
 
 A job::
 
-    {"job": 1, "cache": "…", "prefix": "…", "final": "…", "platform": "…", "records": [{"name", …, "url", "channel"}]}
+    {"job": 1, "cache": "…", "prefix": "…", "final": "…", "platform": "…", "ways": ["hardlink", "copy"],
+     "records": [{"name", …, "url", "channel"}]}
 
 A job whose ``final`` is null only unpacks into the cache; one without records asks for the ``alias`` alone, the address
 of named channels, which every answer holds.
@@ -57,9 +58,16 @@ def to_record(document: dict[str, Any]) -> Any:
     return RepoDataRecord(package, document["file"], document["url"], document["channel"])
 
 
+def links(ways: list[str]) -> str:
+    """What rattler is told of reflinks and hard links; it prefers reflinks, so these are allowed only when first."""
+    reflinks, hard = (ways[0] == "reflink"), ("hardlink" in ways)
+    return f"allow-ref-links = {json.dumps(reflinks)}\nallow-hard-links = {json.dumps(hard)}\n"
+
+
 async def link(job: dict[str, Any]) -> None:
     """Put the job's packages into its prefix, the final path written into the files; no script of a package runs."""
     from rattler import install
+    from rattler.config import Config
     from rattler.package_cache import PackageCache
     from rattler.platform import Subdir
 
@@ -72,6 +80,7 @@ async def link(job: dict[str, Any]) -> None:
         show_progress=False,
         alternative_target_prefix=_NO_PATH if job["final"] is None else job["final"],
         package_cache=PackageCache(job["cache"]).with_cached_origin(),
+        config=Config.from_toml(links(job["ways"])),
     )
 
 

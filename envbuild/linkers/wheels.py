@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.errors import BuildError, IntegrityError, NoSpaceError
+from envbuild.linkers.placing import UV_MODES, engine_ways
 from envbuild.linkers.record import edit_record
 from envbuild.machine.uv_program import uv_program
 from envbuild.package import Wheel, normalize_pypi_name
@@ -75,9 +76,10 @@ def link_wheels(
     python = (
         ["--python", str(prefix / "bin" / "python")] if host is None else ["--python", host, "--prefix", str(prefix)]
     )
+    mode = ["--link-mode", UV_MODES[engine_ways("uv", prefix.parent, context)[0]]]
     for wheels in rounds:
         lock.write_text(pylock(wheels), encoding="utf-8")
-        install = ["pip", "install", "--no-deps", "--break-system-packages", *python, "-r", str(lock)]
+        install = ["pip", "install", "--no-deps", "--break-system-packages", *python, *mode, "-r", str(lock)]
         _uv(install, context, prefix.parent)
     context.settle(prefix)
     (prefix / ".lock").unlink(missing_ok=True)  # uv's own, of no use in a prefix that does not change

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.addresses import Addresses
-from envbuild.derivations import Clobber, Completed, Derivation, HostPython, Output, Outputs, Relayed
+from envbuild.derivations import Clobber, Completed, Derivation, HostPython, LinkMode, Output, Outputs, Relayed
 from envbuild.derivations.fetch import Fetch
 from envbuild.digest import Digest, short
 from envbuild.errors import BuildError, IntegrityError, InvalidInput
@@ -73,6 +73,11 @@ class JobContext:
     def clobber(self) -> Clobber | None:
         """What two packages are that bring one file with different contents."""
         return self._workspace.clobber
+
+    @property
+    def link(self) -> LinkMode:
+        """How files get into prefixes."""
+        return self._workspace.link
 
     def keep_log(self, log: Path) -> None:
         """Keep what a build printed that failed."""

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.addresses import Addresses
-from envbuild.derivations import Clobber, Derivation, HostPython, Output, Outputs
+from envbuild.derivations import Clobber, Derivation, HostPython, LinkMode, Output, Outputs
 from envbuild.derivations.fetch import Fetch
 from envbuild.digest import Digest, digest_bytes
 from envbuild.errors import IntegrityError, UnreachableError
@@ -63,6 +63,7 @@ class Workspace:
         build_timeout: Seconds that one program of a build may take.
         build_log_limit: Bytes that one program of a build may print.
         clobber: What two packages are that bring one file with different contents.
+        link: How files get into prefixes.
         environ: This process's environment; ``os.environ`` when None.
         trusted_hosts: Hosts whose certificates are not checked.
         note: Told each thing once that a user must know.
@@ -84,6 +85,7 @@ class Workspace:
         build_timeout: float = 3600.0,
         build_log_limit: int = 64 << 20,
         clobber: Clobber | None = None,
+        link: LinkMode = "auto",
         environ: Mapping[str, str] | None = None,
         trusted_hosts: Sequence[str] = (),
         note: Callable[[str], None] = lambda _: None,
@@ -99,6 +101,7 @@ class Workspace:
         self.build_timeout = build_timeout
         self.build_log_limit = build_log_limit
         self.clobber: Clobber | None = clobber
+        self.link: LinkMode = link
         self._tell = note
         self._said: set[str] = set()
         self._guard = threading.Lock()
@@ -253,8 +256,7 @@ class Workspace:
 
     def _known(self, derivation: Derivation) -> Outputs | None:
         if isinstance(derivation, Fetch):
-            path = self.store.blobs.path(derivation.sha256)
-            size = path.stat().st_size if path is not None else None
+            size = self.store.blobs.size(derivation.sha256)
             if size is None or (derivation.size is not None and size != derivation.size):
                 return None
             return {"out": Output(sha256=derivation.sha256, size=size)}
@@ -268,11 +270,7 @@ class Workspace:
         return dict(result.outputs)
 
     def _whole(self, result: Result) -> bool:
-        for _, output in result.outputs:
-            path = self.store.blobs.path(output.sha256)
-            if path is None or path.stat().st_size != output.size:
-                return False
-        return True
+        return all(self.store.blobs.size(output.sha256) == output.size for _, output in result.outputs)
 
     def _prefix_of(self, derivation: Derivation) -> Path:
         from envbuild.derivations.link import Link, prefix_name

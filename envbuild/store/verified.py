@@ -25,6 +25,9 @@ from envbuild.machine.publish import Incoming
 from envbuild.store import Put
 from envbuild.store.folder import FolderBlobs
 
+_SMALL = 4096
+"""Bytes of a file that is hashed again by each process: it takes no longer than to look whether one did."""
+
 _Mark = tuple[int, int, int, int, int, int]
 
 
@@ -105,7 +108,7 @@ class VerifiedBlobs:
 
     def _recalls(self, digest: Digest, mark: _Mark) -> bool:
         """Whether an earlier process verified this very file."""
-        if self._memory is None or mark[-1] != os.getuid():
+        if self._memory is None or mark[2] <= _SMALL or mark[-1] != os.getuid():
             return False
         try:
             return (self._memory / digest).read_bytes() == repr(mark).encode()
@@ -113,7 +116,7 @@ class VerifiedBlobs:
             return False
 
     def _keep(self, digest: Digest, mark: _Mark) -> None:
-        if self._memory is not None:
+        if self._memory is not None and mark[2] > _SMALL:
             with suppress(OSError):  # it only saves time
                 self._memory.mkdir(parents=True, exist_ok=True)
                 (self._memory / digest).write_bytes(repr(mark).encode())

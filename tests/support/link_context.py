@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from envbuild.derivations import Clobber, Completed, Context, HostPython, Output, PackageInput
+from envbuild.derivations import Clobber, Completed, Context, HostPython, LinkMode, Output, PackageInput
 from envbuild.derivations.link import Link, prefix_name
 from envbuild.digest import Digest, digest_bytes, digest_file, key
 from envbuild.machine.kernel_lock import KernelLock
@@ -39,6 +39,7 @@ class FolderContext:
     build_timeout = 120.0
     build_log_limit = 1 << 20
     clobber: Clobber | None = None
+    link: LinkMode = "auto"
 
     def __init__(self, home: Path, blobs: Mapping[Digest, Path]) -> None:
         self.home = home

@@ -1,9 +1,9 @@
-"""A process for which no file system has symbolic links: the kernel refuses to make one, as it does on FAT.
+"""A process for which no file system has symbolic links, or hard ones: the kernel refuses to make one, as on FAT.
 
-``preexec_fn=without_symlinks`` of a child: it and all that it starts get EPERM, by a seccomp filter. Mounting a FAT
-image takes a kernel and tools that few machines of tests have.
+``preexec_fn=without_symlinks`` or ``without_hard_links`` of a child: it and all that it starts get EPERM, by a seccomp
+filter. Mounting a FAT image takes a kernel and tools that few machines of tests have.
 
-Rules of the file: Linux on x86-64 and arm64; ``refuses`` says whether it can be had.
+Rules of the file: Linux on x86-64 and arm64; ``possible`` says whether it can be had.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ import sys
 _CALLS = {"x86_64": (88, 266), "aarch64": (36,)}
 """Numbers of symlink and symlinkat."""
 
+_HARD_LINKS = {"x86_64": (86, 265), "aarch64": (37,)}
+"""Numbers of link and linkat."""
+
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER = 38, 22, 2
 
@@ -29,7 +32,15 @@ def possible() -> bool:
 
 def without_symlinks() -> None:
     """Have the kernel refuse symbolic links to this process and its children from now on."""
-    calls = _CALLS[platform.machine()]
+    _refuse(_CALLS[platform.machine()])
+
+
+def without_hard_links() -> None:
+    """The same of hard links."""
+    _refuse(_HARD_LINKS[platform.machine()])
+
+
+def _refuse(calls: tuple[int, ...]) -> None:
     rows = [(0x20, 0, 0, 0)]  # load the number of the call
     rows += [(0x15, len(calls) - place, 0, call) for place, call in enumerate(calls)]  # one of these: to the last row
     rows += [(0x06, 0, 0, _ALLOW), (0x06, 0, 0, _ERRNO | errno.EPERM)]

@@ -29,6 +29,7 @@ def job(folder: Path, **more: object) -> dict[str, object]:
         "cache": str(folder / "cache"),
         "prefix": str(folder / "prefix"),
         "final": str(folder / "prefix"),
+        "ways": ["copy"],
         "platform": this_platform(),
         "records": [],
         **more,
