@@ -47,6 +47,11 @@ class MergedTree:
         _, ours, theirs = self._at(path)
         return bool(ours or theirs) if self._both_changed(path) else self._plain(path) is not None
 
+    def is_torn(self, path: str) -> bool:
+        """Whether one side removed a file that the other changed: git leaves that in conflict."""
+        base, ours, theirs = self._ids(path)
+        return base is not None and None in {ours, theirs} and self._both_changed(path)
+
     def below(self, folder: str) -> Iterator[str]:
         """The files of the merge below a folder."""
         found = [item.path for commit in self._commits[1:] if commit for item in self._blobs.files(commit, folder)]

@@ -103,6 +103,10 @@ def _merged(
         top = place_for(place, root, path)
         tree = MergedTree(repository, commits, blobs, top)
         try:
+            for old in {recipe_of(item.path) for item in (commits.base, commits.ours, commits.theirs) if item}:
+                if tree.is_torn(old):
+                    said = f"one side changed {old}, and git does not find it on the other, where the lock was renamed"
+                    raise InvalidInput(said, reference="merge-conflict")
             recipe = write_family(tree, path, environ)
             lock_path(recipe).write_text(lock_text(both.lock), encoding="utf-8")
             lock = again(recipe)

@@ -217,6 +217,45 @@ def test_bases_are_merged_before_what_stands_on_them(shop: Shop) -> None:
     assert set(shop.versions()) == {"apple", "core", "pear", "plum"}
 
 
+@pytest.mark.parametrize("merging", ["the renamed one", "the changed one"])
+def test_a_recipe_that_one_branch_renamed_and_the_other_changed_is_merged(shop: Shop, merging: str) -> None:
+    shop.begin("apple:")
+    shop.case.file("y.yaml", "extends: x.yaml\npypi:\n  packages:\n    core:\n").run("lock", "y.yaml")
+    shop.git.commit("another stands on it")
+    shop.git.branch("one")
+    for name in ("x.yaml", "x.lock.yaml"):
+        (shop.case.project / "fruit").mkdir(exist_ok=True)
+        shop.git.git("mv", name, f"fruit/{name.replace('x', 'basket')}")
+    shop.case.file("y.yaml", "extends: fruit/basket.yaml\npypi:\n  packages:\n    core:\n    #\n    #\n")
+    shop.recipe("pear:", "apple:", name="fruit/basket.yaml")
+    shop.case.run("lock", "fruit/basket.yaml", "y.yaml")
+    shop.git.commit("one")
+    shop.side("two", "apple:", "plum:")
+    shop.case.run("lock", "y.yaml")
+    shop.git.commit("two")
+    if merging == "the changed one":
+        shop.git.git("checkout", "-q", "one")
+    shop.git.git("merge", "-q", "one" if merging == "the renamed one" else "two")
+    assert shop.git.out.count("solved again; every package is as one side had it") == 2
+    assert set(shop.versions("fruit/basket")) == {"apple", "core", "pear", "plum"} == set(shop.versions("y"))
+    shop.case.run("lock", "--check", "fruit/basket.yaml", "y.yaml")
+    assert not (shop.case.project / "x.lock.yaml").exists()
+
+
+def test_a_recipe_that_was_renamed_and_written_anew_stays_in_conflict_with_its_lock(shop: Shop) -> None:
+    shop.begin("apple:")
+    shop.git.branch("one")
+    for name in ("x.yaml", "x.lock.yaml"):
+        shop.git.git("mv", name, name.replace("x", "basket"))
+    line = f"{{index: '{shop.server.url}/simple', packages: {{apple: , pear: }}}}"
+    shop.case.file("basket.yaml", f"python: '{SERIES}'\npypi: {line}\ninterpreter: host\n").run("lock", "basket.yaml")
+    shop.git.commit("one")
+    shop.side("two", "apple:", "plum:")
+    shop.git.git("merge", "-q", "one", code=1)
+    assert "basket.lock.yaml is left in conflict" in shop.git.out
+    assert conflict_sides((shop.case.project / "basket.lock.yaml").read_bytes()) is not None
+
+
 def test_sources_of_the_project_and_included_files_are_those_of_the_merge(shop: Shop) -> None:
     make_project(shop.case.project / "libs/mine", "mine", "1.0")
     head = f"interpreter: host\npython: '{SERIES}'\ninclude: [requirements.txt]\n"
