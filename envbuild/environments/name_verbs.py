@@ -22,7 +22,8 @@ from envbuild.value import replace
 if TYPE_CHECKING:
     from envbuild.environments.closures import Closures
     from envbuild.environments.moved_bases import MovedBases
-    from envbuild.environments.naming import Names, NameStore
+    from envbuild.environments.name_stores import NameStore
+    from envbuild.environments.naming import Names
     from envbuild.environments.reusing import Reuse
     from envbuild.lock import LockedEnvironment
     from envbuild.locks.inheriting import NamedBase
@@ -257,7 +258,8 @@ class NameVerbs(SourceVerbs):
         return open_home(find_home(self._environ))
 
     def _names(self, home: Home, *, silent: bool = False) -> Names:
-        from envbuild.environments.naming import Names, authority
+        from envbuild.environments.name_stores import authority
+        from envbuild.environments.naming import Names
 
         store = authority(self._shared(), self._near(home))
         note = _unsaid if silent else self._reporter.note
@@ -290,7 +292,7 @@ class NameVerbs(SourceVerbs):
 
     def _near(self, home: Home) -> NameStore:
         """The home's own store."""
-        from envbuild.environments.naming import NameStore
+        from envbuild.environments.name_stores import NameStore
         from envbuild.objects.folder import FolderObjects
 
         durability = self.project().config.durability

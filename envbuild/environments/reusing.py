@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from envbuild.digest import Digest
 from envbuild.environments.closures import Closures, on
-from envbuild.environments.naming import NameStore
+from envbuild.environments.name_stores import NameStore
 from envbuild.errors import EnvbuildError
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.locks.staleness import stale_reasons

@@ -26,7 +26,7 @@ from envbuild.errors import EnvbuildError, StaleError, UsageError
 from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
-    from envbuild.environments.naming import NameStore
+    from envbuild.environments.name_stores import NameStore
     from envbuild.environments.stores import Clouds
     from envbuild.objects import Objects
     from envbuild.projects.project import Project
@@ -224,7 +224,7 @@ class StoreVerbs:
 
     def _shared(self) -> Sequence[NameStore]:
         """The shared stores that may say what names mean, near to far: a name is somebody's word, as a result is."""
-        from envbuild.environments.naming import NameStore
+        from envbuild.environments.name_stores import NameStore
 
         project = self.project()
         config = project.config

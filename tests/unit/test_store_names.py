@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from envbuild.digest import Digest, digest_bytes, unsealed
-from envbuild.environments.naming import Names, NameStore, authority
+from envbuild.environments.name_stores import NameStore, authority
+from envbuild.environments.naming import Names
 from envbuild.errors import IntegrityError, InvalidInput, NameConflictError, StaleError, UnreachableError
 from envbuild.names import Name, parse_name
 from envbuild.objects import Put
