@@ -47,8 +47,11 @@ class Incoming:
     def __init__(self, folder: Path, need: int | None = None) -> None:
         self.need = need
         with writing(folder, need):
-            folder.mkdir(parents=True, exist_ok=True)
-            self.path, self._descriptor = _create(folder)
+            try:
+                self.path, self._descriptor = _create(folder)
+            except FileNotFoundError:
+                folder.mkdir(parents=True, exist_ok=True)
+                self.path, self._descriptor = _create(folder)
         self.size = 0
         self._state = hashlib.sha256()
         try:
