@@ -15,7 +15,8 @@ from pathlib import Path
 
 from envbuild.digest import Digest
 from envbuild.lock import Lock, LockedEnvironment
-from envbuild.locks.lockfile import lock_text, parse_lock
+from envbuild.locks.lock_writing import lock_text
+from envbuild.locks.lockfile import parse_lock
 from envbuild.locks.place import lock_path
 from envbuild.package import CondaPackage, Platform, Wheel
 from envbuild.projects.project import find_project, make_request

@@ -16,7 +16,8 @@ from typing import Any
 
 from envbuild.errors import EnvbuildError, UsageError
 from envbuild.lock import Lock
-from envbuild.locks.lockfile import HEADER, parse_lock
+from envbuild.locks.lock_writing import HEADER
+from envbuild.locks.lockfile import parse_lock
 from envbuild.package import CondaPackage, SourcePackage, Wheel, normalize_pypi_name
 from envbuild.value import dataclass
 

@@ -14,7 +14,8 @@ from shlex import quote
 from envbuild.digest import Digest, short
 from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, UnreachableError
 from envbuild.lock import Lock
-from envbuild.locks.lockfile import LIMIT, closure_bytes
+from envbuild.locks.lock_writing import closure_bytes
+from envbuild.locks.lockfile import LIMIT
 from envbuild.machine.publish import Durability
 from envbuild.machine.virtual import current_platform
 from envbuild.names import split_id

@@ -155,7 +155,7 @@ def send_whole(
         EnvbuildError: Where the layer is strict: what went wrong.
     """
     from envbuild.environments.vouching import outputs_object
-    from envbuild.locks.lockfile import closure_bytes
+    from envbuild.locks.lock_writing import closure_bytes
     from envbuild.store.object_names import blob_name, closure_name, result_name
     from envbuild.store.parallel import in_parallel
 

@@ -213,7 +213,7 @@ def _mending(store: SharedStore, workspace: Workspace) -> Callable[[Finding], Fi
         return workspace.blobs.path(digest)
 
     def closure(platform: Platform, request: Digest, environment: Digest) -> bytes | None:
-        from envbuild.locks.lockfile import closure_bytes
+        from envbuild.locks.lock_writing import closure_bytes
 
         lock = read(workspace.home.store, Identity(platform=platform, request=request, environment=environment))
         return closure_bytes(lock, lock.platforms[0]) if lock is not None else None

@@ -31,7 +31,7 @@ from envbuild.environments.own_tools import own_files
 from envbuild.environments.pulling import packages_of
 from envbuild.errors import IntegrityError, UnsatisfiableError
 from envbuild.exchange.bundle_header import LENGTH, MACHINES, header
-from envbuild.locks.lockfile import closure_bytes
+from envbuild.locks.lock_writing import closure_bytes
 from envbuild.store.outputs import KINDS_LINKED, LINKED
 from envbuild.value import dataclass
 

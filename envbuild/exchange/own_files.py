@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from envbuild.errors import InvalidInput, NameConflictError, Where
-from envbuild.locks.lockfile import HEADER
+from envbuild.locks.lock_writing import HEADER
 from envbuild.projects.config import PROJECT_FILE
 from envbuild.projects.project import shown_path
 from envbuild.reading.document import LARGEST_FILE, parse

@@ -20,9 +20,10 @@ from envbuild.digest import Digest
 from envbuild.errors import InvalidInput, StaleError, UsageError, Where
 from envbuild.graph import Graph
 from envbuild.lock import Lock, LockedBase, LockedEnvironment
+from envbuild.locks.lock_writing import lock_text
 from envbuild.locks.lockdiff import Change, changes
 from envbuild.locks.lockfile import LIMIT as LARGEST_LOCK
-from envbuild.locks.lockfile import lock_text, parse_lock
+from envbuild.locks.lockfile import parse_lock
 from envbuild.locks.place import lock_path
 from envbuild.locks.staleness import stale_reasons
 from envbuild.package import Platform, normalize_pypi_name

@@ -21,7 +21,8 @@ from envbuild.digest import Digest, digest_bytes
 from envbuild.errors import EnvbuildError, InvalidInput, Where
 from envbuild.lock import Lock
 from envbuild.locks.folders import own_digests, own_paths
-from envbuild.locks.lockfile import LIMIT, lock_text, parse_lock
+from envbuild.locks.lock_writing import lock_text
+from envbuild.locks.lockfile import LIMIT, parse_lock
 from envbuild.locks.place import lock_path
 from envbuild.locks.remarks import likely_secrets
 from envbuild.locks.staleness import stale_reasons

@@ -16,7 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from envbuild.errors import EnvbuildError, InvalidInput
-from envbuild.locks.lockfile import lock_text, parse_lock
+from envbuild.locks.lock_writing import lock_text
+from envbuild.locks.lockfile import parse_lock
 from envbuild.locks.three_way import joined
 from envbuild.review.git import Repository
 from envbuild.review.git_objects import Blobs, Entry

@@ -20,7 +20,8 @@ from tempfile import TemporaryDirectory
 from envbuild.errors import EnvbuildError, InvalidInput, Where
 from envbuild.lock import Lock
 from envbuild.locks.conflict import conflict_text
-from envbuild.locks.lockfile import lock_text, parse_lock
+from envbuild.locks.lock_writing import lock_text
+from envbuild.locks.lockfile import parse_lock
 from envbuild.locks.place import lock_path
 from envbuild.locks.three_way import joined
 from envbuild.projects.recipe_files import recipe_of

@@ -13,7 +13,8 @@ from pathlib import Path
 from envbuild.digest import Digest
 from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput
 from envbuild.lock import Lock, LockedEnvironment
-from envbuild.locks.lockfile import closure_bytes, parse_closure
+from envbuild.locks.lock_writing import closure_bytes
+from envbuild.locks.lockfile import parse_closure
 from envbuild.machine.publish import Durability, publish_bytes
 from envbuild.objects import Listed, Objects
 from envbuild.package import PLATFORMS, Platform

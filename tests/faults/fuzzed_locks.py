@@ -18,7 +18,8 @@ from envbuild.errors import EnvbuildError, InvalidInput
 from envbuild.formats import Document, detect, nothing_opened
 from envbuild.formats.foreign_lock import LOCKING, ForeignLock, Wanted, read_lock
 from envbuild.lock import Lock, LockedBase, LockedEnvironment
-from envbuild.locks.lockfile import closure_bytes, lock_text, parse_closure, parse_lock
+from envbuild.locks.lock_writing import closure_bytes, lock_text
+from envbuild.locks.lockfile import parse_closure, parse_lock
 from envbuild.machine.virtual import DEFAULTS
 from envbuild.package import CondaPackage, Platform, SourcePackage, Wheel
 from envbuild.recipe import Index

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from envbuild.environments.affected import asked_package, in_closure, in_lock
 from envbuild.errors import UsageError
 from envbuild.lock import Lock, LockedEnvironment
-from envbuild.locks.lockfile import HEADER, closure_bytes, lock_text
+from envbuild.locks.lock_writing import HEADER, closure_bytes, lock_text
 from envbuild.package import CondaPackage, Platform, Wheel
 from envbuild.solvers.conda_versions import matcher
 from tests.case import Case

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from envbuild.lock import Lock
-from envbuild.locks.lockfile import lock_text, parse_lock
+from envbuild.locks.lock_writing import lock_text
+from envbuild.locks.lockfile import parse_lock
 from tests.case import Case
 from tests.support.channel import TestChannel, this_platform
 from tests.support.servers import Server

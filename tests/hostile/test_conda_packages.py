@@ -20,7 +20,8 @@ from envbuild.derivations.link import Link, prepare, realise
 from envbuild.digest import Digest, digest_file
 from envbuild.errors import IntegrityError
 from envbuild.linkers.conda_archive import package_index
-from envbuild.locks.lockfile import lock_text, parse_lock
+from envbuild.locks.lock_writing import lock_text
+from envbuild.locks.lockfile import parse_lock
 from tests.case import Case
 from tests.support.channel import this_platform
 from tests.support.conda_package import PackageRecipe, write_package

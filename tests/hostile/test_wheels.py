@@ -19,7 +19,8 @@ from envbuild.errors import IntegrityError
 from envbuild.linkers import prefix
 from envbuild.linkers.checked_wheel import CheckedWheel
 from envbuild.linkers.wheel_check import inspect_wheel
-from envbuild.locks.lockfile import lock_text, parse_lock
+from envbuild.locks.lock_writing import lock_text
+from envbuild.locks.lockfile import parse_lock
 from envbuild.package import Wheel
 from tests.case import Case
 from tests.support.link_context import FolderContext, make_link, prefix_of, store_blobs, wheel_inputs

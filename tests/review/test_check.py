@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks.review_project import commit, make_project
 from envbuild.lock import Lock, LockedBase, LockedEnvironment
-from envbuild.locks.lockfile import lock_text, parse_lock
+from envbuild.locks.lock_writing import lock_text
+from envbuild.locks.lockfile import parse_lock
 from envbuild.locks.place import lock_path
 from envbuild.package import Platform
 from envbuild.projects.project import find_project, make_request

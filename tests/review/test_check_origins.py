@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks.review_project import commit
 from envbuild.lock import Lock, LockedEnvironment
-from envbuild.locks.lockfile import lock_text, parse_lock
+from envbuild.locks.lock_writing import lock_text
+from envbuild.locks.lockfile import parse_lock
 from envbuild.value import replace
 from tests.case import Case
 from tests.support.channel import TestChannel, this_platform

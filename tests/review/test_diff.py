@@ -12,7 +12,8 @@ import pytest
 
 from benchmarks.review_project import change, make_project
 from envbuild.lock import Lock
-from envbuild.locks.lockfile import lock_text, parse_lock
+from envbuild.locks.lock_writing import lock_text
+from envbuild.locks.lockfile import parse_lock
 from envbuild.value import replace
 from tests.case import Case
 from tests.support.git_project import GitProject

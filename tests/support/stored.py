@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from envbuild.derivations import Output
 from envbuild.digest import Digest, digest_bytes
 from envbuild.lock import Lock, LockedEnvironment
-from envbuild.locks.lockfile import closure_bytes
+from envbuild.locks.lock_writing import closure_bytes
 from envbuild.names import parse_name
 from envbuild.objects import Objects
 from envbuild.package import CondaPackage, Platform, Wheel

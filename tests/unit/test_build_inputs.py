@@ -8,7 +8,8 @@ from envbuild.build_inputs import BuildInputs
 from envbuild.digest import Digest, digest_bytes
 from envbuild.errors import InvalidInput
 from envbuild.lock import Lock, LockedEnvironment
-from envbuild.locks.lockfile import closure_bytes, lock_text, parse_closure, parse_lock
+from envbuild.locks.lock_writing import closure_bytes, lock_text
+from envbuild.locks.lockfile import parse_closure, parse_lock
 from envbuild.package import Platform, SourcePackage, Wheel
 from envbuild.value import replace
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput
 from envbuild.lock import Lock, LockedBase, LockedEnvironment
 from envbuild.locks import lockfile
-from envbuild.locks.lockfile import lock_text, parse_lock
+from envbuild.locks.lock_writing import lock_text
+from envbuild.locks.lockfile import parse_lock
 from envbuild.package import CondaPackage, InterpreterArchive, Platform, Wheel
 from envbuild.recipe import Index
 

@@ -7,7 +7,8 @@ import pytest
 from envbuild.digest import Digest
 from envbuild.lock import Lock, LockedBase, LockedEnvironment
 from envbuild.locks.conflict import conflict_sides, conflict_text
-from envbuild.locks.lockfile import lock_text, parse_lock
+from envbuild.locks.lock_writing import lock_text
+from envbuild.locks.lockfile import parse_lock
 from envbuild.locks.three_way import NO_REQUEST, joined
 from envbuild.package import Platform, SourcePackage, Wheel
 from envbuild.value import replace
