@@ -14,7 +14,7 @@ lines, and gives a file that somebody wrote differently to the YAML parser, with
 What is checked while reading: known keys, each package as in ``envbuild.pinned``, and each environment id against what
 it is the digest of.
 
-Rules of the file: text to value and back; no file is opened here.
+Rules of the file: text to value; no file is opened here.
 """
 
 from __future__ import annotations
