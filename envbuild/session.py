@@ -40,6 +40,7 @@ from envbuild.environments.trust_verbs import TrustVerbs
 from envbuild.environments.verbs import UpkeepVerbs
 from envbuild.environments.verify_verbs import VerifyVerbs
 from envbuild.errors import EnvbuildError, UsageError, several
+from envbuild.exchange.bundle_verbs import BundleVerbs
 from envbuild.exchange.image_verbs import ImageVerbs
 from envbuild.exchange.verbs import ExchangeVerbs
 from envbuild.locks.folders import own_states
@@ -75,6 +76,7 @@ class Session(
     DiffVerbs,
     ExchangeVerbs,
     ImageVerbs,
+    BundleVerbs,
     CheckVerbs,
     StoreVerbs,
     MoveVerbs,
@@ -109,6 +111,8 @@ class Session(
         flags: Settings that override variables and configuration files.
         environ: Environment variables; this process's by default.
         before: Told what each recipe needs done, before any of it starts; see ``environments.asking``.
+        executor: Where work is sent: an address as of the setting, a pool of ``concurrent.futures`` or what looks
+            like one, or a client of Dask's. It stays open, and the caller's own. As configured by default.
         clouds: Opens stores in S3, Google's and Azure's where their libraries are not; as of ``open_objects``.
     """
 
@@ -125,6 +129,7 @@ class Session(
         environ: Mapping[str, str] | None = None,
         before: Before | None = None,
         clouds: Clouds | None = None,
+        executor: object = None,
     ) -> None:
         self._start = Path(start) if start is not None else Path.cwd()
         self._before = before
@@ -134,7 +139,8 @@ class Session(
         self._jobs = jobs
         self._keep_going = keep_going
         self._stores = tuple(stores)
-        self._flags = dict(flags or {})
+        self._flags = {**(flags or {}), **({"executor": executor} if isinstance(executor, str) else {})}
+        self._executor = None if isinstance(executor, str) else executor
         self._environ = os.environ if environ is None else environ
         self._projects: dict[Path, Project] = {}
         self._realizers: dict[Path, Realizer] = {}
@@ -256,6 +262,7 @@ class Session(
                 stores=self._stores,
                 opened=self._opened(project),
                 before=self._before,
+                executor=self._executor,
             )
         return self._realizers[project.root]
 

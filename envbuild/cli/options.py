@@ -72,6 +72,11 @@ closure = option(
     help="Believe the results that have this digest, as `push` prints it, whatever store gives them.",
 )
 jobs = option("-j", "--jobs", type=click.IntRange(min=1), help="Jobs that compute at once (default: processors).")
+executor = option(
+    "--executor",
+    metavar="ADDRESS",
+    help="Send builds and transmutes there: dask://HOST:PORT, dask+tls://…, ssh://USER@HOST; or `local`.",
+)
 keep_going = option("-k", "--keep-going", is_flag=True, help="After a failure, still do what does not need it.")
 platform = option("--platform", "platforms", multiple=True, metavar="PLATFORM", help="Only this platform; repeatable.")
 

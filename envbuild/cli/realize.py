@@ -13,6 +13,7 @@ import click
 from envbuild.cli.options import (
     as_json,
     closure,
+    executor,
     jobs,
     keep_going,
     locking_mode,
@@ -50,6 +51,7 @@ _BEGAN = time.monotonic()
 )
 @option("--dry-run", is_flag=True, help="Show the plan; do nothing.")
 @jobs
+@executor
 @keep_going
 @as_json
 @quiet
@@ -67,6 +69,7 @@ def realize_command(
     editables: tuple[str, ...],
     dry_run: bool,
     jobs: int | None,
+    executor: str | None,
     keep_going: bool,
     as_json: bool,
     quiet: bool,
@@ -102,7 +105,14 @@ def realize_command(
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    session = Session(reporter=screen.reporter, offline=offline, jobs=jobs, keep_going=keep_going, stores=stores)
+    session = Session(
+        reporter=screen.reporter,
+        offline=offline,
+        jobs=jobs,
+        keep_going=keep_going,
+        stores=stores,
+        executor=executor,
+    )
     chosen = mode(locked=locked, frozen=frozen)
     if dry_run:
         screen.planned(session.plan(*sources, mode=chosen, closure=closure))

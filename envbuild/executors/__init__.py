@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 EXECUTORS = ("local", "synchronous")
+"""Those of this machine. What is far away is ``envbuild.executors.far``: it is given work beside one of these."""
+
+FAR_SCHEMES = ("dask://", "dask+tls://", "tcp://", "tls://", "ssh://")
+"""How the addresses of those begin that are far away."""
 
 Given = TypeVar("Given")
 Returned = TypeVar("Returned")
@@ -71,7 +75,7 @@ def open_executor(name: str, *, jobs: int | None = None) -> Executor:
 
         return SynchronousExecutor()
     raise UsageError(
-        f"there is no executor {name!r}: this version has {', '.join(EXECUTORS)}",
+        f"there is no executor {name!r}: there are {', '.join(EXECUTORS)}, and addresses of Dask",
         reference="unknown-executor",
         hint="executor: local",
     )

@@ -113,6 +113,18 @@ class SharedWork:
             layer.forget(derivation.kind, derivation.key)
         return self.pull(derivation)
 
+    def adopt(self, result: Result, layer: Layer) -> bool:
+        """Take home what was done for us elsewhere and put into a store; every store that is written gets it.
+
+        Returns:
+            Whether the record names what its kind makes, and all of that was there.
+        """
+        if not (_as_made(result) and self._take(result)):
+            return False
+        layer.forget(result.kind, result.key)
+        self._send(self.layers.written, dict(result.outputs), result, sign=True)
+        return True
+
     def offer(self, derivation: Derivation, outputs: Outputs, result: Result | None) -> Outputs:
         """Have what was done sent to every store that is written; gives the outputs that count."""
         if not travels(derivation) or (result is None and derivation.kind != "fetch"):

@@ -47,7 +47,7 @@ FLAG_VARIABLES = frozenset(
         "ALL BASE CLOSURE PACKAGE RESUME SAMPLE SET_DEFAULT VERIFY_STORE",
         "EXIT_CODE FIX GIT ORIGIN ONLINE STRICT",
         "ALLOW_DIRTY PROMOTE",
-        "DATABASE IGNORE",
+        "DATABASE HOST_PYTHON IGNORE",
         "SIGNING_PASSPHRASE KEY NOT_AFTER MODE RESULTS NAMES RENEW DISPLAY_NAME",
     )
     for name in names.split()
@@ -67,6 +67,7 @@ class Config:
         conda_provides: conda names and the PyPI projects that they count as; recipes come first.
         reuse_latest: ``none``, ``mine``, ``any``, or names of users.
         policy: What ``check`` allows in locks; what several files and a variable say of it adds up.
+        builders: What a worker must be marked with that builds a package, by the package's name.
         signing_key: Where the private key is that signs what goes to shared stores; None for nowhere.
         mirrors: Address prefixes and what is asked instead, in order.
         lock_timeout: Seconds to wait for another process.
@@ -96,6 +97,7 @@ class Config:
     reuse_latest: tuple[str, ...] = ("none",)
     policy: Policy = Policy()
     executor: str = "local"
+    builders: tuple[tuple[str, tuple[str, ...]], ...] = ()
     trust: Trust = Trust()
     trusted: tuple[str, ...] = ()
     signing_key: str | None = None

@@ -208,9 +208,27 @@ def _store_url(url: str) -> str:
 
 def _executor(node: Node) -> str:
     found = text(node)
-    if found not in {"local", "synchronous"} and not re.fullmatch(r"(?:dask|tls|tcp)://[A-Za-z0-9.:\[\]-]+", found):
-        raise InvalidInput(f"{found!r} is not an executor", reference="bad-value", hint="local, or dask://host:port")
+    host = r"[A-Za-z0-9.:\[\]-]+"
+    far = rf"(?:dask|dask\+tls|tls|tcp)://{host}|ssh://[A-Za-z0-9.:@,_-]+(?:/[A-Za-z0-9._/-]+)?"
+    if found not in {"local", "synchronous"} and not re.fullmatch(far, found):
+        raise InvalidInput(
+            f"{places.redacted(found)!r} is not an executor",
+            reference="bad-value",
+            hint="local, dask://host:port, dask+tls://host:port, or ssh://user@host",
+        )
     return found
+
+
+def _builders(node: Node) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What builders of packages are marked with: a mark, or a list of marks."""
+    found = {}
+    for key, item in entries(node):
+        marks = tuple(dict.fromkeys(text(mark) for mark in ((item,) if isinstance(item, Scalar) else items(item))))
+        for mark in marks:
+            if not re.fullmatch(r"[A-Za-z0-9_.+-]{1,64}", mark):
+                raise InvalidInput(f"{mark!r} is no mark of a worker", reference="bad-value", hint="such as gpu")
+        found[spelling.pypi_name(key.text)] = marks
+    return tuple(sorted(found.items()))
 
 
 def _signing_key(node: Node) -> str:
@@ -245,6 +263,7 @@ READERS: dict[str, Callable[[Node], object]] = {
     "reuse-latest": _texts,
     "policy": read_policy,
     "executor": _executor,
+    "builders": _builders,
     "trust": read_trust,
     "trusted": _texts,
     "signing-key": _signing_key,

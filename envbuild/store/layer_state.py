@@ -168,6 +168,11 @@ class LayerState:
         """Whether it may have a blob, as far as is known."""
         return not self.gone and self._has.get(blob_name(digest)) is not False
 
+    def arrived(self, digests: Iterable[Digest]) -> None:
+        """Somebody has just put these blobs there: what was known of them before counts no more."""
+        for digest in digests:
+            self._has[blob_name(digest)] = True
+
     def doubts(self, name: str, size: int) -> bool:
         """Whether an object was found to be none, or has another size than it should."""
         return name in self.store.damaged or self._sizes.get(name, size) != size

@@ -1,0 +1,4 @@
+"""Kinds whose work may be sent away; see ``envbuild.environments.far_work`` for what stays, and why."""
+
+FAR_KINDS = frozenset({"transmute", "build-wheel"})
+"""Besides the fetches that only these read."""

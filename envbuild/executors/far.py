@@ -1,0 +1,176 @@
+"""Executors far away: what the one that sends and the one that runs agree upon.
+
+What is sent is a function by its name and one picklable argument; what comes back is an ``Answer``, a small value. An
+error comes back as a value, too: so a function that wants to exit ends no worker, and what is raised there says in one
+line where that was. Of an error only what envbuild says of it travels: its causes may hold requests with credentials.
+
+Rules of the file: the standard library and ``envbuild.errors``; no engine is imported, only asked where it is.
+"""
+
+from __future__ import annotations
+
+import pickle
+import platform
+import sys
+from collections.abc import Callable, Collection
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from typing import Any, Protocol
+
+from envbuild.errors import EnvbuildError, UnreachableError, UsageError
+from envbuild.executors import Executor, Given, Returned
+from envbuild.value import dataclass
+from envbuild.version import __version__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a function came to, far away.
+
+    Attributes:
+        value: What it returned.
+        error: What it raised; None when it returned.
+        where: The worker, in words.
+    """
+
+    value: object = None
+    error: BaseException | None = None
+    where: str = ""
+
+
+class FarExecutor(Executor, Protocol):
+    """An executor whose workers differ, and are not here."""
+
+    @property
+    def address(self) -> str:
+        """Which it is, for people."""
+        ...
+
+    def lacks(self, platform: str, tags: Collection[str] = ()) -> str | None:
+        """What a worker would have to have that none has, in words; None when there is one.
+
+        Args:
+            platform: The platform that it must be of; empty for any.
+            tags: What else it must be marked with.
+        """
+        ...
+
+    def send(
+        self,
+        function: Callable[[Given], Returned],
+        argument: Given,
+        /,
+        *,
+        name: str,
+        platform: str = "",
+        tags: Collection[str] = (),
+    ) -> Future[Returned]:
+        """Run ``function(argument)`` on a worker that has what is wanted.
+
+        Args:
+            function: Found by its module and name over there.
+            argument: Picklable.
+            name: What people call it.
+            platform: As of ``lacks``.
+            tags: As of ``lacks``.
+
+        Raises:
+            RuntimeError: After ``close``.
+        """
+        ...
+
+
+def call(function: Callable[[Any], Any], argument: Any) -> Answer:
+    """Run a function where this is, and give back what it came to as a value."""
+    try:
+        return Answer(value=function(argument), where=_here())
+    except BaseException as error:  # the other side decides what it means; a worker lives on
+        return Answer(error=_portable(error), where=_here())
+
+
+def about(_: object = None) -> tuple[str, str]:
+    """What runs here: envbuild's version and conda's name of the platform; told in words that every version knows."""
+    arm = platform.machine().lower() in {"arm64", "aarch64"}
+    names = {"linux": ("linux-64", "linux-aarch64"), "darwin": ("osx-64", "osx-arm64"), "win32": ("win-64", "win-64")}
+    return __version__, names.get(sys.platform, ("", ""))[arm]
+
+
+def follow(answered: Future[Answer], ours: Future[Any], *, name: str, address: str) -> None:
+    """Let a future end as the one that was sent away did."""
+
+    def ended(answered: Future[Answer]) -> None:
+        if not ours.set_running_or_notify_cancel():
+            return
+        try:
+            answer = answered.result()
+        except CancelledError:
+            ours.set_exception(
+                UnreachableError(
+                    f"{address} was lost while {name} was under way there",
+                    reference="executor-lost",
+                    hint="run it again: what was done is in the store",
+                    retryable=True,
+                )
+            )
+        except BaseException as error:
+            ours.set_exception(_not_run(error, name, address))
+        else:
+            if answer.error is None:
+                ours.set_result(answer.value)
+            else:
+                ours.set_exception(_told_where(answer.error, answer.where))
+
+    answered.add_done_callback(ended)
+
+
+def _not_run(error: BaseException, name: str, address: str) -> BaseException:
+    """What it means that the engine itself failed."""
+    said = f"{error.__cause__ or error}".strip().splitlines()
+    line = said[0] if said else type(error).__name__
+    if isinstance(error, (ImportError, AttributeError)) or "deseriali" in str(error).lower():
+        return UsageError(
+            f"what runs at {address} is not this envbuild ({__version__}): {line}",
+            reference="other-version",
+            hint=f"install envbuild[dask]=={__version__} there, for the scheduler and every worker",
+        )
+    return UnreachableError(
+        f"{name} was not done at {address}: {type(error).__name__}: {line}",
+        reference="executor-lost",
+        hint="look at the log of its workers; what was done is in the store",
+        retryable=True,
+    )
+
+
+def _told_where(error: BaseException, where: str) -> BaseException:
+    if not isinstance(error, EnvbuildError) or not where:
+        return error
+    told = type(error)(
+        f"{error.message} (on {where})",
+        reference=error.reference,
+        where=error.where,
+        hint=error.hint,
+        retryable=error.retryable,
+        issues=error.issues,
+    )
+    told.__cause__ = error.__cause__
+    return told
+
+
+def _portable(error: BaseException) -> BaseException:
+    """An error that can be sent: with causes of our own only, and as text when it cannot be pickled."""
+    if isinstance(error, EnvbuildError):
+        error.__cause__ = _portable(error.__cause__) if isinstance(error.__cause__, EnvbuildError) else None
+    with suppress(Exception):
+        pickle.loads(pickle.dumps(error))  # noqa: S301  our own bytes, made in this line
+        return error
+    return EnvbuildError(f"{type(error).__name__}: {error}")
+
+
+def _here() -> str:
+    """The worker that this is, in words; the machine where it is none of Dask's."""
+    distributed = sys.modules.get("distributed")
+    if distributed is not None:
+        with suppress(ValueError):  # no worker of Dask's
+            worker = distributed.get_worker()
+            return f"the worker {worker.name}" if worker.name != worker.address else f"the worker {worker.address}"
+    return platform.node()
