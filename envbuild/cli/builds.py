@@ -34,7 +34,7 @@ def log_command(name: str, recipe: Path | None, as_json: bool) -> None:
 
 def show_log(screen: Screen, log: BuildLog) -> None:
     """The log on stdout, what it is of on stderr."""
-    from envbuild.cli.screen import tree
+    from envbuild.cli.as_json import tree
     from envbuild.cli.wording import seconds
     from envbuild.digest import short
 
@@ -58,7 +58,7 @@ def show_log(screen: Screen, log: BuildLog) -> None:
 
 def show_rebuilt(screen: Screen, rebuilt: Rebuilt) -> None:
     """The files that differ on stdout, the verdict on stderr."""
-    from envbuild.cli.screen import tree
+    from envbuild.cli.as_json import tree
     from envbuild.cli.wording import count, seconds
 
     if screen.document(_document({**tree(rebuilt), "same": rebuilt.same})):

@@ -51,7 +51,8 @@ def install_command(
 
     ipykernel comes beside its packages, which stay as they are. The environment is kept as long as the kernel is there.
     """  # noqa: D415  an example is no sentence
-    from envbuild.cli.screen import Screen, tree
+    from envbuild.cli.as_json import tree
+    from envbuild.cli.screen import Screen
     from envbuild.cli.wording import count
     from envbuild.environments.realized import mode
     from envbuild.session import Session
@@ -80,7 +81,8 @@ def install_command(
 @as_json
 def list_command(prefix: Path | None, as_json: bool) -> None:
     """List the kernels that envbuild installed."""
-    from envbuild.cli.screen import Screen, tree
+    from envbuild.cli.as_json import tree
+    from envbuild.cli.screen import Screen
     from envbuild.digest import short
     from envbuild.session import Session
 
@@ -104,7 +106,8 @@ def list_command(prefix: Path | None, as_json: bool) -> None:
 @quiet
 def remove_command(names: tuple[str, ...], prefix: Path | None, as_json: bool, quiet: bool) -> None:
     """Remove kernels; their environments go with `gc` when nothing else keeps them."""
-    from envbuild.cli.screen import Screen, tree
+    from envbuild.cli.as_json import tree
+    from envbuild.cli.screen import Screen
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from envbuild.cli.as_json import JSON_VERSION, tree
 from envbuild.cli.errors import error_tree, printable
 from envbuild.cli.render import QuietReporter, TerminalReporter
 from envbuild.cli.wording import count, seconds, size_text
 from envbuild.reporter import Reporter
-from envbuild.value import fields, is_value
 
 if TYPE_CHECKING:
     from envbuild.environments.inspection import Shown, Why
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from envbuild.locks.dependencies import Branch
     from envbuild.locks.locking import Locked
     from envbuild.store.collect import Garbage
-
-JSON_VERSION = 1
 
 
 class Screen:
@@ -309,16 +307,3 @@ class Screen:
         for row in table:
             cells = (printable(cell).ljust(width) for cell, width in zip(row, widths, strict=True))
             click.echo("  ".join(cells).rstrip())
-
-
-def tree(value: Any) -> Any:
-    """A frozen value as JSON: names with dashes, paths as text."""
-    if is_value(value) and not isinstance(value, type):
-        return {item.name.replace("_", "-"): tree(getattr(value, item.name)) for item in fields(value)}
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, (tuple, list, set, frozenset)):
-        return [tree(item) for item in value]
-    if isinstance(value, dict):
-        return {str(name): tree(item) for name, item in value.items()}
-    return value

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from envbuild.cli.as_json import JSON_VERSION
 from envbuild.cli.errors import printable
-from envbuild.cli.screen import JSON_VERSION, Screen
+from envbuild.cli.screen import Screen
 from envbuild.cli.wording import count
 from envbuild.errors import UsageError
 from envbuild.review.findings import Checked, Finding

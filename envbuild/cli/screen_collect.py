@@ -7,7 +7,8 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from envbuild.cli.screen import Screen, tree
+from envbuild.cli.as_json import tree
+from envbuild.cli.screen import Screen
 from envbuild.cli.wording import count, size_text
 from envbuild.digest import short
 from envbuild.durations import span

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from envbuild.cli.as_json import JSON_VERSION, tree
 from envbuild.cli.errors import printable
-from envbuild.cli.screen import JSON_VERSION, tree
 from envbuild.cli.wording import count, size_text
 from envbuild.review.comparison import WAYS, Compared, Diff, PackageChange
 from envbuild.review.wording import (

@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from envbuild.cli.screen import Screen, tree
+from envbuild.cli.as_json import tree
+from envbuild.cli.screen import Screen
 from envbuild.cli.screen_names import generation_tree, show_names
 from envbuild.cli.wording import count, size_text
 from envbuild.digest import short

@@ -21,7 +21,7 @@ _MOST = 12
 
 def show_lock_history(screen: Screen, recipe: str, revisions: Sequence[LockRevision]) -> None:
     """Every revision, the newest first."""
-    from envbuild.cli.screen import tree
+    from envbuild.cli.as_json import tree
 
     told = [{**tree(each), "changes": {name: tree(found) for name, found in each.changes}} for each in revisions]
     if screen.document({"recipe": recipe, "revisions": told}):

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from envbuild.cli.as_json import tree
 from envbuild.cli.wording import count, seconds, size_text
 from envbuild.digest import short
 
@@ -23,8 +24,6 @@ _CHAIN = 4
 
 def show_plans(screen: Screen, plans: Sequence[Planned]) -> None:
     """What would be done, and why, and what it costs."""
-    from envbuild.cli.screen import tree
-
     if screen.document({"plans": [tree(plan) for plan in plans]}):
         return
     for plan in plans:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from envbuild.cli.screen import Screen, tree
+from envbuild.cli.as_json import tree
+from envbuild.cli.screen import Screen
 from envbuild.cli.wording import count
 from envbuild.digest import short
 

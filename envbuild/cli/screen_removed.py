@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from envbuild.cli.screen import Screen, tree
+from envbuild.cli.as_json import tree
+from envbuild.cli.screen import Screen
 from envbuild.cli.screen_names import generation_tree
 from envbuild.cli.wording import count, size_text
 from envbuild.digest import short

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from envbuild.cli.screen import Screen, tree
+from envbuild.cli.as_json import tree
+from envbuild.cli.screen import Screen
 from envbuild.cli.wording import count, size_text
 from envbuild.digest import short
 

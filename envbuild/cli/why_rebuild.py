@@ -48,7 +48,7 @@ def why_rebuild_command(
 
 def show_why_rebuild(screen: Screen, answer: WhyRebuild) -> None:
     """Each derivation with its reasons on stdout, what was compared on stderr."""
-    from envbuild.cli.screen import tree
+    from envbuild.cli.as_json import tree
     from envbuild.cli.wording import count
 
     if screen.document(tree(answer)):

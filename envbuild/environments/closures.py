@@ -142,7 +142,7 @@ class Closures:
         Raises:
             InvalidInput: ``no-default`` with those that are here.
         """
-        from envbuild.environments.reusing import user_name
+        from envbuild.environments.user_name import user_name
         from envbuild.names import request_name
         from envbuild.objects.folder import FolderObjects
         from envbuild.store import names as generations

@@ -16,13 +16,12 @@ Rules of the file: every failure is a note, and means to solve.
 
 from __future__ import annotations
 
-import getpass
-import re
 from collections.abc import Callable, Mapping, Sequence
 
 from envbuild.digest import Digest
 from envbuild.environments.closures import Closures, on
 from envbuild.environments.name_stores import NameStore
+from envbuild.environments.user_name import user_name
 from envbuild.errors import EnvbuildError
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.locks.staleness import stale_reasons
@@ -45,15 +44,6 @@ class Reusable:
 
     environments: tuple[LockedEnvironment, ...]
     by: str
-
-
-def user_name() -> str:
-    """This user as a log is called: in the alphabet of tags."""
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):  # no such user in this container
-        name = "nobody"
-    return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:64] or "nobody"
 
 
 class Reuse:

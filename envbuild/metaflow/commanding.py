@@ -221,7 +221,7 @@ def get(given: Any, env: str, default: bool, pathspec: bool, archs: Sequence[str
 
 def listed(given: Any, quiet: bool, as_json: bool) -> None:
     """List the environments of this machine."""
-    from envbuild.cli.screen import tree
+    from envbuild.cli.as_json import tree
 
     with screen(given, quiet, as_json) as shown:
         found = Desk(shown).session().environments()

@@ -251,7 +251,7 @@ class PublishVerbs(TrialVerbs):
         dirty: bool,
     ) -> Step:
         """Move one name, when it has to be and may."""
-        from envbuild.environments.reusing import user_name
+        from envbuild.environments.user_name import user_name
         from envbuild.review.publishing import Step, moves, waiting
         from envbuild.store.generation import Published
         from envbuild.value import replace
