@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jsonschema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +50,78 @@ def test_every_result_has_a_rule_with_words_and_a_place() -> None:
     assert "uri" not in run["originalUriBaseIds"]["SRCROOT"]  # no path of a machine
     (related,) = run["results"][1]["relatedLocations"]
     assert related["physicalLocation"]["artifactLocation"]["uri"] == "recipes/b.yaml"
+
+
+def _object(needed: str = "", /, **properties: object) -> dict[str, Any]:
+    """An object that holds these properties and no other; an underscore at the end keeps a word of Python's apart."""
+    named = {name.rstrip("_"): item for name, item in properties.items()}
+    return {"type": "object", "properties": named, "required": needed.split(), "additionalProperties": False}
+
+
+def _list(item: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": item, "uniqueItems": True}
+
+
+STRING, POSITIVE = {"type": "string"}, {"type": "integer", "minimum": 1}
+TEXT = _object("text", text=STRING, markdown=STRING)
+LEVEL = {"enum": ["none", "note", "warning", "error"]}
+PLACE = _object(
+    physicalLocation=_object(
+        "artifactLocation",
+        artifactLocation=_object(uri=STRING, uriBaseId=STRING),
+        region=_object(startLine=POSITIVE, startColumn=POSITIVE),
+    ),
+    message=TEXT,
+    id={"type": "integer", "minimum": -1},
+)
+RULE = _object(
+    "id",
+    id=STRING,
+    name=STRING,
+    shortDescription=TEXT,
+    fullDescription=TEXT,
+    help=TEXT,
+    helpUri={"type": "string", "pattern": "^https://"},
+    defaultConfiguration=_object(level=LEVEL),
+)
+RESULT = _object(
+    "message",
+    ruleId=STRING,
+    ruleIndex={"type": "integer", "minimum": -1},
+    level=LEVEL,
+    message=TEXT,
+    locations=_list(PLACE),
+    relatedLocations=_list(PLACE),
+    partialFingerprints={"type": "object", "additionalProperties": STRING},
+)
+DRIVER = _object(
+    "name",
+    name=STRING,
+    version=STRING,
+    semanticVersion={"type": "string", "pattern": r"^\d+\.\d+\.\d+$"},
+    rules=_list(RULE),
+)
+RUN = _object(
+    "tool",
+    tool=_object("driver", driver=DRIVER),
+    columnKind={"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
+    originalUriBaseIds={"type": "object", "additionalProperties": _object(uri=STRING, description=TEXT)},
+    automationDetails=_object(id=STRING, description=TEXT),
+    results=_list(RESULT),
+)
+LOG = _object("version runs", **{"$schema": STRING}, version={"const": "2.1.0"}, runs=_list(RUN))
+"""As much of SARIF 2.1.0 as findings use (sections 3.13 to 3.58): the standard's own schema is in no package."""
+
+
+def test_a_report_has_the_structure_of_the_standard_whatever_was_found() -> None:
+    every = [
+        found(rule, "said", f"{rule}.yaml", line=number or None, column=1, related=("x.yaml", 3, 5) if number else None)
+        for number, rule in enumerate(RULES)
+    ]
+    for findings in (every, FINDINGS, ()):
+        checked = Checked(recipes=1, findings=tuple(findings))
+        document = sarif(checked, version="0.1.0.dev3", help_uri="https://example.org/review", below="a/")
+        jsonschema.validate(document, LOG)
 
 
 def test_paths_are_from_the_repository_s_root() -> None:
