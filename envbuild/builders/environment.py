@@ -148,7 +148,7 @@ def _make_python(prefix: Path, final: Path, python: BuildPython, conda: CondaFil
 
         link_archive(*python.archive, prefix, final, context)
     elif python.host is not None:
-        from envbuild.linkers.wheels import make_venv
+        from envbuild.linkers.venv import make_venv
 
         make_venv(prefix, python.host, context)
     else:

@@ -119,7 +119,7 @@ def _make_python(link: Link, prefix: Path, final: Path, host: HostPython | None,
         key, interpreter = archive
         link_archive(context.blob(key), interpreter, prefix, final, context)
     elif host is not None:
-        from envbuild.linkers.wheels import make_venv
+        from envbuild.linkers.venv import make_venv
 
         make_venv(prefix, host.path, context)
     elif packages:

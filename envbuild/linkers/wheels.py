@@ -33,24 +33,6 @@ WheelInputs = Sequence[tuple[Path, Wheel]]
 """Verified wheel files with what the lock says about each."""
 
 
-PROMPT = "envbuild"
-"""What the environment's own ``activate`` shows: one word for all, for a prefix does not know what people call it."""
-
-
-def make_venv(prefix: Path, python: str, context: Context) -> None:
-    """A virtual environment on a Python of this machine; its scripts still hold this path.
-
-    Args:
-        prefix: The folder to make.
-        python: The executable, by its real path.
-        context: For processes.
-
-    Raises:
-        BuildError: ``link-failed`` with uv's words.
-    """
-    _uv(["venv", "--python", python, "--prompt", PROMPT, str(prefix)], context, prefix.parent)
-
-
 def link_wheels(
     rounds: Sequence[WheelInputs], prefix: Path, host: str | None, context: Context, addresses: Mapping[str, bytes]
 ) -> None:
@@ -80,7 +62,7 @@ def link_wheels(
     for wheels in rounds:
         lock.write_text(pylock(wheels), encoding="utf-8")
         install = ["pip", "install", "--no-deps", "--break-system-packages", *python, *mode, "-r", str(lock)]
-        _uv(install, context, prefix.parent)
+        run_uv(install, context, prefix.parent)
     context.settle(prefix)
     (prefix / ".lock").unlink(missing_ok=True)  # uv's own, of no use in a prefix that does not change
     by_name = {wheel.name: wheel for wheels in rounds for _, wheel in wheels}
@@ -154,7 +136,7 @@ def unzip_ahead(
 
 def forget_wheels(names: Sequence[str], context: Context) -> None:
     """Remove projects from uv's cache, so that their wheels are unzipped anew."""
-    _uv(["cache", "clean", *names], context, context.engine_cache("uv").parent)
+    run_uv(["cache", "clean", *names], context, context.engine_cache("uv").parent)
 
 
 def uv_command(arguments: Sequence[str], context: Context) -> list[str]:
@@ -168,7 +150,19 @@ def _environment() -> Mapping[str, str]:
     return {"UV_COMPILE_BYTECODE": "0", "UV_NO_ENV_FILE": "1", "UV_KEYRING_PROVIDER": "disabled"}
 
 
-def _uv(arguments: Sequence[str], context: Context, folder: Path) -> None:
+def run_uv(arguments: Sequence[str], context: Context, folder: Path) -> None:
+    """Have uv do something, offline.
+
+    Args:
+        arguments: Its command and what belongs to that.
+        context: For its cache and processes.
+        folder: Where it works.
+
+    Raises:
+        NoSpaceError: When the disk is full.
+        IntegrityError: ``wrong-package`` when it refuses a wheel.
+        BuildError: ``link-failed`` with its words.
+    """
     done = context.run(uv_command(arguments, context), env=_environment(), cwd=folder)
     if done.returncode == 0:
         return
