@@ -18,6 +18,8 @@ from envbuild.locks.place import lock_path
 from envbuild.package import Platform
 from tests.case import CHECKOUT, clean_environment
 from tests.docs.pages import blocks, read
+from tests.metaflow.nodes import tool_wheels
+from tests.support.wheels import real_wheels
 
 ACTION: dict[str, Any] = yaml.safe_load((CHECKOUT / "action.yml").read_text(encoding="utf-8"))
 STEPS: list[dict[str, Any]] = ACTION["runs"]["steps"]
@@ -26,11 +28,14 @@ STEPS: list[dict[str, Any]] = ACTION["runs"]["steps"]
 class Runner:
     """What a runner does with a composite action: variables are filled in, scripts are not.
 
+    Args:
+        wheels: Folders that pip finds packages in, instead of an index, for an action that installs envbuild.
+
     Attributes:
         outputs: Of steps, by id; ``code``: exit code of the step that failed, else 0.
     """
 
-    def __init__(self, place: Path, project: Path, /, **inputs: str) -> None:
+    def __init__(self, place: Path, project: Path, /, *, wheels: tuple[Path, ...] = (), **inputs: str) -> None:
         self._folder = place / "runner"
         self._folder.mkdir()
         self._project = project
@@ -46,6 +51,11 @@ class Runner:
         script.write_text(f'#!/bin/sh\nPYTHONPATH="{CHECKOUT}" exec "{sys.executable}" -m envbuild "$@"\n')
         script.chmod(0o755)
         self._environ["PATH"] = f"{programs}{os.pathsep}{self._environ['PATH']}"
+        if wheels:
+            python = programs / "python3"
+            python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+            python.chmod(0o755)
+            self._environ |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": " ".join(map(str, wheels))}
         self.outputs: dict[str, dict[str, str]] = {}
         self.said = ""
         self.code = 0
@@ -70,7 +80,7 @@ class Runner:
                 },
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=600,
                 check=False,
             )
             self.said += done.stdout + done.stderr
@@ -119,6 +129,24 @@ def test_a_good_change_passes_and_is_told(tmp_path: Path, project: Path) -> None
     assert json.loads(Path(runner.outputs["check"]["sarif"]).read_text())["runs"][0]["results"] == []
     assert "9.9.9" in runner.summary
     assert Path(runner.outputs["diff"]["markdown"]).read_text() in runner.summary
+
+
+def test_the_action_installs_its_own_version_and_checks_with_that(tmp_path: Path, project: Path) -> None:
+    try:
+        wheels = (tool_wheels("envbuild"), real_wheels(["hatchling>=1.25"]))
+    except LookupError as missing:
+        pytest.skip(f"NO INDEX: {missing}")
+    change(project, share=0.4, python=False)
+    commit(project, "upgrades")
+    runner = Runner(tmp_path, project, wheels=wheels, origin="false", base="HEAD~1").run()
+    assert runner.code == 0, runner.said
+    own = Path(runner.outputs["install"]["program"])
+    assert own.is_relative_to(tmp_path / "runner" / "envbuild-check")
+    asked = "import envbuild.cli.main as found; print(found.__file__)"
+    shown = subprocess.run([own.with_name("python"), "-I", "-c", asked], capture_output=True, text=True, check=True)
+    assert Path(shown.stdout).is_relative_to(own.parents[1])
+    assert "Checked 3 recipes: nothing found" in runner.said
+    assert "9.9.9" in runner.summary
 
 
 def test_a_forged_lock_fails_at_the_end_and_leaves_its_report(tmp_path: Path, project: Path) -> None:
