@@ -19,24 +19,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import islice
-from typing import TypeVar, cast
+from typing import cast
 
 from envbuild.derivations import KINDS
 from envbuild.digest import Digest
-from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, UnreachableError
+from envbuild.errors import IntegrityError, InvalidInput, UnreachableError
 from envbuild.locks.lockfile import parse_closure
-from envbuild.names import Name, parse_name, request_name
 from envbuild.objects import Listed, Objects, Odd
 from envbuild.package import PLATFORMS, Platform
-from envbuild.store import names as generations
+from envbuild.store import rooted
 from envbuild.store.deployments import AREA, DEPLOYMENT, Deployment, from_bytes, newest
-from envbuild.store.generation import Generation
 from envbuild.store.marks import Mark
 from envbuild.store.needs import needs_of
-from envbuild.store.object_names import BLOB, CLOSURE, REF, RESULT, closure_name, result_name
+from envbuild.store.object_names import BLOB, CLOSURE, RESULT, closure_name, result_name
 from envbuild.store.outputs import OUTPUTS
 from envbuild.store.parallel import in_parallel
 from envbuild.store.shared import LARGEST_CLOSURE, SharedStore
@@ -45,12 +42,8 @@ from envbuild.value import dataclass
 FOREVER = math.inf
 NEVER = -math.inf
 
-_BATCH = 256
 _SIGNATURE = re.compile(r"signatures/results/([a-z-]+)/([0-9a-f]{2})/(\2[0-9a-f]{62})/[0-9a-f]{64}\.json")
 _PACK = re.compile(r"packs/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})\.[a-z]+")
-_REQUEST = re.compile(r"requests/([0-9a-f]{64})/@([^/@]+)/([0-9]{20})\.json")
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +109,14 @@ class Staying:
             IntegrityError: When a name or a closure that stays cannot be read.
             UnreachableError: When the store does not answer.
         """
-        named = self._named(roots.keep_generations, odd)
+        named, self.names = rooted.named(self._objects, roots.keep_generations, odd, self._step)
         for name in named:
             self._closures[name] = FOREVER
         for name, when in [*((name, FOREVER) for name in roots.spared), *roots.touched]:
             self._want(name, when)
-        self._locked()
+        for closures, when in rooted.locked(self._objects, self._since):
+            for name in closures:
+                self._want(name, when)
         self._launched()
         self._follow_closures(roots.environments, frozenset(named))
         self._follow_results()
@@ -176,65 +171,6 @@ class Staying:
         if spared and when < FOREVER:
             self._spared.add(bits)
 
-    # Names
-
-    def _named(self, keep: int | None, odd: Odd) -> list[str]:
-        """The closures that names mean, or meant."""
-        found: dict[Name, list[int]] = {}
-        for item in self._objects.list("refs/", odd):
-            match = REF.fullmatch(item.name)
-            try:
-                name = parse_name(f"{match[1]}:{match[2]}") if match else None
-            except InvalidInput:
-                name = None
-            if name is None or match is None:
-                odd(item.name, "is no generation of a name")
-            else:
-                found.setdefault(name, []).append(int(match[3]))
-        wanted: list[tuple[Name, int]] = []
-        for name, numbers in found.items():
-            if sorted(numbers) != list(range(1, len(numbers) + 1)):
-                missing = min(set(range(1, max(numbers) + 1)) - set(numbers), default=0)
-                raise self._refused(f"generation {missing} of {name} is missing", "bad-generation")
-            wanted += [(name, number) for number in sorted(numbers)[-keep if keep and name.movable else None :]]
-        self.names = len(wanted)
-        closures: dict[Name, list[str]] = {}
-        removed: set[Name] = set()
-        for batch in _batches(wanted):
-            for generation in in_parallel(self._generation, batch):
-                closures.setdefault(generation.name, []).extend(_closures_of(generation))
-                if generation.named.removed and generation.number == max(found[generation.name]):
-                    removed.add(generation.name)  # its past may go: nobody can mean it any more
-            self._step("generations of names", len(batch))
-        return [closure for name, several in closures.items() if name not in removed for closure in several]
-
-    def _generation(self, where: tuple[Name, int]) -> Generation:
-        name, number = where
-        try:
-            found = generations.read(self._objects, name, number)
-        except IntegrityError as error:
-            raise self._refused(error.message, error.reference) from error
-        if found is None:
-            raise self._refused(f"generation {number} of {name} is gone", "bad-generation")
-        return found
-
-    def _locked(self) -> None:
-        """What was locked within the days to keep, where ``reuse-latest`` remembers it."""
-        young = (item for item in self._objects.list("requests/") if item.modified >= self._since)
-        for batch in _batches(young):
-            for closures, when in in_parallel(self._of_request, batch):
-                for name in closures:
-                    self._want(name, when)
-
-    def _of_request(self, item: Listed) -> tuple[list[str], float]:
-        match = _REQUEST.fullmatch(item.name)
-        if match is not None:
-            with suppress(IntegrityError):  # it is a convenience: nobody's name
-                found = generations.read(self._objects, request_name(match[1], match[2]), int(match[3]))
-                if found is not None:
-                    return _closures_of(found), item.modified
-        return [], item.modified
-
     # Launches onto other machines
 
     def _launched(self) -> None:
@@ -243,7 +179,7 @@ class Staying:
         self._deployments = {name: FOREVER if name in lasting else modified for name, modified in when.items()}
         new = {name for name in self._deployments if self._is_new(name)}
         wanted = [item for item in self._deployments.items() if item[1] >= self._since or item[0] in new]
-        for batch in _batches(wanted):
+        for batch in rooted.batches(wanted):
             for name, time, deployment in in_parallel(self._deployment, batch):
                 closures = [closure_name(*where) for where in deployment.environments]
                 for closure in closures:
@@ -262,21 +198,20 @@ class Staying:
                 return name, when, Deployment(of="", lasts=False, environments=(), blobs=())
             return name, when, from_bytes(data, name)
         except IntegrityError as error:
-            raise self._refused(error.message, error.reference) from error
+            raise rooted.refused(self._objects, error.message, error.reference) from error
 
     # What closures and records want
 
     def _follow_closures(self, environments: frozenset[Digest], named: frozenset[str]) -> None:
         absent = set(named)
-        for batch in _batches(self._objects.list("environments/")):
+        for batch in rooted.batches(self._objects.list("environments/")):
             wanted = []
             for item in batch:
                 match = CLOSURE.fullmatch(item.name)
                 if match is None or match[1] not in PLATFORMS:
                     continue
                 absent.discard(item.name)
-                rooted = match[3] in environments
-                when = FOREVER if rooted else max(self._closures.get(item.name, NEVER), item.modified)
+                when = FOREVER if match[3] in environments else max(self._closures.get(item.name, NEVER), item.modified)
                 if when < FOREVER and self._is_new(item.name):
                     self._spared_closures.add(item.name)
                 if when >= self._since or item.name in self._spared_closures:
@@ -307,7 +242,7 @@ class Staying:
                 raise IntegrityError("it is another environment's", reference="bad-closure")
             needs = needs_of(lock, lock.platforms[0])
         except (IntegrityError, InvalidInput) as error:
-            raise self._refused(f"{name} cannot be read: {error.message}", "bad-closure") from error
+            raise rooted.refused(self._objects, f"{name} cannot be read: {error.message}", "bad-closure") from error
         return name, when, [*needs.blobs, *(key for _, key in needs.results)]
 
     def _follow_results(self) -> None:
@@ -320,7 +255,7 @@ class Staying:
                     if when >= self._since or spared:
                         yield match[1], Digest(match[3]), when, spared
 
-        for batch in _batches(wanted()):
+        for batch in rooted.batches(wanted()):
             for when, spared, digests in in_parallel(self._outputs, batch):
                 for digest in digests:
                     self._add(digest, when, spared=spared)
@@ -349,24 +284,6 @@ class Staying:
                 hint="look at the rights, the encryption key and the storage class of that object",
             )
 
-    def _refused(self, problem: str, reference: str) -> EnvbuildError:
-        return IntegrityError(
-            f"nothing in {self._objects.address} is collected while something that stays cannot be read: {problem}",
-            reference=reference,
-            hint="have it mended, or deleted, before anything else goes",
-        )
-
-
-def _closures_of(generation: Generation) -> list[str]:
-    named = generation.named
-    return [closure_name(platform, named.request, environment) for platform, environment in named.environments]
-
 
 def _bits(digest: str) -> int:
     return int(digest[:15], 16)
-
-
-def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
-    rest = iter(items)
-    while batch := list(islice(rest, _BATCH)):
-        yield batch
