@@ -122,6 +122,15 @@ def several(errors: Sequence[EnvbuildError]) -> EnvbuildError:
     return combined
 
 
+GRAVITY = (1, 4, 8, 3, 9, 6, 11, 2, 7, 5, 10)
+"""Exit codes, the gravest first: what is false, then what somebody has to mend, then what may be well the next time."""
+
+
+def gravest(errors: Sequence[EnvbuildError]) -> EnvbuildError:
+    """Of some errors the one that decides an exit code; the first of those that are as grave."""
+    return min(errors, key=lambda error: GRAVITY.index(error.exit_code))
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM arrived (exit 143): unwind as for Ctrl-C (exit 130), so that children end and temporary files go."""
 

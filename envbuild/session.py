@@ -29,8 +29,8 @@ from envbuild.environments.look_verbs import LookVerbs
 from envbuild.environments.move_verbs import MoveVerbs
 from envbuild.environments.name_verbs import NameVerbs
 from envbuild.environments.picture_verbs import PictureVerbs
-from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptions, Wanted, environment_for
-from envbuild.environments.realizing import Realizer, by_project
+from envbuild.environments.realize_verbs import RealizeVerbs
+from envbuild.environments.realizing import Realizer
 from envbuild.environments.rebuild_verbs import RebuildVerbs
 from envbuild.environments.remove_verbs import RemoveVerbs
 from envbuild.environments.send_verbs import SendVerbs
@@ -39,25 +39,18 @@ from envbuild.environments.store_verbs import StoreVerbs
 from envbuild.environments.trust_verbs import TrustVerbs
 from envbuild.environments.verbs import UpkeepVerbs
 from envbuild.environments.verify_verbs import VerifyVerbs
-from envbuild.errors import EnvbuildError, UsageError, several
+from envbuild.errors import UsageError
 from envbuild.exchange.bundle_verbs import BundleVerbs
 from envbuild.exchange.image_verbs import ImageVerbs
 from envbuild.exchange.verbs import ExchangeVerbs
-from envbuild.locks.folders import own_states
 from envbuild.locks.locking import (
     Locked,
-    LockOptions,
-    frozen_lock,
 )
-from envbuild.locks.place import lock_path
-from envbuild.machine.virtual import check_system, current_platform
 from envbuild.projects.project import (
     Project,
     find_project,
-    make_request,
-    project_files,
 )
-from envbuild.projects.recipe_files import LINKS, link_name, recipes_below
+from envbuild.projects.recipe_files import recipes_below
 from envbuild.reporter import Reporter
 from envbuild.review.audit_verbs import AuditVerbs
 from envbuild.review.check_verbs import CheckVerbs
@@ -72,6 +65,7 @@ if TYPE_CHECKING:
 
 class Session(
     LockVerbs,
+    RealizeVerbs,
     EditVerbs,
     DiffVerbs,
     ExchangeVerbs,
@@ -178,78 +172,6 @@ class Session(
             )
         return found
 
-    # Environments
-
-    def plan(self, *sources: Path | str, mode: Mode = "auto", closure: str | None = None) -> tuple[Planned, ...]:
-        """What ``realize`` would do; locks that do not fit are solved, and not written."""
-        wanted = [self._wanted(source, mode, write=False) for source in sources]
-        self._ask_moved()
-        plans = tuple(self._realizer(project).plan(items, closure=closure) for project, items in by_project(wanted))
-        self._tell_moved(online=any(row.state not in {"hit", "not needed"} for plan in plans for row in plan.rows))
-        return plans
-
-    def realize(
-        self, *sources: Path | str, mode: Mode = "auto", options: RealizeOptions | None = None
-    ) -> tuple[Realized, ...]:
-        """Make environments exist on this machine; see ``envbuild.environments.realizing``.
-
-        Args:
-            sources: Recipes, locks, names, ids and prefixes; text is what ``envbuild.names.source_of`` says.
-            mode: What becomes of a lock that does not fit; a name and an id have none.
-            options: Where they go.
-
-        Raises:
-            StaleError: With mode ``locked``, when a lock does not fit.
-            UnsatisfiableError: When there is no environment for this machine, or it lacks what the lock assumes.
-        """
-        wanted, failures = [], []
-        for source in sources:
-            try:
-                wanted.append(self._wanted(source, mode))
-            except EnvbuildError as error:
-                if not self._keep_going:
-                    raise
-                failures.append(error)
-        for _, item in wanted:
-            check_system(item.environment.platform, item.environment.system)
-        self._ask_moved()
-        made: dict[Path, Realized] = {}
-        for project, items in by_project(wanted):
-            for realized in self._realizer(project).realize(items, options or RealizeOptions()):
-                made[realized.recipe] = realized
-        self._tell_moved(online=any(item.fetched or item.pulled or item.built for item in made.values()))
-        if failures:
-            raise failures[0] if len(failures) == 1 else several(failures)
-        return tuple(made[item.recipe] for _, item in wanted)
-
-    def _wanted(self, source: Path | str, mode: Mode, *, write: bool = True) -> tuple[Project, Wanted]:
-        meant = self._source(source)
-        if meant.kind != "recipe":
-            return self._wanted_source(meant)
-        recipe = _absolute(meant.text)
-        project = self.project(recipe)
-        files: tuple[Path, ...] = (recipe, lock_path(recipe))
-        folders: dict[str, str | None] = {}
-        if mode == "frozen":
-            lock = frozen_lock(recipe)
-        else:
-            request, asked = make_request(project, recipe)
-            folders = own_states(project.root, request, self._environ)  # first: what is edited meanwhile counts
-            locked = self._checked(recipe) if mode == "locked" else self._lock(recipe, LockOptions(), write=write)
-            lock = locked.lock
-            files = (*asked, *locked.files())
-            for base in locked.all_bases():
-                folders |= own_states(project.root, base.request, self._environ)
-        return project, Wanted(
-            recipe=recipe,
-            name=recipe.stem,
-            lock=lock,
-            environment=environment_for(lock, current_platform(), recipe.stem),
-            files=(*files, *project.config.files, *project_files(recipe.parent)),
-            link=project.root / LINKS / link_name(recipe, project.root, project.config.recipes),
-            folders=tuple(sorted(folders.items())),
-        )
-
     def _realizer(self, project: Project) -> Realizer:
         if project.root not in self._realizers:
             self._realizers[project.root] = Realizer.open(
@@ -265,7 +187,3 @@ class Session(
                 executor=self._executor,
             )
         return self._realizers[project.root]
-
-
-def _absolute(recipe: Path | str) -> Path:
-    return Path(os.path.abspath(recipe))

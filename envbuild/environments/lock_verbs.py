@@ -6,16 +6,16 @@ Rules of the file: finds projects and requests; what a lock becomes is ``envbuil
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from envbuild.environments.many import Ended, Many, Tally
 from envbuild.errors import UnreachableError
 from envbuild.locks.folders import own_digests
 from envbuild.locks.locking import (
     Locked,
-    Locking,
     LockOptions,
     check_lock,
     check_platforms,
@@ -27,12 +27,15 @@ from envbuild.projects.project import Project, cut_off, make_request, request_no
 
 if TYPE_CHECKING:
     from envbuild.digest import Digest
+    from envbuild.environments.parts import Parted
     from envbuild.environments.realizing import Realizer
     from envbuild.graph import Graph
     from envbuild.lock import LockedEnvironment
     from envbuild.locks.inheriting import NamedBase
+    from envbuild.locks.together import Making, NotLocked
     from envbuild.reporter import Reporter
     from envbuild.request import Request
+    from envbuild.scheduler import Outcome
 
 
 class LockVerbs:
@@ -40,6 +43,7 @@ class LockVerbs:
 
     _environ: Mapping[str, str]
     _reporter: Reporter
+    _keep_going: bool
     _locked: dict[Path, Locked]
 
     if TYPE_CHECKING:
@@ -75,33 +79,74 @@ class LockVerbs:
         Raises:
             UnsatisfiableError: When a recipe has no solution.
         """
-        chosen = options or LockOptions()
-        return tuple(self._lock_together([Path(os.path.abspath(recipe)) for recipe in recipes], chosen, write=write))
+        many = self.lock_each(*recipes, options=options, write=write)
+        many.check()
+        by_recipe = {item.recipe: item.locked for item in many.ended}
+        files = [Path(os.path.abspath(recipe)) for recipe in recipes]
+        return tuple(locked for file in files if (locked := by_recipe[file]) is not None)
+
+    def lock_each(self, *recipes: Path | str, options: LockOptions | None = None, write: bool = True) -> Many:
+        """As ``lock``, and what became of each recipe; nothing that failed is raised. Each recipe once.
+
+        With the session's ``keep_going`` all others are locked; without it, what had begun when one failed.
+        """
+        files = tuple(dict.fromkeys(Path(os.path.abspath(recipe)) for recipe in recipes))
+        tally = Tally(files, self._reporter)
+        ended: dict[Path, Ended] = {}
+
+        def told(recipe: Path, end: Locked | NotLocked) -> None:
+            ended[recipe] = _ended(recipe, end)
+            tally.end(recipe, ended[recipe].state)
+
+        self._lock_family(files, options or LockOptions(), write=write, told=told)
+        named = set(files)
+        beside = tuple(item for recipe, item in ended.items() if recipe not in named and item.error is not None)
+        return Many(ended=tuple(ended[file] for file in files), beside=beside)
 
     def check(self, *recipes: Path | str) -> tuple[Locked, ...]:
         """The locks, when all of them fit (else StaleError); without a network."""
         return tuple(self._checked(Path(os.path.abspath(recipe))) for recipe in recipes)
 
     def _lock(self, recipe: Path, options: LockOptions, *, write: bool = True) -> Locked:
-        return self._lock_together([recipe], options, write=write)[0]
+        return self.lock(recipe, options=options, write=write)[0]
 
-    def _lock_together(self, recipes: Sequence[Path], options: LockOptions, *, write: bool = True) -> list[Locked]:
-        from envbuild.locks.together import together
+    def _lock_family(
+        self,
+        recipes: Sequence[Path],
+        options: LockOptions,
+        *,
+        write: bool,
+        told: Callable[[Path, Locked | NotLocked], None],
+    ) -> None:
+        """Lock recipes and what they extend; see ``envbuild.locks.together``."""
+        from envbuild.environments.solving import fragments
+        from envbuild.locks.together import Family
 
-        def solve(project: Project, graphs: Mapping[int, Graph]) -> dict[Digest, bytes]:
-            return self._realizer(project).solve([(recipes[number], graph) for number, graph in graphs.items()])
+        named = set(recipes)
+        said: set[Digest] = set()
 
-        return together(
-            [(self.project(recipe), self._locking(recipe, options, write=write)) for recipe in recipes], solve
-        )
+        def begin(recipe: Path) -> tuple[Project, Making]:
+            chosen = options if recipe in named else LockOptions()  # what was asked of the others is not of their bases
+            return self.project(recipe), self._locking(recipe, chosen, write=write)
 
-    def _locking(self, recipe: Path, options: LockOptions, *, write: bool) -> Locking:
+        def run(project: Project, parts: Parted) -> None:
+            self._realizer(project).run_parts(parts)
+
+        def read(project: Project, graph: Graph, outcome: Outcome) -> dict[Digest, bytes]:
+            return fragments(self._realizer(project).workspace, graph, outcome, self._reporter.note, said)
+
+        Family(begin, read, keep_going=self._keep_going, told=told).lock(recipes, run)
+
+    def _locking(self, recipe: Path, options: LockOptions, *, write: bool) -> Making:
+        from envbuild.locks.together import Bases
+
         if recipe in self._locked:
             return self._locked[recipe]
         project = self.project(recipe)
         request, _ = make_request(project, recipe)
         check_platforms(recipe, options.platforms, request)
-        bases = tuple(self._lock(path, LockOptions(), write=write) for path in _base_files(project, request))
+        files = _base_files(project, request)
+        bases = cast("tuple[Locked, ...]", (yield Bases(recipes=files)) if files else ())
         named = self._upgraded_bases(recipe, request) if options.upgrade_base and request.inherits else None
         if request.inherits and not options.upgrade_base:
             self._expect_bases(recipe, request)
@@ -153,6 +198,12 @@ class LockVerbs:
     def _own(self, project: Project, request: Request) -> dict[str, Digest]:
         """What the folders that a recipe names are now."""
         return own_digests(project.root, request, self._environ)
+
+
+def _ended(recipe: Path, end: Locked | NotLocked) -> Ended:
+    if isinstance(end, Locked):
+        return Ended(recipe=recipe, state="done" if end.written or end.changes else "unchanged", locked=end)
+    return Ended(recipe=recipe, state="failed" if end.error else "not-begun", error=end.error, base=end.base)
 
 
 def _base_files(project: Project, request: Request) -> tuple[Path, ...]:
