@@ -26,6 +26,7 @@ NAMES = (
     "pypi_lock",
     "derived",
     "many_recipes",
+    "graph_scale",
     "affected",
     "transmute",
     "hydrate",

@@ -63,8 +63,8 @@ class Result:
         name: What was measured.
         target: The promise, in words.
         limit: What the ratio, the difference or the figure (``unit``) must not pass; None when nothing is promised.
-        unit: ``ratio`` of medians, ``difference`` in seconds, ``seconds``, ``ms each``, ``growth``, ``requests``,
-            ``round trips``, ``MB``.
+        unit: ``ratio`` of medians, ``difference`` in seconds, ``seconds``, ``ms each``, ``ms a derivation``,
+            ``ratio of slopes``, ``growth``, ``requests``, ``round trips``, ``MB``.
         value: The figure for units other than ratio and difference.
         what_limits: Where envbuild's time goes.
     """

@@ -31,6 +31,8 @@ def figure(result: Result) -> str:
         "difference": f"{result.figure:+.3f} s",
         "seconds": f"{result.figure:.2f} s",
         "ms each": f"{result.figure:.1f} ms a recipe",
+        "ms a derivation": f"{result.figure:.2f} ms a derivation",
+        "ratio of slopes": f"{result.figure:.2f}x",
         "growth": f"{result.figure:.2f}",
         "requests": f"{result.figure:.0f} requests",
         "round trips": f"{result.figure:.0f} round trips",
