@@ -17,7 +17,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Any, Protocol
 
-from envbuild.errors import EnvbuildError, UnreachableError, UsageError
+from envbuild.errors import BuildError, EnvbuildError, UnreachableError, UsageError
 from envbuild.executors import Executor, Given, Returned
 from envbuild.value import dataclass
 from envbuild.version import __version__
@@ -106,7 +106,7 @@ def follow(answered: Future[Answer], ours: Future[Any], *, name: str, address: s
         except CancelledError:
             ours.set_exception(
                 UnreachableError(
-                    f"{address} was lost while {name} was under way there",
+                    f"{address} was lost, and with it what was under way there",
                     reference="executor-lost",
                     hint="run it again: what was done is in the store",
                     retryable=True,
@@ -125,6 +125,13 @@ def follow(answered: Future[Answer], ours: Future[Any], *, name: str, address: s
 
 def _not_run(error: BaseException, name: str, address: str) -> BaseException:
     """What it means that the engine itself failed."""
+    if type(error).__name__ == "KilledWorker":  # Dask's, which is not imported here
+        deaths = int(getattr(error, "allowed_failures", 0)) + 1
+        return BuildError(
+            f"{name} ended {deaths} workers at {address}: each died while it was doing that",
+            reference="worker-lost",
+            hint="look at what their logs say last, and at the memory that they may use",
+        )
     said = f"{error.__cause__ or error}".strip().splitlines()
     line = said[0] if said else type(error).__name__
     if isinstance(error, (ImportError, AttributeError)) or "deseriali" in str(error).lower():
@@ -142,28 +149,40 @@ def _not_run(error: BaseException, name: str, address: str) -> BaseException:
 
 
 def _told_where(error: BaseException, where: str) -> BaseException:
+    """What was raised over there, as raised here: an error of ours says where."""
     if not isinstance(error, EnvbuildError) or not where:
         return error
+    return _anew(error, f"{error.message} (on {where})")
+
+
+def _portable(error: BaseException) -> BaseException:
+    """An error that can be sent, without traceback and context, which hold what was in hand when it was raised.
+
+    One of ours keeps causes that are ours, too; another one is told in words where it cannot be pickled.
+    """
+    if isinstance(error, EnvbuildError):
+        return _anew(error, error.message)
+    bare = error.with_traceback(None)
+    bare.__cause__ = bare.__context__ = None
+    with suppress(Exception):
+        pickle.loads(pickle.dumps(bare))  # noqa: S301  our own bytes, made in this line
+        return bare
+    return EnvbuildError(f"{type(error).__name__}: {error}")
+
+
+def _anew(error: EnvbuildError, message: str) -> EnvbuildError:
+    """The same error, never raised."""
     told = type(error)(
-        f"{error.message} (on {where})",
+        message,
         reference=error.reference,
         where=error.where,
         hint=error.hint,
         retryable=error.retryable,
         issues=error.issues,
     )
-    told.__cause__ = error.__cause__
+    cause = error.__cause__
+    told.__cause__ = _anew(cause, cause.message) if isinstance(cause, EnvbuildError) else None
     return told
-
-
-def _portable(error: BaseException) -> BaseException:
-    """An error that can be sent: with causes of our own only, and as text when it cannot be pickled."""
-    if isinstance(error, EnvbuildError):
-        error.__cause__ = _portable(error.__cause__) if isinstance(error.__cause__, EnvbuildError) else None
-    with suppress(Exception):
-        pickle.loads(pickle.dumps(error))  # noqa: S301  our own bytes, made in this line
-        return error
-    return EnvbuildError(f"{type(error).__name__}: {error}")
 
 
 def _here() -> str:

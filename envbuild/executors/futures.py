@@ -90,9 +90,16 @@ class FuturesExecutor:
                 raise RuntimeError("the executor is closed")
             sent = self._pool.submit(partial(call, function), argument)
             self._sent.add(sent)
-        follow(sent, ours, name=name, address=self.address)
-        sent.add_done_callback(self._sent.discard)
+        sent.add_done_callback(partial(self._ended, ours=ours, name=name))
         return ours
+
+    def _ended(self, sent: Future[Any], *, ours: Future[Any], name: str) -> None:
+        self._sent.discard(sent)
+        if self._closed and sent.cancelled():
+            ours.cancel()
+            ours.set_running_or_notify_cancel()
+        else:
+            follow(sent, ours, name=name, address=self.address)
 
     def close(self, *, patience: float | None = None) -> bool:
         """Cancel what has not begun and wait for the rest; the pool itself stays."""

@@ -40,7 +40,7 @@ class ExecutorContract:
     def test_the_future_has_what_the_function_raises(self, executor: Executor):
         error = executor.submit("cpu", fail, "no compiler").exception(timeout=20)
         assert isinstance(error, BuildError)
-        assert (error.message, error.hint) == ("no compiler", "try")
+        assert (error.message.partition(" (on ")[0], error.hint) == ("no compiler", "try")  # where, if it was far away
 
     def test_a_function_that_wants_to_exit_ends_only_itself(self, executor: Executor):
         assert isinstance(executor.submit("cpu", leave, 3).exception(timeout=20), SystemExit)

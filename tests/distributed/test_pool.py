@@ -1,0 +1,92 @@
+"""What is sent to a pool of futures, byte by byte: nothing secret, no address of this machine, no content."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envbuild.session import Session
+from tests.distributed.conftest import Farm
+
+SECRET = "sentinel-of-a-secret"
+ELSEWHERE = "mirror-of-this-machine.example"
+
+
+class Recording:
+    """A pool that pickles what it is given and what comes back, as one in other processes does."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.came: list[bytes] = []
+        self._threads = ThreadPoolExecutor(2)
+
+    def submit(self, function: Any, *arguments: Any) -> Future[Any]:
+        self.sent.append(pickle.dumps((function, arguments)))
+        return self._threads.submit(self._run, self.sent[-1])
+
+    def _run(self, sent: bytes) -> Any:
+        function, arguments = pickle.loads(sent)
+        self.came.append(pickle.dumps(function(*arguments)))
+        return pickle.loads(self.came[-1])
+
+    def close(self) -> None:
+        self._threads.shutdown()
+
+
+@pytest.fixture
+def pool() -> Iterator[Recording]:
+    recording = Recording()
+    yield recording
+    recording.close()
+
+
+def test_nothing_that_is_secret_or_this_machines_own_is_sent_and_little_comes_back(
+    farm: Farm, pool: Recording, tmp_path: Path
+) -> None:
+    environ = {
+        **farm.environ,
+        "XDG_CONFIG_HOME": str(tmp_path / "mine"),
+        "UV_INDEX_URL": f"https://ann:{SECRET}@{ELSEWHERE}/simple",
+        "HTTPS_PROXY": f"http://ann:{SECRET}@{ELSEWHERE}:3128",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "NETRC": str(tmp_path / "netrc"),
+    }
+    (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login ann password {SECRET}\n", encoding="utf-8")
+    (tmp_path / "netrc").chmod(0o600)
+    settings = tmp_path / "mine" / "envbuild" / "config.yaml"
+    settings.parent.mkdir(parents=True)
+    mirrors = {"https://conda.example": [f"https://ann:{SECRET}@{ELSEWHERE}/conda"]}
+    settings.write_text(f"mirrors: {json.dumps(mirrors)}\n", encoding="utf-8")
+
+    session = Session(farm.project, stores=[str(farm.store)], environ=environ, executor=pool)
+    (realized,) = session.realize(farm.project / "brewed.yaml", mode="locked")
+    assert (realized.built, realized.transmuted) == (1, 1)
+
+    assert len(pool.sent) == len(pool.came) == 5  # its platform; two fetches, a build and a transmute
+    for data in (*pool.sent, *pool.came):
+        assert SECRET.encode() not in data
+        assert ELSEWHERE.encode() not in data
+        assert str(farm.home).encode() not in data
+        assert len(data) < 20_000
+    (wheel,) = farm.records("build-wheel")
+    out = json.loads(wheel.read_bytes())["outputs"]["out"]["sha256"]
+    assert any(out.encode() in data for data in pool.came)  # told by its name
+
+
+def test_the_caller_keeps_the_pool_and_what_it_made_is_there_the_next_time(farm: Farm, pool: Recording) -> None:
+    def session() -> Session:
+        return Session(farm.project, stores=[str(farm.store)], environ=farm.environ, executor=pool)
+
+    (first,) = session().realize(farm.project / "both.yaml", mode="locked")
+    assert first.built == 2
+    sent = len(pool.sent)
+    farm.fresh()
+    (second,) = session().realize(farm.project / "both.yaml", mode="locked")
+    assert (second.built, len(pool.sent)) == (0, sent)
