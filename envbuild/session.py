@@ -46,11 +46,12 @@ from envbuild.exchange.verbs import ExchangeVerbs
 from envbuild.locks.locking import (
     Locked,
 )
+from envbuild.projects.config import PROJECT_FILE
 from envbuild.projects.project import (
     Project,
     find_project,
 )
-from envbuild.projects.recipe_files import recipes_below
+from envbuild.projects.recipe_files import recipes_below, recipes_of_pattern
 from envbuild.reporter import Reporter
 from envbuild.review.audit_verbs import AuditVerbs
 from envbuild.review.check_verbs import CheckVerbs
@@ -157,20 +158,39 @@ class Session(
         """Let the recipes of a folder belong to a project, also where no ``envbuild.yaml`` says so."""
         self._projects[folder] = project
 
-    def recipes(self) -> tuple[Path, ...]:
-        """Every recipe of the project, bases before what extends them where names do not say otherwise.
+    def recipes(self, *words: Path | str) -> tuple[Path, ...]:
+        """Recipes by what stands for them, each once; without a word every recipe of the project.
+
+        Args:
+            words: Files, folders, patterns. The folder of a project stands for its folder of recipes.
 
         Raises:
-            UsageError: ``no-recipes`` when its recipe folder holds none.
+            UsageError: ``no-recipes`` for a folder or a pattern that leads to none.
         """
-        project = self.project()
-        folder = project.root / project.config.recipes
-        found = recipes_below(folder)
-        if not found:
-            raise UsageError(
-                f"there are no recipes in {folder}", reference="no-recipes", hint="name one, or `envbuild init`"
-            )
-        return found
+        if not words:
+            project = self.project()
+            return _some(recipes_below(project.root / project.config.recipes), project.root / project.config.recipes)
+        return tuple(dict.fromkeys(path for word in words for path in self._recipes_of(word) or (Path(word),)))
+
+    def sources(self, *words: str) -> tuple[Path | str, ...]:
+        """Sources, with the recipes of folders and patterns in their place; see ``recipes``."""
+        return tuple(
+            path for word in words for path in (() if self._is_one(word) else self._recipes_of(word) or ()) or (word,)
+        )
+
+    def _is_one(self, word: str) -> bool:
+        """Whether a word is a source already, as the folder of an environment is."""
+        return "\0" in word or Path(word).is_file() or (Path(word).is_dir() and self._source(word).kind == "prefix")
+
+    def _recipes_of(self, word: Path | str) -> tuple[Path, ...] | None:
+        """The recipes of a folder or a pattern; None for anything else."""
+        folder = Path(word)
+        if not folder.is_dir():
+            found = recipes_of_pattern(str(word))
+            return None if found is None else _some(found, word)
+        if (folder / PROJECT_FILE).is_file():
+            folder /= self.project(folder).config.recipes
+        return _some(recipes_below(folder), folder)
 
     def _realizer(self, project: Project) -> Realizer:
         if project.root not in self._realizers:
@@ -187,3 +207,10 @@ class Session(
                 executor=self._executor,
             )
         return self._realizers[project.root]
+
+
+def _some(found: tuple[Path, ...], place: Path | str) -> tuple[Path, ...]:
+    if not found:
+        where = f"in {place}" if isinstance(place, Path) else f"that are called {place}"
+        raise UsageError(f"there are no recipes {where}", reference="no-recipes", hint="name one, or `envbuild init`")
+    return found

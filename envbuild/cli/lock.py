@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from envbuild.cli.options import as_json, locking_mode, offline, option, platform, quiet, recipes_argument, stores
-from envbuild.errors import EnvbuildError, UsageError
-
-if TYPE_CHECKING:
-    from envbuild.locks.locking import Locked, LockOptions
-    from envbuild.session import Session
+from envbuild.cli.options import (
+    as_json,
+    keep_going,
+    locking_mode,
+    offline,
+    option,
+    platform,
+    quiet,
+    recipes_argument,
+    stores,
+)
+from envbuild.errors import UsageError
 
 
 @click.command("lock", short_help="Solve recipes and write their locks.")
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 @option("--set-default", is_flag=True, help="Let these locks be what `reuse-latest` finds for their requests.")
 @platform
 @option("--check", is_flag=True, help="Write nothing, use no network: exit 10 when a lock does not fit its recipe.")
+@keep_going
 @offline
 @stores
 @as_json
@@ -45,6 +50,7 @@ def lock_command(
     set_default: bool,
     platforms: tuple[str, ...],
     check: bool,
+    keep_going: bool,
     offline: bool,
     stores: tuple[str, ...],
     as_json: bool,
@@ -52,13 +58,14 @@ def lock_command(
 ) -> None:
     """Solve recipes and write their locks (default: every recipe of the project).
 
+    A RECIPE may be a folder, which stands for every recipe in it, or a pattern such as 'recipes/*.yaml'.
+
     A lock that fits its recipe is left alone. One that does not keeps its versions as far as the recipe allows.
     """
     if not (check or offline):
         from envbuild.machine.uv_ahead import meet_python
 
         meet_python(os.environ)
-    from envbuild.cli.errors import say_error
     from envbuild.cli.screen import Screen
     from envbuild.locks.locking import LockOptions
     from envbuild.package import Platform, normalize_pypi_name
@@ -68,8 +75,8 @@ def lock_command(
     if check and (upgrade or upgrade_packages or upgrade_base or set_default or platforms):
         raise click.UsageError("--check only looks: it goes with no --upgrade…, --set-default or --platform")
     screen = Screen(quiet=quiet, as_json=as_json)
-    session = Session(reporter=screen.reporter, offline=offline, stores=stores)
-    chosen = recipes or session.recipes()
+    session = Session(reporter=screen.reporter, offline=offline, stores=stores, keep_going=keep_going)
+    chosen = session.recipes(*recipes)
     if check:
         screen.checked(session.check(*chosen))
         return
@@ -80,30 +87,17 @@ def lock_command(
         upgrade_base=upgrade_base,
         set_default=set_default,
     )
-    locked, failures = _each(session, chosen, options)
-    screen.locked(locked, failures)
-    for failure in failures:
-        say_error(failure)
+    many = session.lock_each(*chosen, options=options)
+    if len(many.ended) == 1:
+        many.check()
+    code = screen.locked(many)
+    locked = [item.locked for item in many.ended if item.locked is not None] if free else []
     known = {name.lower() for item in locked for platform in item.lock.platforms for name in platform.names()}
     for name in free:
         if name.lower() not in known and normalize_pypi_name(name) not in known:
             screen.say(f"note: {name} is in none of these locks")
-    if failures:
-        sys.exit(failures[0].exit_code)
-
-
-def _each(session: Session, recipes: Sequence[Path], options: LockOptions) -> tuple[list[Locked], list[EnvbuildError]]:
-    """Lock one recipe after the other; one that cannot be locked keeps no other from it."""
-    locked: list[Locked] = []
-    failures: dict[tuple[str, str], EnvbuildError] = {}
-    for recipe in recipes:
-        try:
-            locked += session.lock(recipe, options=options)
-        except EnvbuildError as error:
-            if len(recipes) == 1:
-                raise
-            failures.setdefault((str(error), str(error.where)), error)  # a base fails once for all that extend it
-    return locked, list(failures.values())
+    if code:
+        sys.exit(code)
 
 
 def _names(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -144,4 +138,4 @@ def plan_command(
 
     screen = Screen(quiet=quiet, as_json=as_json)
     session = Session(reporter=screen.reporter, offline=offline, stores=stores)
-    screen.planned(session.plan(*(recipes or session.recipes()), mode=mode(locked=locked, frozen=frozen)))
+    screen.planned(session.plan(*session.recipes(*recipes), mode=mode(locked=locked, frozen=frozen)))

@@ -76,9 +76,9 @@ def realize_command(
 ) -> None:
     """Make environments exist on this machine, and print their folders.
 
-    A SOURCE is a recipe, a lock, a name (team/train:stable), an id, whole or its first digits, a step of a past
-    Metaflow run (Train/12/train), or the path of an environment. A recipe that has no lock, or one that does not fit,
-    is locked first.
+    A SOURCE is a recipe, a folder of recipes, a pattern such as 'recipes/*.yaml', a lock, a name (team/train:stable),
+    an id, whole or its first digits, a step of a past Metaflow run (Train/12/train), or the path of an environment. A
+    recipe that has no lock, or one that does not fit, is locked first.
     """
     if prefix and out_link:
         raise click.UsageError("--prefix puts the environment into a folder, --out-link makes a link: choose one")
@@ -90,10 +90,8 @@ def realize_command(
         raise click.UsageError("--dry-run shows the plan of a lock, which --editable is no part of")
     if writable and prefix is None:
         raise click.UsageError("--writable makes a private copy, so it needs --prefix DIR")
-    if len(sources) > 1 and (prefix or out_link):
-        raise click.UsageError("--prefix and --out-link are for one environment")
-    if len(sources) > 1 and closure:
-        raise click.UsageError("--closure is the digest of one environment")
+    if len(sources) > 1:
+        _refuse_for_several(prefix or out_link, closure)
     plain = not (prefix or writable or editables or dry_run or as_json)
     options = stamp_options(locked=locked, frozen=frozen, out_link=out_link, no_out_link=no_out_link, closure=closure)
     if plain and len(sources) == 1 and answer_from_stamp(sources[0], options, quiet=quiet):
@@ -114,24 +112,37 @@ def realize_command(
         executor=executor,
     )
     chosen = mode(locked=locked, frozen=frozen)
+    meant = session.sources(*sources)
+    if len(meant) > 1:
+        _refuse_for_several(prefix or out_link, closure)
     if dry_run:
-        screen.planned(session.plan(*sources, mode=chosen, closure=closure))
+        screen.planned(session.plan(*meant, mode=chosen, closure=closure))
         return
-    screen.realized(
-        session.realize(
-            *sources,
-            mode=chosen,
-            options=RealizeOptions(
-                out_link=out_link,
-                link=not no_out_link and prefix is None,
-                prefix=prefix,
-                writable=writable,
-                editable=tuple(map(_editable, editables)),
-                stamp=options if plain else None,
-                closure=closure,
-            ),
-        )
+    many = session.realize_each(
+        *meant,
+        mode=chosen,
+        options=RealizeOptions(
+            out_link=out_link,
+            link=not no_out_link and prefix is None,
+            prefix=prefix,
+            writable=writable,
+            editable=tuple(map(_editable, editables)),
+            stamp=options if plain else None,
+            closure=closure,
+        ),
     )
+    if len(many.ended) == 1:
+        many.check()
+    if code := screen.realized(many):
+        raise click.exceptions.Exit(code)
+
+
+def _refuse_for_several(place: Path | None, closure: str | None) -> None:
+    """What cannot be asked of several environments."""
+    if place is not None:
+        raise click.UsageError("--prefix and --out-link are for one environment; several are linked in .envs/")
+    if closure:
+        raise click.UsageError("--closure is the digest of one environment")
 
 
 def _editable(text: str) -> tuple[str, Path | None]:

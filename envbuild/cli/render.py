@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +32,14 @@ class TerminalReporter(Reporter):
         self._progress: Progress | None = None
         self._tasks: dict[tuple[Digest, Digest | None], Any] = {}
         self._whole: Any = None
+        self._recipes = ""
+        self._needed: Counter[str] = Counter()
         self._notes: set[str] = set()
 
     def plan_made(self, summary: Any) -> None:
         """Begin the display when there is something to do."""
-        total = sum(number for _, number in summary.needed)
+        self._needed = Counter(dict(summary.needed))
+        total = self._needed.total()
         if not self._moves or not total:
             return
         from rich.console import Console
@@ -51,8 +55,32 @@ class TerminalReporter(Reporter):
             transient=True,
         )
         self._progress.start()
-        what = ", ".join(f"{number} {kind}" for kind, number in summary.needed)
-        self._whole = self._progress.add_task(what, total=total, told=f"0/{total}")
+        self._whole = self._progress.add_task("", total=total, told="")
+        self._show_whole()
+
+    def plan_grown(self, summary: Any) -> None:
+        """There is more to do."""
+        if self._progress is None:
+            self.plan_made(summary)
+            return
+        self._needed += Counter(dict(summary.needed))
+        self._progress.update(self._whole, total=self._needed.total())
+        self._show_whole()
+
+    def recipe_ended(self, recipe: str, state: str, ended: int, total: int) -> None:
+        """One of several recipes has ended."""
+        self._recipes = f"{ended}/{total} recipes"
+        self._show_whole()
+
+    def _show_whole(self) -> None:
+        """The line of the whole: what there is to do, and how much of it is done."""
+        if self._progress is None:
+            return
+        task = next(task for task in self._progress.tasks if task.id == self._whole)
+        what = ", ".join(f"{number} {kind}" for kind, number in sorted(self._needed.items()))
+        done = f"{task.completed:.0f}/{task.total:.0f}"
+        told = f"{done}, {self._recipes}" if self._recipes else done
+        self._progress.update(self._whole, description=what, told=told)
 
     def started(self, job: Job) -> None:
         """Show a job."""
@@ -74,8 +102,7 @@ class TerminalReporter(Reporter):
         self._gone(job)
         if self._progress is not None and job.phase != "prepare":
             self._progress.advance(self._whole)
-            task = next(task for task in self._progress.tasks if task.id == self._whole)
-            self._progress.update(self._whole, told=f"{task.completed:.0f}/{task.total:.0f}")
+            self._show_whole()
 
     def missed(self, job: Job) -> None:
         """What was to be pulled is gone; it will be done."""

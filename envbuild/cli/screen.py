@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from envbuild.cli.as_json import JSON_VERSION, tree
-from envbuild.cli.errors import error_tree, printable
+from envbuild.cli.errors import printable
 from envbuild.cli.render import QuietReporter, TerminalReporter
 from envbuild.cli.wording import count, seconds, size_text
 from envbuild.reporter import Reporter
 
 if TYPE_CHECKING:
     from envbuild.environments.inspection import Shown, Why
-    from envbuild.environments.realized import Planned, Realized
+    from envbuild.environments.many import Many
+    from envbuild.environments.realized import Planned
     from envbuild.environments.upkeep import Verified
-    from envbuild.errors import EnvbuildError
     from envbuild.locks.dependencies import Branch
     from envbuild.locks.locking import Locked
     from envbuild.store.collect import Garbage
@@ -84,14 +84,19 @@ class Screen:
             return
         self.say(f"{count(len(locks), 'lock')} {'fits its recipe' if len(locks) == 1 else 'fit their recipes'}")
 
-    def locked(self, locks: Sequence[Locked], failures: Sequence[EnvbuildError] = ()) -> None:
-        """What became of some locks; failures are said by whoever knows them, here they only stand in the JSON."""
-        errors = {"errors": [error_tree(failure) for failure in failures]} if failures else {}
-        if self.document({"locks": [self._lock_tree(item) for item in locks], **errors}):
-            return
+    def locked(self, many: Many) -> int:
+        """What became of some locks; the exit code."""
+        from envbuild.cli.screen_many import FEW, LOCKED, many_tree, show_many
+
+        locks = [item.locked for item in many.ended if item.locked is not None]
+        error = many.error()
+        if self.document({"locks": [self._lock_tree(item) for item in locks], **many_tree(many)}):
+            return 0 if error is None else error.exit_code
         told: set[Path] = set()
         for item in locks:
-            self._locked(item, told)
+            if item.written or len(many.ended) <= FEW:
+                self._locked(item, told)
+        return show_many(self, many, LOCKED) if len(many.ended) > 1 else 0
 
     def _lock_tree(self, item: Locked) -> dict[str, Any]:
         return {
@@ -157,13 +162,19 @@ class Screen:
 
         show_plans(self, plans)
 
-    def realized(self, environments: Sequence[Realized]) -> None:
-        """Environments that are there now: the folder of each on stdout, what it cost on stderr."""
-        if self.document({"environments": [tree(item) for item in environments]}):
-            return
+    def realized(self, many: Many) -> int:
+        """Environments that are there now: the folder of each on stdout, what it cost on stderr; the exit code."""
+        from envbuild.cli.screen_many import FEW, REALIZED, many_tree, show_many
+
+        environments = [item.realized for item in many.ended if item.realized is not None]
+        error = many.error()
+        if self.document({"environments": [tree(item) for item in environments], **many_tree(many)}):
+            return 0 if error is None else error.exit_code
         for item in environments:
             self.result(str(item.prefix))
         for item in environments:
+            if item.present and len(many.ended) > FEW:
+                continue
             cost = (
                 "already there"
                 if item.present
@@ -181,6 +192,7 @@ class Screen:
             self.say(
                 f"Realized {item.name} ({item.platform}): {count(item.packages, 'package')}, {cost}, {self.elapsed()}"
             )
+        return show_many(self, many, REALIZED) if len(many.ended) > 1 else 0
 
     # Looking
 

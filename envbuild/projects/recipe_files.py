@@ -31,6 +31,16 @@ def recipes_below(folder: Path) -> tuple[Path, ...]:
     return tuple(path for path in sorted(folder.rglob("*.y*ml")) if is_recipe_name(path.relative_to(folder)))
 
 
+def recipes_of_pattern(pattern: str) -> tuple[Path, ...] | None:
+    """The recipes that a pattern leads to, sorted; None for a word that is none, or a file."""
+    import glob
+
+    if not glob.has_magic(pattern) or os.path.lexists(pattern):
+        return None
+    found = map(Path, sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207  a Path has no pattern of its own
+    return tuple(path for path in found if is_recipe_name(Path(path.name)))
+
+
 def link_name(recipe: Path, root: Path, recipes: str) -> str:
     """What the out-link of a recipe is called: ``train``, or ``bases.science`` for one in a folder of recipes.
 
