@@ -12,7 +12,7 @@ from envbuild.projects.recipe_files import shown_path
 
 if TYPE_CHECKING:
     from envbuild.cli.screen import Screen
-    from envbuild.environments.many import Many, State
+    from envbuild.environments.many import Failed, Many, State
 
 FEW = 10
 """So many recipes are told one by one, also where nothing was to do."""
@@ -31,12 +31,6 @@ REALIZED: Mapping[State, str] = {
     "failed": "failed",
     "not-begun": "not begun",
 }
-PUBLISHED: Mapping[State, str] = {
-    "done": "published",
-    "unchanged": "as declared",
-    "failed": "failed",
-    "not-begun": "not begun",
-}
 
 
 def show_many(screen: Screen, many: Many, words: Mapping[State, str]) -> int:
@@ -50,11 +44,7 @@ def show_many(screen: Screen, many: Many, words: Mapping[State, str]) -> int:
     Returns:
         The exit code.
     """
-    for failed in many.failures():
-        screen.close()
-        say_error(failed.error)
-        if len(failed.recipes) > 1 or failed.error.where is None:
-            screen.say(f"  {'recipes' if len(failed.recipes) > 1 else 'recipe'}: {_named(failed.recipes)}")
+    show_failures(screen, many.failures())
     for base, recipes in many.not_begun():
         if base is not None:
             screen.say(f"not begun, for {shown_path(base)} failed: {_named(recipes)}")
@@ -65,6 +55,20 @@ def show_many(screen: Screen, many: Many, words: Mapping[State, str]) -> int:
     screen.say(f"{count(len(many.ended), 'recipe')}: {told}, {screen.elapsed()}")
     error = many.error()
     return 0 if error is None else error.exit_code
+
+
+def show_failures(screen: Screen, failures: Sequence[Failed]) -> None:
+    """Say each failure once, with its recipes."""
+    for failed in failures:
+        screen.close()
+        say_error(failed.error)
+        if len(failed.recipes) > 1 or failed.error.where is None:
+            screen.say(f"  {'recipes' if len(failed.recipes) > 1 else 'recipe'}: {_named(failed.recipes)}")
+
+
+def failures_tree(failures: Sequence[Failed]) -> list[dict[str, Any]]:
+    """Failures as JSON."""
+    return [{**error_tree(item.error), "recipes": [str(recipe) for recipe in item.recipes]} for item in failures]
 
 
 def many_tree(many: Many) -> dict[str, Any]:
@@ -78,8 +82,7 @@ def many_tree(many: Many) -> dict[str, Any]:
         }
         for item in many.ended
     ]
-    failures = many.failures()
-    errors = [{**error_tree(item.error), "recipes": [str(recipe) for recipe in item.recipes]} for item in failures]
+    errors = failures_tree(many.failures())
     return {"recipes": recipes, **({"errors": errors} if errors else {})}
 
 

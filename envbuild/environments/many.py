@@ -97,6 +97,36 @@ class Many:
             raise error
 
 
+class Losing:
+    """Recipes that fall out on the way of a verb, one after the other.
+
+    Args:
+        keep_going: Whether the others go on; without it the first failure is raised.
+
+    Attributes:
+        lost: Why, by recipe.
+    """
+
+    def __init__(self, *, keep_going: bool = False) -> None:
+        self.keep_going = keep_going
+        self.lost: dict[Path, EnvbuildError] = {}
+
+    def lose(self, recipe: Path, error: BaseException) -> None:
+        """A recipe has failed.
+
+        Raises:
+            EnvbuildError: The same, unless the others go on; a defect always.
+        """
+        if not self.keep_going or not isinstance(error, EnvbuildError):
+            raise error
+        self.lost.setdefault(recipe, error)
+
+    def failures(self) -> tuple[Failed, ...]:
+        """Each failure once, with its recipes."""
+        ended = (Ended(recipe=path, state="failed", error=error) for path, error in self.lost.items())
+        return Many(ended=tuple(ended)).failures()
+
+
 class Tally:
     """Tells a reporter which of several recipes have ended; of one alone, nothing.
 

@@ -67,6 +67,28 @@ class Parted(Protocol):
         ...
 
 
+class Once:
+    """Parts that are all known before the run; what came of each is kept. See ``Parted``.
+
+    Attributes:
+        ends: By number, once the run is over.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.stopped = False
+        self.ends: list[End] = [NOT_BEGUN] * len(parts)
+        self._parts = parts
+
+    def more(self) -> Parts:
+        """All of them, once."""
+        parts, self._parts = self._parts, ()
+        return parts
+
+    def ended(self, number: int, end: End) -> None:
+        """Keep what came of a part."""
+        self.ends[number] = end
+
+
 class Watch(Reporter):
     """Which parts of a run are done. It listens to the run."""
 

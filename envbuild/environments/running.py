@@ -19,7 +19,7 @@ from envbuild.derivations import Clobber, Derivation, LinkMode, Outputs
 from envbuild.derivations.link import Link
 from envbuild.digest import Digest
 from envbuild.environments.offline import missing_here, refuse_fetches
-from envbuild.environments.parts import NOT_BEGUN, End, Parted, Parts, Watch, end_of, holding, whose
+from envbuild.environments.parts import NOT_BEGUN, End, Once, Parted, Parts, Watch, end_of, holding, whose
 from envbuild.environments.relay import Relay
 from envbuild.environments.runs import note_timeline
 from envbuild.environments.sharing import closure_of, locate
@@ -246,6 +246,12 @@ class Runner:
         for number, graph in waiting.items():
             work.ended(number, end_of(graph, outcome))
         return outcome
+
+    def run_each(self, parts: Parts) -> list[BaseException | None]:
+        """Run parts as one, for somebody who keeps going: why each is not there, None where it is."""
+        once = Once(parts)
+        self.run_parts(once)
+        return [end.error for end in once.ends]
 
     def _admitted(
         self, numbered: dict[int, tuple[Path, Graph]], wanted: Sequence[Wanted], running: Plan | None, work: Parted
