@@ -56,6 +56,7 @@ COMMANDS = {
     "export": "exchange",
     "capture": "exchange",
     "image": "image",
+    "bundle": "bundle",
     "kernel": "kernels",
     "log": "builds",
     "verify": "keep",

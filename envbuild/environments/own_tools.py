@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 
-import envbuild
 from envbuild.errors import UsageError
 from envbuild.package import normalize_pypi_name
 
@@ -107,7 +106,7 @@ def recipe_text(head: str, asked: Mapping[str, str], platforms: Sequence[str], p
 
 def own_files() -> dict[str, Path]:
     """The code of envbuild, as it is here, by where Python imports it."""
-    package = Path(envbuild.__file__).parent
+    package = Path(__file__).parents[1]
     schemas = next(path for path in (package / "schemas", package.parent / "schemas") if path.is_dir())
     files = {f"envbuild/{path.relative_to(package)}": path for path in package.rglob("*.py")}
     return files | {f"envbuild/schemas/{path.name}": path for path in schemas.glob("*.json")}

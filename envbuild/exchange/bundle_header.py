@@ -1,7 +1,8 @@
 """The shell's part of a bundle: a text of fixed length that looks at the machine and finds, or unpacks, a Python.
 
-``sh FILE`` reads no more than this: all of it is one function, so that a file that was cut within it is no program at
-all. What follows in the file is ``bundle_start``, the index, and the files that the index names.
+``sh FILE`` reads no more than this: all of it is one command in braces, which a shell reads whole before it runs any of
+it, so that a file that was cut within it is a syntax error. What follows in the file is ``bundle_start``, the index,
+and the files that the index names.
 
 It begins with what nobody else can say: another system, a glibc that is too old, no Python of the series. The rest is
 looked at by ``bundle_start``, which holds this text against its own sha256 first.
@@ -28,8 +29,7 @@ UNSIGNED = "0" * 64
 """Stands in the place of the text's own sha256 while that is computed."""
 
 _TEXT = r"""#!/bin/sh
-# An environment of Python and conda packages that installs itself, without a network: sh THIS-FILE --help
-envbuild_bundle() {
+{ # An environment of Python and conda packages that installs itself, without a network: sh THIS-FILE --help
 own=@OWN@
 platform=@PLATFORM@ machine=@MACHINE@ glibc=@GLIBC@ series=@SERIES@
 start_at=@START_AT@ start_size=@START_SIZE@ start_sum=@START_SUM@
@@ -164,8 +164,6 @@ if hashlib.sha256(text).hexdigest() != right:
 exec(compile(text, "bundle", "exec"))
 ' "$me" "$start_at" "$start_size" "$start_sum" "$own" "$work" "$prefix" "$check"
 }
-envbuild_bundle "$@"
-exit
 """
 
 

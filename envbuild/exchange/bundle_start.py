@@ -2,7 +2,7 @@
 
 What the shell's part found out stands in ``sys.argv``: the bundle, where this text stands and its sha256, the sha256 of
 the shell's part, the folder with the Python that came along ("" without one), the folder to install into (likewise),
-and whether to check only. It ends as ``envbuild.exchange.unbundling``, in this process, or removes what it made.
+and whether to check only. It ends as ``envbuild.cli.unbundle``, in this process, or removes what it made.
 
 Rules of the file: the standard library of Python 3.10; no imports of ours, for there is nothing of ours yet.
 """
@@ -209,7 +209,7 @@ def main(path, start_size, own, work, prefix, check):
         with open(os.path.join(made, "index.json"), "wb") as out:
             out.write(bundle.index_bytes)
         start = str(bundle.places[bundle.index["parts"][0][0]][0])
-        words = ["-I", "-X", "utf8", "-m", "envbuild.exchange.unbundling", path, start, made, prefix]
+        words = ["-I", "-X", "utf8", "-m", "envbuild.cli.unbundle", path, start, made, prefix]
         os.execv(python, [python, *words, "check" if check else ""])
     except StopError as error:
         say(str(error))

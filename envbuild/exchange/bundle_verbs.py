@@ -1,13 +1,14 @@
-"""``bundle`` as a verb of a session.
+"""``bundle``, and what its other end does, as verbs of a session.
 
-Rules of the file: finds the environment, what envbuild needs, and the file; ``bundling`` writes.
+Rules of the file: finds the environment, what envbuild needs, and the file; ``bundling`` writes, ``unbundling``
+installs.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,12 @@ from envbuild.errors import NameConflictError, UsageError, Where
 from envbuild.value import replace
 
 if TYPE_CHECKING:
-    from envbuild.environments.realized import Mode, Wanted
+    from envbuild.environments.realized import Mode, Realized, RealizeOptions, Wanted
     from envbuild.environments.realizing import Realizer
     from envbuild.environments.send_verbs import WholeHere
     from envbuild.environments.source_verbs import Looked
     from envbuild.exchange.bundling import Bundle, Runner
+    from envbuild.exchange.unbundling import Opened
     from envbuild.lock import LockedEnvironment
     from envbuild.locks.locking import Locked, LockOptions
     from envbuild.names import Source
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class BundleVerbs:
-    """The verb; ``envbuild.session.Session`` is one of these."""
+    """The verbs; ``envbuild.session.Session`` is one of these."""
 
     _environ: Mapping[str, str]
 
@@ -41,6 +43,10 @@ class BundleVerbs:
         def bring(self, recipe: Path, platform: Platform) -> WholeHere: ...  # noqa: D102
 
         def close(self) -> None: ...  # noqa: D102
+
+        def realize(  # noqa: D102
+            self, *sources: Path | str, mode: Mode = "auto", options: RealizeOptions | None = None
+        ) -> tuple[Realized, ...]: ...
 
         def lock(self, *recipes: Path | str, options: LockOptions | None = None) -> tuple[Locked, ...]: ...  # noqa: D102
 
@@ -107,13 +113,52 @@ class BundleVerbs:
                     beside.unlink()
         return replace(bundle, file=target)
 
-    @contextmanager
-    def installing(self) -> Iterator[Realizer]:
-        """The realizer of the folder where the session started, for as long as a bundle is installed."""
-        realizer = self._realizer(self.project())
+    def install_bundle(
+        self,
+        bundle: Opened,
+        prefix: Path | None = None,
+        *,
+        check: bool = False,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> Path | None:
+        """Install what a bundle holds, in the home or in a folder; see ``exchange.unbundling``.
+
+        Args:
+            bundle: Its index was held against its sha256.
+            prefix: The folder; the home's prefixes without one.
+            check: Only see whether this machine has what it needs.
+            say: Told what people should know meanwhile.
+
+        Returns:
+            The folder; None where it was only looked at.
+
+        Raises:
+            IntegrityError: ``bad-bundle``.
+            UnsatisfiableError: When this machine lacks what is needed.
+            NameConflictError: ``prefix-taken``.
+            EnvbuildError: When it cannot be linked.
+        """
+        from envbuild.environments.realized import RealizeOptions
+        from envbuild.exchange.unbundling import bring, install_apart, look
+        from envbuild.store.environments import record
+
+        lock = look(bundle)
+        if check:
+            return None
+        project = self.project()
         try:
-            with realizer.workspace:
-                yield realizer
+            if prefix is not None:
+                install_apart(bundle, lock, prefix, lambda: self._realizer(project), say)
+                return prefix
+            workspace = self._realizer(project).workspace
+            with workspace:
+                say(f"installing {len(lock.platforms[0].names())} packages into {workspace.home.path}")
+                bring(bundle, workspace)
+                record(workspace.home.store, lock, lock.platforms[0], workspace.durability)
+            identity = bundle.identity
+            options = RealizeOptions(link=False)
+            (made,) = self.realize(f"{identity.request}:{identity.environment}", options=options)
+            return made.prefix
         finally:
             self.close()
 

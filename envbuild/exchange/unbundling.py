@@ -1,12 +1,10 @@
 """The other end of a bundle: envbuild, unpacked from it, realizes what it holds.
 
-Run by ``bundle_start`` as ``python -m envbuild.exchange.unbundling BUNDLE OFFSET WORK PREFIX CHECK``, whose parts begin
-at that offset, in a folder of this process that goes when it ends. Without ``PREFIX`` the environment goes where
-``realize`` would put it. With one, the home is in that folder too, and nothing but the environment stays, with one
-small file beside it, ``.NAME.envbuild-bundle``: it is locked while one process installs, and says what that has
+Without a prefix the environment goes where ``realize`` would put it. With one nothing but the environment stays, with
+one small file beside it, ``.NAME.envbuild-bundle``: it is locked while one process installs, and says what that has
 installed, so that the next knows the folder again.
 
-Rules of the file: asks no network and reads no user's configuration; every byte is hashed before a name is given to it.
+Rules of the file: asks no network; every byte is hashed before a name is given to it.
 """
 
 from __future__ import annotations
@@ -14,24 +12,24 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envbuild.derivations import Output
 from envbuild.digest import CHUNK, Digest, digest_bytes
-from envbuild.errors import EnvbuildError, IntegrityError
+from envbuild.errors import IntegrityError
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
     from envbuild.environments.realized import Wanted
     from envbuild.environments.realizing import Realizer
+    from envbuild.lock import Lock
+    from envbuild.machine.workspace import Workspace
+    from envbuild.store.environments import Identity
 
-_STRIPPED = ("ENVBUILD_", "UV_", "PIP_", "CONDA_", "RATTLER_", "PYTHON")
 _BUILDER = "bundle"
 _RECORD = ".{}.envbuild-bundle"
 
@@ -64,105 +62,85 @@ class Opened:
                 return
             at += size
 
+    @property
+    def identity(self) -> Identity:
+        """Of the environment."""
+        from envbuild.store.environments import Identity
+
+        platform, request, environment = (self.index[name] for name in ("platform", "request", "environment"))
+        return Identity(platform=platform, request=Digest(request), environment=Digest(environment))
+
     def damaged(self) -> IntegrityError:
         """What to say of a part with other bytes."""
         return IntegrityError(f"{self.path} is cut or damaged", reference="bad-bundle", hint="copy it again")
 
 
-def main(words: list[str]) -> int:
-    """Install, or only look; the exit code."""
-    path, start, work, prefix, check = words
-    from envbuild.machine.publish import remove_tree
+def look(bundle: Opened) -> Lock:
+    """The lock of what a bundle holds; this machine has what it assumes.
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        index = json.loads(Path(work, "index.json").read_bytes())
-        bundle = Opened(path=Path(path), index=index, start=int(start))
-        environ = _environment(Path(work), bool(prefix or check))
-        os.environ.clear()
-        os.environ.update(environ | index["settings"])
-        place = _install(bundle, Path(work), Path(prefix) if prefix else None, check=bool(check))
-        print("whole" if place is None else place)  # noqa: T201  the answer
-    except EnvbuildError as error:
-        from envbuild.cli.errors import say_error
-
-        say_error(error)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        remove_tree(Path(work))
-    return 0
-
-
-def _environment(work: Path, apart: bool) -> dict[str, str]:
-    """Variables as they are, without any that configure envbuild or its engines."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_STRIPPED)}
-    kept["XDG_CONFIG_HOME"] = str(work / "no-configuration")
-    if apart:
-        kept |= {"ENVBUILD_HOME": str(work / "home"), "ENVBUILD_DURABILITY": "fast", "TMPDIR": str(work)}
-    elif home := os.environ.get("ENVBUILD_HOME"):
-        kept["ENVBUILD_HOME"] = home
-    return kept
-
-
-def _install(bundle: Opened, work: Path, prefix: Path | None, *, check: bool) -> Path | None:
-    """Have the environment where it belongs; None where it was only looked at."""
+    Raises:
+        IntegrityError: ``bad-bundle``, ``bad-closure``.
+        UnsatisfiableError: ``virtual-package``, ``platform``, ``no-python``.
+    """
     from envbuild.machine.virtual import check_system
-    from envbuild.session import Session
     from envbuild.store import environments
 
-    index = bundle.index
-    closure = b"".join(bundle.pieces(index["closure"]))
-    if digest_bytes(closure) != index["closure"]:
+    closure = b"".join(bundle.pieces(bundle.index["closure"]))
+    if digest_bytes(closure) != bundle.index["closure"]:
         raise bundle.damaged()
-    identity = environments.Identity(
-        platform=index["platform"], request=Digest(index["request"]), environment=Digest(index["environment"])
-    )
-    lock = environments.parse(closure, identity)
+    lock = environments.parse(closure, bundle.identity)
     (environment,) = lock.platforms
     check_system(environment.platform, environment.system)
     if environment.interpreter == "host" and environment.python is not None:
         from envbuild.machine.interpreters import find_host_python
 
         find_host_python(".".join(environment.python.split(".")[:2]))
-    if check:
-        return None
-    from envbuild.environments.realized import RealizeOptions, Wanted
-
-    session = Session(work, offline=True)
-    with session.installing() as realizer:
-        wanted = Wanted(
-            recipe=work / identity.object_name,
-            name=environment.id[:12],
-            lock=lock,
-            environment=environment,
-            files=(),
-            link=None,
-        )
-        if prefix is None:
-            _say(f"installing {len(environment.names())} packages into {realizer.workspace.home.path}")
-            _bring(bundle, realizer)
-            (made,) = realizer.realize([wanted], RealizeOptions(link=False))
-            return made.prefix
-        with _alone(prefix) as record:
-            if _is_installed(prefix, record, identity.environment):
-                _say(f"{prefix} is there already")
-                return prefix
-            _refuse_taken(prefix)
-            _say(f"installing {len(environment.names())} packages into {prefix}")
-            _bring(bundle, realizer)
-            _put(realizer, wanted, prefix, record)
-    return prefix
+    return lock
 
 
-def _bring(bundle: Opened, realizer: Realizer) -> None:
+def install_apart(
+    bundle: Opened, lock: Lock, prefix: Path, opening: Callable[[], Realizer], say: Callable[[str], None]
+) -> None:
+    """Have the environment in a folder.
+
+    Args:
+        bundle: What holds it.
+        lock: As ``look`` gives it.
+        prefix: The folder; absolute.
+        opening: A realizer whose home goes away afterwards, on the file system of ``prefix``.
+        say: Told what people should know meanwhile.
+
+    Raises:
+        NameConflictError: ``prefix-taken``.
+        IntegrityError: ``bad-bundle``.
+        NoSpaceError: When it does not fit or may not be written.
+    """
+    (environment,) = lock.platforms
+    with _alone(prefix, say) as record:
+        if _is_installed(prefix, record, environment.id):
+            say(f"{prefix} is there already")
+            return
+        _refuse_taken(prefix)
+        say(f"installing {len(environment.names())} packages into {prefix}")
+        realizer = opening()
+        bring(bundle, realizer.workspace)
+        _put(realizer, wanted_of(bundle, lock), prefix, record)
+
+
+def wanted_of(bundle: Opened, lock: Lock) -> Wanted:
+    """What a bundle holds, to be realized."""
+    from envbuild.environments.realized import Wanted
+
+    (environment,) = lock.platforms
+    return Wanted(recipe=bundle.path, name=environment.id[:12], lock=lock, environment=environment, files=(), link=None)
+
+
+def bring(bundle: Opened, workspace: Workspace) -> None:
     """Have packages and results of the bundle in the home, as if they had been fetched and made here."""
     from envbuild.machine.publish import Incoming
     from envbuild.store import Result
 
-    store, sizes = realizer.workspace.store, dict(bundle.index["parts"])
+    store, sizes = workspace.store, dict(bundle.index["parts"])
     for digest in bundle.index["packages"]:
         there = store.blobs.path(digest)
         if there is not None and there.stat().st_size == sizes[digest]:
@@ -172,7 +150,7 @@ def _bring(bundle: Opened, realizer: Realizer) -> None:
                 incoming.write(piece)
             if incoming.digest != digest:
                 raise bundle.damaged()
-            realizer.workspace.blobs.adopt(incoming, digest)
+            workspace.blobs.adopt(incoming, digest)
     for kind, key, outputs in bundle.index["results"]:
         store.results.put(
             Result(
@@ -215,7 +193,7 @@ def _put(realizer: Realizer, wanted: Wanted, prefix: Path, record: Path) -> None
 
 
 @contextmanager
-def _alone(prefix: Path) -> Iterator[Path]:
+def _alone(prefix: Path, say: Callable[[str], None]) -> Iterator[Path]:
     """One process at a time for a folder; the kernel forgets the lock of one that was killed."""
     from envbuild.machine.disk import writing
 
@@ -226,7 +204,7 @@ def _alone(prefix: Path) -> Iterator[Path]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say(f"waiting for another process that installs {prefix}")
+            say(f"waiting for another process that installs {prefix}")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError:
             pass  # a file system without locks: the rename still happens once
@@ -266,13 +244,3 @@ def _write(record: Path, environment: Digest, inode: int | None) -> None:
         file.write(json.dumps({"environment": environment, "inode": inode}).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-def _say(text: str) -> None:
-    with suppress(OSError):
-        sys.stderr.write(f"envbuild: {text}\n")
-        sys.stderr.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
