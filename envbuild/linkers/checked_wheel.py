@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,13 @@ from envbuild.value import dataclass
 
 CHECKS = "5"
 """Raised when wheels that passed must be looked at again."""
+
+Unpacked = Callable[[str], bytes | None]
+"""Gives the bytes of a small file that an installer has put into ``site-packages``, by its place; None for another's,
+or for none."""
+
+Rest = Callable[[Unpacked], None]
+"""The rest of a check: holds a wheel's small files against its RECORD, and remembers the wheel."""
 
 _SECTIONS = ("programs", "startup", "large", "packages", "folders", "tops")
 
@@ -52,6 +59,10 @@ class CheckedWheel:
     files: Mapping[str, str] | None = None
     requires: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def not_unpacked(_: str) -> None:
+    """For a rest that is done before an installer has unpacked anything."""
 
 
 def recall(memory: Path, wheel: Wheel) -> tuple[CheckedWheel, int] | None:

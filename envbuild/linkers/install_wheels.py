@@ -5,17 +5,19 @@ Rules of the file: puts the steps in order; each has a module of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.errors import EnvbuildError
+from envbuild.linkers.checked_wheel import not_unpacked
 from envbuild.linkers.wheel_clobber import CheckedWheels, order_wheels
 from envbuild.linkers.wheels import link_wheels, site_folder
 from envbuild.package import Wheel
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
+    from envbuild.linkers.checked_wheel import Rest
     from envbuild.linkers.clobber import CondaFiles
 
 
@@ -26,7 +28,7 @@ def install_wheels(
     host: str | None,
     context: Context,
     addresses: Mapping[str, bytes],
-    left: Sequence[Callable[[], None]] = (),
+    left: Sequence[Rest] = (),
 ) -> None:
     """Install wheels into a prefix that has a Python.
 
@@ -37,7 +39,7 @@ def install_wheels(
         host: The Python that a virtual environment stands on; None for a Python in the prefix.
         context: For uv, the setting of clobbers, and notes.
         addresses: By name, the ``direct_url.json`` of the wheels that have one.
-        left: What is still to be checked of the wheels, done while uv works: it hashes what uv unpacks.
+        left: What is still to be checked of the wheels, in what uv has unpacked.
 
     Raises:
         IntegrityError: ``clobber``, ``bad-wheel``, ``wrong-package``, ``damaged-cache``.
@@ -48,20 +50,13 @@ def install_wheels(
     rounds: list[list[tuple[Path, Wheel]]] = [[] for _ in range(max(order.rounds) + 1)]
     for (path, wheel, _), number in zip(wheels, order.rounds, strict=True):
         rounds[number].append((path, wheel))
-    if left:
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(1) as pool:
-            checks = pool.submit(lambda: [check() for check in left])
-            try:
-                link_wheels(rounds, prefix, host, context, addresses)
-            except EnvbuildError:
-                checks.result()  # which says more of a wheel than uv does
-                raise
-            checks.result()
-    else:
+    try:
         link_wheels(rounds, prefix, host, context, addresses)
-    if any(found.large for _, _, found in wheels):
-        from envbuild.linkers.wheel_large import check_large
+    except EnvbuildError:
+        for rest in left:
+            rest(not_unpacked)  # which says more of a wheel than uv does
+        raise
+    if left or any(found.large for _, _, found in wheels):
+        from envbuild.linkers.wheel_unpacked import check_unpacked
 
-        check_large(wheels, site, prefix, context.engine_cache("checked-wheels"), order.taken)
+        check_unpacked(wheels, left, site, prefix, context.engine_cache("checked-wheels"), order.taken)

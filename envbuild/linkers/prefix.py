@@ -11,7 +11,6 @@ Rules of the file: engines stand behind their modules; every file system step th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ from envbuild.pinned import AnyPinned
 if TYPE_CHECKING:
     from envbuild.derivations import Context, HostPython
     from envbuild.derivations.link import Link
-    from envbuild.linkers.checked_wheel import CheckedWheel
+    from envbuild.linkers.checked_wheel import CheckedWheel, Rest
     from envbuild.linkers.clobber import CondaFiles
     from envbuild.linkers.wheel_check import Surroundings
     from envbuild.linkers.wheel_clobber import CheckedWheels
@@ -135,10 +134,10 @@ def _make_python(link: Link, prefix: Path, final: Path, host: HostPython | None,
     return ()
 
 
-def _checked_wheels(link: Link, context: Context) -> tuple[CheckedWheels, list[Callable[[], None]]]:
+def _checked_wheels(link: Link, context: Context) -> tuple[CheckedWheels, list[Rest]]:
     """Each wheel's file, record and what was found in it; what runs code at each start of Python is said.
 
-    Also what is left to be checked of them, beside uv's work.
+    Also what is left to be checked of them, once uv has unpacked them.
     """
     from envbuild.linkers.checked_wheel import is_remembered
     from envbuild.linkers.wheel_check import begin_check
@@ -146,12 +145,12 @@ def _checked_wheels(link: Link, context: Context) -> tuple[CheckedWheels, list[C
     memory, around = context.engine_cache("checked-wheels"), _surroundings(link, context)
     built = {source.name for _, source in link.sources()}
 
-    def look(item: tuple[Path, Wheel]) -> tuple[CheckedWheel, Callable[[], None] | None]:
+    def look(item: tuple[Path, Wheel]) -> tuple[CheckedWheel, Rest | None]:
         return begin_check(item[0], item[1], memory, None if item[1].name in built else around)
 
     wheels = [(context.blob(key), wheel) for key, wheel in _wheels(link, context)]
     fresh = [(path, wheel) for path, wheel in wheels if not is_remembered(memory, wheel.sha256)]
-    looked: dict[Digest, tuple[CheckedWheel, Callable[[], None] | None]] = {}
+    looked: dict[Digest, tuple[CheckedWheel, Rest | None]] = {}
     if len(fresh) > 1:
         from concurrent.futures import ThreadPoolExecutor
 
@@ -261,23 +260,31 @@ def _unpack(link: Link, blob: Path, package: AnyPinned, around: Surroundings | N
 
         prepare_conda(blob, package, link.platform, context)
     elif isinstance(package, Wheel):
-        from envbuild.linkers.wheel_check import check_wheel
-        from envbuild.linkers.wheels import unzip_ahead
-
-        memory = context.engine_cache("checked-wheels")
-        found = check_wheel(blob, package, memory, around)
-        for note in found.notes:
-            context.note(note)
-        if link.python and blob.stat().st_size >= SMALL_WHEEL:
-
-            def look(folder: Path) -> None:
-                if found.large:
-                    from envbuild.linkers.wheel_large import check_large
-
-                    check_large([(blob, package, found)], folder, folder, memory)
-
-            unzip_ahead(blob, package, link.python, context, look)
+        _unpack_wheel(link, blob, package, around, context)
     elif isinstance(package, InterpreterArchive):
         from envbuild.linkers.archive import unpack_once
 
         unpack_once(blob, package, context)
+
+
+def _unpack_wheel(link: Link, blob: Path, wheel: Wheel, around: Surroundings | None, context: Context) -> None:
+    from envbuild.linkers.checked_wheel import not_unpacked
+    from envbuild.linkers.wheel_check import begin_check
+    from envbuild.linkers.wheels import unzip_ahead
+
+    memory = context.engine_cache("checked-wheels")
+    found, rest = begin_check(blob, wheel, memory, around)
+    for note in found.notes:
+        context.note(note)
+
+    def look(folder: Path) -> None:
+        if rest is not None or found.large:
+            from envbuild.linkers.wheel_unpacked import check_unpacked
+
+            check_unpacked([(blob, wheel, found)], [rest] if rest else [], folder, folder, memory)
+
+    seen = False
+    if link.python and blob.stat().st_size >= SMALL_WHEEL:
+        seen = unzip_ahead(blob, wheel, link.python, context, look)
+    if rest is not None and not seen:
+        rest(not_unpacked)

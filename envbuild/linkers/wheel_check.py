@@ -10,12 +10,11 @@ no zip; it is looked at again when an index has told something of it since.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.errors import IntegrityError
-from envbuild.linkers.checked_wheel import CheckedWheel, recall, remember, top_of
+from envbuild.linkers.checked_wheel import CheckedWheel, Rest, Unpacked, not_unpacked, recall, remember, top_of
 from envbuild.package import Platform, Wheel, normalize_pypi_name
 from envbuild.pinned import AnyPinned
 from envbuild.value import dataclass, replace
@@ -67,14 +66,16 @@ def check_wheel(path: Path, wheel: Wheel, memory: Path, around: Surroundings | N
     """
     checked, rest = begin_check(path, wheel, memory, around)
     if rest is not None:
-        rest()
+        rest(not_unpacked)
     return checked
 
 
 def begin_check(
     path: Path, wheel: Wheel, memory: Path, around: Surroundings | None = None
-) -> tuple[CheckedWheel, Callable[[], None] | None]:
-    """Check what must be known before an installer sees a wheel, and leave the rest for beside its work.
+) -> tuple[CheckedWheel, Rest | None]:
+    """Check what must be known before an installer sees a wheel, and leave the rest for after its work.
+
+    What an installer has unpacked need not be unpacked a second time to be hashed.
 
     Args:
         path: The verified file.
@@ -83,8 +84,8 @@ def begin_check(
         around: What it is linked with.
 
     Returns:
-        What was found; and what is left, which may be done in any thread and raises ``bad-wheel``. None when it is
-        known already. The wheel is remembered when nothing is left.
+        What was found; and what is left, which may be done in any thread and raises ``bad-wheel`` or
+        ``damaged-cache``. None when it is known already. The wheel is remembered when nothing is left.
 
     Raises:
         IntegrityError: As ``check_wheel``.
@@ -98,8 +99,8 @@ def begin_check(
 
         checked = replace(checked, notes=check_requirements(wheel, checked.requires, around))
 
-    def rest() -> None:
-        hashes()
+    def rest(unpacked: Unpacked) -> None:
+        hashes(unpacked)
         remember(memory, wheel, checked)
 
     return checked, rest
@@ -112,11 +113,11 @@ def inspect_wheel(path: Path, wheel: Wheel) -> CheckedWheel:
         IntegrityError: ``wrong-package``, ``bad-wheel`` or ``bad-entry-point``.
     """
     checked, hashes = _look_into(path, wheel)
-    hashes()
+    hashes(not_unpacked)
     return checked
 
 
-def _look_into(path: Path, wheel: Wheel) -> tuple[CheckedWheel, Callable[[], None]]:
+def _look_into(path: Path, wheel: Wheel) -> tuple[CheckedWheel, Rest]:
     """What is in a wheel; and what holds its small files against RECORD."""
     from envbuild.linkers.wheel_contents import check_contents, check_small
     from envbuild.linkers.zip_structure import BadZipError, ZipFileView
@@ -132,12 +133,14 @@ def _look_into(path: Path, wheel: Wheel) -> tuple[CheckedWheel, Callable[[], Non
     except BadZipError as error:
         raise bad_wheel(wheel, error) from error
 
-    def hashes() -> None:
+    def hashes(unpacked: Unpacked) -> None:
         try:
             with ZipFileView(path, entries) as view:
-                check_small(view, contents)
+                differs = check_small(view, contents, unpacked)
         except BadZipError as error:
             raise bad_wheel(wheel, error) from error
+        if differs is not None:
+            raise damaged_cache(wheel, differs)
 
     files = {f"/bin/{name}": f"={''.join(called.split())}" for name, called in programs.items()}
     files.update(contents.files)
@@ -162,6 +165,15 @@ def bad_wheel(wheel: Wheel, what: object) -> IntegrityError:
         f"{wheel.file} {what}",
         reference="bad-wheel",
         hint="ask for another version of it, and tell whoever published this file",
+    )
+
+
+def damaged_cache(wheel: Wheel, place: str) -> IntegrityError:
+    """The error for a good wheel of which uv's cache holds other bytes."""
+    return IntegrityError(
+        f"uv's cache holds {place} of {wheel.name} {wheel.version} with other bytes than the wheel",
+        reference="damaged-cache",
+        hint="remove the folder cache/uv of envbuild's home; it is filled again",
     )
 
 

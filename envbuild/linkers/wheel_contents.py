@@ -18,14 +18,15 @@ import io
 import re
 from collections.abc import Iterable, Mapping
 
+from envbuild.linkers.checked_wheel import Unpacked
 from envbuild.linkers.zip_structure import BadZipError, Entry, ZipFileView
 from envbuild.value import dataclass
 
 SMALL = 16 << 20
 """Most bytes of a member that is read as a whole."""
 HASHED = 64 << 10
-"""Files beyond this are not unpacked to be hashed, which would take as long as installing them: they are hashed where
-uv has put them (``wheel_large``)."""
+"""Files beyond this are never unpacked to be hashed, which would take as long as installing them: they are hashed where
+uv has put them (``wheel_unpacked``), in pieces."""
 
 _SCHEMES = {"purelib", "platlib", "headers", "scripts", "data"}
 _STRONG = {"sha256", "sha384", "sha512"}
@@ -51,14 +52,15 @@ class Contents:
         files: Place to the hash that RECORD states, those after a ``/`` first; without headers, which have a folder of
             their own for each wheel.
         large: Places whose hash is still to be looked at.
-        small: Members whose hash is still to be looked at (``check_small``), with what RECORD states.
+        small: Members whose hash is still to be looked at (``check_small``), each with what RECORD states, and with its
+            place when an installer leaves it there as it is.
         packages: Folders of ``site-packages`` that it makes importable by an ``__init__.py``, but for namespaces.
     """
 
     startup: tuple[str, ...]
     files: Mapping[str, str]
     large: tuple[str, ...]
-    small: tuple[tuple[Entry, str], ...]
+    small: tuple[tuple[Entry, str, str | None], ...]
     packages: tuple[str, ...]
 
 
@@ -97,7 +99,8 @@ def check_contents(view: ZipFileView, stem: str) -> Contents:
             if entry.size > HASHED and place is not None:
                 large.append(place)
             else:
-                small.append((entry, stated))
+                own = place is None or place.startswith(("/", f"{stem}.dist-info/"))
+                small.append((entry, stated, None if own else place))
         if _runs_at_start(view, entry, name, stem):
             startup.append(name)
         folder, _, file = (place or "").rpartition("/")
@@ -112,14 +115,27 @@ def check_contents(view: ZipFileView, stem: str) -> Contents:
     )
 
 
-def check_small(view: ZipFileView, contents: Contents) -> None:
-    """Unpack the small files of a wheel and hold them against RECORD.
+def check_small(view: ZipFileView, contents: Contents, unpacked: Unpacked) -> str | None:
+    """Hold the small files of a wheel against RECORD: what an installer has unpacked, and the rest in the zip.
+
+    Args:
+        view: The wheel.
+        contents: What is in it.
+        unpacked: Gives what an installer has unpacked.
+
+    Returns:
+        A place where other bytes lie than in the wheel, which is good; None when there is none.
 
     Raises:
-        BadZipError: With what is wrong.
+        BadZipError: With what is wrong in the wheel.
     """
-    for entry, stated in contents.small:
-        check_member(view, entry, stated)
+    differs = None
+    for entry, stated, place in contents.small:
+        data = None if place is None else unpacked(place)
+        if data is None or not is_stated((data,), stated):
+            check_member(view, entry, stated)
+            differs = differs if data is None else place
+    return differs
 
 
 def is_namespace(source: bytes) -> bool:

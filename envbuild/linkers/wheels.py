@@ -109,7 +109,7 @@ def _text(value: str) -> str:
 
 def unzip_ahead(
     blob: Path, wheel: Wheel, series: str, context: Context, look: Callable[[Path], None] = lambda folder: None
-) -> None:
+) -> bool:
     """Have uv unzip one wheel into its cache, by linking it into a folder that is thrown away.
 
     Args:
@@ -118,20 +118,25 @@ def unzip_ahead(
         series: The Python that it is for, ``X.Y``; none of that series needs to be here yet.
         context: For uv's cache, scratch and processes.
         look: Is given that folder, which holds ``site-packages`` and all else at once.
+
+    Returns:
+        Whether it was: not when uv has done this before, or refuses the wheel.
     """
     mark = context.engine_cache("uv") / "envbuild-unzipped" / f"{wheel.sha256}-{series}"
     if mark.exists():
-        return
+        return False
     with context.scratch() as folder:
         lock = folder / "pylock.toml"
         lock.write_text(pylock([(blob, wheel)]), encoding="utf-8")
         target = ["--target", str(folder / "alone")]  # symbolic links would unzip it every time
         python = ["--python", sys.executable, "--python-version", series]
         argv = uv_command(["pip", "install", "--no-deps", *python, *target, "-r", str(lock)], context)
-        if context.run(argv, env=_environment(), cwd=folder).returncode == 0:
-            look(folder / "alone")
-            mark.parent.mkdir(exist_ok=True)
-            mark.touch()
+        if context.run(argv, env=_environment(), cwd=folder).returncode:
+            return False
+        look(folder / "alone")
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
+    return True
 
 
 def forget_wheels(names: Sequence[str], context: Context) -> None:

@@ -203,6 +203,31 @@ def test_h37_what_was_unpacked_and_then_damaged_is_found(tmp_path: Path) -> None
     realise(link, context.typed())
 
 
+def test_h37_a_small_file_is_looked_at_where_it_was_unpacked(tmp_path: Path) -> None:
+    """No prefix with one that lies appears, and one that was damaged in uv's cache is found."""
+    place = "tool_box/small.txt"
+    lie = {place: f"{place},{hashed(b'other')},5"}
+    for number, step in enumerate((with_unzipping, whole)):
+        link, context = linked(with_files(tmp_path / "bad", {place: b"small"}, record=lie), tmp_path / str(number))
+        with pytest.raises(IntegrityError) as caught:
+            step(link, context)
+        assert (caught.value.reference, "small.txt" in caught.value.message) == ("bad-wheel", True)
+        assert not prefix_of(link, context).exists()
+        assert not list((context.home / "cache/checked-wheels").iterdir()), "it would not be looked at again"
+    link, context = linked(with_files(tmp_path / "good", {place: b"small"}), tmp_path / "home")
+    realise(link, context.typed())
+    (small,) = prefix_of(link, context).glob(f"lib/*/site-packages/{place}")
+    if small.stat().st_nlink == 1:
+        pytest.skip("NO HARD LINKS: uv copied the file")
+    small.write_bytes(b"SMALL")
+    shutil.rmtree(prefix_of(link, context))
+    shutil.rmtree(context.home / "cache/checked-wheels")
+    with pytest.raises(IntegrityError) as caught:
+        realise(link, context.typed())
+    assert caught.value.reference == "damaged-cache"
+    assert not prefix_of(link, context).exists()
+
+
 def metadata(text: bytes) -> dict[str, bytes]:
     return {f"{INFO}/METADATA": b"Metadata-Version: 2.1\n" + text}
 

@@ -1,40 +1,42 @@
-"""The large files of wheels against RECORD, once they are unpacked.
+"""The files of wheels against RECORD, once they are unpacked.
 
-Small files are held against RECORD in the zip (``wheel_contents``). Unpacking the large ones for that too would take as
-long as installing them, so they are hashed where uv has put them, which the system still has in memory: a gigabyte a
-second for each processor, and nothing once a wheel is known. A file in whose place another wheel's lies, and a script
-whose first line uv has written, are unpacked after all.
+Unpacking a wheel for that alone would take as long as installing it, so its files are hashed where uv has put them,
+which the system still has in memory: a gigabyte a second for each processor, and nothing once a wheel is known. A file
+in whose place another wheel's lies, and what uv writes anew (the first line of scripts, its notes in ``.dist-info``),
+are unpacked after all.
 
 Rules of the file: reads; a prefix appears only after this.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from envbuild.digest import file_pieces
-from envbuild.errors import IntegrityError
-from envbuild.linkers.checked_wheel import CheckedWheel, recall, remember
-from envbuild.linkers.wheel_check import bad_wheel
-from envbuild.linkers.wheel_contents import check_member, full_place, is_stated
+from envbuild.linkers.checked_wheel import CheckedWheel, Rest, Unpacked, recall, remember
+from envbuild.linkers.wheel_check import bad_wheel, damaged_cache
+from envbuild.linkers.wheel_contents import HASHED, check_member, full_place, is_stated
 from envbuild.linkers.zip_structure import BadZipError, ZipFileView
 from envbuild.package import Wheel
 from envbuild.value import replace
 
 
-def check_large(
+def check_unpacked(
     wheels: Sequence[tuple[Path, Wheel, CheckedWheel]],
+    left: Sequence[Rest],
     site: Path,
     prefix: Path,
     memory: Path,
     taken: Collection[str] = (),
 ) -> None:
-    """Hold the large files of wheels against RECORD, unless that was done before.
+    """Hold the files of wheels against RECORD, unless that was done before.
 
     Args:
         wheels: Verified files with what the lock says and what was found in them.
+        left: What is left of looking into them: the small files.
         site: The ``site-packages`` that uv has filled.
         prefix: Where the rest is.
         memory: The folder of what is known of wheels.
@@ -43,29 +45,44 @@ def check_large(
     Raises:
         IntegrityError: ``bad-wheel``; ``damaged-cache`` when the wheel is good, and what uv unpacked of it is not.
     """
-    waiting = [(blob, wheel, line) for blob, wheel, found in wheels for line in found.large]
-    if not waiting:
-        return
 
-    def look(job: tuple[Path, Wheel, str]) -> None:
-        blob, wheel, line = job
+    def look(blob: Path, wheel: Wheel, line: str) -> None:
         stated, _, place = line.partition(" ")
         path = prefix / place[1:] if place.startswith("/") else site / place
         elsewhere = place in taken or not path.is_file()
         if elsewhere or not is_stated(file_pieces(path), stated):
             _unpack_after_all(blob, wheel, place, stated)
             if not elsewhere and not place.startswith("/bin/"):
-                raise IntegrityError(
-                    f"uv's cache holds {place} of {wheel.name} {wheel.version} with other bytes than the wheel",
-                    reference="damaged-cache",
-                    hint="remove the folder cache/uv of envbuild's home; it is filled again",
-                )
+                raise damaged_cache(wheel, place)
 
+    unpacked = _reader(site, taken)
     with ThreadPoolExecutor() as pool:
-        list(pool.map(look, waiting))  # the first error of any
+        jobs = [pool.submit(look, blob, wheel, line) for blob, wheel, found in wheels for line in found.large]
+        jobs += [pool.submit(rest, unpacked) for rest in left]
+        for job in jobs:
+            job.result()  # the first error of any
     for _, wheel, checked in wheels:
         if checked.large and (known := recall(memory, wheel)) is not None:
             remember(memory, wheel, replace(known[0], large=()), known[1])
+
+
+def _reader(site: Path, taken: Collection[str]) -> Unpacked:
+    """What reads a small file by its place; thousands are asked for."""
+    root = f"{site}/"
+
+    def read(place: str) -> bytes | None:
+        if place in taken:
+            return None
+        try:
+            descriptor = os.open(root + place, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            return os.read(descriptor, HASHED + 1)
+        finally:
+            os.close(descriptor)
+
+    return read
 
 
 def _unpack_after_all(blob: Path, wheel: Wheel, place: str, stated: str) -> None:
