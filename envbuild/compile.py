@@ -3,8 +3,9 @@
 One ``fetch`` for each conda package, wheel, source and interpreter archive; a ``transmute`` behind that of a conda
 package that has another format than the one wanted; one ``build-wheel`` for each source, which reads the source, its
 locked build requirements (wheels, and what other builds give), the conda libraries that it may see and the Python that
-runs its backend; and one ``link`` that reads what the prefix holds and is the target. Every key is computed here,
-offline, from the lock alone, so the plan knows what is done before anything runs.
+runs its backend; one ``bytecode`` for each package with modules, where the recipe wants that; and one ``link`` that
+reads what the prefix holds and is the target. Every key is computed here, offline, from the lock alone, so the plan
+knows what is done before anything runs.
 
 Rules of the file: pure; no store, no file, no address of this machine. Kinds are used as values only.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from envbuild.conda_names import names_of_needs
 from envbuild.derivations import Derivation, PackageInput
+from envbuild.derivations.bytecode import Bytecode
 from envbuild.derivations.fetch import Fetch
 from envbuild.derivations.link import Link
 from envbuild.derivations.transmute import FORMATS, Transmute, name_in
@@ -44,6 +46,7 @@ def build_graph(
     packages = [nodes.input(package) for package in _packages(environment)]
     if environment.sources:
         packages += _built(nodes, environment)
+    compiled = _compiled(nodes, environment, packages) if environment.bytecode else ()
     link = Link(
         platform=environment.platform,
         python=environment.python,
@@ -51,6 +54,7 @@ def build_graph(
         packages=tuple(packages),
         variables=environment.variables,
         system=environment.system,
+        bytecode=compiled,
         name=name,
     )
     return Graph((*nodes.made, link), (link.key,))
@@ -164,6 +168,41 @@ def _built(nodes: _Nodes, environment: LockedEnvironment) -> list[PackageInput]:
     for source in inputs.order():
         tools[source.file] = built(source)
     return [built(source) for source in environment.sources]
+
+
+def _compiled(nodes: _Nodes, environment: LockedEnvironment, packages: list[PackageInput]) -> tuple[Digest, ...]:
+    """The bytecode of each package that may have modules, for the environment's Python; none without a Python."""
+    if environment.python is None:
+        return ()
+    archive = environment.archive
+    several = (archive,) if archive is not None else _python_packages(environment)
+    runs_on = tuple(nodes.input(package) for package in several)
+    version = archive.version if archive is not None else environment.python
+    if environment.interpreter == "conda":
+        version = next(package.version for package in environment.conda if package.name == "python")
+    return tuple(
+        nodes.add(
+            Bytecode(
+                source=nodes.fetch(item.package) if isinstance(item.package, CondaPackage) else item.key,
+                python=version,
+                package=item,
+                interpreter=environment.interpreter,
+                runs_on=runs_on,
+            )
+        )
+        for item in packages
+        if _has_modules(item.package, environment.interpreter)
+    )
+
+
+def _has_modules(package: CondaPackage | InterpreterArchive | Wheel | SourcePackage, interpreter: str) -> bool:
+    """Whether a package may have modules for the environment's Python."""
+    if not isinstance(package, CondaPackage):
+        return not isinstance(package, InterpreterArchive)
+    needs = {text.split()[0].split("[")[0] for text in package.depends if text.split()}
+    return interpreter == "conda" and (
+        package.noarch == "python" or package.name == "python" or bool(needs & {"python", "python_abi"})
+    )
 
 
 def _python_packages(environment: LockedEnvironment) -> tuple[CondaPackage, ...]:

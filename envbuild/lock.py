@@ -59,6 +59,7 @@ class LockedEnvironment:
             built with in turn.
         archive: The interpreter's archive when ``interpreter`` is ``managed``.
         variables: Set on activation and by ``run``.
+        bytecode: Whether its modules are compiled ahead. The id's document leaves it out when it is False.
     """
 
     platform: Platform
@@ -72,12 +73,13 @@ class LockedEnvironment:
     build_sources: tuple[SourcePackage, ...] = ()
     archive: InterpreterArchive | None = None
     variables: tuple[tuple[str, str], ...] = ()
+    bytecode: bool = False
     id: Digest = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         inputs = self.build_inputs
         known = inputs.identities()
-        document: Json = {
+        document: dict[str, Json] = {
             "platform": self.platform,
             "python": self.python,
             "interpreter": self.interpreter,
@@ -87,6 +89,8 @@ class LockedEnvironment:
             "wheels": [list(wheel.identity) for wheel in self.wheels],
             "sources": [inputs.identity(source, known) for source in self.sources],
         }
+        if self.bytecode:
+            document["bytecode"] = True
         object.__setattr__(self, "id", key("environment", ENVIRONMENT_VERSION, document))
 
     def names(self) -> frozenset[str]:

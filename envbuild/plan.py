@@ -48,7 +48,15 @@ Lane = Literal["io", "cpu"]
 
 LANES: tuple[Lane, ...] = ("io", "cpu")
 
-_FIXED_COST = {"solve": 1500, "fetch": 60, "transmute": 50, "build-wheel": 30_000, "link": 150, "test": 2000}
+_FIXED_COST = {
+    "solve": 1500,
+    "fetch": 60,
+    "transmute": 50,
+    "build-wheel": 30_000,
+    "bytecode": 500,
+    "link": 150,
+    "test": 2000,
+}
 _BYTES_PER_MILLISECOND = {"fetch": 10_000, "transmute": 8_000, "link": 200_000, "prepare": 60_000}
 
 

@@ -229,6 +229,7 @@ class Recipe:
         system: Virtual packages and their versions.
         include: Foreign files that are merged with it when it is loaded.
         variables: Set on activation and by ``run``.
+        bytecode: Whether modules are compiled ahead; None when not said.
         tests: Of this recipe alone: what extends it says its own.
     """
 
@@ -246,6 +247,7 @@ class Recipe:
     targets: tuple[Target, ...] = ()
     include: tuple[Include, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
+    bytecode: bool | None = None
     tests: Tests | None = None
     python_where: Where | None = field(default=None, compare=False)
     name_where: Where | None = field(default=None, compare=False)

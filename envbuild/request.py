@@ -85,6 +85,7 @@ class Request:
         recipe: The recipe's path from the project's root; a label, not part of the id.
         interpreter: ``conda``, ``host`` or ``managed``; ``INHERITED`` where only a named base can say it.
         exclude_newer: As written: a date or an age.
+        bytecode: Whether modules are compiled ahead. The document leaves it out when it is False.
         inherits: Whether it, or a recipe that it extends, extends an environment that is named.
     """
 
@@ -95,11 +96,13 @@ class Request:
     bases: tuple[BaseRequest, ...] = ()
     build: tuple[BuildOptions, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
+    bytecode: bool = False
     inherits: bool = field(default=False, compare=False)
 
     def document(self) -> Json:
         """The canonical document that the request id is the digest of."""
-        return {
+        sparse: dict[str, Json] = {"bytecode": True} if self.bytecode else {}
+        return sparse | {
             "interpreter": self.interpreter,
             "exclude-newer": self.exclude_newer,
             "bases": [base.document() for base in self.bases],

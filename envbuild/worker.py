@@ -36,7 +36,7 @@ _ENGINES: Mapping[str, tuple[str, ...]] = {
 }
 """Distributions whose versions a result tells, by kind. Not for ``link``: looking them up costs as much as linking."""
 
-_ONCE = frozenset({"transmute", "build-wheel", "test"})
+_ONCE = frozenset({"transmute", "build-wheel", "bytecode", "test"})
 """Kinds whose work is long enough that a second process rather waits for the first."""
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -36,6 +36,7 @@ KINDS: Mapping[str, str] = {
     "fetch": "envbuild.derivations.fetch",
     "transmute": "envbuild.derivations.transmute",
     "build-wheel": "envbuild.derivations.build_wheel",
+    "bytecode": "envbuild.derivations.bytecode",
     "link": "envbuild.derivations.link",
     "test": "envbuild.derivations.trial",
 }

@@ -40,6 +40,8 @@ class Link:
             the lock's order within each.
         python: The series ``X.Y``; None for a prefix without Python.
         interpreter: ``conda``, ``host`` or ``managed``.
+        bytecode: Keys of the derivations that give compiled modules of the packages. A key document leaves it out when
+            it is empty.
         options: How to link where that decides content, as sorted pairs; empty by default.
         system: The virtual packages that the lock assumed. Only a refusal comes of them, never another prefix, so they
             stay out of the key.
@@ -55,13 +57,14 @@ class Link:
     packages: tuple[PackageInput, ...] = field(compare=False)
     variables: tuple[tuple[str, str], ...] = ()
     options: tuple[tuple[str, str], ...] = ()
+    bytecode: tuple[Digest, ...] = ()
     system: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     name: str = field(default="environment", compare=False)
     inputs: tuple[Digest, ...] = field(init=False)
     key: Digest = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "inputs", tuple(item.key for item in self.packages))
+        object.__setattr__(self, "inputs", (*(item.key for item in self.packages), *self.bytecode))
         object.__setattr__(self, "key", key(self.kind, self.version, self.document()))
 
     @property
@@ -81,8 +84,8 @@ class Link:
 
     def document(self) -> Json:
         """Everything that decides the prefix's content."""
-        return {
-            "inputs": list(self.inputs),
+        document: dict[str, Json] = {
+            "inputs": [item.key for item in self.packages],
             "platform": self.platform,
             "python": self.python,
             "interpreter": self.interpreter,
@@ -95,6 +98,9 @@ class Link:
                 **{key: address for key, package in self.sources() if (address := _address(package))},
             },
         }
+        if self.bytecode:
+            document["bytecode"] = list(self.bytecode)
+        return document
 
     def conda(self) -> tuple[tuple[Digest, CondaPackage], ...]:
         """The conda packages with their input keys."""
@@ -153,12 +159,13 @@ def prefix_name(link: Link, host: HostPython | None = None) -> str:
     return prefix_folder(link.key, host)
 
 
-def manifest(link: Link, blobs: Sequence[Digest]) -> bytes:
+def manifest(link: Link, blobs: Sequence[Digest], compiled: Sequence[Digest] = ()) -> bytes:
     """The canonical document that says what a prefix holds.
 
     Args:
         link: The derivation.
         blobs: The sha256 of each input's bytes, in the order of ``link.packages``.
+        compiled: The sha256 of each archive of compiled modules.
     """
     kinds = {CondaPackage: "conda", Wheel: "wheel", SourcePackage: "built", InterpreterArchive: "interpreter"}
     packages: list[Json] = []
@@ -173,7 +180,7 @@ def manifest(link: Link, blobs: Sequence[Digest]) -> bytes:
             "python": link.python,
             "variables": dict(link.variables),
             "packages": packages,
-            "blobs": sorted(set(blobs)),
+            "blobs": sorted({*blobs, *compiled}),
         }
     )
 
@@ -191,7 +198,8 @@ def realise(link: Link, context: Context) -> Outputs:
 
     host = context.host_python(link.python) if link.interpreter == "host" and link.python else None
     blobs = make_prefix(link, context.prefix(prefix_name(link, host)), host, context)
-    return {"out": context.put_bytes(manifest(link, blobs))}
+    compiled = [context.digest(key) for key in link.bytecode]
+    return {"out": context.put_bytes(manifest(link, blobs, compiled))}
 
 
 def prepare(link: Link, input_key: Digest, context: Context) -> None:
@@ -200,7 +208,10 @@ def prepare(link: Link, input_key: Digest, context: Context) -> None:
     Raises:
         IntegrityError: The package is not what the lock says. Engine troubles are left for ``realise`` to meet.
     """
-    from envbuild.linkers.prefix import prepare_input
+    from envbuild.linkers.prefix import prepare_bytecode, prepare_input
 
+    if input_key in link.bytecode:
+        prepare_bytecode(input_key, context)
+        return
     item = link.packages[link.inputs.index(input_key)]
     prepare_input(link, item.key, item.package, context)

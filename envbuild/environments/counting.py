@@ -46,7 +46,8 @@ def counts(link: Link, graph: Graph, outcome: Outcome) -> Counts:
     def size(key: Digest) -> int:
         return outcome.outputs[key]["out"].size
 
-    direct = {graph.inputs(key)[0] if graph[key].kind == "transmute" else key for key in link.inputs}
+    packages = [item.key for item in link.packages]
+    direct = {graph.inputs(key)[0] if graph[key].kind == "transmute" else key for key in packages}
     fetched = [key for key in direct if done(key, "fetch")]
     behind = [key for key in graph.closure(link.inputs) - direct if done(key, "fetch")]
     pulled = [key for key in {*direct, *link.inputs} if key in outcome.pulled]

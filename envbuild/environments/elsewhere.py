@@ -26,6 +26,7 @@ from envbuild.machine.disk import writing
 from envbuild.machine.home import check_name
 from envbuild.machine.publish import remove_tree
 from envbuild.machine.workspace import Workspace
+from envbuild.value import replace
 
 
 def put_elsewhere(
@@ -90,7 +91,8 @@ def put_elsewhere(
     )
     with context.scratch() as folder, writing(final):
         prefix = folder / "prefix"
-        assemble(link, prefix, final, host, context)
+        # Python would not look at sources that somebody edits there
+        assemble(replace(link, bytecode=()) if writable else link, prefix, final, host, context)
         if finish is not None:
             finish(prefix, context)
         if writable:

@@ -148,18 +148,18 @@ def _inputs(link: Link, graph: Graph, workspace: Workspace, *, repair: bool) -> 
     A repair transmutes a package anew whose bytes are gone.
     """
     found: dict[Digest, Outputs] = {}
-    for item in link.packages:
-        derivation = graph[item.key]
+    for key in link.inputs:
+        derivation = graph[key]
         if isinstance(derivation, Fetch):
-            found[item.key] = {"out": Output(sha256=derivation.sha256, size=derivation.size or 0)}
+            found[key] = {"out": Output(sha256=derivation.sha256, size=derivation.size or 0)}
             continue
         known = workspace.known((derivation,))
-        if item.key not in known and repair and isinstance(derivation, Transmute):
-            known = {item.key: _transmuted(derivation, graph, workspace)}
-        if item.key not in known:
+        if key not in known and repair and isinstance(derivation, Transmute):
+            known = {key: _transmuted(derivation, graph, workspace)}
+        if key not in known:
             what = "built" if derivation.kind == "build-wheel" else "made"
             return f"what was {what} for {derivation.label} is not in the store any more"
-        found[item.key] = known[item.key]
+        found[key] = known[key]
     return found
 
 

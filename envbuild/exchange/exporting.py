@@ -308,4 +308,5 @@ def replace_conda(environment: LockedEnvironment, conda: tuple[CondaPackage, ...
         build_sources=environment.build_sources,
         archive=environment.archive,
         variables=environment.variables,
+        bytecode=environment.bytecode,
     )

@@ -26,7 +26,7 @@ _WINDOW = 128 << 20
 _RATIO = 200
 """Bytes out for each byte in, once more than ``_RATIO_FROM`` are out."""
 _RATIO_FROM = 1 << 30
-_BROKEN = (ArchiveFormatError, BadZipError, EOFError, OSError)
+BROKEN = (ArchiveFormatError, BadZipError, EOFError, OSError)
 """How zip, tar, zstd and bz2 are broken, each in its own way."""
 
 
@@ -59,13 +59,13 @@ def package_index(path: Path, file: str) -> object:
 def _info_member(path: Path, file: str, name: str, limit: int) -> bytes | None:
     """One file of a package's ``info``; None when it has none of that name, or one that is too long."""
     try:
-        with _members(path, "info") as found:
+        with members_of(path, "info") as found:
             for count, (member, pieces) in enumerate(found):
                 if member.name.removeprefix("./") == name:
                     return b"".join(pieces) if member.kind == "file" and member.size <= limit else None
                 if count > _MOST_MEMBERS:
                     break
-    except _BROKEN as error:
+    except BROKEN as error:
         raise IntegrityError(f"{file} cannot be read: {error}", reference="bad-archive") from error
     return None
 
@@ -74,7 +74,7 @@ Members = Iterator[tuple[Member, Iterator[bytes]]]
 
 
 @contextmanager
-def _members(path: Path, part: str) -> Iterator[Members]:
+def members_of(path: Path, part: str) -> Iterator[Members]:
     """The members of one part of a package, in order; the older format has but one part, and all of it is given.
 
     Raises:
@@ -211,7 +211,7 @@ def explain(path: Path, package: CondaPackage) -> None:
     held: set[str] = set()
     links: set[str] = set()
     try:
-        with _members(path, "pkg") as members:
+        with members_of(path, "pkg") as members:
             for member, _ in members:
                 name = member.name.removeprefix("./").rstrip("/")
                 if not parted and name.split("/")[0] == "info":
@@ -227,7 +227,7 @@ def explain(path: Path, package: CondaPackage) -> None:
                 if member.kind == "other":
                     raise bad(package, f"holds {name[:60]!r}, which is neither file nor link")
                 held.add(name)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise IntegrityError(f"{package.file} cannot be read: {error}", reference="bad-archive") from error
     data = _info_member(path, package.file, "info/paths.json", _LARGEST_INDEX)
     for item in read_listing(data, package) if data is not None else ():

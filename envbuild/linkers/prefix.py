@@ -104,6 +104,10 @@ def assemble(link: Link, prefix: Path, final: Path, host: HostPython | None, con
         from envbuild.linkers.scripts import finish_scripts
 
         finish_scripts(prefix, final, host.path if host else None)
+    if link.bytecode:
+        from envbuild.linkers.bytecode import link_bytecode
+
+        link_bytecode(link.bytecode, prefix, context)
     mark_managed(prefix)
     prefix.chmod(0o755)
 
@@ -232,6 +236,18 @@ def mark_managed(prefix: Path) -> None:
             mark.unlink(missing_ok=True)
             mark.write_text(MARK, encoding="utf-8")
             mark.chmod(0o644)
+
+
+def prepare_bytecode(key: Digest, context: Context) -> None:
+    """Unpack an archive of compiled modules, while packages are still on their way.
+
+    Raises:
+        IntegrityError: ``bad-archive``.
+    """
+    from envbuild.linkers.bytecode import unpack_bytecode
+
+    with writing(context.engine_cache("bytecode")):
+        unpack_bytecode(key, context)
 
 
 def prepare_input(link: Link, key: Digest, package: AnyPinned, context: Context) -> None:

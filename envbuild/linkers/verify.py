@@ -2,7 +2,7 @@
 
 There is no list of hashes to trust: the link is done again, from verified blobs, with engine caches that are empty,
 into scratch but for the same final path; then both trees are compared: paths, types, modes, contents, targets of
-links. What Python writes while it runs (``__pycache__``) does not count.
+links. What Python writes while it runs (``__pycache__``) does not count; what a link puts there does.
 
 A repair moves the damaged tree away and the good one in. The engines' caches share files with prefixes by hard links,
 so that what is damaged here may be damaged there: the entries of the packages concerned are removed too, else the next
@@ -78,7 +78,7 @@ def verify_prefix(
         IntegrityError: A blob is damaged: there is nothing to compare with.
     """
     with writing(final.parent), _built_again(link, final, host, context) as good, context.lock(f"prefix-{final.name}"):
-        findings = compare(final, good)
+        findings = compare(final, good, compiled=bool(link.bytecode))
         if findings and repair:
             _evict(link, good, findings, context)
             if os.path.lexists(final):
@@ -95,11 +95,21 @@ def _built_again(link: Link, final: Path, host: HostPython | None, context: Cont
         yield folder / "prefix"
 
 
-def compare(found: Path, good: Path) -> tuple[Finding, ...]:
-    """What differs between two trees, sorted by path."""
+def compare(found: Path, good: Path, *, compiled: bool = False) -> tuple[Finding, ...]:
+    """What differs between two trees, sorted by path.
+
+    Args:
+        found: The tree as it is.
+        good: As it should be.
+        compiled: Whether compiled modules count that Python never writes anew: nothing else would find one damaged.
+    """
     if found.is_symlink() or not found.is_dir():
         return (Finding(path=".", problem="missing"),)
     ours, theirs = dict(_walk(found)), dict(_walk(good))
+    for path, state in _unchecked(good) if compiled else ():
+        theirs[path] = state
+        if os.path.lexists(found / path):
+            ours[path] = (found / path).lstat()
     findings = []
     for path in sorted({*ours, *theirs}):
         problem: Problem | None = None
@@ -126,6 +136,14 @@ def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
                 yield path, entry.stat(follow_symlinks=False)
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(f"{path}/")
+
+
+def _unchecked(root: Path) -> Iterator[tuple[str, os.stat_result]]:
+    from envbuild.linkers.bytecode import is_unchecked
+
+    for path in root.rglob("__pycache__/*.pyc"):
+        if path.is_file() and not path.is_symlink() and is_unchecked(path):
+            yield str(path.relative_to(root)), path.lstat()
 
 
 def _difference(found: Path, ours: os.stat_result, good: Path, theirs: os.stat_result) -> Problem | None:
@@ -161,6 +179,9 @@ def _evict(link: Link, good: Path, findings: Iterable[Finding], context: Context
     linked = {wheel.name for _, wheel in link.wheels()} | {source.name for _, source in link.sources()}
     if wheels := sorted(names & linked):
         forget_wheels(wheels, context)
+    if any("/__pycache__/" in path for path in damaged) or "." in damaged:
+        for key in link.bytecode:
+            shutil.rmtree(context.engine_cache("bytecode") / context.digest(key), ignore_errors=True)
     archive = link.archive()
     if archive is not None:
         shutil.rmtree(context.engine_cache("interpreters") / archive[1].sha256, ignore_errors=True)

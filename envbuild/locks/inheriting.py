@@ -59,6 +59,7 @@ def inherit(request: Request, bases: Mapping[str, Lock]) -> Request:
         interpreter=_interpreter(request, bases),
         platforms=parts,
         variables=_over([item.variables for item in environments], request.variables, "variables", ()),
+        bytecode=request.bytecode or any(item.bytecode for item in environments),
     )
 
 

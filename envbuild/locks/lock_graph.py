@@ -226,6 +226,7 @@ def _environment(request: Request, platform: Platform, fragments: tuple[Fragment
         ),
         archive=next((fragment.archive for fragment in fragments if fragment.archive is not None), None),
         variables=request.variables,
+        bytecode=request.bytecode,
     )
 
 

@@ -64,6 +64,8 @@ def closure_bytes(lock: Lock, environment: LockedEnvironment) -> bytes:
     }
     if environment.build_sources:
         item["build-sources"] = [package_tree(source) for source in environment.build_sources]
+    if environment.bytecode:
+        item["bytecode"] = True
     if environment.python is not None:
         item["python"] = environment.python
     if environment.archive is not None:
@@ -80,6 +82,8 @@ def _environment_lines(environment: LockedEnvironment) -> Iterator[str]:
     yield f"    system: {_json(dict(environment.system))}"
     if environment.variables:
         yield f"    variables: {_json(dict(environment.variables))}"
+    if environment.bytecode:
+        yield "    bytecode: true"
     if environment.archive is not None:
         yield f"    archive: {_json(package_tree(environment.archive))}"
     for title, packages in (

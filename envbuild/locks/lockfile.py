@@ -283,7 +283,7 @@ def _environment(
 ) -> LockedEnvironment:
     if platform not in PLATFORMS:
         raise InvalidInput(f"unknown platform {platform[:40]!r}", reference="bad-platform", where=Where(file=file))
-    keys = {"environment", "python", "interpreter", "system", "variables", "archive"}
+    keys = {"environment", "python", "interpreter", "system", "variables", "archive", "bytecode"}
     keys |= {"conda", "wheels", "sources", "build", "build-sources"}
     unknown = set(tree) - keys
     if unknown:
@@ -314,6 +314,7 @@ def _environment(
             build_sources=packages(SourcePackage, "build-sources"),
             archive=archive,
             variables=_words(tree.get("variables", {})),
+            bytecode=_of(bool, tree["bytecode"]) if "bytecode" in tree else False,
         )
     except InvalidInput as error:
         if error.where is not None:

@@ -349,6 +349,7 @@ def _without(environment: LockedEnvironment, names: set[str]) -> LockedEnvironme
         build_sources=tuple(item for item in environment.build_sources if item.name not in names),
         archive=environment.archive,
         variables=environment.variables,
+        bytecode=environment.bytecode,
     )
 
 

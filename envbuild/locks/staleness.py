@@ -75,6 +75,8 @@ def _whole(lock: Lock, request: Request) -> list[str]:
             found.append(f"the interpreter was {environment.interpreter}, and is {request.interpreter}")
         if environment.variables != request.variables:
             found.append("the variables changed")
+        if environment.bytecode != request.bytecode:
+            found.append(f"bytecode was {'on' if environment.bytecode else 'off'}")
     return found
 
 

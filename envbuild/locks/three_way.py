@@ -132,6 +132,7 @@ def _mixed(
         build_sources=tuple(build_sources[file] for file in sorted(build_sources)),
         archive=ours.archive,
         variables=ours.variables,
+        bytecode=ours.bytecode,
     )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from envbuild.store.layers import Layers
     from envbuild.store.sending import Sender
 
-SHARED_KINDS = frozenset({"fetch", "transmute", "build-wheel", "solve", "test"})
+SHARED_KINDS = frozenset({"fetch", "transmute", "build-wheel", "bytecode", "solve", "test"})
 """Kinds whose results travel; a link is a view of them, made on each machine."""
 
 _OUTPUTS = {
@@ -32,11 +32,12 @@ _OUTPUTS = {
     "solve": {"out"},
     "transmute": {"out", "record"},
     "build-wheel": {"out", "record", "log"},
+    "bytecode": {"out"},
     "test": {"out", "log"},
 }
 """What each kind makes, by the names in its records."""
 
-_DIFFERS = frozenset({"build-wheel", "test"})
+_DIFFERS = frozenset({"build-wheel", "bytecode", "test"})
 """Kinds that may give other bytes the next time."""
 
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from envbuild.derivations import Outputs
+from envbuild.derivations.bytecode import Bytecode
 from envbuild.derivations.link import Link
 from envbuild.digest import Digest
 from envbuild.graph import Graph
@@ -218,6 +219,8 @@ def _packages(graph: Graph) -> dict[Digest, Package]:
     found: dict[Digest, Package] = {}
     for derivation in graph:
         several: Any = [getattr(derivation, name, ()) for name in ("packages", "requires", "host", "runs_on")]
+        if isinstance(derivation, Bytecode):
+            found.setdefault(derivation.key, derivation.package.package)
         for item in (each for part in several for each in part):
             found.setdefault(item.key, item.package)
     for key, package in list(found.items()):

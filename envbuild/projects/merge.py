@@ -138,6 +138,7 @@ class Merger:
             pypi=_pypi(base.pypi, near.pypi),
             build=_builds((*base.build, *near.build)),
             variables=over(base.variables, near.variables),
+            bytecode=base.bytecode if near.bytecode is None else near.bytecode,
         )
 
     def python(self, base: Recipe, near: Recipe) -> tuple[str | None, Where | None]:
@@ -219,6 +220,7 @@ class Merger:
             pypi=self.pypi_pair(one.pypi, other.pypi, near.pypi, entry, same),
             build=_builds(self.builds(one, other, near, entry)),
             variables=pairs("variables", one.variables, other.variables, near.variables),
+            bytecode=same("bytecode", one.bytecode, other.bytecode, near.bytecode),
         )
 
     def pypi_pair(

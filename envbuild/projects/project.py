@@ -236,6 +236,7 @@ def _request(project: Project, recipe: Recipe) -> tuple[Request, tuple[Path, ...
         ),
         build=whole.build,
         variables=whole.variables,
+        bytecode=bool(whole.bytecode),
         inherits=inherits,
     )
     included = [file for path in family if path in project._included for file in project._included[path].files]

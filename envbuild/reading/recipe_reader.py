@@ -113,6 +113,7 @@ class RecipeReader(SectionReader):
             targets=tuple(self.target(key, node) for key, node in entries(root.get("targets"))),
             include=self.includes(root.get("include")),
             variables=self.pairs(root.get("variables"), spelling.variable_name, spelling.variable_value),
+            bytecode=optional_boolean(root.get("bytecode")),
             tests=self.tests(root.get("test")),
         )
 

@@ -117,6 +117,7 @@ def _heads(platform: str, was: LockedEnvironment | None, now: LockedEnvironment 
         "interpreter": (was.interpreter, now.interpreter),
         "system": (_words(was.system), _words(now.system)),
         "variables": (_words(was.variables), _words(now.variables)),
+        "bytecode": tuple("compiled ahead" if item.bytecode else None for item in (was, now)),
         "interpreter archive": tuple(
             f"{item.archive.version} {item.archive.build}" if item.archive else None for item in (was, now)
         ),

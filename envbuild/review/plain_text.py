@@ -39,6 +39,8 @@ def _lines(lock: Lock) -> list[str]:
         found.append(f"{item.platform} {short(item.id)}{python}")
         found += [f"{item.platform} system {name} {version}" for name, version in item.system]
         found += [f"{item.platform} variable {name}={value}" for name, value in item.variables]
+        if item.bytecode:
+            found.append(f"{item.platform} bytecode compiled ahead")
         if item.archive is not None:
             found.append(f"{item.platform} interpreter {item.archive.version} {item.archive.build}")
     every = tuple(item.platform for item in lock.platforms)

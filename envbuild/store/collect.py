@@ -225,7 +225,7 @@ def _references(store: FolderStore, links: set[str], since: float) -> tuple[set[
 
 def _add_makers(store: FolderStore, results: set[Path], blobs: set[Digest]) -> None:
     """Records of what made a blob that stays, each with all its outputs: a build's log and what else it tells."""
-    for kind in ("transmute", "build-wheel"):
+    for kind in ("transmute", "build-wheel", "bytecode"):
         for key in store.results.list(kind):
             result = store.results.get(kind, key)
             if result is not None and result.output().sha256 in blobs:

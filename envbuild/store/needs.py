@@ -48,7 +48,7 @@ def needs_of(lock: Lock, environment: LockedEnvironment) -> Needs:
     """
     blobs: set[Digest] = set()
     results: set[tuple[str, Digest]] = set()
-    if environment.sources:  # what a build reads is in its key
+    if environment.sources or environment.bytecode:  # what a build reads is in its key
         for conda_format in (*FORMATS, "keep"):
             for item in build_graph(lock, environment, conda_format=conda_format):
                 if isinstance(item, Fetch):

@@ -31,7 +31,7 @@ VERSION = 1
 LARGEST_OUTPUTS = 32 << 20
 """Bytes that a document may have: of some hundred thousand results."""
 
-KINDS_LINKED = frozenset({"build-wheel", "transmute"})
+KINDS_LINKED = frozenset({"build-wheel", "bytecode", "transmute"})
 """Kinds of results that a link reads."""
 
 LINKED = "out"
