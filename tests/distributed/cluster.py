@@ -36,25 +36,23 @@ class Cluster:
 
     Args:
         folder: For everything.
-        settings: The text of each worker's own configuration of envbuild.
-        arguments: Of every process of Dask's, such as certificates.
+        environ: Of every process, such as Dask's settings of certificates.
     """
 
-    def __init__(self, folder: Path, settings: str = "", arguments: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None) -> None:
         folder.mkdir(parents=True)
         self.folder = folder
-        self._settings = settings
-        self._arguments = arguments
+        self._environ = environ or {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.address = ""
 
-    def scheduler(self, *, allowed_failures: int = 3) -> str:
+    def scheduler(self, *arguments: str, allowed_failures: int = 3) -> str:
         """Start it; its address as envbuild writes it."""
         file = self.folder / "scheduler.json"
         file.unlink(missing_ok=True)
         allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(allowed_failures)}
         dask = ("distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
-        self._start("scheduler", *dask, *self._arguments, "--host", "127.0.0.1", environ=allowed)
+        self._start("scheduler", *dask, *arguments, "--host", "127.0.0.1", environ=allowed)
         until(lambda: self._told(file), "the scheduler")
         self.address = (
             json.loads(file.read_bytes())["address"].replace("tcp://", "dask://").replace("tls://", "dask+tls://")
@@ -69,7 +67,6 @@ class Cluster:
             name,
             *("distributed.cli.dask_worker", "--scheduler-file", str(self.folder / "scheduler.json")),
             *("--name", name, "--nthreads", "2", "--no-dashboard", "--nanny" if nanny else "--no-nanny"),
-            *self._arguments,
             *arguments,
             environ=environ,
         )
@@ -114,19 +111,16 @@ class Cluster:
 
     def _start(self, name: str, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
         machine = self.folder / name
-        environment = clean_environment(machine)
-        settings = Path(environment["XDG_CONFIG_HOME"], "envbuild", "config.yaml")
-        settings.parent.mkdir(parents=True, exist_ok=True)
-        settings.write_text(self._settings, encoding="utf-8")
         local = ["--local-directory", str(machine / "dask")] if "worker" in arguments[0] else []
         with self._log(name).open("wb") as log:
             self._processes[name] = subprocess.Popen(
                 [sys.executable, "-m", *arguments, *local],
                 cwd=machine,
                 env={
-                    **environment,
+                    **clean_environment(machine),
                     "PYTHONPATH": str(CHECKOUT),
                     "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "60s",
+                    **self._environ,
                     **(environ or {}),
                 },
                 stdin=subprocess.DEVNULL,
