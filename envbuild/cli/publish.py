@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from envbuild.cli.options import as_json, jobs, offline, option, quiet, recipes_argument, stores
-from envbuild.errors import StaleError, UsageError
+from envbuild.cli.options import as_json, jobs, keep_going, offline, option, quiet, recipes_argument, stores
+from envbuild.errors import StaleError, UsageError, gravest
 
 
 @click.command("publish", short_help="Let the store's names mean what Git declares.")
@@ -17,6 +17,7 @@ from envbuild.errors import StaleError, UsageError
 @option("--check", is_flag=True, help="Show how names differ from what Git declares (exit 10 when they do).")
 @option("--force", is_flag=True, help="Move names backwards too, and over what was done by hand.")
 @option("--allow-dirty", is_flag=True, help="Publish what no commit has; the history tells it.")
+@keep_going
 @jobs
 @offline
 @stores
@@ -29,6 +30,7 @@ def publish_command(
     check: bool,
     force: bool,
     allow_dirty: bool,
+    keep_going: bool,
     jobs: int | None,
     offline: bool,
     stores: tuple[str, ...],
@@ -46,7 +48,8 @@ def publish_command(
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    session = Session(reporter=screen.reporter, offline=offline, stores=stores, jobs=jobs)
+    session = Session(reporter=screen.reporter, offline=offline, stores=stores, jobs=jobs, keep_going=keep_going)
+    recipes = session.recipes(*recipes) if recipes else ()
     if check:
         if promote or dry_run or force or allow_dirty:
             raise UsageError("--check looks and changes nothing: it goes with no other of these flags")
@@ -56,5 +59,7 @@ def publish_command(
     options = PublishOptions(promote=promote, force=force, allow_dirty=allow_dirty, dry_run=dry_run)
     publication = session.publish(*recipes, options=options)
     show_publication(screen, publication)
+    if publication.failed:
+        raise click.exceptions.Exit(gravest([item.error for item in publication.failed]).exit_code)
     if publication.kept:
         raise click.exceptions.Exit(StaleError.exit_code)

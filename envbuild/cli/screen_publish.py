@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from envbuild.cli.as_json import tree
 from envbuild.cli.screen import Screen
+from envbuild.cli.screen_many import failures_tree, show_failures
 from envbuild.cli.wording import count
 from envbuild.digest import short
+from envbuild.value import replace
 
 if TYPE_CHECKING:
     from envbuild.review.publishing import Drift, Publication, Step
@@ -38,11 +40,14 @@ def show_publication(screen: Screen, done: Publication) -> None:
         screen.say(f"note: not as {short(done.commit)} has it: {named}")
     for text in done.kept:
         screen.say(f"note: {text}")
+    show_failures(screen, done.failed)
     states = Counter(step.state for step in done.steps)
     tests = Counter(item.outcome for item in done.tests)
     moved = f"{states['moves']} would move" if done.dry_run else f"{states['moved']} moved"
     parts = [moved, f"{states['same']} already as declared"]
     parts += [f"{states['waits']} {'waits' if states['waits'] == 1 else 'wait'}"] if states["waits"] else []
+    failed = sum(len(item.recipes) for item in done.failed)
+    parts += [f"{failed} failed"] if failed else []
     parts += [f"{count(tests['passed'], 'test')} passed"] if tests["passed"] else []
     parts += [f"{count(tests['recorded'], 'test')} passed before"] if tests["recorded"] else []
     names = len({step.name.path for step in done.steps})
@@ -96,6 +101,9 @@ def _became(step: Step, done: Publication) -> str:
         return f"waits: {step.reason}"
     if step.state == "same":
         return "as declared"
+    if step.before == step.wanted:
+        stays = "would stay" if done.dry_run else "stays"
+        return f"{stays} {_short(step.wanted)}, from {short(done.commit)} now: a commit in between declared another"
     was = f", was {_short(step.before)}" if step.before is not None else ""
     return f"{'would move' if done.dry_run else 'moved'} to {_short(step.wanted)}{was}"
 
@@ -105,7 +113,7 @@ def _short(named: Named) -> str:
 
 
 def _document(done: Publication) -> dict[str, Any]:
-    found: dict[str, Any] = tree(done)
+    found: dict[str, Any] = {**tree(replace(done, failed=())), "failed": failures_tree(done.failed)}
     found["steps"] = [
         {
             **tree(step),

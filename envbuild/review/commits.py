@@ -11,6 +11,7 @@ from pathlib import Path
 
 from envbuild.errors import UsageError
 from envbuild.review.git import Repository
+from envbuild.review.overtaken import overtaken
 from envbuild.review.publishing import Kinship
 
 
@@ -71,6 +72,12 @@ class Checkout:
         if commit not in self._kin:
             self._kin[commit] = self._kinship(commit)
         return self._kin[commit]
+
+    def overtaken(self, published: Iterable[tuple[str, Path]]) -> frozenset[tuple[str, Path]]:
+        """Of commits, each with a file: those after which another commit had something else there."""
+        asked = {(commit, path): (commit, self._git.inside(path)) for commit, path in published}
+        found = overtaken(self._git, self.commit, set(asked.values()))
+        return frozenset(item for item, place in asked.items() if place in found)
 
     def _kinship(self, commit: str) -> Kinship:
         if commit == self.commit:

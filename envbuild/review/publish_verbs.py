@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envbuild.environments.many import Losing
 from envbuild.errors import EnvbuildError, NameConflictError, StaleError, UnreachableError, UsageError, several
 from envbuild.review.trial_verbs import TrialVerbs
 
@@ -42,6 +43,7 @@ class PublishVerbs(TrialVerbs):
     _environ: Mapping[str, str]
     _reporter: Reporter
     _offline: bool
+    _keep_going: bool
 
     if TYPE_CHECKING:
 
@@ -62,6 +64,8 @@ class PublishVerbs(TrialVerbs):
     def publish(self, *recipes: Path | str, options: PublishOptions | None = None) -> Publication:
         """Make the names of the store what recipes declare; see ``envbuild.review.publishing``.
 
+        With the session's ``keep_going`` a recipe that fails keeps no other from being published.
+
         Args:
             recipes: Their files; all of the project when there is none. Their locks must fit.
             options: Whether to promote, to force, or only to look.
@@ -80,7 +84,8 @@ class PublishVerbs(TrialVerbs):
         from envbuild.store.parallel import in_parallel
 
         chosen = options or PublishOptions()
-        declared, unnamed = self._declared(recipes)
+        losing = Losing(keep_going=self._keep_going)
+        declared, unnamed = self._declared(recipes, losing)
         project = self.project()
         home = self._home()
         names, closures = self._names(home), self._closures(home)
@@ -91,18 +96,21 @@ class PublishVerbs(TrialVerbs):
         looked = dict(
             in_parallel(lambda name: (name, names.look(name)), [name for _, name in targets], names.side_by_side)
         )
-        wanted = _judged(targets, looked, checkout, chosen)
+        overtaken = _overtaken(targets, looked, checkout)
+        wanted = _judged(targets, looked, checkout, chosen, overtaken, losing)
+        declared = [item for item in declared if item.recipe not in losing.lost]
         trials = self._trials(declared)
         tests = self._tested(declared, trials)
         unsent = [item for item in declared if _is_unsent(_name(item.name, "candidate"), wanted, looked)]
         if not chosen.dry_run:
             for name in [name for name, moving in wanted.items() if moving][:1]:
                 names.check_writable(name)
-            self._have_whole(unsent, names, closures)
-            tests = self._run_tests(declared, trials, tests)
+            self._have_whole(unsent, names, closures, losing)
+            tests = self._run_tests(declared, trials, tests, losing)
         steps = [
             self._step(item, name, looked[name], wanted[name], tests, names, checkout, chosen, dirty=bool(changed))
             for item, name in targets
+            if item.recipe not in losing.lost
         ]
         kept = [
             f"{step.name} stays: {step.reason}" for step in steps if step.name.tag == TAGS[2] and step.state == "waits"
@@ -116,6 +124,7 @@ class PublishVerbs(TrialVerbs):
             tests=tuple(tests),
             unnamed=unnamed,
             kept=tuple(kept),
+            failed=losing.failures(),
         )
 
     def drift(self, *recipes: Path | str) -> Drift:
@@ -133,7 +142,7 @@ class PublishVerbs(TrialVerbs):
         from envbuild.review.publishing import TAGS, Drift, differences, undeclared
         from envbuild.store.parallel import in_parallel
 
-        declared, unnamed = self._declared(recipes)
+        declared, unnamed = self._declared(recipes, Losing())
         names = self._names(self._home())
         every = [_name(item.name, tag) for item in declared for tag in TAGS]
         meant = dict(in_parallel(lambda name: (name, names.find(name)), every, names.side_by_side))
@@ -148,7 +157,7 @@ class PublishVerbs(TrialVerbs):
 
     # What is declared
 
-    def _declared(self, recipes: Sequence[Path | str]) -> tuple[list[Declared], tuple[Path, ...]]:
+    def _declared(self, recipes: Sequence[Path | str], losing: Losing) -> tuple[list[Declared], tuple[Path, ...]]:
         """The recipes that declare a name, with their locks; and those that declare none.
 
         Raises:
@@ -170,12 +179,22 @@ class PublishVerbs(TrialVerbs):
                     reference="other-project",
                     hint="publish it from its own project's folder",
                 )
-        loaded = [(file, load_recipe(project, file)) for file in dict.fromkeys(files)]
+        loaded = []
+        for file in dict.fromkeys(files):
+            try:
+                loaded.append((file, load_recipe(project, file)))
+            except EnvbuildError as error:
+                losing.lose(file, error)
         refuse_twins([(shown_path(file), recipe) for file, recipe in (*loaded, *self._others(files))])
         declared = []
         for file, recipe in loaded:
-            if recipe.name is not None:
+            if recipe.name is None:
+                continue
+            try:
                 lock = self._checked(file).lock
+            except EnvbuildError as error:
+                losing.lose(file, error)
+            else:
                 declared.append(
                     Declared(recipe=file, path=recipe.path, name=recipe.name, lock=lock, tests=recipe.tests)
                 )
@@ -222,13 +241,27 @@ class PublishVerbs(TrialVerbs):
 
     # Environments
 
-    def _have_whole(self, declared: Sequence[Declared], names: Names, closures: Closures) -> None:
+    def _have_whole(self, declared: Sequence[Declared], names: Names, closures: Closures, losing: Losing) -> None:
         """Have environments whole in the store that says what names mean."""
         for item in declared:
             closures.keep(item.lock, names.objects)
         store = self._authority()
         if store is not None:
-            self.send([(item.recipe, part.platform) for item in declared for part in item.lock.platforms], store.url)
+            every = [(item.recipe, part.platform) for item in declared for part in item.lock.platforms]
+            if losing.keep_going:
+                self._bring_each(every, losing)
+            self.send([pair for pair in every if pair[0] not in losing.lost], store.url)
+
+    def _bring_each(self, wanted: Sequence[tuple[Path, Platform]], losing: Losing) -> None:
+        """Have the packages of environments here; those whose packages cannot be had fall out."""
+        from envbuild.environments.pulling import packages_of
+
+        realizer = self._realizer(self.project())
+        graphs = [packages_of(realizer.graph(self._to_send(recipe, platform))) for recipe, platform in wanted]
+        parts = [(recipe, graph) for (recipe, _), graph in zip(wanted, graphs, strict=True)]
+        for (recipe, _), error in zip(parts, realizer.run_each(parts), strict=True):
+            if error is not None:
+                losing.lose(recipe, error)
 
     def _authority(self) -> ChosenStore | None:
         """The shared store that says what names mean, as ``environments.naming.authority`` chooses it."""
@@ -274,12 +307,13 @@ class PublishVerbs(TrialVerbs):
         published = Published(commit=checkout.commit, by=user_name(), recipe=item.path, dirty=dirty)
         for _ in range(_TRIES):
             try:
-                moved = names.move(name, item.named, expect=number, published=published)
+                moved = names.move(name, item.named, expect=number, published=published, again=True)
             except NameConflictError as error:
                 if error.reference != "name-moved":
                     raise
                 number, now = names.look(name)  # somebody was faster: is it still right to move it?
-                if moves(name, now, item.named, checkout.commit, checkout.kinship, force=options.force):
+                late = bool(_overtaken([(item, name)], {name: (number, now)}, checkout))
+                if moves(name, now, item.named, checkout.commit, checkout.kinship, force=options.force, overtaken=late):
                     continue
                 assert now is not None
                 return replace(step, state="same", before=now.named, generation=now.number)
@@ -311,8 +345,10 @@ def _judged(
     looked: Mapping[Name, tuple[int, Generation | None]],
     checkout: Checkout,
     options: PublishOptions,
+    overtaken: frozenset[Name],
+    losing: Losing,
 ) -> dict[Name, bool]:
-    """Which names have to move.
+    """Which names have to move; of a recipe that falls out, none.
 
     Raises:
         NameConflictError: When one may not, with an issue for each.
@@ -324,10 +360,36 @@ def _judged(
     for item, name in targets:
         try:
             found[name] = moves(
-                name, looked[name][1], item.named, checkout.commit, checkout.kinship, force=options.force
+                name,
+                looked[name][1],
+                item.named,
+                checkout.commit,
+                checkout.kinship,
+                force=options.force,
+                overtaken=name in overtaken,
             )
         except NameConflictError as error:
+            found[name] = False
             refused.append(error)
-    if refused:
+            if losing.keep_going:
+                losing.lose(item.recipe, error)
+    if refused and not losing.keep_going:
         raise refused[0] if len(refused) == 1 else several(refused)
     return found
+
+
+def _overtaken(
+    targets: Sequence[tuple[Declared, Name]],
+    looked: Mapping[Name, tuple[int, Generation | None]],
+    checkout: Checkout,
+) -> frozenset[Name]:
+    """The names that mean what is declared, and of which a commit in between declared something else."""
+    from envbuild.locks.place import lock_path
+
+    asked: dict[Name, tuple[str, Path]] = {}
+    for item, name in targets:
+        now = looked[name][1]
+        if now is not None and now.named == item.named and now.published is not None:
+            asked[name] = (now.published.commit, lock_path(item.recipe))
+    found = checkout.overtaken(asked.values()) if asked else frozenset()
+    return frozenset(name for name, place in asked.items() if place in found)

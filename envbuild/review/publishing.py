@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from envbuild.digest import Digest, short
+from envbuild.environments.many import Failed
 from envbuild.errors import InvalidInput, Issue, NameConflictError
 from envbuild.lock import Lock
 from envbuild.names import Name
@@ -121,6 +122,7 @@ class Publication:
         commit: What is checked out; ``dirty``: files of the project that differ from it.
         unnamed: Recipes that declare no name.
         kept: Why ``stable`` did not move although that was asked for, by name.
+        failed: What kept recipes from being published, where the others went on.
     """
 
     store: str
@@ -131,6 +133,7 @@ class Publication:
     tests: tuple[Tested, ...]
     unnamed: tuple[Path, ...]
     kept: tuple[str, ...] = ()
+    failed: tuple[Failed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +204,14 @@ def refuse_twins(recipes: Iterable[tuple[str, Recipe]]) -> None:
 
 
 def moves(
-    name: Name, now: Generation | None, wanted: Named, commit: str, kinship: Callable[[str], Kinship], *, force: bool
+    name: Name,
+    now: Generation | None,
+    wanted: Named,
+    commit: str,
+    kinship: Callable[[str], Kinship],
+    *,
+    force: bool,
+    overtaken: bool = False,
 ) -> bool:
     """Whether a name has to be moved.
 
@@ -212,12 +222,13 @@ def moves(
         commit: What is checked out.
         kinship: Says what a commit is to it.
         force: Whatever is there.
+        overtaken: A commit between the one that it came from and this one declared something else: see ``overtaken``.
 
     Raises:
         NameConflictError: ``newer-published``, ``diverged-name``, ``unknown-commit``, ``moved-by-hand``.
     """
     if now is not None and now.named == wanted:
-        return False
+        return overtaken and now.published is not None
     if now is None or force:
         return True
     if now.published is None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from envbuild.derivations.trial import Trial
+    from envbuild.environments.many import Losing
     from envbuild.environments.realized import Wanted
     from envbuild.environments.realizing import Realizer
     from envbuild.graph import Graph
@@ -88,18 +89,20 @@ class TrialVerbs:
         declared: Sequence[Declared],
         trials: Trials,
         tests: Sequence[Tested],
+        losing: Losing,
     ) -> list[Tested]:
         """Run what this machine can run and nobody has.
 
         Raises:
-            BuildError: When one failed.
+            BuildError: When one failed, unless the others go on.
         """
         from envbuild.compile import with_trial
         from envbuild.graph import Graph
         from envbuild.value import replace
 
         files = {item.name: item for item in declared}
-        todo = [item for item in tests if item.outcome == "missing" and not item.reason]
+        left = [item for item in tests if files[item.name].recipe not in losing.lost]
+        todo = [item for item in left if item.outcome == "missing" and not item.reason]
         if not todo:
             return list(tests)
         parts = []
@@ -108,6 +111,12 @@ class TrialVerbs:
             assert asked is not None
             parts.append((files[item.name].recipe, with_trial(trials[item.name, item.platform][0], asked)))
         realizer = self._realizer(self.project())
-        realizer.run(Graph.union([graph for _, graph in parts]), parts=parts)
+        if losing.keep_going:
+            for (recipe, _), error in zip(parts, realizer.run_each(parts), strict=True):
+                if error is not None:
+                    losing.lose(recipe, error)
+        else:
+            realizer.run(Graph.union([graph for _, graph in parts]), parts=parts)
         realizer.workspace.settle()
+        tests = [item for item in tests if files[item.name].recipe not in losing.lost]
         return [replace(item, outcome="passed") if item in todo else item for item in tests]
