@@ -19,6 +19,8 @@ SUMMARY = Summary(hits=1, needed=(("fetch", 2),), fetch_bytes=7, unknown_sizes=0
 
 CALLS = {
     "plan_made": (SUMMARY,),
+    "plan_grown": (SUMMARY,),
+    "recipe_ended": ("recipes/train.yaml", "done", 3, 30),
     "hit": (NUMPY,),
     "started": (PREPARE,),
     "progress": (NUMPY.key, 3, None),
@@ -88,6 +90,14 @@ def test_json_lines_are_one_versioned_object_each():
             "unknown_sizes": 0,
             "expected_milliseconds": 60,
         },
+        "plan_grown": {
+            "hits": 1,
+            "needed": {"fetch": 2},
+            "fetch_bytes": 7,
+            "unknown_sizes": 0,
+            "expected_milliseconds": 60,
+        },
+        "recipe_ended": {"recipe": "recipes/train.yaml", "state": "done", "ended": 3, "total": 30},
         "hit": {"kind": "fetch", "key": NUMPY.key, "label": "numpy 1.26.4"},
         "started": named,
         "progress": {"key": NUMPY.key, "done": 3, "total": None},
