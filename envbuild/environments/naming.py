@@ -42,7 +42,15 @@ class Names(KnownNames):
         self._ready = False
         self._holder: Holder | None = None
 
-    def move(self, name: Name, named: Named, *, expect: int | None = None, published: Published | None = None) -> Moved:
+    def move(
+        self,
+        name: Name,
+        named: Named,
+        *,
+        expect: int | None = None,
+        published: Published | None = None,
+        again: bool = False,
+    ) -> Moved:
         """Make a name mean some environments; see ``envbuild.store.names.move``.
 
         Raises:
@@ -68,7 +76,9 @@ class Names(KnownNames):
         known = seen.generation if seen is not None else None
         moved = self._asking(
             name,
-            lambda: generations.move(self._objects, name, named, expect=expect, seen=known, published=published),
+            lambda: generations.move(
+                self._objects, name, named, expect=expect, seen=known, published=published, again=again
+            ),
         )
         self._signed.sign(moved.now)
         if self._store.home and self._unbelieved:

@@ -122,16 +122,18 @@ def move(
     expect: int | None = None,
     seen: Generation | None = None,
     published: Published | None = None,
+    again: bool = False,
 ) -> Moved:
     """Make a name mean some environments: create its next generation.
 
     Args:
         objects: The store.
         name: Which; one whose tag is not movable is written once.
-        named: What it is to mean. When it means that already, nothing is written, whatever was expected.
+        named: What it is to mean. When it means that already, nothing is written, whatever was expected; see ``again``.
         expect: The generation that the caller believes to be the current one; 0 for none. None: whatever it is.
         seen: See ``current``.
         published: Where it comes from, when it does not come by hand.
+        again: Write a generation also when it means that already, for it comes from somewhere else now.
 
     Raises:
         NameConflictError: ``name-taken`` for another meaning of a tag that is written once, ``name-moved`` when the
@@ -142,7 +144,7 @@ def move(
     nonce = os.urandom(16).hex()
     now = current(objects, name, seen)
     while True:
-        if now is not None and now.named == named:  # so that the same call again does no harm
+        if now is not None and now.named == named and not again:  # so that the same call again does no harm
             return Moved(now=now, written=False, before=None)
         if expect is not None and expect != (now.number if now else 0):
             raise _elsewhere(name, now, expect)

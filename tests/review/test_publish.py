@@ -266,6 +266,29 @@ def test_an_older_commit_moves_nothing_back(team: Team) -> None:
     assert team.means("shop/train:stable") == "1.1"
 
 
+def test_a_late_job_of_a_commit_in_between_moves_nothing_back(team: Team) -> None:
+    team.write("1.0", PASSES, recipe="other", name="shop/other")
+    team.commit("1.0")
+    team.case.run("publish")
+    between = team.commit("1.1")
+    last = team.commit("1.0")
+    team.case.run("publish", "--dry-run").mentions("would stay", "2 would move", "2 already as declared")
+    team.case.run("publish").mentions("a commit in between declared another", "2 moved, 2 already as declared")
+    assert team.generations() == {"candidate": 2, "latest": 2}
+    assert team.generations("shop/other") == {"candidate": 1, "latest": 1}
+    assert team.published()["commit"] == last
+    team.case.run("publish").mentions("0 moved, 4 already as declared")
+    team.git("checkout", "-q", between)
+    team.case.run("publish", code=6).mentions("newer-published")
+    # a clone that ends at the late job's commit knows nothing of what came after it
+    clone = team.case.project.parent / "clone"
+    team.git("branch", "-f", "late", between)
+    team.git("clone", "-q", "--no-local", "--single-branch", "-b", "late", str(team.case.project), str(clone))
+    team.case.project = clone
+    team.case.run("publish", code=6).mentions("unknown-commit")
+    assert team.generations() == {"candidate": 2, "latest": 2}
+
+
 def test_branches_and_unknown_commits_are_refused(team: Team) -> None:
     base = team.commit("1.0")
     team.git("checkout", "-q", "-b", "side")
