@@ -7,6 +7,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from envbuild.machine.virtual import current_platform
 from envbuild.package import PLATFORMS
 from tests.case import CHECKOUT
@@ -70,13 +72,16 @@ def test_a_scheduler_that_dies_costs_what_was_under_way(farm: Farm, cluster: Clu
     assert (found["built"], found["transmuted"]) == (1, 0)  # what was done is not done again
 
 
-def test_a_client_that_dies_takes_nothing_from_its_workers(farm: Farm, cluster: Cluster) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
+def test_a_client_that_ends_takes_nothing_from_its_workers(
+    farm: Farm, cluster: Cluster, number: int, code: int
+) -> None:
     address = cluster.scheduler()
     cluster.worker("one", environ={"ENVBUILD_FAULT": "mid-wheel-build:sleep=1500"})
     running = farm.start(*words(farm, address))
     until(lambda: cluster.builds("one"), "a build")
-    os.killpg(running.pid, signal.SIGKILL)
-    running.communicate()
+    running.send_signal(number)
+    farm.ended(running, ("realize",), 0.0, code)
     until(lambda: farm.records("build-wheel"), "the end of a build that nobody waits for")
     found = realized(farm, address)
     assert (found["built"], len(cluster.results("one"))) == (0, 1)
