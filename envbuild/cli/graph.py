@@ -23,6 +23,7 @@ _ENDINGS = {".html": "html", ".htm": "html", ".dot": "dot", ".gv": "dot", ".json
 @option("--format", "format_name", type=click.Choice(FORMATS), help="How (default: by the file's ending, else text).")
 @option("--output", "-o", "output", type=click.Path(path_type=Path), help="The file to write (default: stdout).")
 @option("--force", is_flag=True, help="Replace a file that is there.")
+@option("--platform", "platforms", multiple=True, metavar="PLATFORM", help="Of this platform; repeatable.")
 @locking_mode
 @offline
 @stores
@@ -33,6 +34,7 @@ def graph_command(
     format_name: str | None,
     output: Path | None,
     force: bool,
+    platforms: tuple[str, ...],
     locked: bool,
     frozen: bool,
     offline: bool,
@@ -61,7 +63,7 @@ def graph_command(
 
         refuse_existing(target, force=force)
     session = Session(reporter=screen.reporter, offline=offline, stores=stores)
-    picture = session.graph(source, mode=mode(locked=locked, frozen=frozen), closure=closure)
+    picture = session.graph(source, mode=mode(locked=locked, frozen=frozen), closure=closure, platforms=platforms)
     show_picture(screen, picture, chosen, target)
 
 

@@ -17,7 +17,6 @@ from envbuild.derivations.fetch import Fetch
 from envbuild.digest import Digest
 from envbuild.environments.realized import Planned, Row, Wanted
 from envbuild.graph import Graph
-from envbuild.machine.virtual import current_platform
 from envbuild.plan import Lane, Plan
 from envbuild.price import Moved, Source, add_up, source_of
 from envbuild.store.located import Located
@@ -77,7 +76,7 @@ def planned(
     states |= dict.fromkeys(plan.hits, "hit")
     whole = Planned(
         names=tuple(item.name for item in wanted),
-        platform=current_platform(),
+        platform=wanted[0].environment.platform,
         rows=tuple(_row(graph[key], states, where, coming.get(key)) for key in graph.order()),
         fetch_bytes=summary.fetch_bytes,
         unknown_sizes=summary.unknown_sizes,

@@ -34,6 +34,7 @@ from envbuild.store.environments import record
 if TYPE_CHECKING:
     from envbuild.environments.pulling import Pulled
     from envbuild.environments.vouching import Vouched
+    from envbuild.recipe import Tests
 
 Told = Callable[[int, "Realized | EnvbuildError | None"], None]
 """Told what became of an environment by its place: it is there, why it is not, or None when it was not begun."""
@@ -47,13 +48,23 @@ class Realizer(Runner):
         return self.drawn(wanted, closure=closure, price=price)[0]
 
     def drawn(
-        self, wanted: Sequence[Wanted], *, closure: str | None = None, price: bool = True
+        self,
+        wanted: Sequence[Wanted],
+        *,
+        closure: str | None = None,
+        price: bool = True,
+        tests: Tests | None = None,
     ) -> tuple[Planned, Graph]:
-        """What ``realize`` would do now, and the graph of it."""
+        """What ``realize`` would do now, and the graph of it; with what ``tests`` would try beside it."""
+        from envbuild.compile import trial_of
         from envbuild.environments.planning import planned
 
         self._vouch(wanted, closure)
-        graph = Graph.union(map(self.graph, wanted))
+        graphs = [self.graph(item) for item in wanted]
+        if tests is not None:
+            tried = [(graph, trial_of(graph, tests)) for graph in graphs]
+            graphs = [Graph((*graph, trial), (*graph.targets, trial.key)) for graph, trial in tried]
+        graph = Graph.union(graphs)
         plan, located = self._plan(graph)
         slots = {lane: self._executor.slots(lane) for lane in LANES}
         return planned(wanted, plan, located, self.workspace, slots, self.graph, price=price), graph

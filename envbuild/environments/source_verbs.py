@@ -90,6 +90,17 @@ class Looked:
     prefix: Path | None = None
 
 
+def known_platform(word: str) -> Platform:
+    """A platform by its name.
+
+    Raises:
+        UsageError: ``unknown-platform``.
+    """
+    if word not in PLATFORMS:
+        raise UsageError(f"{word!r} is no platform: {', '.join(PLATFORMS)}", reference="unknown-platform")
+    return Platform(word)
+
+
 class SourceVerbs:
     """How sources are found; ``envbuild.session.Session`` is one of these."""
 
@@ -201,10 +212,8 @@ class SourceVerbs:
         """
         from envbuild.environments.closures import on
 
-        if platform is not None and platform not in PLATFORMS:
-            raise UsageError(f"{platform!r} is no platform: {', '.join(PLATFORMS)}", reference="unknown-platform")
+        chosen = known_platform(platform) if platform is not None else current_platform()
         said = self._source(source)
-        chosen = Platform(platform) if platform is not None else current_platform()
         if said.kind in {"recipe", "lock"}:
             path, lock = self._lock_file(said)
             name = path.name.removesuffix(".lock.yaml") if said.kind == "lock" else path.stem

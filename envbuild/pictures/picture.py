@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from envbuild.derivations import Outputs
+from envbuild.derivations import Derivation, Outputs
 from envbuild.derivations.bytecode import Bytecode
 from envbuild.derivations.link import Link
+from envbuild.derivations.trial import Trial
 from envbuild.digest import Digest
 from envbuild.graph import Graph
 from envbuild.misses import named
@@ -150,9 +151,11 @@ def picture(
     rows = {row.key: _present(row, here[row.key]) if row.key in here else row for row in planned.rows}
     packages = _packages(graph)
     chain = set(planned.chain)
+    made = [graph[key] for key in graph.targets]
+    platforms = [item.platform for item in made if isinstance(item, Link)]
     return Picture(
-        names=planned.names,
-        platform=planned.platform,
+        names=tuple(dict.fromkeys(planned.names)),
+        platform=", ".join(dict.fromkeys(platforms)) or planned.platform,
         nodes=tuple(
             _node(rows[key], graph, numbers, packages.get(key), took.get(key), chain=key in chain) for key in order
         ),
@@ -196,12 +199,19 @@ def _node(
         moves=row.moves,
         expected=row.milliseconds,
         took=took,
-        why="" if row.miss is None else row.miss.text,
+        why=_why(row, derivation),
         reasons=() if row.miss is None else tuple(map(str, row.miss.reasons)),
         inputs=tuple(numbers[key] for key in dict.fromkeys(derivation.inputs)),
         chain=chain,
         facts=_facts(package) if package is not None else _own_facts(derivation),
     )
+
+
+def _why(row: Row, derivation: Derivation) -> str:
+    """Why something has to be done, in a few words; of a test, who does it: no ``realize``."""
+    if isinstance(derivation, Trial):
+        return "" if row.state in {"hit", "far"} else "run by publish"
+    return "" if row.miss is None else row.miss.text
 
 
 def _ecosystem(kind: str, package: Package | None) -> str:
@@ -245,6 +255,11 @@ def _facts(package: Package) -> tuple[tuple[str, str], ...]:
 
 
 def _own_facts(derivation: object) -> tuple[tuple[str, str], ...]:
+    if isinstance(derivation, Trial):
+        tests = derivation.tests
+        commands = (("command", " ".join(words)) for words in tests.commands)
+        told = [("imports", ", ".join(tests.imports)), ("entry points", ", ".join(tests.entry_points)), *commands]
+        return tuple((title, text) for title, text in told if text)
     if not isinstance(derivation, Link):
         return ()
     python = f"{derivation.python} ({derivation.interpreter})" if derivation.python else "none"

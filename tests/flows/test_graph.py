@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,11 +20,12 @@ from envbuild.pictures.page import page_of
 from envbuild.pictures.picture import Picture, picture
 from envbuild.pictures.text import text_of
 from envbuild.value import replace
+from tests.case import Case
 from tests.faults.world import World
 from tests.support.browser import Page, browser
 from tests.support.channel import TestChannel
 from tests.support.drawn import HOSTILE, made_graph, made_picture, played
-from tests.support.servers import serve
+from tests.support.servers import Server, serve
 
 LUMINANCE = """
 (selector) => {
@@ -113,6 +115,35 @@ def test_the_files_of_a_graph(channel_world: World) -> None:
     world.run("graph", "mixed.yaml", "-o", "mixed.gv")
     assert (world.project / "mixed.gv").read_text().startswith("// envbuild graph: mixed (linux-64)\ndigraph")
     assert not list(world.project.glob(".mixed*.tmp"))
+
+
+def test_a_graph_of_several_platforms_and_of_the_tests_of_the_recipe(case: Case, wheel_index: Server) -> None:
+    case.recipe(
+        f"interpreter: host\npython: '{sys.version_info.major}.{sys.version_info.minor}'\n"
+        "platforms: [linux-64, osx-arm64]\n"
+        f"pypi: {{index: '{wheel_index.url}/simple', packages: {{toy: }}}}\n"
+        "test: {imports: [toy], commands: ['python -c \"import toy\"']}\n"
+    )
+    case.run("graph", "x.yaml", "--platform", "osx-arm64", "--locked", code=10)
+    case.run("lock", "x.yaml").run("graph", "x.yaml", "--platform", "osx-arm64")
+    first, second, *rest = case.out.splitlines()
+    assert first == "test x (osx-arm64)  [to do; run by publish]"
+    assert second.startswith("└── link x (osx-arm64)  [to do")
+    assert len(rest) == 2
+    tree = json.loads(case.run("graph", "x.yaml", "--platform", "linux-64", "--platform", "osx-arm64", "--json").out)
+    assert (tree["names"], tree["platform"]) == (["x"], "linux-64, osx-arm64")
+    by_kind = {kind: [node for node in tree["nodes"] if node["kind"] == kind] for kind in ("fetch", "link", "test")}
+    assert {kind: len(nodes) for kind, nodes in by_kind.items()} == {
+        "fetch": 2,
+        "link": 2,
+        "test": 2,
+    }  # files are shared
+    assert ["imports", "toy"] in by_kind["test"][0]["facts"]
+    for wrong, reference in (("win-64", "no-platform"), ("amiga", "unknown-platform")):
+        case.run("graph", "x.yaml", "--platform", wrong, code=None).mentions(reference)
+    case.run("graph", "x.yaml", "--platform", "linux-64", "--platform", "osx-arm64", "-o", "x.html").mentions(
+        "Drew x (linux-64, osx-arm64): 6 derivations"
+    )
 
 
 def test_without_a_word_the_project_has_one_recipe_or_the_graph_asks_which(channel_world: World) -> None:
