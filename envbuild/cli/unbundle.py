@@ -14,8 +14,10 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
-from envbuild.errors import EnvbuildError
+from envbuild.errors import EnvbuildError, Terminated
 
 _STRIPPED = ("ENVBUILD_", "UV_", "PIP_", "CONDA_", "RATTLER_", "PYTHON")
 
@@ -27,7 +29,7 @@ def main(words: list[str]) -> int:
     from envbuild.machine.publish import remove_tree
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _ended)
     try:
         print(_install(Path(path), int(start), work, Path(prefix) if prefix else None, check=bool(check)))  # noqa: T201
     except EnvbuildError as error:
@@ -37,8 +39,12 @@ def main(words: list[str]) -> int:
             error.hint = None
         say_error(error)
         return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+    except OSError as error:
+        from envbuild.cli.errors import show_os_error
+
+        return show_os_error(error)
+    except KeyboardInterrupt as error:
+        return 143 if isinstance(error, Terminated) else 130
     finally:
         remove_tree(work)
     return 0
@@ -67,6 +73,10 @@ def _environment(work: Path, *, apart: bool) -> dict[str, str]:
     elif home := os.environ.get("ENVBUILD_HOME"):
         kept["ENVBUILD_HOME"] = home
     return kept
+
+
+def _ended(number: int, frame: FrameType | None) -> Any:
+    raise Terminated
 
 
 def _say(text: str) -> None:

@@ -65,7 +65,10 @@ class Bundle:
         self.file.seek(at)
         state = hashlib.sha256()
         while left:
-            piece = self.file.read(min(PIECE, left))
+            try:
+                piece = self.file.read(min(PIECE, left))
+            except OSError as error:
+                raise StopError(4, "%s cannot be read: %s" % (self.path, error.strerror)) from None
             if not piece:
                 break
             state.update(piece)
@@ -75,6 +78,14 @@ class Bundle:
             raise StopError(
                 4, "%s is cut or damaged: the sha256 of a part is %s, not %s" % (self.path, state.hexdigest(), name)
             )
+
+
+class EndedError(BaseException):
+    """Somebody ends this process."""
+
+
+def ended(number, frame):
+    raise EndedError(128 + number)
 
 
 def say(text):
@@ -124,7 +135,7 @@ def gone(process):
         os.kill(process, 0)
     except ProcessLookupError:
         return True
-    except OSError:
+    except (OSError, OverflowError):
         return False
     return False
 
@@ -193,17 +204,18 @@ def main(path, start_size, own, work, prefix, check):
     made = work
     try:
         for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, ended)
         bundle = Bundle(path, start_size, own)
         if prefix:
             prefix = os.path.abspath(prefix)
         made = place(work, prefix, check)
         check_room(bundle, made)
         if check:
+            say("checking")
             for name in bundle.places:
                 for _ in bundle.pieces(name):
                     pass
-        if not work:
+        elif not work:
             say("unpacking")
         python = unpack(bundle, made)
         with open(os.path.join(made, "index.json"), "wb") as out:
@@ -216,8 +228,11 @@ def main(path, start_size, own, work, prefix, check):
         code = error.code
     except KeyboardInterrupt:
         code = 130
-    except OSError as error:
-        say("%s: %s" % (getattr(error, "filename", None) or path, error.strerror or error))
+    except EndedError as error:
+        code = error.args[0]
+    except (OSError, zipfile.BadZipFile) as error:
+        where = getattr(error, "filename", None) or made or path
+        say("cannot write %s: %s" % (where, getattr(error, "strerror", None) or error))
         code = 8
     if made:
         remove(made)

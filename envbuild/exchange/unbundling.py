@@ -53,14 +53,24 @@ class Opened:
         at = self.start
         for name, size in self.index["parts"]:
             if name == digest:
-                with self.path.open("rb") as file:
-                    file.seek(at)
-                    left = size
-                    while left and (piece := file.read(min(CHUNK, left))):
-                        left -= len(piece)
-                        yield piece
+                yield from self._read(at, size)
                 return
             at += size
+
+    def _read(self, at: int, left: int) -> Iterator[bytes]:
+        with self.path.open("rb") as file:
+            file.seek(at)
+            while left:
+                try:
+                    piece = file.read(min(CHUNK, left))
+                except OSError as error:
+                    raise IntegrityError(
+                        f"{self.path} cannot be read: {error.strerror}", reference="bad-bundle", hint="copy it again"
+                    ) from None
+                if not piece:
+                    return
+                left -= len(piece)
+                yield piece
 
     @property
     def identity(self) -> Identity:
@@ -173,6 +183,7 @@ def _put(realizer: Realizer, wanted: Wanted, prefix: Path, record: Path) -> None
     from envbuild.derivations.link import Link
     from envbuild.environments.elsewhere import put_elsewhere
     from envbuild.environments.pulling import packages_of
+    from envbuild.machine.disk import writing
     from envbuild.machine.publish import sync_folder, sync_tree
 
     graph = realizer.graph(wanted)
@@ -188,7 +199,8 @@ def _put(realizer: Realizer, wanted: Wanted, prefix: Path, record: Path) -> None
         _write(record, identity, tree.stat().st_ino)
 
     put_elsewhere(graph, outcome.outputs, prefix, host, identity, workspace, writable=False, finish=finish)
-    sync_folder(prefix.parent)
+    with writing(prefix.parent):
+        sync_folder(prefix.parent)
     _write(record, identity, None)
 
 

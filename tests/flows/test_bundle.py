@@ -24,6 +24,7 @@ from tests.support.channel import TestChannel
 from tests.support.managed_python import made_managed_python
 from tests.support.servers import serve
 from tests.support.wheel_index import WheelIndex
+from tests.support.wheels import real_wheels
 
 pytestmark = pytest.mark.skipif(
     shutil.which("unshare") is None
@@ -124,15 +125,17 @@ class Made:
 
     @property
     def host(self) -> Path:
-        """Wheels alone, on the machine's Python."""
-        return self.bundle("host", f"interpreter: host\npython: '{SERIES}'\npypi:\n  packages: {{toy: ''}}\n")
+        """Wheels alone, one of them built, on the machine's Python."""
+        packages = "{toy: '', toy-source-only: ''}"
+        return self.bundle("host", f"interpreter: host\npython: '{SERIES}'\npypi:\n  packages: {packages}\n")
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, toy_wheels: Path, channel: TestChannel) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("made")
     (folder / "index").mkdir()
-    for wheel in [*toy_wheels.iterdir(), *tool_wheels("envbuild").iterdir()]:
+    backend = real_wheels(["setuptools==75.8.0"])
+    for wheel in [*toy_wheels.iterdir(), *tool_wheels("envbuild").iterdir(), *backend.iterdir()]:
         (folder / "index" / wheel.name).symlink_to(wheel)
     case = Case(folder)
     with ExitStack() as stack:
@@ -212,14 +215,20 @@ def test_wheels_on_the_machine_s_python_come_into_a_home(made: Made, tmp_path: P
     assert bare.run(made.host, ENVBUILD_HOME=str(home)).stdout == first.stdout
     made.case.run("realize", "host.yaml", "--prefix", tmp_path / "other")
     assert tree(prefix).keys() == tree(tmp_path / "other").keys()
-    assert "toy" in made.case.program(prefix / "bin" / "python", "-c", "import toy; print(toy.__name__)")
+    assert "toy" in made.case.program(
+        prefix / "bin" / "python", "-c", "import toy, toy_source_only; print(toy.__name__)"
+    )
 
 
 def test_a_python_is_brought_along_where_the_machine_has_none(made: Made, tmp_path: Path, shell: Machine) -> None:
     bundle = made.bundle("conda", made.conda("    greet:\n"))
+    left = tmp_path / f".conda place.bundle-{os.uname().nodename}-4194305"  # of a process that cannot be
+    (left / "python" / "bin").mkdir(parents=True, mode=0o500)
     assert "Unpacking" in shell.run(bundle, "--prefix", tmp_path / "conda place").stderr
     assert (tmp_path / "conda place" / "bin" / "greet").exists()
-    assert beside(tmp_path / "conda place")[0] == ".conda place.envbuild-bundle"
+    assert [name for name in beside(tmp_path / "conda place") if name.startswith(".")] == [
+        ".conda place.envbuild-bundle"
+    ]
     shell.run(bundle, "--check", TMPDIR=str(tmp_path / "checked"))
     assert not list((tmp_path / "checked").iterdir())
     # The environment's own, where it is one that uv manages.
@@ -303,6 +312,13 @@ def test_who_is_killed_leaves_nothing_that_the_next_does_not_take_away(
             made.case.program(place / "bin" / "python", "-c", "import toy")
     assert bare.run(made.mixed, "--prefix", place).stdout == f"{place}\n"
     assert beside(place) == [".env.envbuild-bundle"]
+    other = tmp_path / "elsewhere" / "env"
+    ended = subprocess.Popen(bare.command(made.mixed, "--prefix", other), stderr=subprocess.DEVNULL)
+    while ended.poll() is None and not list(other.parent.glob(sights[2])):
+        time.sleep(0.005)
+    ended.terminate()
+    assert ended.wait(timeout=300) in {143, 0}  # it may have been as good as done
+    assert [name for name in beside(other) if name != ".env.envbuild-bundle"] == []
     made.case.program(place / "bin" / "python", "-c", "import toy")
 
 
@@ -342,6 +358,9 @@ def test_what_does_not_fit_is_one_line(made: Made, tmp_path: Path, bare: Machine
     full.mkdir()
     mount = f"mount -t tmpfs -o size=20m none '{full}'"
     assert "MB are needed in" in told(bare, "--prefix", full / "env", code=8, before=mount)
+    few = "ulimit -f 10000"
+    assert "File too large" in told(bare, "--prefix", tmp_path / "new" / "env", code=8, before=few)
+    assert list((tmp_path / "new").iterdir()) == []
     assert "is not known" in told(bare, "--nonsense", code=2)
     bare.program("uname", "case $1 in -s) echo Plan9 ;; *) echo mips ;; esac")
     assert "this machine is Plan9/mips" in told(bare, code=11)
