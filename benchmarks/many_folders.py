@@ -18,8 +18,6 @@ from tests.support.wheels import make_wheel
 
 LOCKING = "uv, one process for each solve that is another one; then reading recipes and writing locks."
 REALIZING = "An environment of the interpreter (venv) for each that is another one; then links, roots and records."
-    "The interpreter's own environments (venv), one for each that is another one; then links, roots and records."
-)
 
 EACH = 50
 """Recipes of a base."""
