@@ -90,3 +90,23 @@ def test_the_caller_keeps_the_pool_and_what_it_made_is_there_the_next_time(farm:
     farm.fresh()
     (second,) = session().realize(farm.project / "both.yaml", mode="locked")
     assert (second.built, len(pool.sent)) == (0, sent)
+
+
+def test_where_only_signatures_count_who_sent_the_work_signs_what_came_home(
+    farm: Farm, pool: Recording, tmp_path: Path
+) -> None:
+    passphrase = {"ENVBUILD_SIGNING_PASSPHRASE": "for a test"}
+    made = farm.run("key", "new", "ci", "--output", str(tmp_path / "ci.key"), "--json", environ=passphrase)
+    environ = {**farm.environ, "XDG_CONFIG_HOME": str(tmp_path / "mine"), **passphrase}
+    settings = tmp_path / "mine" / "envbuild" / "config.yaml"
+    settings.parent.mkdir(parents=True)
+    trust = {"mode": "signed", "keys": {"ci": json.loads(made.out)["public"]}}
+    settings.write_text(
+        f"trust: {json.dumps(trust)}\nsigning-key: {tmp_path / 'ci.key'}\nstores: [{farm.store}]\n", encoding="utf-8"
+    )
+    (first,) = Session(farm.project, environ=environ, executor=pool).realize(farm.project / "brewed.yaml")
+    assert (first.built, first.transmuted) == (1, 1)
+    assert len(list(farm.store.glob("signatures/results/build-wheel/**/*.json"))) == 1
+    farm.fresh()
+    (second,) = Session(farm.project, environ=environ).realize(farm.project / "brewed.yaml")
+    assert (second.built, second.transmuted) == (0, 0)
