@@ -25,6 +25,7 @@ from envbuild.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from envbuild.cli.screen import Screen
     from envbuild.environments.stamp import Stamp
 
 _BEGAN = time.monotonic()
@@ -118,6 +119,8 @@ def realize_command(
     if dry_run:
         screen.planned(session.plan(*meant, mode=chosen, closure=closure))
         return
+    if plain and len(meant) > 1 and _all_from_stamps(screen, tuple(map(str, meant)), options):
+        return
     many = session.realize_each(
         *meant,
         mode=chosen,
@@ -135,6 +138,22 @@ def realize_command(
         many.check()
     if code := screen.realized(many):
         raise click.exceptions.Exit(code)
+
+
+def _all_from_stamps(screen: Screen, sources: tuple[str, ...], options: tuple[str, ...]) -> bool:
+    """Print what an earlier realize made of several recipes, when nothing has changed of any since."""
+    from envbuild.cli.wording import count
+
+    found = {}
+    for source in dict.fromkeys(map(recipe_of, sources)):
+        stamp = read_stamp_of(str(source), options)
+        if stamp is None:
+            return False
+        found[source] = stamp
+    for stamp in found.values():
+        screen.result(stamp.prefix)
+    screen.say(f"{count(len(found), 'recipe')}: {len(found)} already there, {screen.elapsed()}")
+    return True
 
 
 def _refuse_for_several(place: Path | None, closure: str | None) -> None:
