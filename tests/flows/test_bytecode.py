@@ -15,11 +15,13 @@ from envbuild.derivations import PackageInput
 from envbuild.derivations.bytecode import Bytecode, realise
 from envbuild.digest import digest_file
 from envbuild.errors import BuildError, IntegrityError
+from envbuild.linkers.archive import unpack
 from envbuild.linkers.bytecode import is_unchecked, link_bytecode
-from envbuild.package import Wheel
+from envbuild.package import InterpreterArchive, SourcePackage, Wheel
 from tests.case import Case
 from tests.support.channel import TestChannel
 from tests.support.link_context import SERIES, FolderContext, fetch_key, store_blobs, wheel_inputs
+from tests.support.managed_python import made_managed_python
 from tests.support.wheels import make_wheel
 
 OLD = b'print "for Python 2"\n'
@@ -101,6 +103,11 @@ def test_the_next_recipe_compiles_only_what_is_new(mixed: Mixed) -> None:
     mixed.case.run("lock", "y.yaml")
     states = mixed.kinds("y")
     assert {name: state for name, state in states.items() if state != "hit"} == {"more 1.0 bytecode": "miss"}
+    mixed.case.variable("ENVBUILD_CONDA_FORMAT", ".tar.bz2")
+    try:
+        assert mixed.kinds("y") == states, "the format that packages are linked in compiles nothing anew"
+    finally:
+        mixed.case.variable("ENVBUILD_CONDA_FORMAT", None)
     mixed.case.run("realize", "y.yaml")
     one, other = compiled(mixed.prefix("x")), compiled(mixed.prefix("y"))
     shared = [name for name in one.keys() & other.keys() if one[name].stat().st_ino == other[name].stat().st_ino]
@@ -209,6 +216,40 @@ def test_two_machines_compile_to_the_same_bytes(tmp_path: Path) -> None:
     one, _, _ = done(wheel, tmp_path / "home")
     other, _, _ = done(wheel, tmp_path / "a-longer-name-than-the-other" / "home")
     assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_managed_python_compiles_for_itself_and_what_is_built_is_read_as_a_wheel(tmp_path: Path) -> None:
+    try:
+        managed = made_managed_python()
+    except LookupError as missing:
+        pytest.skip(f"NO MANAGED PYTHON: {missing}")
+    wheel = make_wheel(tmp_path, "toy", "1.0")
+    archive = InterpreterArchive(
+        implementation="cpython",
+        version=managed.version,
+        build="1",
+        file=managed.archive.name,
+        sha256=digest_file(managed.archive),
+    )
+    source = SourcePackage(name="toy", version="1.0", file="toy-1.0.tar.gz", sha256=digest_file(wheel), index="default")
+    runs_on = PackageInput(key=fetch_key(archive.sha256), package=archive)
+    built = fetch_key(source.sha256)
+    work = Bytecode(
+        source=built,
+        python=managed.version,
+        package=PackageInput(key=built, package=source),
+        interpreter="managed",
+        runs_on=(runs_on,),
+    )
+    blobs = store_blobs({built: wheel, runs_on.key: managed.archive}, tmp_path / "store")
+    context = Putting(tmp_path / "home", blobs)
+    context.program = tmp_path / "not-this-one"
+    output = realise(work, context.typed())["out"]
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    unpack(context.home / "put" / output.sha256, "it", unpacked)
+    tag = f"cpython-{work.series.replace('.', '')}"
+    assert is_unchecked(unpacked / "source" / "site" / "toy" / "__pycache__" / f"__init__.{tag}.pyc")
 
 
 def test_a_module_that_ends_the_compiler_is_left_out(tmp_path: Path) -> None:
