@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 from envbuild.errors import UnreachableError
 
 if TYPE_CHECKING:
-    from envbuild.derivations import Context, Relayed
+    from envbuild.derivations import Completed, Context, Relayed
 
 RETRIES = 2
 """Tries of the engine's own requests after the first."""
+
+_AGAIN = 75
+"""The exit code of a child that wants to be asked again: see ``rattler_child``."""
 
 
 def index_cache(context: Context) -> Path:
@@ -58,11 +61,18 @@ def ask_rattler(
             "cache": str(index_cache(context)),
             "retries": RETRIES,
         }
-        path, answer = folder / "question.json", folder / "answer.json"
-        path.write_text(json.dumps(document), encoding="utf-8")
         environment = {"RATTLER_CACHE_DIR": str(context.engine_cache("rattler"))}
         environment |= {} if relay is None else relay.variables
-        done = context.run([sys.executable, "-I", found.origin, str(path), str(answer)], env=environment, cwd=folder)
+        path, answer = folder / "question.json", folder / "answer.json"
+        argv = [sys.executable, "-I", found.origin, str(path), str(answer)]
+
+        def ask(*, whole: bool) -> Completed:
+            path.write_text(json.dumps({**document, "whole": whole}), encoding="utf-8")
+            return context.run(argv, env=environment, cwd=folder)
+
+        done = ask(whole=False)
+        if done.returncode == _AGAIN:
+            done = ask(whole=True)
         if not answer.exists():
             return {"error": "Panic", "text": done.tail or f"exit {done.returncode}"}
         result: dict[str, Any] = json.loads(answer.read_bytes())

@@ -10,17 +10,30 @@ standard library and rattler; it ends by ``os._exit``, which no thread can turn 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import datetime
 import json
+import mmap
 import os
 import sys
+import threading
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 MOST = 20_000
 """Letters of an error that are kept."""
+
+AGAIN = 75
+"""The exit code when the question must be asked again, with ``"whole": true``: indices may stay in memory."""
+
+_MAPS = Path("/proc/self/maps")
+_PAUSE = 0.01
+_LARGE = 8 << 20
+"""Bytes of a mapped index from which on it is worth giving pages back."""
 
 _NOT_COME = ("error sending request", "error decoding response body", "HTTP status", "os error", "timed out")
 """What the engine's text about an index has in it that did not come, or not whole."""
@@ -46,6 +59,49 @@ def main(question_path: str, answer_path: str) -> None:
     Path(answer_path).write_text(json.dumps(answer), encoding="utf-8")
 
 
+@contextmanager
+def _giving_back(cache: str) -> Iterator[None]:
+    """Meanwhile, give back the pages of indices that were read.
+
+    The engine maps an index into memory and reads it from end to end; all of it would count as memory of this process,
+    and of the container that it runs in. What is given back stays in the system's cache, and is mapped again where it
+    is read again.
+    """
+    if not _MAPS.is_file():
+        yield
+        return
+    over = threading.Event()
+    thread = threading.Thread(target=_give_back, args=(os.path.realpath(cache), over), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _give_back(cache: str, over: threading.Event) -> None:
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    while not over.wait(_PAUSE):
+        for place in _mapped(cache):
+            madvise(place[0], place[1] - place[0], mmap.MADV_DONTNEED)
+            if place not in _mapped(cache):  # gone, as that of an index which cannot be read: whose memory was that?
+                os._exit(AGAIN)
+
+
+def _mapped(cache: str) -> list[tuple[int, int]]:
+    """Where large files of the cache are mapped, only to be read."""
+    found = []
+    for line in _MAPS.read_text(errors="replace").splitlines():
+        area, rights, *_ = line.split(" ", 2)
+        if f" {cache}/" in line and rights.startswith("r-"):
+            first, last = (int(number, 16) for number in area.split("-"))
+            if last - first >= _LARGE:
+                found.append((first, last))
+    return found
+
+
 async def _solve(question: dict[str, Any]) -> dict[str, Any]:
     """The packages; of channels whose index cannot be read, by the old copies that the question names."""
     from rattler import Gateway
@@ -56,6 +112,11 @@ async def _solve(question: dict[str, Any]) -> dict[str, Any]:
         middlewares.append(MirrorMiddleware(question["mirrors"]))
     middlewares.append(AuthenticationMiddleware())
     gateway = Gateway(cache_dir=Path(question["cache"]), client=Client(middlewares))
+    with nullcontext() if question["whole"] else _giving_back(question["cache"]):  # the gateway keeps what it mapped
+        return await _answered(question, gateway)
+
+
+async def _answered(question: dict[str, Any], gateway: Any) -> dict[str, Any]:
     unread: dict[str, str] = {}
     first: Exception | None = None
     while True:
