@@ -5,6 +5,7 @@ Rules of the file: puts the steps in order; each has a module of its own.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from envbuild.derivations import Context
     from envbuild.linkers.checked_wheel import Rest
     from envbuild.linkers.clobber import CondaFiles
+
+
+def _load() -> None:
+    """Import what is needed once uv is done, while it works."""
+    import ctypes  # noqa: F401  for the sync
+
+    import envbuild.linkers.scripts  # noqa: F401
 
 
 def install_wheels(
@@ -50,6 +58,7 @@ def install_wheels(
     rounds: list[list[tuple[Path, Wheel]]] = [[] for _ in range(max(order.rounds) + 1)]
     for (path, wheel, _), number in zip(wheels, order.rounds, strict=True):
         rounds[number].append((path, wheel))
+    threading.Thread(target=_load, name="load", daemon=True).start()
     try:
         link_wheels(rounds, prefix, host, context, addresses)
     except EnvbuildError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -67,7 +68,10 @@ def _state(data: bytes) -> str:
 
 def replace_bytes(path: Path, data: bytes) -> None:
     """A new file in the place of another, with its mode; other names of the old file keep the old bytes."""
-    fresh = path.with_name(path.name + ".envbuild-new")
-    fresh.write_bytes(data)
-    fresh.chmod(path.stat().st_mode & 0o7777)
-    fresh.replace(path)
+    name = os.fspath(path)
+    fresh = f"{name}.envbuild-new"
+    mode = os.stat(name).st_mode & 0o7777  # noqa: PTH116  dozens in each link: paths as text cost half
+    with open(fresh, "wb") as stream:  # noqa: PTH123
+        stream.write(data)
+        os.fchmod(stream.fileno(), mode)
+    os.replace(fresh, name)  # noqa: PTH105

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from envbuild.digest import file_pieces
 from envbuild.linkers.checked_wheel import CheckedWheel, Rest, Unpacked, recall, remember
-from envbuild.linkers.wheel_check import bad_wheel, damaged_cache
 from envbuild.linkers.wheel_contents import HASHED, check_member, full_place, is_stated
+from envbuild.linkers.wheel_inside import bad_wheel, damaged_cache
 from envbuild.linkers.zip_structure import BadZipError, ZipFileView
 from envbuild.package import Wheel
 from envbuild.value import replace
