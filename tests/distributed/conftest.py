@@ -27,7 +27,9 @@ class Farm(World):
         python = f"python: {self.series}\n"
         self.recipe("brewed", python + self.conda_lines("old-format:") + self.pypi_lines("brewed:"))
         self.recipe("both", python + self.conda_lines() + self.pypi_lines("brewed:", "stewed:"))
-        for name in ("brewed", "both"):
+        needy = "build:\n  brewed: {toolchain: gcc 99}\n"
+        self.recipe("needy", python + self.conda_lines() + self.pypi_lines("brewed:") + needy)
+        for name in ("brewed", "both", "needy"):
             self.run("lock", f"{name}.yaml")
         self.store = folder / "store"
 

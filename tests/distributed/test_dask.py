@@ -14,7 +14,7 @@ from envbuild.package import PLATFORMS
 from tests.case import CHECKOUT
 from tests.distributed.cluster import Cluster, until
 from tests.distributed.conftest import Farm
-from tests.faults.world import differences, one_error
+from tests.faults.world import differences, one_error, remove
 
 
 def realized(farm: Farm, address: str, name: str = "brewed", **options) -> dict:  # type: ignore[no-untyped-def]
@@ -134,10 +134,25 @@ def test_a_worker_of_another_version_or_without_the_store_says_so_in_one_line(
             "error[no-store-here]: the store file:///proc/self/cwd/mounted cannot be used here: there is no" in refused
         )
         assert "(on the worker blind)" in refused
-        (cluster.folder / "blind" / "mounted").symlink_to(farm.store)
-        assert json.loads(farm.run(*arguments, "--json").out)["environments"][0]["built"] == 1
+        another = cluster.folder / "blind" / "mounted"
+        farm.run("store", "init", str(another))
+        refused = farm.run(*arguments, code=5).err
+        assert "error[not-handed-over]: a worker says that" in refused
+        assert "is it the same store there?" in refused
+        remove(another)
+        another.symlink_to(farm.store)
+        farm.run(*arguments)
+        assert len(farm.records("build-wheel")) == 1  # what the worker had made already, handed over now
     finally:
         place.unlink()
+
+
+def test_a_worker_without_a_tool_says_so_and_who_it_is(farm: Farm, cluster: Cluster) -> None:
+    address = cluster.scheduler()
+    cluster.worker("bare")
+    refused = farm.run(*words(farm, address, "needy"), code=9).err
+    assert "error[no-toolchain]: brewed 1.0 was not built: the recipe declares the toolchain 'gcc 99'" in refused
+    assert "(on the worker bare)" in refused
 
 
 def test_a_build_that_takes_its_workers_with_it_is_named(farm: Farm, cluster: Cluster) -> None:
@@ -149,17 +164,25 @@ def test_a_build_that_takes_its_workers_with_it_is_named(farm: Farm, cluster: Cl
     assert "error[worker-lost]: build-wheel brewed 1.0 ended 2 workers" in refused
 
 
-def test_an_executor_needs_a_store_that_is_shared_and_one_that_only_a_clone_names_is_not_used(farm: Farm) -> None:
+def test_an_executor_needs_a_store_that_is_shared_and_one_that_only_a_clone_names_is_not_used(
+    farm: Farm, tmp_path: Path
+) -> None:
     nobody = "dask://127.0.0.1:1"
     refused = one_error(farm.run("realize", "brewed.yaml", "--locked", "--executor", nobody, code=2))
     assert "error[no-shared-store]" in refused
     soon = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
     refused = one_error(farm.run(*words(farm, nobody), environ=soon, code=5))
     assert f"error[no-scheduler]: no scheduler answers at {nobody}" in refused
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['distributed'] = None\n")
+    without = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{CHECKOUT}"}
+    refused = farm.run(*words(farm, nobody), environ=without, code=2).err
+    assert f"error[missing-extra]: {nobody} needs Dask" in refused
+    assert "pip install 'envbuild[dask]'" in refused
     (farm.project / "envbuild.yaml").write_text(f"executor: {nobody}\n", encoding="utf-8")
     try:
         ended = farm.run("realize", "brewed.yaml", "--locked", "--store", str(farm.store))
         assert f"{nobody} is not used: only the project names it" in ended.err
+        farm.run(*words(farm, nobody), "--json", environ=without)  # with nothing to send, nobody is asked
         refused = farm.run("realize", "both.yaml", "--locked", environ={"ENVBUILD_TRUST": nobody}, code=2)
         assert "error[no-shared-store]" in refused.err
     finally:
