@@ -165,6 +165,7 @@ def _read_lines(
                 child: Any = [] if name in _LISTS else {}
                 title = name
                 parent[name] = child
+                marks[id(child)] = number
                 levels.append(child)
     except (ValueError, AttributeError, RecursionError):  # the YAML reader says where brackets are too deep
         return None
@@ -324,7 +325,7 @@ def _environment(
         raise IntegrityError(
             f"the packages of {platform} are not those that its environment id stands for: the lock was edited",
             reference="lock-edited",
-            where=Where(file=file),
+            where=Where(file=file, line=marks.get(id(tree))),
             hint="restore it from Git, or remove it and lock again",
         )
     return environment
