@@ -21,7 +21,7 @@ from tests.support.wheel_index import WheelIndex
 from tests.support.wheels import make_wheel
 
 DIFF_LIMITS = "Git's listing of both revisions; then one JSON line a package of the locks that differ, and their ids."
-MERGE_LIMITS = "The solve; before it some ten questions to git, and starting Python a second time."
+MERGE_LIMITS = "The solve; before it four processes of git, and starting Python a second time."
 CONDA = 105
 """Conda packages of an environment with 150: all of them change."""
 
