@@ -51,7 +51,7 @@ from envbuild.projects.project import (
     Project,
     find_project,
 )
-from envbuild.projects.recipe_files import recipes_below, recipes_of_pattern
+from envbuild.projects.recipe_files import is_folder, is_there, recipes_below, recipes_of_pattern
 from envbuild.reporter import Reporter
 from envbuild.review.audit_verbs import AuditVerbs
 from envbuild.review.check_verbs import CheckVerbs
@@ -180,12 +180,12 @@ class Session(
 
     def _is_one(self, word: str) -> bool:
         """Whether a word is a source already, as the folder of an environment is."""
-        return "\0" in word or Path(word).is_file() or (Path(word).is_dir() and self._source(word).kind == "prefix")
+        return is_there(word) and (not is_folder(word) or self._source(word).kind == "prefix")
 
     def _recipes_of(self, word: Path | str) -> tuple[Path, ...] | None:
         """The recipes of a folder or a pattern; None for anything else."""
         folder = Path(word)
-        if not folder.is_dir():
+        if not is_folder(word):
             found = recipes_of_pattern(str(word))
             return None if found is None else _some(found, word)
         if (folder / PROJECT_FILE).is_file():

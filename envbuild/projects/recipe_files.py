@@ -31,6 +31,16 @@ def recipes_below(folder: Path) -> tuple[Path, ...]:
     return tuple(path for path in sorted(folder.rglob("*.y*ml")) if is_recipe_name(path.relative_to(folder)))
 
 
+def is_folder(word: Path | str) -> bool:
+    """Whether a word is a folder; one that cannot be looked at, or be a path at all, is none."""
+    return os.path.isdir(word)  # noqa: PTH112  a Path raises where it is too long
+
+
+def is_there(word: Path | str) -> bool:
+    """Whether a word is a file or a folder; likewise."""
+    return os.path.exists(word)  # noqa: PTH110
+
+
 def recipes_of_pattern(pattern: str) -> tuple[Path, ...] | None:
     """The recipes that a pattern leads to, sorted; None for a word that is none, or a file."""
     import glob

@@ -176,6 +176,9 @@ def test_two_recipes_with_one_out_link_are_refused_before_anything_is_done(case:
     (case.project / "docs").mkdir()
     case.run("lock", "docs", code=2).mentions("no-recipes")
     case.run("lock", "docs/*.yaml", code=2).mentions("no-recipes")
+    for strange in ("x" * 5000, "z*" * 200, "[", "docs/["):
+        for verb in ("lock", "realize", "publish"):
+            assert case.run(verb, strange, code=None).code in {2, 3, 5, 8}
 
 
 def test_an_interrupt_leaves_whole_locks_only(case: Case, toy_wheels: Path, serving: Callable[..., Server]) -> None:
