@@ -29,6 +29,7 @@ HASHED = 64 << 10
 uv has put them (``wheel_unpacked``), in pieces."""
 
 _SCHEMES = {"purelib", "platlib", "headers", "scripts", "data"}
+_NO_NAMES = frozenset({"", ".", ".."})
 _STRONG = {"sha256", "sha384", "sha512"}
 _WITHOUT_HASH = re.compile(r"[^/]+\.dist-info/RECORD(\.jws|\.p7s)?|.*\.pyc")
 _RESERVED = re.compile(
@@ -186,12 +187,7 @@ def _rows(data: bytes) -> dict[str, str]:
             continue
         path = line[0]
         parts = path.split("/")
-        if (
-            len(line) != 3
-            or any(part in {"", ".", ".."} for part in parts)
-            or "\\" in path
-            or not "".join(line).isprintable()
-        ):
+        if len(line) != 3 or not _NO_NAMES.isdisjoint(parts) or "\\" in path or not "".join(line).isprintable():
             raise BadZipError(f"has a RECORD with a bad line: {','.join(line)[:80]!r}")
         if path in rows:
             raise BadZipError(f"has a RECORD that names {path!r} twice")

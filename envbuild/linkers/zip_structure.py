@@ -17,8 +17,8 @@ import stat
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 MEMBERS = 1_000_000
 PATH_BYTES = 1024
@@ -38,15 +38,15 @@ _ENCRYPTED, _DESCRIBED, _UTF8 = 0x1 | 0x40 | 0x2000, 0x8, 0x800
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075
 _UNIX = 3
 _PIECE = 1 << 20
+_NO_NAMES = frozenset({"", ".", ".."})
 
 
 class BadZipError(Exception):
     """What is wrong with a file, in words that go on from its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One member.
+class Entry(NamedTuple):
+    """One member; a tuple, for a science stack has ten thousand.
 
     Attributes:
         name: Its path, with ``/``.
@@ -223,8 +223,8 @@ def _entry(data: mmap.mmap, at: int, limit: int) -> tuple[tuple[Entry, int, int,
     if signature != b"PK\1\2" or end > limit or disk:
         raise BadZipError("has a broken directory")
     raw = data[names : names + name]
-    wide = _wide(data[names + name : names + name + extra], raw, (size, packed, offset))
-    size, packed, offset = wide
+    if extra:
+        size, packed, offset = _wide(data[names + name : names + name + extra], raw, (size, packed, offset))
     if size > packed * RATIO + 64 or size > TOTAL_BYTES:
         raise BadZipError("has a member that is larger than it can be")
     mode = outer >> 16 if made_by >> 8 == _UNIX else 0
@@ -270,7 +270,8 @@ def _located(data: mmap.mmap, entry: Entry, offset: int, flags: int, raw: bytes,
         raise BadZipError(f"says two things about {entry.name!r}")
     if flags & _ENCRYPTED or method not in {_STORED, _DEFLATED} or (method == _STORED and entry.size != entry.packed):
         raise BadZipError(f"has a member that is encrypted, or packed in a rare way: {entry.name!r}")
-    size, packed = _wide(data[names + name : start], raw, (size, packed))
+    if extra:
+        size, packed = _wide(data[names + name : start], raw, (size, packed))
     said = (crc, packed, size)
     told = (entry.crc, entry.packed, entry.size)
     if said != told and not (flags & _DESCRIBED and said == (0, 0, 0)):
@@ -304,7 +305,7 @@ def _name(raw: bytes, flags: int) -> str:
     parts = name.removesuffix("/").split("/")
     odd = not name.isprintable() or "\\" in name or len(raw) > PATH_BYTES or ":" in parts[0]
     odd = odd or (len(raw) > COMPONENT_BYTES and max(len(part.encode()) for part in parts) > COMPONENT_BYTES)
-    if odd or any(part in {"", ".", ".."} for part in parts):
+    if odd or not _NO_NAMES.isdisjoint(parts):
         raise BadZipError(f"has a member with a bad path: {name[:60]!r}")
     return name
 
