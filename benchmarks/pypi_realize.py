@@ -26,11 +26,11 @@ from benchmarks.measure import Result, Side, interleave
 from tests.support.wheel_index import WheelIndex
 
 COLD = (
-    "Every wheel is hashed, looked into, and written to the store (fsync) before uv unpacks it; uv unpacks while it "
-    "downloads, looks into nothing and syncs nothing."
+    "Every wheel is hashed, looked into, and written to the store (fsync) before uv unpacks it, and what uv has unpacked "
+    "is hashed against RECORD; uv unpacks while it downloads, keeps no wheel, hashes nothing and syncs nothing."
 )
 WARM = (
-    "uv's two calls (0.1 s); starting Python and importing what plans and links (0.1 s); then RECORDs and scripts, "
+    "uv's call (0.1 s); starting Python and importing what plans and links (0.1 s); then RECORDs and scripts, "
     "while the system already writes the tree, which is synced before it gets its name: no peer does that."
 )
 
