@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from envbuild.errors import UnsatisfiableError
+from envbuild.locks.lockfile import parse_lock
 from envbuild.reporter import Recorder
 from envbuild.session import Session
 from tests.metaflow.conftest import SERIES
@@ -57,16 +58,19 @@ def test_a_base_of_several_is_locked_once_before_them(project: Path) -> None:
         recipe(project, "b", 'toy: "1.1"', "extends: base.yaml\n"),
     ]
     locks = Session(project, reporter=recorder).lock(*files)
-    assert len(recorder.named("plan_made")) == 2
+    assert [event.name for event in recorder.events if event.name.startswith("plan")] == ["plan_made", "plan_grown"]
+    assert len(recorder.named("finished")) == 3
     assert {wheel.version for lock in locks for wheel in lock.lock.platforms[0].wheels if wheel.name == "toy-core"} == {
         "1.0"
     }
 
 
 @pytest.mark.usefixtures("environ")
-def test_where_one_has_no_solution_nothing_of_that_run_is_written(project: Path) -> None:
+def test_where_one_has_no_solution_what_was_solved_is_whole_and_the_rest_is_not_there(project: Path) -> None:
     files = [recipe(project, "a", 'toy: "1.0"'), recipe(project, "b", 'toy: "9"')]
     with pytest.raises(UnsatisfiableError) as caught:
         Session(project).lock(*files)
     assert "b.yaml" in str(caught.value.where)
-    assert not list(project.glob("*.lock.yaml"))
+    assert not (project / "b.lock.yaml").exists()
+    for lock in project.glob("*.lock.yaml"):
+        parse_lock(lock.read_bytes(), lock.name)
