@@ -120,7 +120,7 @@ class Made:
     @property
     def mixed(self) -> Path:
         """conda packages and wheels, installed by the machine's Python."""
-        recipe = self.conda("    greet:\n    old-fashioned:\n", "pypi:\n  packages:\n    toy:\n")
+        recipe = self.conda("    greet:\n    old-fashioned:\n", "pypi:\n  packages:\n    toy:\nbytecode: true\n")
         return self.bundle("mixed", recipe, "--host-python", SERIES)
 
     @property
@@ -157,10 +157,8 @@ def tree(folder: Path) -> dict[str, tuple[int, str]]:
     """Every path below a folder with its kind and mode, and its bytes."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if "__pycache__" not in path.parts:
-            state = path.lstat()
-            data = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
-            found[str(path.relative_to(folder))] = (state.st_mode, hashlib.sha256(data).hexdigest())
+        data = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+        found[str(path.relative_to(folder))] = (path.lstat().st_mode, hashlib.sha256(data).hexdigest())
     return found
 
 
@@ -194,6 +192,7 @@ def test_a_mixed_environment_comes_as_realize_makes_it(made: Made, tmp_path: Pat
     assert done.stdout == f"{place}\n"
     assert beside(place) == [".the prefix.envbuild-bundle"]
     installed = tree(place)
+    assert any("toy" in name and name.endswith(".pyc") for name in installed)  # compiled where it was bundled
     assert bare.run(made.mixed, "--prefix", f"{place}/").stderr.endswith("is there already\n")
     place.rename(tmp_path / "kept")
     made.case.run("realize", "mixed.yaml", "--prefix", place)
