@@ -69,8 +69,8 @@ def compile_package(derivation: Bytecode, context: Context) -> Outputs:
         left = [name for name, data in zip(names, said.files, strict=True) if not data]
         if left:
             shown = ", ".join(name.partition("/")[2] for name in left[:_SHOWN]) + (" …" if len(left) > _SHOWN else "")
-            files = "file does" if len(left) == 1 else "files do"
-            context.note(f"{derivation.label}: {len(left)} {files} not compile, and stay without: {shown}")
+            files = "file does not compile, and stays" if len(left) == 1 else "files do not compile, and stay"
+            context.note(f"{derivation.label}: {len(left)} {files} without bytecode: {shown}")
         target = folder / "bytecode.tar.zst"
         _pack(target, said, {name: digest for name, _, digest in found})
         return {"out": context.put(target)}
@@ -189,7 +189,7 @@ def _compile(names: Sequence[str], python: Path, folder: Path, derivation: Bytec
             stream.seek(whole)
             stream.write(bytes(4))
     raise BuildError(
-        f"the modules of {derivation.label.removesuffix(' bytecode')} ended the compiler {_CRASHES} times",
+        f"the modules of {derivation.label} ended the compiler {_CRASHES} times",
         reference="bytecode-failed",
         hint="leave `bytecode: true` out of the recipe",
     )

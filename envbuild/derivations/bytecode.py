@@ -64,7 +64,7 @@ class Bytecode:
     def label(self) -> str:
         """What people see."""
         package = self.package.package
-        return f"{getattr(package, 'name', 'package')} {package.version} bytecode"
+        return f"{getattr(package, 'name', 'package')} {package.version}"
 
     @property
     def size(self) -> int | None:
