@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--quick] [--no-write] [NAMES]``."""
+"""``python -m benchmarks [--quick] [--no-write] [NAMES]``, ``python -m benchmarks --check [--update]``."""
 
 from __future__ import annotations
 
@@ -59,13 +59,25 @@ def _run(name: str, quick: bool, folder: Path) -> list[Result]:
     return results
 
 
+def _check(*, update: bool) -> int:
+    from benchmarks.ratios import check
+
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=cache_folder(), ignore_cleanup_errors=True) as folder:
+        verdicts = check(Path(folder), lambda text: print(text, flush=True), update=update)
+    return 0 if update or all(verdict.met for verdict in verdicts) else 10
+
+
 def main() -> int:
     """Run, print, write; exit 1 when a benchmark failed to run, 10 when a target was missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds; writes nothing")
     parser.add_argument("--no-write", action="store_true", help="leave docs/performance.md alone")
+    parser.add_argument("--check", action="store_true", help="compare small ratios with those that are kept; no page")
+    parser.add_argument("--update", action="store_true", help="with --check: keep what is seen")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(NAMES)}")
     arguments = parser.parse_args()
+    if arguments.check:
+        return _check(update=arguments.update)
     unknown = set(arguments.names) - set(NAMES)
     if unknown:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")

@@ -1,0 +1,1 @@
+"""Tests of the benchmarks themselves, and of what they keep watch over."""
