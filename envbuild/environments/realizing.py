@@ -9,30 +9,39 @@ Rules of the file: wires plan, scheduler and workspace; prints nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from envbuild.compile import build_graph
+from envbuild.derivations import Clobber, LinkMode
 from envbuild.derivations.link import Link, prefix_name
 from envbuild.environments.counting import counts
 from envbuild.environments.moving import moved
 from envbuild.environments.parts import End, Parts
 from envbuild.environments.pulling import packages_of
 from envbuild.environments.realized import Planned, Realized, RealizeOptions, Wanted
+from envbuild.environments.relay import Relay
 from envbuild.environments.remembering import remember
 from envbuild.environments.running import Runner
 from envbuild.environments.sharing import send_environment
 from envbuild.errors import EnvbuildError
+from envbuild.executors import FAR_SCHEMES, open_executor
 from envbuild.graph import Graph
+from envbuild.machine.home import find_home
+from envbuild.machine.workspace import Workspace
 from envbuild.plan import LANES
+from envbuild.projects.machine_addresses import machine_addresses
 from envbuild.projects.project import Project
+from envbuild.reporter import Reporter
 from envbuild.scheduler import Outcome
 from envbuild.store.environments import record
 
 if TYPE_CHECKING:
+    from envbuild.environments.asking import Before
     from envbuild.environments.pulling import Pulled
+    from envbuild.environments.stores import ChosenStore, OpenStores
     from envbuild.environments.vouching import Vouched
     from envbuild.recipe import Tests
 
@@ -42,6 +51,71 @@ Told = Callable[[int, "Realized | EnvbuildError | None"], None]
 
 class Realizer(Runner):
     """Plans and realizes environments of one project."""
+
+    @classmethod
+    def open(
+        cls,
+        project: Project,
+        reporter: Reporter,
+        *,
+        environ: Mapping[str, str],
+        offline: bool,
+        jobs: int | None,
+        keep_going: bool,
+        stores: Sequence[str] = (),
+        opened: OpenStores | None = None,
+        before: Before | None = None,
+        executor: object = None,
+    ) -> Realizer:
+        """A realizer with the home, addresses, stores and executor that a project's configuration says.
+
+        Raises:
+            InvalidInput: ``unsafe-folder`` for a home that others may write. NoSpaceError: when it cannot be made.
+        """
+        config = project.config
+        relay = Relay(reporter)
+        shared = None
+        chosen: tuple[ChosenStore, ...] = ()
+        if config.stores or stores:
+            from envbuild.environments.stores import OpenStores, chosen_stores, open_layers
+
+            chosen = chosen_stores(config, project.root, stores)
+            opened = opened or OpenStores(config, environ, relay.note)
+            shared = open_layers(chosen, opened, config, environ, offline=offline, note=relay.note, root=project.root)
+        workspace = Workspace(
+            find_home(environ),
+            machine_addresses(config, project.root, environ),
+            durability=config.durability,
+            lock_timeout=config.lock_timeout,
+            build_timeout=config.build_timeout,
+            build_log_limit=config.build_log_limit << 20,
+            clobber=cast("Clobber | None", config.clobber),
+            link=cast("LinkMode", config.link),
+            environ=environ,
+            trusted_hosts=config.trusted_hosts,
+            note=relay.note,
+            progress=relay.progress,
+            shared=shared,
+        )
+        far = None
+        if not offline and (executor is not None or config.executor.startswith(FAR_SCHEMES)):
+            from envbuild.environments.far_choice import chosen_far
+
+            layers = shared.layers if shared is not None else ()
+            far = chosen_far(config, project.root, executor, tuple(zip(chosen, layers, strict=True)), relay.note)
+        near = "local" if config.executor.startswith(FAR_SCHEMES) else config.executor
+        return cls(
+            workspace,
+            relay,
+            open_executor(near, jobs=jobs or config.jobs),
+            reporter,
+            offline=offline,
+            keep_going=keep_going,
+            conda_format=config.conda_format,
+            only_signed=config.trust.mode == "strict",
+            before=before,
+            far=far,
+        )
 
     def plan(self, wanted: Sequence[Wanted], *, closure: str | None = None, price: bool = True) -> Planned:
         """What ``realize`` would do now; without its ``price``, neither how long that takes nor why it is to do."""

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING
 
 from envbuild import worker
 from envbuild.demand import find_known
-from envbuild.derivations import Clobber, Derivation, LinkMode, Outputs
+from envbuild.derivations import Derivation, Outputs
 from envbuild.derivations.link import Link
 from envbuild.digest import Digest
 from envbuild.environments.offline import missing_here, refuse_fetches
@@ -25,15 +25,12 @@ from envbuild.environments.runs import note_timeline
 from envbuild.environments.sharing import closure_of, locate
 from envbuild.environments.taking import note_run
 from envbuild.errors import EnvbuildError
-from envbuild.executors import FAR_SCHEMES, Executor, open_executor
+from envbuild.executors import Executor
 from envbuild.graph import Graph
 from envbuild.linkers import rattler_process
-from envbuild.machine.home import find_home
 from envbuild.machine.publish import sweep
 from envbuild.machine.workspace import Workspace
 from envbuild.plan import LANES, Plan
-from envbuild.projects.machine_addresses import machine_addresses
-from envbuild.projects.project import Project
 from envbuild.reporter import Reporter, Several
 from envbuild.scheduler import Outcome, Scheduler
 from envbuild.store.located import Located
@@ -44,11 +41,8 @@ if TYPE_CHECKING:
     from envbuild.environments.asking import Before, Needs
     from envbuild.environments.far_choice import Far
     from envbuild.environments.realized import Wanted
-    from envbuild.environments.stores import ChosenStore, OpenStores
 
     Between = Callable[[Scheduler, Callable[[], Outcome]], None]
-
-Opened = TypeVar("Opened", bound="Runner")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,71 +103,6 @@ class Runner:
         self.keep_going = keep_going
         self._conda_format = conda_format
         self._only_signed = only_signed
-
-    @classmethod
-    def open(
-        cls: type[Opened],
-        project: Project,
-        reporter: Reporter,
-        *,
-        environ: Mapping[str, str],
-        offline: bool,
-        jobs: int | None,
-        keep_going: bool,
-        stores: Sequence[str] = (),
-        opened: OpenStores | None = None,
-        before: Before | None = None,
-        executor: object = None,
-    ) -> Opened:
-        """One with the home, addresses, stores and executor that a project's configuration says.
-
-        Raises:
-            InvalidInput: ``unsafe-folder`` for a home that others may write. NoSpaceError: when it cannot be made.
-        """
-        config = project.config
-        relay = Relay(reporter)
-        shared = None
-        chosen: tuple[ChosenStore, ...] = ()
-        if config.stores or stores:
-            from envbuild.environments.stores import OpenStores, chosen_stores, open_layers
-
-            chosen = chosen_stores(config, project.root, stores)
-            opened = opened or OpenStores(config, environ, relay.note)
-            shared = open_layers(chosen, opened, config, environ, offline=offline, note=relay.note, root=project.root)
-        workspace = Workspace(
-            find_home(environ),
-            machine_addresses(config, project.root, environ),
-            durability=config.durability,
-            lock_timeout=config.lock_timeout,
-            build_timeout=config.build_timeout,
-            build_log_limit=config.build_log_limit << 20,
-            clobber=cast("Clobber | None", config.clobber),
-            link=cast("LinkMode", config.link),
-            environ=environ,
-            trusted_hosts=config.trusted_hosts,
-            note=relay.note,
-            progress=relay.progress,
-            shared=shared,
-        )
-        far = None
-        if not offline and (executor is not None or config.executor.startswith(FAR_SCHEMES)):
-            from envbuild.environments.far_choice import chosen_far
-
-            layers = shared.layers if shared is not None else ()
-            far = chosen_far(config, project.root, executor, tuple(zip(chosen, layers, strict=True)), relay.note)
-        near = "local" if config.executor.startswith(FAR_SCHEMES) else config.executor
-        return cls(
-            workspace,
-            relay,
-            open_executor(near, jobs=jobs or config.jobs),
-            reporter,
-            offline=offline,
-            keep_going=keep_going,
-            conda_format=config.conda_format,
-            only_signed=config.trust.mode == "strict",
-            before=before,
-            far=far,
-        )
 
     def run(self, graph: Graph, wanted: Sequence[Wanted] = (), *, parts: Parts = ()) -> Outcome:
         """Run a graph to its end.
