@@ -26,8 +26,8 @@ from benchmarks.measure import Result, Side, interleave
 from tests.support.wheel_index import WheelIndex
 
 COLD = (
-    "Every wheel is hashed, looked into, and written to the store (fsync) before uv unpacks it, and what uv has unpacked "
-    "is hashed against RECORD; uv unpacks while it downloads, keeps no wheel, hashes nothing and syncs nothing."
+    "Every wheel is hashed, looked into, and written to the store (fsync) before uv unpacks it, and what uv has "
+    "unpacked is hashed against RECORD; uv unpacks while it downloads, keeps no wheel, hashes nothing, syncs nothing."
 )
 WARM = (
     "uv's call (0.1 s); starting Python and importing what plans and links (0.1 s); then RECORDs and scripts, "
