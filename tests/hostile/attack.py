@@ -2,7 +2,8 @@
 
 Every attack is held to the same rules, whatever it is: an exit code and a reference, a place and a hint, few lines, no
 traceback, no control character echoed, every file of the project as it was, nothing new in the home's store, less than
-ten seconds and less than 512 MB.
+ten seconds of a processor and less than 512 MB. What waits for nothing is ended after two minutes, however busy the
+machine is.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.case import Case
 
 SECONDS = 10.0
+PATIENCE = 120
 MEGABYTES = 512
 MOST_LINES = 12
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -88,7 +89,7 @@ import json, os, sys
 child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
 _, status, usage = os.wait4(child, 0)
 with open(sys.argv[1], "w") as stream:
-    json.dump([os.waitstatus_to_exitcode(status), usage.ru_maxrss], stream)
+    json.dump([os.waitstatus_to_exitcode(status), usage.ru_maxrss, usage.ru_utime + usage.ru_stime], stream)
 """
 """A process that begins small: a child's peak begins with that of the process that started it, and a test runner that
 has read much is larger than anything that is measured."""
@@ -96,7 +97,6 @@ has read much is larger than anything that is measured."""
 
 def _measured(case: Case, arguments: tuple[str, ...]) -> Outcome:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.NamedTemporaryFile() as result:
-        began = time.monotonic()
         subprocess.run(
             [sys.executable, "-I", "-S", "-c", _LAUNCHER, result.name, sys.executable, "-m", "envbuild", *arguments],
             cwd=case.project,
@@ -105,9 +105,9 @@ def _measured(case: Case, arguments: tuple[str, ...]) -> Outcome:
             stdout=out,
             stderr=err,
             check=True,
+            timeout=PATIENCE,
         )
-        seconds = time.monotonic() - began
-        code, peak = json.loads(Path(result.name).read_bytes())
+        code, peak, seconds = json.loads(Path(result.name).read_bytes())
         out.seek(0)
         err.seek(0)
         return Outcome(
