@@ -369,9 +369,13 @@ class Plan:
 
     def _to_prepare(self, keys: Sequence[Digest]) -> set[Digest]:
         """Those whose inputs are prepared one by one, for not all of them are there."""
-        kinds, missing = self._prepared_kinds, {*keys, *(self._needed.keys() - self._outputs.keys())}
+        new, kinds = set(keys), self._prepared_kinds
+
+        def missing(key: Digest) -> bool:
+            return key in new or (key in self._needed and key not in self._outputs)
+
         chosen = (key for key in keys if self.graph[key].kind in kinds and key not in self._far)
-        return {key for key in chosen if not missing.isdisjoint(self.graph.inputs(key))} if kinds else set()
+        return {key for key in chosen if any(map(missing, self.graph.inputs(key)))}
 
     def _lost(self, key: Digest) -> bool:
         return key in self._failed or key in self.blocked
