@@ -61,7 +61,6 @@ class DaskExecutor:
         self._address = address
         self._patience = patience
         self._owned = owned
-        self._futures = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
         self._guard = threading.Lock()
         self._looked: tuple[float, tuple[Worker, ...]] = (-_FRESH, ())
         self._platforms: dict[str, str] = {}
@@ -127,7 +126,11 @@ class DaskExecutor:
                 f"{self._address} has no worker for {name} any more", reference="no-worker", retryable=True
             )
         key = f"envbuild-{re.sub(r'[^A-Za-z0-9.]+', '-', name)}-{uuid4().hex}"
-        sent = self._futures.submit(partial(call, function, argument), key=key, **where)
+        sent: Future[Any] = Future()
+        theirs: Any = self._client.submit(partial(call, function, argument), key=key, pure=False, **where)
+        sent.add_done_callback(partial(_call_off, theirs))
+        loop: Any = self._client.loop  # there is one while the client is connected
+        loop.add_callback(_pass_on, theirs, sent)
         with self._guard:
             self._sent[sent] = (platform, tuple(tags))
         sent.add_done_callback(partial(self._ended, ours=ours, name=name))
@@ -213,6 +216,9 @@ class DaskExecutor:
         while not self._closed.wait(min(2.0, self._patience / 4)):
             with self._guard:
                 sent = dict(self._sent)
+            if self._client.status == "closed":  # it gave up; nobody would tell what was sent
+                for future in sent:
+                    future.cancel()
             if not sent:
                 continue
             try:
@@ -228,6 +234,31 @@ class DaskExecutor:
                     with self._guard:
                         self._deserted[future] = f"{self._address} has lost its last worker of {what}"
                     future.cancel()
+
+
+def _call_off(theirs: Any, ours: Future[Any]) -> None:
+    """Tell Dask that nobody wants a result any more, unless it was Dask that said so."""
+    if ours.cancelled() and not theirs.cancelled():
+        with suppress(Exception):  # the scheduler may be gone, and then there is nothing to tell
+            theirs.cancel()
+
+
+async def _pass_on(theirs: Any, ours: Future[Any]) -> None:
+    """Let a future of ours end as one of Dask's does, whatever happens on the way.
+
+    Dask's own ``get_executor`` leaves its futures waiting for ever when a scheduler dies while a result is fetched.
+    """
+    try:
+        value = await theirs
+    except BaseException as error:  # the loop goes on, and who waits is told
+        if theirs.cancelled():
+            ours.cancel()
+            ours.set_running_or_notify_cancel()
+        elif ours.set_running_or_notify_cancel():
+            ours.set_exception(error)
+    else:
+        if ours.set_running_or_notify_cancel():
+            ours.set_result(value)
 
 
 def open_dask(address: str, *, patience: float = PATIENCE) -> DaskExecutor:

@@ -103,15 +103,15 @@ def follow(answered: Future[Answer], ours: Future[Any], *, name: str, address: s
             return
         try:
             answer = answered.result()
-        except CancelledError:
-            ours.set_exception(
-                UnreachableError(
-                    f"{address} was lost, and with it what was under way there",
-                    reference="executor-lost",
-                    hint="run it again: what was done is in the store",
-                    retryable=True,
-                )
+        except (CancelledError, OSError) as error:  # its scheduler or pool is gone, or the way to it
+            lost = UnreachableError(
+                f"{address} was lost, and with it what was under way there",
+                reference="executor-lost",
+                hint="run it again: what was done is in the store",
+                retryable=True,
             )
+            lost.__cause__ = error
+            ours.set_exception(lost)
         except BaseException as error:
             ours.set_exception(_not_run(error, name, address))
         else:

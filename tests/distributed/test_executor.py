@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future
 
 import pytest
 
-from envbuild.executors.dask_engine import DaskExecutor, open_dask
+from envbuild.errors import UnreachableError
+from envbuild.executors.dask_engine import DaskExecutor, _pass_on, open_dask
+from envbuild.executors.far import follow
 from tests.contracts.executor import ExecutorContract
 from tests.distributed.cluster import Cluster
 
@@ -29,3 +33,24 @@ class TestDask(ExecutorContract):
         executor = open_dask(address)
         yield executor
         assert executor.close(patience=20)
+
+
+class Broken:
+    """A result that is lost while it is fetched, as when a scheduler dies in that moment."""
+
+    def __await__(self) -> Generator[None, None, object]:
+        raise OSError("stream is closed")
+        yield
+
+    def cancelled(self) -> bool:
+        return False
+
+
+def test_a_result_that_is_lost_on_its_way_keeps_nobody_waiting() -> None:
+    sent: Future[object] = Future()
+    ours: Future[object] = Future()
+    follow(sent, ours, name="a build", address="dask://host:8786")
+    asyncio.run(_pass_on(Broken(), sent))
+    error = ours.exception(timeout=0)
+    assert isinstance(error, UnreachableError)
+    assert (error.reference, error.retryable) == ("executor-lost", True)
