@@ -25,7 +25,7 @@ REGISTRIES = tuple(
         ("npmjs", "com"),
     )
 )
-MACHINE_PATH = re.compile(r"(?<![\w.~\]}])/(?:root|Users|work|home/(?!x/|prefixes/)[a-z][\w.-]*)/[\w.]")
+MACHINE_PATH = re.compile(r"(?<![\w.~\]}*])/(?:root|Users|work|home/(?!x/|prefixes/)[a-z][\w.-]*)/[\w.]")
 
 
 def committed() -> list[Path]:
