@@ -12,13 +12,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from envbuild.compile import build_graph
-from envbuild.derivations import Clobber, LinkMode
 from envbuild.derivations.link import Link, prefix_name
 from envbuild.environments.counting import counts
 from envbuild.environments.moving import moved
+from envbuild.environments.opening import open_workspace
 from envbuild.environments.parts import End, Parts
 from envbuild.environments.pulling import packages_of
 from envbuild.environments.realized import Planned, Realized, RealizeOptions, Wanted
@@ -29,10 +29,7 @@ from envbuild.environments.sharing import send_environment
 from envbuild.errors import EnvbuildError
 from envbuild.executors import FAR_SCHEMES, open_executor
 from envbuild.graph import Graph
-from envbuild.machine.home import find_home
-from envbuild.machine.workspace import Workspace
 from envbuild.plan import LANES
-from envbuild.projects.machine_addresses import machine_addresses
 from envbuild.projects.project import Project
 from envbuild.reporter import Reporter
 from envbuild.scheduler import Outcome
@@ -82,20 +79,8 @@ class Realizer(Runner):
             chosen = chosen_stores(config, project.root, stores)
             opened = opened or OpenStores(config, environ, relay.note)
             shared = open_layers(chosen, opened, config, environ, offline=offline, note=relay.note, root=project.root)
-        workspace = Workspace(
-            find_home(environ),
-            machine_addresses(config, project.root, environ),
-            durability=config.durability,
-            lock_timeout=config.lock_timeout,
-            build_timeout=config.build_timeout,
-            build_log_limit=config.build_log_limit << 20,
-            clobber=cast("Clobber | None", config.clobber),
-            link=cast("LinkMode", config.link),
-            environ=environ,
-            trusted_hosts=config.trusted_hosts,
-            note=relay.note,
-            progress=relay.progress,
-            shared=shared,
+        workspace = open_workspace(
+            config, project.root, environ, note=relay.note, progress=relay.progress, shared=shared
         )
         far = None
         if not offline and (executor is not None or config.executor.startswith(FAR_SCHEMES)):
