@@ -8,12 +8,10 @@ Rules of the file: decides; how generations are kept is ``envbuild.store.names``
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.environments.known_names import KnownNames
-from envbuild.environments.name_stores import NameStore, refuse_unfit
+from envbuild.environments.name_stores import refuse_unfit
 from envbuild.errors import InvalidInput, UnreachableError, UsageError
 from envbuild.names import Name
 from envbuild.store import names as generations
@@ -25,22 +23,9 @@ if TYPE_CHECKING:
 
 
 class Names(KnownNames):
-    """What names mean, and how they come to mean it.
+    """What names mean, and how they come to mean it."""
 
-    Args:
-        store: The store that says so; see ``authority``.
-        folder: Where this machine remembers what it saw: ``names/`` of the home.
-        offline: Use no network.
-        note: Told how old an answer is that the store was not asked for.
-        unbelieved: Which configured stores have no say, and what to type when they should; empty where there are none.
-    """
-
-    def __init__(
-        self, store: NameStore, folder: Path, *, offline: bool, note: Callable[[str], None], unbelieved: str = ""
-    ) -> None:
-        super().__init__(store, folder, offline=offline, note=note, unbelieved=unbelieved)
-        self._ready = False
-        self._holder: Holder | None = None
+    _holder: Holder | None = None
 
     def move(
         self,
@@ -106,12 +91,11 @@ class Names(KnownNames):
                 hint="name a store with `mode: read-write` before it, or move the name where that is allowed",
             )
         self._online(f"moving {name}")
-        if not self._store.home and not self._ready:
+        if not self._store.home and self._holder is None:
             refuse_unfit(self._store)
             from envbuild.store.holding import Holder
 
             self._holder = Holder(self._objects)  # before closures are looked at that are there already
-            self._ready = True
 
     def remove(self, name: Name, *, expect: int | None = None, dry_run: bool = False) -> Moved:
         """Let a name mean nothing any more: a further generation, so that its past stays and a later one can follow.
