@@ -251,7 +251,7 @@ class Staying:
                 match = RESULT.fullmatch(item.name)
                 if match is not None and match[1] in KINDS:
                     when = max(self._when.get(_bits(match[3]), NEVER), item.modified)
-                    spared = self._is_new(item.name) or self.spares(item)
+                    spared = self._is_new(item.name) or _bits(match[3]) in self._spared
                     if when >= self._since or spared:
                         yield match[1], Digest(match[3]), when, spared
 
