@@ -169,7 +169,7 @@ class Plan:
         self.blocked: dict[Digest, Digest] = {}
         self.stopped = False
         self._keep_going = keep_going
-        self._known = known
+        self._known = dict(known)
         self._costs = costs
         self._outputs: dict[Digest, Outputs] = {}
         self._pending: set[Job] = set()
@@ -338,9 +338,10 @@ class Plan:
             shares: For whom each is; a key that has a share keeps it.
         """
         self.graph = self.graph.grown(graph)
-        self._known = {**self._known, **{key: known[key] for key in graph.derivations.keys() & known.keys()}}
+        self._known.update((key, known[key]) for key in graph.derivations.keys() & known.keys())
         self._far |= {key for key in far if key not in self._needed}
-        self._shares = {**shares, **self._shares}
+        for key, share in shares.items():
+            self._shares.setdefault(key, share)
         hits, needed = self._unmet(graph.targets)
         self._prepared |= self._to_prepare(needed)
         self._enter(hits, needed)
