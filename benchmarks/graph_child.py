@@ -16,44 +16,19 @@ from envbuild.addresses import Addresses
 from envbuild.compile import build_graph
 from envbuild.demand import find_known
 from envbuild.derivations import Output
-from envbuild.digest import digest_bytes
 from envbuild.executors import open_executor
 from envbuild.graph import Graph
-from envbuild.lock import Lock, LockedEnvironment
 from envbuild.machine.workspace import Workspace
-from envbuild.package import CondaPackage, Platform
 from envbuild.plan import Plan
 from envbuild.reporter import Reporter, Several
 from envbuild.scheduler import Scheduler
 from envbuild.timeline import TimelineRecorder
-
-
-def lock_of(count: int) -> Lock:
-    """A lock of so many conda packages in the old format, each of which needs the one before it."""
-    packages = tuple(
-        CondaPackage(
-            name=f"p{number}",
-            version="1.0",
-            build="0",
-            build_number=0,
-            subdir="linux-64",
-            file=f"p{number}-1.0-0.tar.bz2",
-            sha256=digest_bytes(str(number).encode()),
-            channel="conda-forge",
-            size=100_000,
-            depends=(f"p{number - 1} >=1",) if number else (),
-        )
-        for number in range(count)
-    )
-    environment = LockedEnvironment(
-        platform=Platform("linux-64"), python=None, interpreter="none", system=(), conda=packages
-    )
-    return Lock(request=digest_bytes(b""), platforms=(environment,))
+from tests.support.chained_lock import chained_lock
 
 
 def core(count: int) -> None:
     """The graph of a lock: compiled, planned both ways, and scheduled."""
-    lock = lock_of(count // 2)
+    lock = chained_lock(count // 2)
     graph = build_graph(lock, lock.platforms[0])
     assert Plan(graph, {}, prepared_kinds={"link"}).summary().needed
     whole = Graph(graph, [item.key for item in graph])

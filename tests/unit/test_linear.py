@@ -22,12 +22,12 @@ from envbuild.derivations import Output, Outputs
 from envbuild.digest import Digest, digest_bytes
 from envbuild.executors.synchronous import SynchronousExecutor
 from envbuild.graph import Graph
-from envbuild.lock import Lock, LockedEnvironment
-from envbuild.package import CondaPackage, Platform
+from envbuild.lock import Lock
 from envbuild.plan import Plan
 from envbuild.reporter import Reporter
 from envbuild.scheduler import Outcome, Scheduler
 from envbuild.worker import Done, Task
+from tests.support.chained_lock import chained_lock
 from tests.toy import Toy
 
 SMALL, LARGE = 150, 800
@@ -158,34 +158,12 @@ def test_what_a_derivation_costs_does_not_depend_on_how_many_there_are(
     assert many <= 1.1 * few, f"{few:.0f} steps for each of {SMALL}, {many:.0f} for each of {LARGE}"
 
 
-def conda_lock(count: int) -> Lock:
-    packages = tuple(
-        CondaPackage(
-            name=f"p{number}",
-            version="1.0",
-            build="0",
-            build_number=0,
-            subdir="linux-64",
-            file=f"p{number}-1.0-0.tar.bz2",
-            sha256=digest_bytes(str(number).encode()),
-            channel="conda-forge",
-            size=1000,
-            depends=(f"p{number - 1} >=1",) if number else (),
-        )
-        for number in range(count)
-    )
-    environment = LockedEnvironment(
-        platform=Platform("linux-64"), python=None, interpreter="none", system=(), conda=packages
-    )
-    return Lock(request=digest_bytes(b""), platforms=(environment,))
-
-
 def test_what_a_package_of_a_lock_costs_to_compile_does_not_depend_on_how_many_there_are() -> None:
     def work(lock: Lock) -> None:
         assert len(build_graph(lock, lock.platforms[0])) == 2 * len(lock.platforms[0].conda) + 1
 
-    work(conda_lock(10))
-    few, many = (steps(partial(work, conda_lock(count))) / count for count in (SMALL, LARGE))
+    work(chained_lock(10))
+    few, many = (steps(partial(work, chained_lock(count))) / count for count in (SMALL, LARGE))
     assert many <= 1.1 * few
 
 
