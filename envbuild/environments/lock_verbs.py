@@ -27,12 +27,12 @@ from envbuild.projects.project import Project, cut_off, make_request, request_no
 
 if TYPE_CHECKING:
     from envbuild.digest import Digest
-    from envbuild.environments.parts import Parted
     from envbuild.environments.realizing import Realizer
     from envbuild.graph import Graph
     from envbuild.lock import LockedEnvironment
     from envbuild.locks.inheriting import NamedBase
     from envbuild.locks.together import Making, NotLocked
+    from envbuild.parts import Parted
     from envbuild.reporter import Reporter
     from envbuild.request import Request
     from envbuild.scheduler import Outcome

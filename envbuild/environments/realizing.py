@@ -19,7 +19,6 @@ from envbuild.derivations.link import Link, prefix_name
 from envbuild.environments.counting import counts
 from envbuild.environments.moving import moved
 from envbuild.environments.opening import open_workspace
-from envbuild.environments.parts import End, Parts
 from envbuild.environments.pulling import packages_of
 from envbuild.environments.realized import Planned, Realized, RealizeOptions, Wanted
 from envbuild.environments.relay import Relay
@@ -29,6 +28,7 @@ from envbuild.environments.sharing import send_environment
 from envbuild.errors import EnvbuildError
 from envbuild.executors import FAR_SCHEMES, open_executor
 from envbuild.graph import Graph
+from envbuild.parts import End, Parts
 from envbuild.plan import LANES
 from envbuild.projects.project import Project
 from envbuild.reporter import Reporter

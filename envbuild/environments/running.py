@@ -1,7 +1,7 @@
 """Running: graphs of one project are planned and run to their end, several parts as one.
 
 What may not be done (without the network, or with ``trust: strict``) is refused before anything of it starts. A run of
-parts grows while it goes on: who has more to run once a part is done is asked for it (``environments.parts``).
+parts grows while it goes on: who has more to run once a part is done is asked for it (``envbuild.parts``).
 
 Rules of the file: wires plan, scheduler and workspace; knows no lock and no prefix; prints nothing.
 """
@@ -19,7 +19,6 @@ from envbuild.derivations import Derivation, Outputs
 from envbuild.derivations.link import Link
 from envbuild.digest import Digest
 from envbuild.environments.offline import missing_here, refuse_fetches
-from envbuild.environments.parts import NOT_BEGUN, End, Once, Parted, Parts, Watch, end_of, holding, whose
 from envbuild.environments.relay import Relay
 from envbuild.environments.runs import note_timeline
 from envbuild.environments.sharing import closure_of, locate
@@ -30,6 +29,7 @@ from envbuild.graph import Graph
 from envbuild.linkers import rattler_process
 from envbuild.machine.publish import sweep
 from envbuild.machine.workspace import Workspace
+from envbuild.parts import NOT_BEGUN, End, Once, Parted, Parts, Watch, end_of, holding, whose
 from envbuild.plan import LANES, Plan
 from envbuild.reporter import Reporter, Several
 from envbuild.scheduler import Outcome, Scheduler

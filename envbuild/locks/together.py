@@ -17,9 +17,9 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envbuild.environments.parts import End, Parted, Parts
 from envbuild.errors import EnvbuildError
 from envbuild.graph import Graph
+from envbuild.parts import End, Parted, Parts
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
