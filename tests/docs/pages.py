@@ -1,7 +1,8 @@
 """The pages as tests read them: sections, tables, fenced blocks and command lines.
 
 A fence's first word is for people's eyes (``yaml``, ``console``); the words after it say what a block is: ``recipe``
-must be accepted, ``refused <reference>`` must be refused so, a file's name is the file that the block would be.
+must be accepted, ``refused <reference>`` must be refused so, a file's name is the file that the block would be. What is
+indented on a page is commands, one a line, without what they print; all other text stands in fences.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ PAGES = (
     *sorted(DOCS.glob("*.md")),
     *sorted((DOCS / "adr").glob("*.md")),
 )
+
+SHELLS = {("console",), ("sh",), ("bash",), ("shell",), ("zsh",)}
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,30 @@ def blocks(text: str) -> list[Block]:
             lines.append(line)
     assert words is None, f"a fence is not closed, from line {begin}"
     return found
+
+
+def indented(text: str) -> list[Block]:
+    """Every indented block of a page: command lines. Their word is ``typed``."""
+    found: list[Block] = []
+    lines: list[str] = []
+    fenced, before = False, ""
+    for number, line in enumerate([*text.splitlines(), ""], 1):
+        if line.startswith("    ") and not fenced and (lines or not before.strip()):
+            lines.append(line[4:])
+        elif lines:
+            found.append(Block(words=("typed",), text="\n".join(lines) + "\n", line=number - len(lines)))
+            lines = []
+        fenced ^= line.startswith("```")
+        before = line
+    return found
+
+
+def command_blocks(text: str) -> list[Block]:
+    """Every block whose lines are typed, in order: fences of a shell or with a line after ``$``, and indented ones."""
+    fences = [
+        item for item in blocks(text) if item.words[:1] in SHELLS or re.search(r"^ *\$ ", item.text, re.MULTILINE)
+    ]
+    return sorted([*fences, *indented(text)], key=lambda item: item.line)
 
 
 def without_blocks(text: str) -> str:

@@ -1,0 +1,23 @@
+"""The few commands of pages that no test types, each with its reason; all others are played.
+
+Rules of the file: a page, how the command line begins, why not. What is tested by other means says by which test.
+"""
+
+from __future__ import annotations
+
+NOT_PLAYED = (
+    ("README.md", "./dev test", "it is what runs this test: .ci/run types it"),
+    ("README.md", "./dev demo", "asks the machine's own index; its words are checked"),
+    ("README.md", "./dev docs", "tests/docs/test_site.py builds the site as it does"),
+    ("README.md", "uv tool install envbuild", "asks an index for envbuild itself"),
+    ("tutorial.md", "uv tool install envbuild", "asks an index for envbuild itself"),
+    ("CONTRIBUTING.md", "./dev ", "needs a checkout of its own, for hours in part; its words are checked"),
+    ("metaflow.md", "pip install", "asks an index for envbuild itself"),
+    ("metaflow-migration.md", "pip ", "asks an index for envbuild itself"),
+    ("coming-from-metaflow-netflixext.md", "pip ", "asks an index for envbuild itself"),
+)
+
+
+def why_not(page: str, command: str) -> str | None:
+    """Why a command of a page is not typed by tests; None when it is."""
+    return next((why for name, begin, why in NOT_PLAYED if name == page and command.startswith(begin)), None)
