@@ -1,8 +1,19 @@
 """Plays a page: writes the files that it shows, types the commands that it shows, and compares what comes out.
 
-A block whose second word is a file's name is that file; a ``console`` block holds commands after ``$`` and, below each,
-what it prints. Everything of a page happens in one project, in order. What differs from run to run (times, sizes,
-digests, patch releases of Python) is compared by its kind only. ``UPDATE_SCREENS=1`` writes the outputs into the page.
+A block whose last word is a file's name (it has a dot or a slash) is that file; a ``console`` block holds commands
+after ``$`` and, below each, what it prints; an indented block holds commands that must succeed. Everything of a page
+happens in order, in one shell for each machine, so ``cd`` and ``export`` hold on. What differs from run to run (times,
+sizes, digests, keys, patch releases of Python) is compared by its kind only; where a later command has a digest that
+was shown, it is typed with the one printed here. ``UPDATE_SCREENS=1`` writes outputs that changed into the page.
+
+Comments of a page, which readers do not see, say what happens beside it::
+
+    <!-- play: git commit -qam "newer" -->     typed before what follows, and must succeed; lines of shell
+    <!-- play: the attack -->                  a step that the test gives by that name
+    <!-- play on reader -->                    what follows happens on another user's machine, with a home of its own
+    <!-- play on reader: git clone … -->       both
+
+``/srv`` and ``/mnt`` are folders that all machines of a page share.
 """
 
 from __future__ import annotations
@@ -12,16 +23,22 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.case import CHECKOUT, clean_environment
-from tests.docs.pages import DOCS, blocks
+from tests.docs.not_played import why_not
+from tests.docs.pages import DOCS, Block, blocks, command_blocks
 
 INDEX, CHANNEL = "https://pypi.example.org/simple", "https://conda.example.org/team"
 SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
+KEY = r"ed25519:[A-Za-z0-9+/]{43}="
+DIGEST = r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{8,64}\b"
+DIFFERENT = re.compile(f"{KEY}|{DIGEST}")
 KINDS = (
+    (KEY, "[public key]"),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\dZ)?", "[moment]"),
-    (r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{8,64}\b", "[digest]"),
+    (DIGEST, "[digest]"),
     (r"\babout \d+(\.\d+)? m?s\b|\b\d+(\.\d+)? m?s\b", "[time]"),
     (r"\b\d+(\.\d+)? [kMG]?B\b", "[size]"),
     (r"\b([Pp]ython)( ?)3\.\d+(\.\d+)?", r"\1\2[version]"),
@@ -30,26 +47,33 @@ KINDS = (
     (r"\bMetaflow \d+(\.\d+)+", "Metaflow [version]"),
     (r" +", " "),
 )
+ACT = re.compile(r"^<!-- play(?: on (?P<machine>\w+))?(?:: (?P<text>.*?))? -->$", re.MULTILINE | re.DOTALL)
+SHARED = re.compile(r"(?<![\w./~-])/(?=(?:srv|mnt)\b)")
 SLOW = r"(note: )?(sending \d+ more of what was done|waiting for .*, held by )"
 """What is said only where a machine is slow."""
 
 
-class Stage:
-    """A user's machine for one page: a home, a project, an index and a channel with the addresses that pages say.
+class Machine:
+    """A user's machine: a home, a shell that stands in a project, an index and a channel with the addresses of pages.
 
     Args:
-        folder: Of the test.
+        folder: Of this machine.
+        shared: Holds the ``srv`` and ``mnt`` of all machines of a page.
+        user: Who works here.
         index: The address of the index.
-        channel: The address of the channel.
-        series: The Python (X.Y) that stands where pages say 3.11.
+        channel: The address of the channel; none when empty.
+        environ: More variables.
     """
 
-    def __init__(self, folder: Path, index: str, channel: str = "", series: str = SERIES) -> None:
-        self.series, self.channel = series, channel
+    def __init__(
+        self, folder: Path, shared: Path, user: str, index: str, channel: str, environ: Mapping[str, str]
+    ) -> None:
+        self.shared = shared
         self.environ = clean_environment(folder)
         self.user = Path(self.environ["HOME"])
         self.project = self.user / "shop"
         self.project.mkdir()
+        self._state = folder / "shell"
         programs = folder / "programs"
         programs.mkdir()
         words = f"#!/bin/sh\nexec {shlex.quote(sys.executable)}"
@@ -61,8 +85,8 @@ class Stage:
         self.environ |= {
             "PATH": f"{programs}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{self.environ['PATH']}",
             "PYTHONPATH": str(CHECKOUT),
-            "USER": "ann",
-            "METAFLOW_USER": "ann",
+            "USER": user,
+            "METAFLOW_USER": user,
             "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(self.user / "runs"),
             "METAFLOW_HOME": str(folder / "metaflow-config"),
             "UV_CACHE_DIR": str(folder / "uv-cache"),
@@ -71,20 +95,23 @@ class Stage:
             "UV_NO_PROGRESS": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_SYSTEM": os.devnull,
-            **{f"GIT_{who}_NAME": "Ann" for who in ("AUTHOR", "COMMITTER")},
-            **{f"GIT_{who}_EMAIL": "ann@example.org" for who in ("AUTHOR", "COMMITTER")},
+            **{f"GIT_{who}_NAME": user.capitalize() for who in ("AUTHOR", "COMMITTER")},
+            **{f"GIT_{who}_EMAIL": f"{user}@example.org" for who in ("AUTHOR", "COMMITTER")},
+            **environ,
         }
         settings = Path(self.environ["XDG_CONFIG_HOME"]) / "envbuild"
         settings.mkdir()
         text = f"index-url: {index}\n" + (f"mirrors:\n  {CHANNEL}: ['{channel}']\n" if channel else "")
         (settings / "config.yaml").write_text(text)
-        self.known = [(f"file://{self.user}", "file://…"), (str(self.user), "~"), (index, INDEX)]
-        self.known += [(channel, CHANNEL)] if channel else []
+        self.known = [(f"file://{self.user}", "file://…"), (str(self.user), "~"), (str(settings.parent), "~/.config")]
+        self.known += [(str(shared), ""), (index, INDEX)] + ([(channel, CHANNEL)] if channel else [])
 
     def type(self, command: str) -> str:
         """What a command prints, both streams in order, as a page would show it."""
+        state = shlex.quote(str(self._state))
+        kept = f'[ ! -e {state} ] || . {state}; trap \'(export -p; printf "cd %q\\n" "$PWD") >{state}\' EXIT\n'
         done = subprocess.run(
-            ["bash", "-c", command],
+            ["bash", "-c", kept + SHARED.sub(f"{self.shared}/", command)],
             cwd=self.project,
             env=self.environ,
             stdin=subprocess.DEVNULL,
@@ -102,30 +129,151 @@ class Stage:
             text += f"[exit {done.returncode}]\n"
         return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
-    def play(self, name: str) -> int:
-        """Everything of a page; gives how many commands it has."""
-        page, count, lines = DOCS / name, 0, {}
+    @property
+    def folder(self) -> Path:
+        """Where the shell stands."""
+        if not self._state.exists():
+            return self.project
+        return Path(shlex.split(self._state.read_text().splitlines()[-1])[1])
+
+    def write(self, name: str, text: str) -> None:
+        """A file that a page shows, below where the shell stands."""
+        file = self.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(SHARED.sub(f"{self.shared}/", text), encoding="utf-8")
+
+
+class Stage:
+    """What a page plays on: the machine of Ann, and others as the page names them.
+
+    Args:
+        folder: Of the test.
+        index: The address of the index.
+        channel: The address of the channel.
+        series: The Python (X.Y) that stands where pages say 3.11.
+        environ: More variables of each machine.
+
+    Attributes:
+        here: The machine that a page is at.
+        meant: What commands of a page write (an address, an id) to what is typed for it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        index: str,
+        channel: str = "",
+        series: str = SERIES,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder, self.index, self.channel, self.series = folder, index, channel, series
+        self._environ = environ or {}
+        self._machines: dict[str, Machine] = {}
+        self._said: dict[str, str] = {}
+        self.meant: dict[str, str] = {}
+        for name in ("srv", "mnt"):
+            (folder / "shared" / name).mkdir(parents=True)
+        self.here = self.machine("ann")
+
+    def machine(self, user: str) -> Machine:
+        """The machine of a user, new when he is."""
+        if user not in self._machines:
+            self._machines[user] = Machine(
+                self.folder if user == "ann" else self.folder / "machines" / user,
+                self.folder / "shared",
+                user,
+                self.index,
+                self.channel,
+                self._environ,
+            )
+        return self._machines[user]
+
+    @property
+    def user(self) -> Path:
+        """The home of the user of this machine."""
+        return self.here.user
+
+    @property
+    def project(self) -> Path:
+        """The project of the user of this machine."""
+        return self.here.project
+
+    def type(self, command: str) -> str:
+        """What a command prints on this machine."""
+        return self.here.type(command)
+
+    def play(self, name: str, steps: Mapping[str, Callable[[], object]] | None = None) -> int:
+        """Everything of a page; gives how many commands it has.
+
+        Args:
+            steps: What the page's comments name and no command does.
+        """
+        page, count = DOCS / name, 0
         text = page.read_text(encoding="utf-8")
-        for block in blocks(text):
-            if block.words[:1] == ("console",):
+        changed: list[tuple[Block, str]] = []
+        self.here = self.machine("ann")
+        for line, part in parts(text):
+            if isinstance(part, re.Match):
+                self.here = self.machine(part["machine"]) if part["machine"] else self.here
+                self._act(part["text"] or "", steps or {}, f"{page.name}:{line}")
+            elif part not in command_blocks(text):
+                own = self._now(part.text).replace('"3.11"', f'"{self.series}"').replace("=3.11", f"={self.series}")
+                self.here.write(part.words[-1], own)
+            else:
                 shown = ""
-                for command, _ in commands(block.text):
-                    shown += f"$ {command}\n{self.type(command)}"
-                    count += 1
-                lines[block.line] = (block.text, shown)
-            elif len(block.words) == 2:
-                file = self.project / block.words[1]
-                file.parent.mkdir(parents=True, exist_ok=True)
-                own = block.text.replace('"3.11"', f'"{self.series}"').replace("=3.11", f"={self.series}")
-                file.write_text(own, encoding="utf-8")
+                for command, told in commands(part.text):
+                    printed = told
+                    if why_not(page.name, command) is None:
+                        printed = self._typed(command, told)
+                        count += 1
+                    shown += f"$ {command}\n{printed}"
+                    assert part.words != ("typed",) or "[exit" not in printed, f"{page.name}:{line}\n{shown}"
+                if part.words != ("typed",) and alike(shown) != alike(part.text):
+                    changed.append((part, shown))
         if os.environ.get("UPDATE_SCREENS"):
-            for told, shown in lines.values():
-                text = text.replace(f"```console\n{told}```", f"```console\n{shown}```")
-            page.write_text(text, encoding="utf-8")
+            lines = text.splitlines(keepends=True)
+            for block, shown in reversed(changed):
+                lines[block.line - 1 : block.line - 1 + len(block.text.splitlines())] = [shown]
+            page.write_text("".join(lines), encoding="utf-8")
             return count
-        for line, (told, shown) in lines.items():
-            assert alike(shown) == alike(told), f"{name}:{line}"
+        for block, shown in changed:
+            assert alike(shown) == alike(block.text), f"{page.name}:{block.line}"
         return count
+
+    def typed(self, command: str) -> str:
+        """What a command of a page prints, typed with what its words mean here."""
+        for written, here in self.meant.items():
+            command = command.replace(written, here)
+        return self.type(command)
+
+    def _act(self, text: str, steps: Mapping[str, Callable[[], object]], where: str) -> None:
+        if text in steps:
+            steps[text]()
+        elif text:
+            printed = self.type(f"set -e\n{self._now(text)}")
+            assert "[exit" not in printed, f"{where}: {printed}"
+
+    def _typed(self, command: str, told: str) -> str:
+        """What a command prints, with the digests that the page shows for what they name."""
+        printed = self.type(self._now(command))
+        lines = {"".join(alike(line)): line for line in told.splitlines()}
+        for line in printed.splitlines():
+            shown = DIFFERENT.findall(lines.get("".join(alike(line)), ""))
+            self._said |= dict(zip(shown, DIFFERENT.findall(line), strict=False))
+        back = {now: shown for shown, now in self._said.items()}
+        return DIFFERENT.sub(lambda found: back.get(found[0], found[0]), printed)
+
+    def _now(self, text: str) -> str:
+        """What a page shows, with the digests that were printed here."""
+        return DIFFERENT.sub(lambda found: self._said.get(found[0], found[0]), text)
+
+
+def parts(text: str) -> list[tuple[int, Block | re.Match[str]]]:
+    """What is typed, what is a file, and what comments say of it, in order, each with its line."""
+    files = [block for block in blocks(text) if len(block.words) > 1 and re.search(r"[./]", block.words[-1])]
+    found: list[tuple[int, Block | re.Match[str]]] = [(block.line, block) for block in (*files, *command_blocks(text))]
+    found += [(text.count("\n", 0, act.start()) + 1, act) for act in ACT.finditer(text)]
+    return sorted(found, key=lambda item: item[0])
 
 
 def commands(text: str) -> list[tuple[str, str]]:

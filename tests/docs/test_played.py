@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,26 +13,16 @@ from tests.docs.playing import Stage, alike, commands
 from tests.flows.test_import import solved_records, write_pixi_lock
 from tests.metaflow.needs import need_wheels
 from tests.support.channel import TestChannel
-from tests.support.servers import Server
-from tests.support.wheel_index import WheelIndex
-from tests.support.wheels import make_wheel
 
 pytestmark = pytest.mark.skipif(current_platform() != "linux-64", reason="the texts name linux-64")
 
 
 @pytest.fixture
-def index(tmp_path: Path, serving: Callable[..., Server]) -> str:
-    """An index with small packages of the names that the pages ask for."""
-    folder = tmp_path / "index"
-    make_wheel(folder, "rich", "13.9.4", requires=["markdown-it-py>=2.2", "pygments>=2.13"])
-    make_wheel(folder, "markdown-it-py", "3.0.0", requires=["mdurl~=0.1"])
-    make_wheel(folder, "mdurl", "0.1.2")
-    make_wheel(folder, "pygments", "2.18.0")
-    make_wheel(folder, "humanize", "4.11.0")
-    make_wheel(folder, "pytest", "8.3.3")
+def packages(packages: Path) -> Path:
+    """With what Metaflow needs in a step."""
     for wheel in need_wheels().glob("*.whl"):
-        (folder / wheel.name).symlink_to(wheel)
-    return f"{serving(WheelIndex(folder=folder)).url}/simple"
+        (packages / wheel.name).symlink_to(wheel)
+    return packages
 
 
 def test_the_tutorial_is_what_happens(tmp_path: Path, index: str) -> None:
