@@ -16,15 +16,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from envbuild.errors import UsageError
-from envbuild.executors import FAR_SCHEMES, Executor
+from envbuild.executors import FAR_SCHEMES
 from envbuild.projects.config import PROJECT_FILE, Config
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from envbuild.environments.stores import ChosenStore
     from envbuild.executors.far import FarExecutor
-    from envbuild.machine.workspace import Workspace
-    from envbuild.plan import Plan
     from envbuild.store.layer import Layer
 
 
@@ -43,12 +41,6 @@ class Far:
     open: Callable[[], FarExecutor]
     store: tuple[ChosenStore, Layer] | None
     marks: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-
-    def over(self, near: Executor, workspace: Workspace, plan: Plan) -> Executor:
-        """An executor for a plan, which may grow: this machine's own does what stays."""
-        from envbuild.environments.far_work import FarWork
-
-        return FarWork(near, self, workspace, plan)
 
     def handing_over(self) -> tuple[ChosenStore, Layer]:
         """The store that hands over, and its layer.

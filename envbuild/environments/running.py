@@ -261,7 +261,9 @@ class Runner:
         told = (self._reporter, timeline) if watch is None else (self._reporter, timeline, watch)
         executor = self._executor
         if self._far is not None and record and not self._only_signed:
-            executor = self._far.over(executor, self.workspace, plan)
+            from envbuild.environments.far_work import FarWork
+
+            executor = FarWork(executor, self._far, self.workspace, plan)
         scheduler = Scheduler(executor, Several(*told), cancel=self.workspace.cancel)
         self._relay.lead(scheduler)
         results = self.workspace.store.results if record else None

@@ -31,7 +31,7 @@ from uuid import uuid4
 from envbuild.errors import EnvbuildError, UnreachableError, UsageError
 from envbuild.executors import Given, Returned
 from envbuild.executors.dask_places import Worker, place
-from envbuild.executors.far import about, call, follow
+from envbuild.executors.far import FarExecutor, about, call, follow
 from envbuild.plan import Lane
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _FRESH = 1.0
 """Seconds that what is known of the workers counts."""
 
 
-class DaskExecutor:
+class DaskExecutor(FarExecutor):
     """See the module's docstring.
 
     Args:
@@ -93,14 +93,6 @@ class DaskExecutor:
             return None
         wanted = [*([f"of {platform}"] if platform else []), *([f"with {', '.join(sorted(tags))}"] if tags else [])]
         return " ".join(["a worker", *wanted])
-
-    def submit(self, lane: Lane, function: Callable[[Given], Returned], argument: Given, /) -> Future[Returned]:
-        """Run it on any worker.
-
-        Raises:
-            RuntimeError: After ``close``.
-        """
-        return self.send(function, argument, name=getattr(function, "__name__", "job"))
 
     def send(
         self,

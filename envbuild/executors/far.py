@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from envbuild.errors import BuildError, EnvbuildError, UnreachableError, UsageError
 from envbuild.executors import Executor, Given, Returned
+from envbuild.plan import Lane
 from envbuild.value import dataclass
 from envbuild.version import __version__
 
@@ -54,6 +55,14 @@ class FarExecutor(Executor, Protocol):
             tags: What else it must be marked with.
         """
         ...
+
+    def submit(self, lane: Lane, function: Callable[[Given], Returned], argument: Given, /) -> Future[Returned]:
+        """Run it on any worker, whatever the lane.
+
+        Raises:
+            RuntimeError: After ``close``.
+        """
+        return self.send(function, argument, name=getattr(function, "__name__", "a job"))
 
     def send(
         self,

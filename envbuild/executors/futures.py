@@ -30,7 +30,7 @@ class Pool(Protocol):
         ...
 
 
-class FuturesExecutor:
+class FuturesExecutor(FarExecutor):
     """See the module's docstring.
 
     Args:
@@ -64,14 +64,6 @@ class FuturesExecutor:
         if self._platform is None:
             self._platform = str(self._pool.submit(about, None).result()[1])
         return None if platform == self._platform else f"a worker of {platform}"
-
-    def submit(self, lane: Lane, function: Callable[[Given], Returned], argument: Given, /) -> Future[Returned]:
-        """Run it in the pool.
-
-        Raises:
-            RuntimeError: After ``close``.
-        """
-        return self.send(function, argument, name=getattr(function, "__name__", "a job"))
 
     def send(
         self,
