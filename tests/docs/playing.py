@@ -8,7 +8,7 @@ was shown, it is typed with the one printed here. ``UPDATE_SCREENS=1`` writes ou
 
 Comments of a page, which readers do not see, say what happens beside it::
 
-    <!-- play: git commit -qam "newer" -->     typed before what follows, and must succeed; lines of shell
+    <!-- play: git commit -qam "newer" -->     typed before what follows, and must succeed; one line of shell, or more
     <!-- play: the attack -->                  a step that the test gives by that name
     <!-- play on reader -->                    what follows happens on another user's machine, with a home of its own
     <!-- play on reader: git clone … -->       both
@@ -47,7 +47,7 @@ KINDS = (
     (r"\bMetaflow \d+(\.\d+)+", "Metaflow [version]"),
     (r" +", " "),
 )
-ACT = re.compile(r"^<!-- play(?: on (?P<machine>\w+))?(?:: (?P<text>.*?))? -->$", re.MULTILINE | re.DOTALL)
+ACT = re.compile(r"^<!-- play(?: on (?P<machine>\w+))?(?::\s(?P<text>.*?))?\s-->$", re.MULTILINE | re.DOTALL)
 SHARED = re.compile(r"(?<![\w./~-])/(?=(?:srv|mnt)\b)")
 SLOW = r"(note: )?(sending \d+ more of what was done|waiting for .*, held by )"
 """What is said only where a machine is slow."""
@@ -240,12 +240,6 @@ class Stage:
             assert alike(shown) == alike(block.text), f"{page.name}:{block.line}"
         return count
 
-    def typed(self, command: str) -> str:
-        """What a command of a page prints, typed with what its words mean here."""
-        for written, here in self.meant.items():
-            command = command.replace(written, here)
-        return self.type(command)
-
     def _act(self, text: str, steps: Mapping[str, Callable[[], object]], where: str) -> None:
         if text in steps:
             steps[text]()
@@ -264,7 +258,9 @@ class Stage:
         return DIFFERENT.sub(lambda found: back.get(found[0], found[0]), printed)
 
     def _now(self, text: str) -> str:
-        """What a page shows, with the digests that were printed here."""
+        """What a page shows, with the digests that were printed here, and what its words mean here."""
+        for written, here in self.meant.items():
+            text = text.replace(written, here)
         return DIFFERENT.sub(lambda found: self._said.get(found[0], found[0]), text)
 
 
@@ -273,12 +269,15 @@ def parts(text: str) -> list[tuple[int, Block | re.Match[str]]]:
     files = [block for block in blocks(text) if len(block.words) > 1 and re.search(r"[./]", block.words[-1])]
     found: list[tuple[int, Block | re.Match[str]]] = [(block.line, block) for block in (*files, *command_blocks(text))]
     found += [(text.count("\n", 0, act.start()) + 1, act) for act in ACT.finditer(text)]
+    assert text.count("<!-- play") == len(ACT.findall(text)), "a comment of a play is not well formed"
     return sorted(found, key=lambda item: item[0])
 
 
 def commands(text: str) -> list[tuple[str, str]]:
-    """The commands of a console block, each with what the page says that it prints."""
+    """The commands of a block, each with what the page says that it prints: nothing, where none stands after ``$``."""
     found: list[tuple[str, str]] = []
+    if not re.search(r"^\$ ", text, re.MULTILINE):
+        return [(line, "") for line in text.splitlines()]
     for line in text.splitlines():
         if line.startswith("$ "):
             found.append((line[2:], ""))
