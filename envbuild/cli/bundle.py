@@ -64,9 +64,9 @@ def bundle_command(
             "size": bundle.size,
             "sha256": bundle.sha256,
             "python": bundle.python,
-            "brings_python": bundle.brings_python,
+            "brings-python": bundle.brings_python,
             "packages": bundle.packages,
-            "tools_size": bundle.tools_size,
+            "tools-size": bundle.tools_size,
             "needs": bundle.needs,
             "notes": list(bundle.notes),
         }

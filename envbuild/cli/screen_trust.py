@@ -28,7 +28,7 @@ def show_trusting(screen: Screen, found: Trusting) -> None:
             "name": key.name,
             "public": str(key.public),
             "keyid": key.public.keyid,
-            "not_after": key.not_after,
+            "not-after": key.not_after,
             "counts": key.name not in found.expired,
         }
         for key in trust.keys
@@ -42,7 +42,7 @@ def show_trusting(screen: Screen, found: Trusting) -> None:
             "keys": keys,
             "scopes": [tree(scope) for scope in scopes],
             "stores": [tree(store) for store in found.stores],
-            "signing_key": found.signing_key,
+            "signing-key": found.signing_key,
         }
     ):
         return
@@ -76,7 +76,7 @@ def _wanted(trust: Trust) -> str:
 
 def show_signed(screen: Screen, signed: Signed, *, dry_run: bool) -> None:
     """How many, and what was left unsigned."""
-    if screen.document({**tree(signed), "dry_run": dry_run}):
+    if screen.document({**tree(signed), "dry-run": dry_run}):
         return
     for line in signed.refused:
         screen.say(f"note: not signed: {line}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import pytest
 
 from envbuild.cli.main import _HIDDEN, COMMANDS
-from tests.case import Case
+from tests.case import CHECKOUT, Case
 
 
 def test_the_list_of_commands_is_whole_on_a_narrow_terminal(case: Case) -> None:
@@ -36,6 +37,14 @@ def test_usage_errors_are_json_too(case: Case, arguments: tuple[str, ...]) -> No
 def test_json_of_another_program_is_not_ours(case: Case) -> None:
     case.run("run", "none.yaml", "--", "tool", "--json", code=3)
     assert case.out == ""
+
+
+def test_keys_of_json_have_dashes() -> None:
+    trees = [ast.parse(file.read_text()) for file in (CHECKOUT / "envbuild" / "cli").glob("*.py")]
+    written = [key for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys]
+    keys = {key.value for key in written if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+    clicks = {"help_option_names", "max_content_width", "ignore_unknown_options", "allow_interspersed_args"}
+    assert {key for key in keys if "_" in key and key.islower()} == clicks
 
 
 def test_the_json_variable_says_yes_or_no(case: Case) -> None:
