@@ -39,7 +39,10 @@ def read(name: str) -> str:
 
 def blocks(text: str) -> list[Block]:
     """Every fenced block of a page."""
-    found, words, lines, begin = [], None, [], 0
+    found: list[Block] = []
+    words: tuple[str, ...] | None = None
+    lines: list[str] = []
+    begin = 0
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith("```") and words is None:
             words, lines, begin = tuple(line[3:].split()), [], number + 1
