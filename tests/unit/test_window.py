@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from envbuild.errors import UnreachableError
-from envbuild.objects.window import FEW, LATE, Window
+from envbuild.objects.window import FAR_BEHIND, FEW, LATE, Window
 
 
 def lose(window: Window) -> None:
@@ -105,3 +105,46 @@ def test_an_answer_that_comes_late_halves_it_once_and_leaves_a_few() -> None:
     assert window.most < FEW, "what fails bounds it further"
     window.answered(time.monotonic() - LATE - 1)
     assert window.most < FEW
+
+
+def test_an_answer_that_comes_late_lets_nobody_else_in_and_one_in_time_does() -> None:
+    window = Window()
+    lose(window)
+    assert window.most == 1
+    with window.one():
+        window.answered(time.monotonic() - LATE - 1)
+    assert window.most == 1
+    with window.one():
+        window.answered(time.monotonic())
+    assert window.most == 2
+
+
+def test_at_a_server_that_is_far_behind_one_question_is_enough() -> None:
+    window = Window()
+    with ExitStack() as many:
+        for _ in range(3):
+            many.enter_context(window.one())
+        window.answered(time.monotonic() - FAR_BEHIND - 1)
+    assert window.most == 1.5, "what is in flight counts before it is halved: one at a time now"
+    window._cut = 0.0
+    window.answered(time.monotonic() - FAR_BEHIND - 1)
+    assert window.most == 1
+
+
+def test_nodes_at_a_slow_server_come_to_wait_for_less_than_they_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    """200 nodes, 28 answers a second: four of each in flight wait for 28 seconds, of the 30 after which they give up.
+
+    One node stands for all: what it has in flight, each of the others has too.
+    """
+    clock, waits = 0.0, []
+    monkeypatch.setattr("envbuild.objects.window.time.monotonic", lambda: clock)
+    window = Window()
+    for _ in range(200):
+        in_flight = int(window.most or 20)
+        waits.append(in_flight * 200 / 28)
+        with ExitStack() as many:
+            for _ in range(in_flight):
+                many.enter_context(window.one())
+            began, clock = clock, clock + waits[-1]
+            window.answered(began)
+    assert max(waits[10:]) < FAR_BEHIND
