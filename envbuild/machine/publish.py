@@ -53,6 +53,7 @@ class Incoming:
                 folder.mkdir(parents=True, exist_ok=True)
                 self.path, self._descriptor = _create(folder)
         self.size = 0
+        self._named = True
         self._state = hashlib.sha256()
         try:
             with writing(self.path, need):
@@ -107,10 +108,14 @@ class Incoming:
             faults.reach("pre-fsync")
             if durability == "safe":
                 os.fsync(self._descriptor)
-            make_folder(final.parent, durability)
             faults.reach("pre-rename")
-            created = _link(self.path, final)
+            try:
+                created = _link(self.path, final)
+            except FileNotFoundError:  # the first of its folder: looking before each would cost more
+                make_folder(final.parent, durability)
+                created = _link(self.path, final)
             self.path.unlink()
+            self._named = False
             if durability == "safe":
                 sync_folder(final.parent)
             faults.reach("post-rename-pre-result")
@@ -120,9 +125,10 @@ class Incoming:
         """Remove the temporary file when it is still there, and let go of it. Harmless after ``publish``."""
         if self._descriptor < 0:
             return
-        with suppress(OSError):
-            if os.fstat(self._descriptor).st_nlink:
-                self.path.unlink()
+        if self._named:
+            with suppress(OSError):
+                if os.fstat(self._descriptor).st_nlink:
+                    self.path.unlink()
         os.close(self._descriptor)
         self._descriptor = -1
 

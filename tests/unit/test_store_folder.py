@@ -8,9 +8,12 @@ import hashlib
 import json
 import os
 import stat
+import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from types import FrameType
+from typing import Any, Literal
 
 import pytest
 
@@ -116,6 +119,26 @@ def test_what_is_no_record_counts_as_absent_is_said_once_and_makes_way(
     assert len(said) == 1
     assert store.results.put(result) == "created"
     assert store.results.get("solve", KEY) == result
+
+
+def test_a_record_asks_the_system_for_what_it_needs_and_for_nothing_twice(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store", durability="fast")
+    store.results.put(record(store))  # makes the folders
+    other = record(store, key=Digest("a" * 63 + "b"))
+    asked: Counter[str] = Counter()
+
+    def count(frame: FrameType, event: str, called: Any) -> None:
+        if event == "c_call" and getattr(called, "__module__", "") in {os.link.__module__, fcntl.flock.__module__}:
+            asked[called.__name__] += 1
+
+    sys.setprofile(count)
+    try:
+        store.results.put(other)
+    finally:
+        sys.setprofile(None)
+    once = ("open", "flock", "fstat", "write", "fchmod", "link", "unlink", "close")
+    assert {name: asked.pop(name) for name in once} == dict.fromkeys(once, 1)
+    assert not asked.keys() & {"stat", "lstat", "mkdir", "fsync"}
 
 
 @pytest.mark.parametrize(
