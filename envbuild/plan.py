@@ -10,9 +10,10 @@ longest remaining chain of work depends.
 
 Some kinds can prepare an input before the others are there (unpack a package while the next one downloads): each input
 is then a job of its own, offered as soon as that input is done, and the final ``realise`` waits for those that began.
-Once no input is awaited there is nothing left to overlap: those that have not begun are taken back, for ``realise``
-readies many inputs faster at once than one by one. A failure blocks exactly the derivations that lead
-from it to a target; without ``keep_going`` no more jobs are offered.
+Once no input is awaited, others are prepared only beside those that had begun before, so that no processor idles while
+these are waited for; then what has not begun is taken back, for ``realise`` readies many inputs faster at once than one
+by one. A failure blocks exactly the derivations that lead from it to a target; without ``keep_going`` no more jobs are
+offered.
 
 A plan may grow while it runs (``add``), by what is known only then. Those for whom the work is have a share each, and
 are served in turns (``envbuild.turns``).
@@ -186,6 +187,7 @@ class Plan:
         self._prepared = self._to_prepare(needed)
         self._waiting: dict[Digest, int] = {}
         self._awaited: dict[Digest, int] = {}
+        self._last: dict[Digest, set[Job]] = {}
         self._begin(needed)
         for key in hits:
             self._complete(key, known[key])
@@ -289,8 +291,11 @@ class Plan:
         self._end(job)
         if job.phase != "prepare":
             self._complete(job.key, outputs)
-        else:
-            self._satisfied(job.key)
+            return
+        self._satisfied(job.key)
+        if job.key in self._last:
+            self._last[job.key].discard(job)
+            self._prepare_no_more(job.key)
 
     def failed(self, job: Job, error: BaseException) -> None:
         """A job failed; everything that needs its derivation is blocked.
@@ -390,11 +395,11 @@ class Plan:
             self._awaited[user] -= 1
             if user not in self._prepared:
                 self._satisfied(user)
-            elif self._awaited[user]:
-                self._offer(Job(key=user, phase="prepare", input=key, derivation=self.graph[user]))
-            else:
-                for _ in range(1 + self._withdraw(user)):
-                    self._satisfied(user)
+                continue
+            self._offer(Job(key=user, phase="prepare", input=key, derivation=self.graph[user]))
+            if not self._awaited[user]:
+                self._last[user] = {job for job in self._running if job.key == user}
+                self._prepare_no_more(user)
 
     def _begin(self, keys: Collection[Digest]) -> None:
         """Let needed derivations wait for the inputs that are not there; offer those that need not wait."""
@@ -435,6 +440,12 @@ class Plan:
         taken = offered & self._pending
         self._pending -= taken
         return len(taken)
+
+    def _prepare_no_more(self, key: Digest) -> None:
+        """All inputs are there: what is not begun is prepared only while an older preparation has to be waited for."""
+        if not self._last[key]:
+            for _ in range(self._withdraw(key)):
+                self._satisfied(key)
 
     def _offer(self, job: Job) -> None:
         urgency = self._lengths[job.key]

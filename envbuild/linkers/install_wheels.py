@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from envbuild.errors import EnvbuildError
 from envbuild.linkers.checked_wheel import not_unpacked
 from envbuild.linkers.wheel_clobber import CheckedWheels, order_wheels
-from envbuild.linkers.wheels import link_wheels, site_folder
+from envbuild.linkers.wheels import finish_wheels, link_wheels, site_folder
 from envbuild.package import Wheel
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def install_wheels(
         rounds[number].append((path, wheel))
     threading.Thread(target=_load, name="load", daemon=True).start()
     try:
-        link_wheels(rounds, prefix, host, context, addresses)
+        link_wheels(rounds, prefix, host, context)
     except EnvbuildError:
         for rest in left:
             rest(not_unpacked)  # which says more of a wheel than uv does
@@ -69,3 +69,4 @@ def install_wheels(
         from envbuild.linkers.wheel_unpacked import check_unpacked
 
         check_unpacked(wheels, left, site, prefix, context.engine_cache("checked-wheels"), order.taken)
+    finish_wheels(rounds, prefix, addresses)

@@ -267,6 +267,10 @@ def prepare_input(link: Link, key: Digest, package: AnyPinned, context: Context)
     blob = context.blob(key)
     with writing(context.engine_cache("uv").parent):
         faults.reach("mid-prepare")
+        if link.interpreter == "host" and link.python:
+            from envbuild.linkers.venv import ready_venv
+
+            ready_venv(context.host_python(link.python).path, context)
         _unpack(link, blob, package, around, context)
 
 

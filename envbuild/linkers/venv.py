@@ -48,6 +48,15 @@ def make_venv(prefix: Path, python: str, context: Context) -> None:
     _remember(memory, prefix)
 
 
+def ready_venv(python: str, context: Context) -> None:
+    """Have the first virtual environment on a Python made and remembered, while packages are still on their way."""
+    with context.scratch() as folder:
+        prefix = folder / "prefix"
+        if not (context.engine_cache("venvs") / _name(prefix, python)).exists():
+            with context.lock("venvs"):  # the preparations of one link begin together
+                make_venv(prefix, python, context)
+
+
 def _name(prefix: Path, python: str) -> str:
     program = uv_program()
     told = [_FORM, PROMPT, str(prefix.parent.parent), python, _state(python), program, _state(program)]

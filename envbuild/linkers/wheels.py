@@ -33,10 +33,8 @@ WheelInputs = Sequence[tuple[Path, Wheel]]
 """Verified wheel files with what the lock says about each."""
 
 
-def link_wheels(
-    rounds: Sequence[WheelInputs], prefix: Path, host: str | None, context: Context, addresses: Mapping[str, bytes]
-) -> None:
-    """Install wheels into a prefix that has a Python, whatever kind it is.
+def link_wheels(rounds: Sequence[WheelInputs], prefix: Path, host: str | None, context: Context) -> None:
+    """Install wheels into a prefix that has a Python, whatever kind it is; ``finish_wheels`` comes after it.
 
     uv has to ask a Python for its tags and paths, which takes longer than linking; it remembers the answer by the
     executable's path. So a virtual environment, whose path is new each time, is filled through the host's Python that
@@ -48,7 +46,6 @@ def link_wheels(
         prefix: Has ``bin/python``.
         host: The Python that a virtual environment stands on, by its real path; None for a Python in the prefix.
         context: For uv's cache and processes.
-        addresses: By name, the ``direct_url.json`` of the wheels that have one.
 
     Raises:
         IntegrityError: ``wrong-package`` when uv finds that a file is not what its name says.
@@ -64,6 +61,19 @@ def link_wheels(
         install = ["pip", "install", "--no-deps", "--break-system-packages", *python, *mode, "-r", str(lock)]
         run_uv(install, context, prefix.parent)
     context.settle(prefix)
+
+
+def finish_wheels(rounds: Sequence[WheelInputs], prefix: Path, addresses: Mapping[str, bytes]) -> None:
+    """Take away uv's notes, and write where packages came from.
+
+    A file system that writes a tree to the disk may let nobody change another name meanwhile: what only reads the tree
+    goes before this.
+
+    Args:
+        rounds: As ``link_wheels``.
+        prefix: The same.
+        addresses: By name, the ``direct_url.json`` of the wheels that have one.
+    """
     (prefix / ".lock").unlink(missing_ok=True)  # uv's own, of no use in a prefix that does not change
     by_name = {wheel.name: wheel for wheels in rounds for _, wheel in wheels}
     for note in prefix.glob("lib/python*/site-packages/*.dist-info/uv_cache.json"):

@@ -11,7 +11,7 @@ from envbuild.addresses import Addresses
 from envbuild.derivations import Context
 from envbuild.derivations.fetch import Fetch
 from envbuild.digest import Digest
-from envbuild.linkers.venv import make_venv
+from envbuild.linkers.venv import make_venv, ready_venv
 from envbuild.machine.workspace import Workspace
 from envbuild.package import UrlOrigin
 
@@ -61,3 +61,17 @@ def test_a_copy_is_what_uv_makes_and_a_damaged_memory_is_not_believed(tmp_path: 
         memory.write_bytes(b"")
         assert made(context) == by_uv
         assert len(list(context.engine_cache("venvs").iterdir())) == 1
+
+
+def test_the_first_is_made_ahead_once(tmp_path: Path) -> None:
+    origin = UrlOrigin(url="https://h.example/x", file="x")
+    job = Fetch(sha256=Digest("0" * 64), file="x", origin=origin)
+    with Workspace(tmp_path / "home", Addresses(root=str(tmp_path)), durability="fast") as workspace:
+        context = workspace.for_job(job, {})
+        ready_venv(PYTHON, context)
+        (memory,) = context.engine_cache("venvs").iterdir()
+        state = memory.stat()
+        ready_venv(PYTHON, context)
+        made(context)
+        assert memory.stat() == state
+        assert not list((tmp_path / "home" / "tmp").iterdir())
