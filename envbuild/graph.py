@@ -12,7 +12,7 @@ much as a whole warm realize.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from envbuild.derivations import Derivation
@@ -28,10 +28,14 @@ class Graph:
 
     Attributes:
         derivations: Key to derivation, in the order in which they were first given.
-        targets: The keys wanted, in the order given, without repetitions.
     """
 
-    __slots__ = ("_order", "_users", "derivations", "targets")
+    __slots__ = ("_order", "_targets", "_users", "derivations")
+
+    derivations: Mapping[Digest, Derivation]
+    _users: Mapping[Digest, Mapping[Digest, None]]
+    _order: Sequence[Digest]
+    _targets: Mapping[Digest, None]
 
     def __init__(self, derivations: Iterable[Derivation], targets: Iterable[Digest] | None = None) -> None:
         """Make a graph.
@@ -47,14 +51,13 @@ class Graph:
         nodes: dict[Digest, Derivation] = {}
         for derivation in derivations:
             nodes.setdefault(derivation.key, derivation)
-        self.derivations: Mapping[Digest, Derivation] = nodes
+        self.derivations = nodes
         self._users = _users(nodes)
         self._order = _order(nodes, self._users)
         if targets is None:
-            self.targets = tuple(key for key in nodes if not self._users.get(key))
-        else:
-            self.targets = tuple(dict.fromkeys(targets))
-        for target in self.targets:
+            targets = (key for key in nodes if not self._users.get(key))
+        self._targets = dict.fromkeys(targets)
+        for target in self._targets:
             if target not in nodes:
                 raise EnvbuildError(
                     f"the graph has no derivation for its target {short(target)}", reference="graph-missing-input"
@@ -71,6 +74,15 @@ class Graph:
 
     def __getitem__(self, key: Digest) -> Derivation:
         return self.derivations[key]
+
+    @property
+    def targets(self) -> tuple[Digest, ...]:
+        """The keys wanted, in the order given, without repetitions."""
+        return tuple(self._targets)
+
+    def wants(self, key: Digest) -> bool:
+        """Whether a key is one of the targets."""
+        return key in self._targets
 
     def inputs(self, key: Digest) -> tuple[Digest, ...]:
         """The keys that a derivation reads, in its own order.
@@ -92,7 +104,7 @@ class Graph:
 
     def order(self) -> tuple[Digest, ...]:
         """Every key, inputs before their users; the same order for the same graph."""
-        return self._order
+        return tuple(self._order)
 
     def closure(self, keys: Iterable[Digest]) -> frozenset[Digest]:
         """These keys and everything that they read, directly or not.
@@ -118,26 +130,6 @@ class Graph:
             (derivation for graph in several for derivation in graph),
             (target for graph in several for target in graph.targets),
         )
-
-    def grown(self, more: Graph) -> Graph:
-        """This graph with what another one adds to it.
-
-        As ``union``, but that it costs what is new, and copies of tables: a graph may grow as often as it has nodes.
-        """
-        new = {key: derivation for key, derivation in more.derivations.items() if key not in self.derivations}
-        users, own = dict(self._users), set[Digest]()
-        for key in new:
-            for needed in more.inputs(key):
-                if needed not in own:
-                    own.add(needed)
-                    users[needed] = dict(users.get(needed, {}))
-                users[needed][key] = None
-        made = Graph.__new__(Graph)
-        made.derivations = {**self.derivations, **new}
-        made._users = users
-        made._order = (*self._order, *(key for key in more.order() if key in new))
-        made.targets = tuple(dict.fromkeys((*self.targets, *more.targets)))
-        return made
 
     def to_networkx(self) -> networkx.DiGraph[Digest]:
         """The same graph for networkx: nodes are keys, edges go from an input to its user.
@@ -168,6 +160,37 @@ class Graph:
                 weighted.add_edge(needed, key, weight=costs.get(key, 0))
         path = networkx.dag_longest_path(weighted, weight="weight") if self._order else []
         return tuple(Digest(key) for key in path if key)
+
+
+class Growing(Graph):
+    """A graph to which others are added where it is: by its owner, who alone knows that it is not what it was.
+
+    Args:
+        graph: How it begins; a copy.
+    """
+
+    __slots__ = ()
+
+    derivations: dict[Digest, Derivation]
+    _users: dict[Digest, dict[Digest, None]]
+    _order: list[Digest]
+    _targets: dict[Digest, None]
+
+    def __init__(self, graph: Graph) -> None:
+        self.derivations = dict(graph.derivations)
+        self._users = {key: dict(users) for key, users in graph._users.items()}
+        self._order = list(graph._order)
+        self._targets = dict(graph._targets)
+
+    def add(self, more: Graph) -> None:
+        """Take up what another graph has, as ``union`` does; it costs what that one is, whatever this one is by now."""
+        self._order += [key for key in more._order if key not in self.derivations]
+        for key, derivation in more.derivations.items():
+            if key not in self.derivations:
+                self.derivations[key] = derivation
+                for needed in derivation.inputs:
+                    self._users.setdefault(needed, {})[key] = None
+        self._targets.update(more._targets)
 
 
 def _users(nodes: Mapping[Digest, Derivation]) -> dict[Digest, dict[Digest, None]]:

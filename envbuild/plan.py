@@ -38,7 +38,7 @@ from typing import Literal
 from envbuild.demand import demand
 from envbuild.derivations import Derivation, Outputs
 from envbuild.digest import Digest
-from envbuild.graph import Graph
+from envbuild.graph import Graph, Growing
 from envbuild.turns import Turns
 from envbuild.value import dataclass
 
@@ -137,7 +137,7 @@ class Plan:
     """The state of one run over a graph.
 
     Attributes:
-        graph: What the plan is over.
+        graph: What the plan is over; once the plan has grown, it grows with it.
         failures: In the order in which they happened.
         blocked: Keys that cannot be done any more, each with the failed key that blocks it.
         stopped: True once no more jobs are offered: after ``stop``, or a failure without ``keep_going``.
@@ -201,6 +201,15 @@ class Plan:
     def needed(self) -> tuple[Digest, ...]:
         """Keys that have to be done, in graph order; those that a missed pull brought stand last."""
         return tuple(self._needed)
+
+    @property
+    def hit_count(self) -> int:
+        """How many ``hits`` there are."""
+        return len(self._hits)
+
+    def needs(self, key: Digest) -> bool:
+        """Whether a key is one of ``needed``."""
+        return key in self._needed
 
     @property
     def outputs(self) -> Mapping[Digest, Outputs]:
@@ -342,7 +351,9 @@ class Plan:
             far: Of its keys those whose results can be pulled.
             shares: For whom each is; a key that has a share keeps it.
         """
-        self.graph = self.graph.grown(graph)
+        grown = self.graph if isinstance(self.graph, Growing) else Growing(self.graph)
+        grown.add(graph)
+        self.graph = grown
         self._known.update((key, known[key]) for key in graph.derivations.keys() & known.keys())
         self._far |= {key for key in far if key not in self._needed}
         for key, share in shares.items():

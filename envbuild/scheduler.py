@@ -262,7 +262,7 @@ class _Run:
         return Outcome(
             outputs=self._plan.outputs,
             milliseconds=self._milliseconds,
-            hits=len(self._plan.hits),
+            hits=self._plan.hit_count,
             done=tuple(sorted(self._done.items())),
             fetched_bytes=self._fetched_bytes,
             failures=tuple(self._plan.failures),

@@ -119,7 +119,7 @@ class FarWork:
             return item.kind in FAR_KINDS
         graph = self._plan.graph
         users = [graph[key] for key in graph.users(item.key)]
-        far = bool(users) and all(user.kind in FAR_KINDS for user in users) and item.key not in graph.targets
+        far = bool(users) and all(user.kind in FAR_KINDS for user in users) and not graph.wants(item.key)
         return far and _anywhere(item) and not any(map(self._lacks_quietly, users))
 
     def _lacks_quietly(self, item: Derivation) -> bool:

@@ -191,7 +191,9 @@ class Runner:
             shares = whose({number: graph for number, (_, graph) in numbered.items()})
             known = find_known(graph := Graph.union(part for _, part in parts), self.workspace.known)
             plan, located = self._planned(graph, known, wanted, shares)
-            near = {*located.by_key(graph), *(running.needed if running is not None else ())}
+            near = set(located.by_key(graph))
+            if running is not None:
+                near.update(filter(running.needs, graph.derivations))
             refusal = self._refusal(plan, near)
             if refusal is None:
                 self._ask(parts, plan, near)

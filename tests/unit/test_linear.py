@@ -167,6 +167,30 @@ def test_what_a_package_of_a_lock_costs_to_compile_does_not_depend_on_how_many_t
     assert many <= 1.1 * few
 
 
+def grown(count: int) -> None:
+    """A run that grows by a pair of derivations whenever a job has ended, and is asked each time what came of it."""
+    pairs = toys("pairs", count)
+    parts = [Graph(pairs[place : place + 2]) for place in range(0, count, 2)]
+    plan, scheduler = plan_of(parts.pop()), Scheduler(SynchronousExecutor(), Reporter())
+    tables: set[int] = set()
+
+    def between(snapshot: Callable[[], Outcome]) -> None:
+        snapshot()
+        if parts:
+            scheduler.grow(plan, plan.add(parts.pop(), {}))
+            tables.update({id(plan.graph), id(plan.graph.derivations)})
+
+    outcome = scheduler.run(plan, succeeds, between)
+    assert sum(number for _, number in outcome.done) == count
+    assert len(tables) == 2, "what has grown once is not copied when it grows again"
+
+
+def test_what_a_growth_costs_does_not_depend_on_what_there_is_already() -> None:
+    grown(10)
+    few, many = (steps(partial(grown, count)) / count for count in (SMALL, LARGE))
+    assert many <= 1.1 * few, f"{few:.0f} steps for each of {SMALL}, {many:.0f} for each of {LARGE}"
+
+
 def test_a_finished_environment_is_one_question() -> None:
     derivations = toys("wide", 50)
     questions: list[str] = []
