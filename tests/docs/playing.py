@@ -258,14 +258,20 @@ class Stage:
         for line in printed.splitlines():
             shown = DIFFERENT.findall(lines.get("".join(alike(line)), ""))
             self._said |= dict(zip(shown, DIFFERENT.findall(line), strict=False))
-        back = {now: shown for shown, now in self._said.items()}
-        return DIFFERENT.sub(lambda found: back.get(found[0], found[0]), printed)
+        return _swapped(printed, [(now, shown) for shown, now in self._said.items()])
 
     def _now(self, text: str) -> str:
-        """What a page shows, with the digests that were printed here, and what its words mean here."""
-        for written, here in self.meant.items():
-            text = text.replace(written, here)
-        return DIFFERENT.sub(lambda found: self._said.get(found[0], found[0]), text)
+        """What a page shows, with the digests that were printed here."""
+        return _swapped(text, list(self._said.items()))
+
+
+def _swapped(text: str, pairs: list[tuple[str, str]]) -> str:
+    """The second of each pair for the first, also for the beginning of a digest."""
+
+    def other(found: re.Match[str]) -> str:
+        return next((new[: len(found[0])] for old, new in pairs if old.startswith(found[0])), found[0])
+
+    return re.sub(f"{KEY}|\\b[0-9a-f]{{7,64}}\\b", other, text)
 
 
 def parts(text: str) -> list[tuple[int, Block | re.Match[str]]]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from envbuild.digest import digest_bytes
 from envbuild.machine.virtual import current_platform
+from envbuild.objects.opening import open_objects
+from envbuild.store.folder import result_from_bytes, result_to_bytes
+from envbuild.store.object_names import blob_name
 from tests.docs.playing import Stage
+from tests.support.sdists import make_own_sdist
 from tests.support.wheels import make_wheel
 
 pytestmark = pytest.mark.skipif(current_platform() != "linux-64", reason="the texts name linux-64")
@@ -42,3 +48,23 @@ def test_the_page_of_many_recipes_is_what_happens(stage: Stage) -> None:
 
 def test_the_page_of_publishing_is_what_happens(stage: Stage) -> None:
     assert stage.play("publish.md") >= 4
+
+
+def test_the_page_of_trust_is_what_happens(stage: Stage, packages: Path, tmp_path: Path) -> None:
+    make_own_sdist(packages, "docopt", "0.6.2", scratch=tmp_path / "made")
+
+    def attack() -> None:
+        source = {"docopt/__init__.py": "__version__ = 'of Mallory'\n"}
+        wheel = make_wheel(tmp_path / "evil", "docopt", "0.6.2", files=source).read_bytes()
+        objects = open_objects(str(tmp_path / "shared" / "srv" / "envbuild"))
+        objects.put(blob_name(digest_bytes(wheel)), wheel)
+        (record,) = [listed.name for listed in objects.list("results/build-wheel/")]
+        good = result_from_bytes(objects.read(record) or b"")
+        outputs = tuple(
+            (name, replace(item, sha256=digest_bytes(wheel), size=len(wheel)) if name == "out" else item)
+            for name, item in good.outputs
+        )
+        objects.delete(record)
+        objects.put(record, result_to_bytes(replace(good, outputs=outputs)))
+
+    assert stage.play("trust.md", {"another wheel stands behind the build": attack}) >= 20
