@@ -11,10 +11,25 @@ NOT_PLAYED = (
     ("README.md", "./dev docs", "tests/docs/test_site.py builds the site as it does"),
     ("README.md", "uv tool install envbuild", "asks an index for envbuild itself"),
     ("tutorial.md", "uv tool install envbuild", "asks an index for envbuild itself"),
+    (
+        "commands.md",
+        'eval "$(envbuild shell-hook',
+        "would stay active: tests/unit/test_activation.py types it, in each shell",
+    ),
+    ("commands.md", "envbuild shell-hook", "for fish and PowerShell: tests/unit/test_activation.py, where they are"),
+    ("commands.md", "envbuild bundle", "bundles.md plays it; for another platform: tests/flows/test_bundle.py"),
+    ("commands.md", "pip freeze", "the pip here is the tests': tests/flows/test_import.py reads what one prints"),
     ("CONTRIBUTING.md", "./dev ", "needs a checkout of its own, for hours in part; its words are checked"),
     ("metaflow.md", "pip install", "asks an index for envbuild itself"),
     ("metaflow-migration.md", "pip ", "asks an index for envbuild itself"),
+    (
+        "metaflow-remote.md",
+        "python train.py",
+        "wants a cluster: tests/metaflow/test_remote.py plays one",
+    ),
+    ("metaflow-remote.md", "envbuild gc", "wants a deployment: tests/objects/test_deployments.py makes and unpins one"),
     ("coming-from-metaflow-netflixext.md", "pip ", "asks an index for envbuild itself"),
+    ("coming-from-metaflow-netflixext.md", "python flow.py", "metaflow-migration.md plays it"),
 )
 
 

@@ -44,7 +44,7 @@ KINDS = (
     (r"\b([Pp]ython)( ?)3\.\d+(\.\d+)?", r"\1\2[version]"),
     (r'\bpython: "3\.\d+(\.\*)?"', "python: [version]"),
     (r"\b(python|python_abi) 3\.\d+(\.\d+)?", r"\1 [version]"),
-    (r"\bMetaflow \d+(\.\d+)+", "Metaflow [version]"),
+    (r"\bMetaflow (\(?)\d+(\.\d+)+", r"Metaflow \1[version]"),
     (r'"used": [\d.]+', '"used": [moment]'),
     (r" +", " "),
 )
@@ -231,6 +231,7 @@ class Stage:
                     shown += f"$ {command}\n{printed}"
                     if part.words == ("typed",) and "[exit" in printed:
                         failed.append(f"{page.name}:{line}: $ {command}\n{printed}")
+                print(shown, end="")  # where it fails, what was said before is wanted
                 if part.words != ("typed",) and alike(shown) != alike(part.text):
                     changed.append((part, shown))
         assert not failed, "\n".join(failed)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from envbuild.machine.virtual import current_platform
 from envbuild.projects.project import find_project, make_request
+from tests.case import CHECKOUT
 from tests.docs.playing import CHANNEL, Stage
+from tests.flows.test_import import solved_records, write_pixi_lock
+from tests.metaflow.needs import need_wheels
+from tests.metaflow.nodes import tool_wheels
 from tests.support.channel import TestChannel
 from tests.support.conda_package import PackageRecipe, write_package
+from tests.support.osv_service import OsvService, advisory
 from tests.support.sdists import make_project
+from tests.support.servers import Server
 from tests.support.wheels import make_wheel
 
 pytestmark = pytest.mark.skipif(current_platform() != "linux-64", reason="the texts name linux-64")
@@ -109,3 +118,109 @@ def test_the_recipe_on_the_page_of_formats_is_accepted(stage: Stage) -> None:
     path = stage.project / "recipes" / "train.yaml"
     request, _ = make_request(find_project(path, {}), path)
     assert request.platforms
+
+
+TRAIN = f"""
+name: shop/train
+python: "{{series}}"
+platforms: [linux-64]
+conda:
+  channels: [conda-forge, {CHANNEL}]
+  packages: {{{{colours: }}}}
+pypi:
+  packages:
+    rich: "13.*"
+    mine: {{{{path: ../libs/mine}}}}
+test:
+  imports: [rich]
+"""
+FAST = f"""
+python: "{{series}}"
+platforms: [linux-64]
+conda:
+  channels: [{CHANNEL}]
+  packages: {{{{speedups: , libfast: }}}}
+"""
+STORES = """
+recipes: recipes/
+stores:
+  - {name: team, url: /srv/team}
+  - {name: public, url: /srv/public}
+"""
+
+
+def test_the_page_of_commands_is_what_happens(
+    conda_stage: Stage, packages: Path, compiled_channel: TestChannel, serving: Callable[..., Server]
+) -> None:
+    """Each command of the reference does what it says, one after the other, in one project."""
+    stage, write = conda_stage, conda_stage.here.write
+    make_wheel(packages, "ipykernel", "6.29.5")
+    make_project(stage.project / "libs" / "mine", "mine", "1.0", static=True)
+    records = solved_records(compiled_channel, ["colours 1.*", f"python {stage.series}.*"])
+    write_pixi_lock(stage.project / "pixi.lock", compiled_channel, records)
+    write("pyproject.toml", SHOP)
+    write("requirements.txt", "rich>=13\n")
+    write("envbuild.yaml", STORES)
+    write("recipes/train.yaml", TRAIN.format(series=stage.series))
+    write("recipes/fast.yaml", FAST.format(series=stage.series))
+    with zipfile.ZipFile(stage.project / "all.zip", "w") as archive:
+        archive.writestr("X-1.json", json.dumps(advisory("X-1", "mdurl", ("introduced", "9"))))
+    done(stage, f"export ENVBUILD_DATABASE={serving(OsvService()).url}")
+    done(stage, "git init -q -b main && uv lock --quiet")
+    for store in ("/srv/bucket", "/srv/team", "/srv/public", "/mnt/disk/envbuild"):
+        done(stage, f"envbuild store init {store}")
+    done(stage, "envbuild realize recipes/fast.yaml")
+    stage.meant["s3://bucket/envbuild"] = "/srv/bucket"
+
+    def names_and_ids() -> None:
+        done(stage, "envbuild key new mine && export ENVBUILD_SIGNING_KEY=mine && envbuild realize recipes/train.yaml")
+        given = {"train": ["shop/train:stable", "team/train:candidate", "team/train:v1", "team/train:stable"]}
+        given |= {"first": ["team/train:v2", "team/train:stable"], "fast": ["team/base:stable"]}
+        for recipe, names in given.items():
+            for name in names:
+                done(stage, f"envbuild alias recipes/{recipe}.yaml {name}")
+        done(stage, "envbuild alias recipes/train.yaml team/train:stable")
+        shown = json.loads(stage.type("envbuild show recipes/train.yaml --json"))
+        stage.meant |= {"5f4b4de": shown["environment"][:7], "5e210f5": shown["request"][:7]}
+        rows = json.loads(stage.type("envbuild plan recipes/train.yaml --json"))["plans"][0]["rows"]
+        stage.meant["3f2a91c"] = next(row["key"] for row in rows if row["kind"] == "build-wheel")[:7]
+
+    assert stage.play("commands.md", {"names and ids": names_and_ids}) >= 80
+
+
+def test_the_pages_of_metaflow_are_what_happens(stage: Stage, packages: Path) -> None:
+    """One after the other, at one machine: what a later page says of a run is that of the first."""
+    for wheel in need_wheels().glob("*.whl"):
+        (packages / wheel.name).unlink(missing_ok=True)
+        (packages / wheel.name).symlink_to(wheel)
+    for version in ("4.9.0", "4.10.0"):
+        make_wheel(packages, "humanize", version)
+    stage.here.write("envbuild.yaml", "interpreter: host\n")
+    assert stage.play("metaflow.md") == 4
+    shown = (stage.project / "train.yaml").read_text(encoding="utf-8")
+    assert (stage.project / ".envs" / "flows" / "Train" / "train.yaml").read_text(encoding="utf-8") == shown
+
+    run = (stage.user / "runs" / ".metaflow" / "Train" / "latest_run").read_text(encoding="utf-8")
+    stage.meant["Train/1795271657791711"] = f"Train/{run.strip()}"
+    assert stage.play("metaflow-runs.md") == 4
+
+    stage.here.write("requirements.txt", "humanize\n")
+    assert stage.play("metaflow-commands.md") == 2
+
+    done(stage, "rm -r recipes/flows && mv train.py flow.py")
+    assert stage.play("metaflow-migration.md") == 1
+
+
+def test_the_page_of_bundles_is_what_happens(stage: Stage, packages: Path) -> None:
+    for wheel in tool_wheels("envbuild").glob("*.whl"):
+        (packages / wheel.name).unlink(missing_ok=True)
+        (packages / wheel.name).symlink_to(wheel)
+    make_wheel(packages, "numpy", "2.2.1")
+    stage.here.write("recipes/quickstart.yaml", (CHECKOUT / "recipes" / "quickstart.yaml").read_text(encoding="utf-8"))
+    assert stage.play("bundles.md") == 3
+
+
+def done(stage: Stage, command: str) -> None:
+    """Type what the page takes for granted."""
+    said = stage.type(command)
+    assert "[exit" not in said, said
