@@ -262,7 +262,9 @@ class Stage:
         return _swapped(printed, [(now, shown) for shown, now in self._said.items()])
 
     def _now(self, text: str) -> str:
-        """What a page shows, with the digests that were printed here."""
+        """What a page shows, with the digests that were printed here, and with what its words mean here."""
+        for written, here in self.meant.items():
+            text = text.replace(written, here)
         return _swapped(text, list(self._said.items()))
 
 
