@@ -1,13 +1,17 @@
 """The shell's part of a bundle: a text of fixed length that looks at the machine and finds, or unpacks, a Python.
 
-``sh FILE`` reads no more than this: all of it is one command in braces, which a shell reads whole before it runs any of
-it, so that a file that was cut within it is a syntax error. What follows in the file is ``bundle_start``, the index,
-and the files that the index names.
+``sh FILE`` reads no more than this. The program in it stands there twice: the first lines, the guard, read both with
+nothing but the shell, and run the program only where both are the same, so that no command is run of a text that was
+cut or changed. What ends the shell before, such as a syntax error in the guard itself, is told as damage by a trap.
+What follows in the file is ``bundle_start``, the index, and the files that the index names.
 
-It begins with what nobody else can say: another system, a glibc that is too old, no Python of the series. The rest is
-looked at by ``bundle_start``, which holds this text against its own sha256 first.
+The program begins with what nobody else can say: another system, a glibc that is too old, no Python of the series. The
+whole text is held against its own sha256 before anything is written: by the program where it unpacks a Python, else by
+``bundle_start``.
 
-Rules of the file: POSIX sh, dash and busybox included.
+Rules of the file: POSIX sh, dash and busybox included. In the guard no byte with one bit changed may write to a file:
+it says what it has to say by ``${name?words}``, which needs no redirection; ``set -C`` keeps a ``<`` that became a
+``>`` from emptying the bundle, and stands in a function, where a ``set`` that went wrong loses no arguments.
 """
 
 from __future__ import annotations
@@ -16,6 +20,12 @@ from envbuild.digest import digest_bytes
 
 LENGTH = 16384
 """Bytes of the text; comment lines fill it up."""
+
+GUARD = 1024
+"""Bytes of its first lines, likewise."""
+
+PROGRAM = 7500
+"""Bytes of the program, likewise; no digit is a 6, which is in one bit a ``>``."""
 
 MACHINES = {
     "linux-64": "Linux/x86_64",
@@ -28,8 +38,29 @@ MACHINES = {
 UNSIGNED = "0" * 64
 """Stands in the place of the text's own sha256 while that is computed."""
 
-_TEXT = r"""#!/bin/sh
-{ # An environment of Python and conda packages that installs itself, without a network: sh THIS-FILE --help
+_GUARD = r"""#!/bin/sh
+trap 'exit 4' 0
+trap '(: "${envbuild?this file is cut or damaged, or was not run as: sh FILE}"); exit 4' 0
+# An environment of Python and conda packages that installs itself, without a network: sh THIS-FILE --help
+# The program for that stands here twice, and is run only where both are the same.
+unset envbuild
+keep() { set -C; }
+end='
+'
+lines() {
+  one=$two two= n=0
+  while [ ${#two} -lt $1 ] && [ $n -lt 500 ] && IFS= read -r line; do two=$two$line$end n=$((n+1)); done
+}
+both() { lines @GUARD@ && lines @PROGRAM@ && lines @PROGRAM@; }
+keep
+<"$0" both
+[ "$one" = "$two" ] && [ ${#two} = @PROGRAM@ ] && eval "$two"
+exit 4
+"""
+"""Reads itself, then the program twice. Each line is counted, and each character: one of both ends the loop."""
+
+_PROGRAM = r"""# The program.
+{ set +C; trap - 0
 own=@OWN@
 platform=@PLATFORM@ machine=@MACHINE@ glibc=@GLIBC@ series=@SERIES@
 start_at=@START_AT@ start_size=@START_SIZE@ start_sum=@START_SUM@
@@ -113,6 +144,14 @@ if [ -z "$python_sum" ]; then
   done
   [ -n "$python" ] || fail 11 "there is no Python $series on PATH, and this bundle brings none"
 else
+  for program in uname mkdir rm wc head tail gzip tar; do
+    command -v "$program" >/dev/null 2>&1 || fail 11 "this machine has no $program, which is needed to unpack a Python"
+  done
+  sum=$(head -c @LENGTH@ "$me" | while IFS= read -r line; do
+    case $line in own=*) line=own=@UNSIGNED@ ;; esac
+    printf '%s\n' "$line"
+  done | digest) || exit 11
+  [ "${sum%% *}" = "$own" ] || fail 4 "$me is cut or damaged"
   if [ "$check" = yes ]; then home=${TMPDIR:-/tmp}/envbuild
   elif [ -n "$prefix" ]; then home=$prefix
   elif [ -n "${ENVBUILD_HOME-}" ]; then home=$ENVBUILD_HOME
@@ -196,12 +235,24 @@ def header(
         "PYTHON_SIZE": size,
         "PYTHON_SUM": sha256,
         "OWN": UNSIGNED,
+        "UNSIGNED": UNSIGNED,
+        "LENGTH": LENGTH,
     }
-    text = _TEXT
+    program = _PROGRAM
     for name, value in said.items():
-        text = text.replace(f"@{name}@", str(value))
-    data = text.encode()
-    lines, rest = divmod(LENGTH - len(data), 64)
-    filled = data + (b"#" * 63 + b"\n") * (lines - 1) + b"#" * (63 + rest) + b"\n"
-    assert len(filled) == LENGTH
-    return filled.replace(UNSIGNED.encode(), digest_bytes(filled).encode(), 1)
+        program = program.replace(f"@{name}@", str(value))
+    guard = _GUARD.replace("@GUARD@", str(GUARD)).replace("@PROGRAM@", str(PROGRAM))
+    text = _filled(_filled(guard, GUARD) + _filled(program, PROGRAM) * 2, LENGTH).encode()
+    return text.replace(_line(UNSIGNED), _line(digest_bytes(text)))
+
+
+def _line(own: str) -> bytes:
+    """The line of the program that says the text's sha256."""
+    return f"\nown={own}\n".encode()
+
+
+def _filled(text: str, length: int) -> str:
+    """With lines of comment up to some length."""
+    lines, rest = divmod(length - len(text), 64)
+    assert lines > 0, "it has to be longer"
+    return text + ("#" * 63 + "\n") * (lines - 1) + "#" * (63 + rest) + "\n"

@@ -38,7 +38,7 @@ class Bundle:
         self.file = open(path, "rb")
         damaged = StopError(4, "%s is cut or damaged" % path)
         header = self.file.read(HEADER)
-        if hashlib.sha256(header.replace(own.encode(), b"0" * 64, 1)).hexdigest() != own:
+        if hashlib.sha256(header.replace(own.encode(), b"0" * 64)).hexdigest() != own:
             raise damaged
         self.file.seek(HEADER + start_size)
         line = self.file.readline(200)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -293,6 +294,49 @@ def test_what_was_cut_or_changed_is_refused_and_leaves_nothing(made: Made, tmp_p
     done = bare.run(damaged, "--check", code=4)
     assert done.stdout == ""
     assert "cut or damaged" in done.stderr
+
+
+@pytest.mark.parametrize(("sh", "step"), [("sh", 23), ("bash", 97)])
+def test_one_bit_or_a_cut_in_the_shell_s_part_writes_nothing(
+    made: Made, tmp_path: Path, bare: Machine, sh: str, step: int
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    bundle = folder / "bundle.sh"
+    whole = made.host.read_bytes()[:20000]  # what stands behind the header is not reached
+    program = shutil.which(sh)
+    if program is None:
+        pytest.skip(f"NO {sh}: it is not on this machine")
+
+    def ends(data: bytes) -> tuple[int, str]:
+        bundle.write_bytes(data)
+        done = subprocess.run(
+            [program, str(bundle), "--prefix", str(folder / "env")],
+            cwd=folder,
+            env={"PATH": str(bare.programs), "HOME": str(folder / "home"), "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert bundle.read_bytes() == data
+        assert list(folder.iterdir()) == [bundle]
+        assert b"Traceback" not in done.stderr
+        return done.returncode, done.stderr.decode(errors="replace")
+
+    unguarded = whole.index(b"trap '(:")  # the first two lines, in which a shell may say it in its own words
+    for place in (*range(0, unguarded, 7), *range(unguarded, 1024, step), *range(1024, 16384, 1931)):
+        data = bytearray(whole)
+        data[place] ^= 1 << place % 8
+        code, said = ends(bytes(data))
+        assert code == 4 or (place < unguarded and code != 0), (place, code, said)
+        if place >= 1024:
+            assert said.rstrip().endswith("is cut or damaged") or "this file is cut or damaged" in said, (place, said)
+    for length in (unguarded, 100, 500, 1024, 5000, 16383):
+        assert ends(whole[:length])[0] == 4, length
+    # What would be a file, were it one bit more: not outside quotes and comments.
+    guard = re.sub(r"#.*|'[^']*'|\"[^\"]*\"", "", whole[:1024].decode())
+    assert not {chr(ord(">") ^ 1 << bit) for bit in range(7)} - {"<"} & set(guard)
 
 
 def test_who_is_killed_leaves_nothing_that_the_next_does_not_take_away(
