@@ -13,7 +13,7 @@ import pytest
 from envbuild.machine.virtual import current_platform
 from envbuild.projects.project import find_project, make_request
 from tests.case import CHECKOUT
-from tests.docs.playing import CHANNEL, Stage
+from tests.docs.playing import CHANNEL, SERIES, Stage
 from tests.flows.test_import import solved_records, write_pixi_lock
 from tests.metaflow.needs import need_wheels
 from tests.metaflow.nodes import tool_wheels
@@ -216,6 +216,7 @@ def test_the_page_of_bundles_is_what_happens(stage: Stage, packages: Path) -> No
         (packages / wheel.name).unlink(missing_ok=True)
         (packages / wheel.name).symlink_to(wheel)
     make_wheel(packages, "numpy", "2.2.1")
+    stage.here.write("envbuild.yaml", f'recipes: recipes/\npython: "{SERIES}"\n')
     stage.here.write("recipes/quickstart.yaml", (CHECKOUT / "recipes" / "quickstart.yaml").read_text(encoding="utf-8"))
     assert stage.play("bundles.md") == 3
 
