@@ -13,7 +13,8 @@ from envbuild.objects.opening import open_objects
 from envbuild.store.folder import result_from_bytes, result_to_bytes
 from envbuild.store.object_names import blob_name
 from tests.docs.playing import Stage
-from tests.support.sdists import make_own_sdist
+from tests.support.object_servers import serve_objects
+from tests.support.sdists import make_own_sdist, make_project
 from tests.support.wheels import make_wheel
 
 pytestmark = pytest.mark.skipif(current_platform() != "linux-64", reason="the texts name linux-64")
@@ -68,3 +69,27 @@ def test_the_page_of_trust_is_what_happens(stage: Stage, packages: Path, tmp_pat
         objects.put(record, result_to_bytes(replace(good, outputs=outputs)))
 
     assert stage.play("trust.md", {"another wheel stands behind the build": attack}) >= 20
+
+
+def test_the_page_of_review_is_what_happens(stage: Stage, packages: Path) -> None:
+    make_wheel(packages, "idna", "3.6")
+    make_wheel(packages, "charset-normalizer", "3.3.1")
+    make_wheel(packages, "requests", "2.32.5", requires=["certifi", "charset-normalizer<3.3.2", "idna", "urllib3"])
+    assert stage.play("review.md") >= 24
+
+
+def test_the_page_of_stores_is_what_happens(
+    tmp_path: Path, index: str, packages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a bucket of a server that speaks S3."""
+    with serve_objects("s3", tmp_path) as cloud:
+        cloud.bucket("bucket")
+        assert Stage(tmp_path, index, environ=cloud.environ).play("stores.md") >= 8
+
+
+def test_the_page_of_builds_is_what_happens(stage: Stage) -> None:
+    make_project(stage.project / "speedy", "speedy", "1.0", more_backend="build_editable = build_wheel\n")
+    make_project(
+        stage.user / "checkouts" / "requests", "requests", "2.33.0", more_backend="build_editable = build_wheel\n"
+    )
+    assert stage.play("builds.md") >= 5

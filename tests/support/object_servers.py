@@ -53,9 +53,9 @@ class ObjectServer:
     proxy: FaultProxy
     environ: Mapping[str, str]
 
-    def bucket(self) -> str:
-        """A new bucket or container, made behind the proxy's back."""
-        name = f"b-{uuid.uuid4().hex[:16]}"
+    def bucket(self, name: str = "") -> str:
+        """A new bucket or container, of any name or of this, made behind the proxy's back."""
+        name = name or f"b-{uuid.uuid4().hex[:16]}"
         if self.scheme == "s3":
             _request("PUT", f"http://127.0.0.1:{self.port}/{name}")
         elif self.scheme == "gs":
