@@ -7,7 +7,7 @@ from __future__ import annotations
 
 NOT_PLAYED = (
     ("README.md", "./dev test", "it is what runs this test: .ci/run types it"),
-    ("README.md", "./dev demo", "asks the machine's own index; its words are checked"),
+    ("README.md", "./dev demo", "tests/docs/test_played_alone.py runs the same on a local index"),
     ("README.md", "./dev docs", "tests/docs/test_site.py builds the site as it does"),
     ("README.md", "uv tool install envbuild", "asks an index for envbuild itself"),
     ("tutorial.md", "uv tool install envbuild", "asks an index for envbuild itself"),
@@ -28,6 +28,13 @@ NOT_PLAYED = (
         "wants a cluster: tests/metaflow/test_remote.py plays one",
     ),
     ("metaflow-remote.md", "envbuild gc", "wants a deployment: tests/objects/test_deployments.py makes and unpins one"),
+    ("scaling.md", "dask ", "goes on until it is ended: tests/distributed/cluster.py starts the same programs"),
+    (
+        "scaling.md",
+        "envbuild realize recipes/train.yaml --store s3://team",
+        "tests/distributed/test_reach.py has an sshd",
+    ),
+    ("scaling.md", "python -m benchmarks.farm", "tests/distributed/test_farm.py holds the page against it"),
     ("coming-from-metaflow-netflixext.md", "pip ", "asks an index for envbuild itself"),
     ("coming-from-metaflow-netflixext.md", "python flow.py", "metaflow-migration.md plays it"),
 )

@@ -12,6 +12,7 @@ from envbuild.machine.virtual import current_platform
 from envbuild.objects.opening import open_objects
 from envbuild.store.folder import result_from_bytes, result_to_bytes
 from envbuild.store.object_names import blob_name
+from tests.distributed.cluster import Cluster
 from tests.docs.playing import Stage
 from tests.support.object_servers import serve_objects
 from tests.support.sdists import make_own_sdist, make_project
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.skipif(current_platform() != "linux-64", reason="the te
 
 
 @pytest.fixture
-def packages(packages: Path) -> Path:
+def packages(packages: Path, tmp_path: Path) -> Path:
     """With those that these pages ask for."""
     needs = {"certifi": "2024.8.30", "charset-normalizer": "3.3.2", "idna": "3.7", "urllib3": "2.2.2"}
     for name, version in needs.items():
@@ -30,6 +31,7 @@ def packages(packages: Path) -> Path:
         source = f'__version__ = "{version}"\nRequest = dict\n'
         make_wheel(packages, "requests", version, requires=list(needs), files={"requests/__init__.py": source})
     make_wheel(packages, "tabulate", "0.9.0")
+    make_own_sdist(packages, "docopt", "0.6.2", scratch=tmp_path / "made")
     return packages
 
 
@@ -51,8 +53,7 @@ def test_the_page_of_publishing_is_what_happens(stage: Stage) -> None:
     assert stage.play("publish.md") >= 4
 
 
-def test_the_page_of_trust_is_what_happens(stage: Stage, packages: Path, tmp_path: Path) -> None:
-    make_own_sdist(packages, "docopt", "0.6.2", scratch=tmp_path / "made")
+def test_the_page_of_trust_is_what_happens(stage: Stage, tmp_path: Path) -> None:
 
     def attack() -> None:
         source = {"docopt/__init__.py": "__version__ = 'of Mallory'\n"}
@@ -78,6 +79,10 @@ def test_the_page_of_review_is_what_happens(stage: Stage, packages: Path) -> Non
     assert stage.play("review.md") >= 24
 
 
+def test_the_page_of_policies_is_what_happens(stage: Stage) -> None:
+    assert stage.play("policy.md") >= 1
+
+
 def test_the_page_of_stores_is_what_happens(
     tmp_path: Path, index: str, packages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,3 +98,19 @@ def test_the_page_of_builds_is_what_happens(stage: Stage) -> None:
         stage.user / "checkouts" / "requests", "requests", "2.33.0", more_backend="build_editable = build_wheel\n"
     )
     assert stage.play("builds.md") >= 5
+
+
+def test_the_page_of_many_machines_is_what_happens(stage: Stage, tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path / "cluster")
+    address = "dask://10.0.0.5:8786"
+
+    def start() -> None:
+        stage.meant[address] = cluster.scheduler()
+        stage.here.known.append((cluster.address, address))
+        cluster.worker("one")
+
+    try:
+        assert stage.play("scaling.md", {"a scheduler and a worker": start}) >= 1
+    finally:
+        cluster.close()
+    assert cluster.results("one"), "the worker built it"
