@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 
 from envbuild.errors import UsageError
@@ -67,6 +68,15 @@ class Checkout:
         """Whether this repository has a commit."""
         return self._git.commit(commit) is not None
 
+    @cached_property
+    def is_shallow(self) -> bool:
+        """Whether history was cut off when this repository was cloned."""
+        return (self._git.ask("rev-parse", "--is-shallow-repository") or b"").strip() == b"true"
+
+    def hides(self, commit: str) -> bool:
+        """Whether a commit may be in the history that was cut off, with what lies between it and the checked out."""
+        return self.is_shallow and not self.knows(commit)
+
     def kinship(self, commit: str) -> Kinship:
         """What a commit is to the one that is checked out."""
         if commit not in self._kin:
@@ -82,14 +92,13 @@ class Checkout:
     def _kinship(self, commit: str) -> Kinship:
         if commit == self.commit:
             return "same"
-        if not self.knows(commit):
-            return "unknown"
-        if self._contains(self.commit, commit):
-            return "older"
-        if self._contains(commit, self.commit):
-            return "newer"
-        shallow = (self._git.ask("rev-parse", "--is-shallow-repository") or b"").strip() == b"true"
-        return "unknown" if shallow else "apart"  # what was cut off may be what they have in common
+        if self.knows(commit):
+            if self._contains(self.commit, commit):
+                return "older"
+            if self._contains(commit, self.commit):
+                return "newer"
+            return "cut" if self.is_shallow else "apart"  # what was cut off may be what they have in common
+        return "cut" if self.is_shallow else "unknown"
 
     def _contains(self, commit: str, other: str) -> bool:
         return self._git.ask("merge-base", "--is-ancestor", other, commit) is not None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.environments.many import Losing
-from envbuild.errors import EnvbuildError, NameConflictError, StaleError, UnreachableError, UsageError, several
+from envbuild.errors import EnvbuildError, NameConflictError, StaleError, UnreachableError, UsageError
 from envbuild.review.trial_verbs import TrialVerbs
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class PublishVerbs(TrialVerbs):
             UnreachableError: ``read-only`` for a store that may not be written.
         """
         from envbuild.review.commits import Checkout
+        from envbuild.review.judging import is_unsent, judged, name_of, overtaken_names
         from envbuild.review.publishing import TAGS, Publication, PublishOptions
         from envbuild.store.parallel import in_parallel
 
@@ -92,16 +93,16 @@ class PublishVerbs(TrialVerbs):
         checkout = Checkout(project.root, self._environ)
         changed = self._changed(checkout, declared, chosen)
         tags = TAGS if chosen.promote else TAGS[:2]
-        targets = [(item, _name(item.name, tag)) for item in declared for tag in tags]
+        targets = [(item, name_of(item.name, tag)) for item in declared for tag in tags]
         looked = dict(
             in_parallel(lambda name: (name, names.look(name)), [name for _, name in targets], names.side_by_side)
         )
-        overtaken = _overtaken(targets, looked, checkout)
-        wanted = _judged(targets, looked, checkout, chosen, overtaken, losing)
+        overtaken = overtaken_names(targets, looked, checkout)
+        wanted = judged(targets, looked, checkout, chosen, overtaken, losing)
         declared = [item for item in declared if item.recipe not in losing.lost]
         trials = self._trials(declared)
         tests = self._tested(declared, trials)
-        unsent = [item for item in declared if _is_unsent(_name(item.name, "candidate"), wanted, looked)]
+        unsent = [item for item in declared if is_unsent(name_of(item.name, "candidate"), wanted, looked)]
         if not chosen.dry_run:
             for name in [name for name, moving in wanted.items() if moving][:1]:
                 names.check_writable(name)
@@ -139,16 +140,23 @@ class PublishVerbs(TrialVerbs):
         """
         from envbuild.projects.project import shown_path
         from envbuild.review.commits import Checkout
-        from envbuild.review.publishing import TAGS, Drift, differences, undeclared
+        from envbuild.review.drifting import differences, undeclared
+        from envbuild.review.judging import name_of
+        from envbuild.review.publishing import TAGS, Drift
         from envbuild.store.parallel import in_parallel
 
         declared, unnamed = self._declared(recipes, Losing())
         names = self._names(self._home())
-        every = [_name(item.name, tag) for item in declared for tag in TAGS]
+        every = [name_of(item.name, tag) for item in declared for tag in TAGS]
         meant = dict(in_parallel(lambda name: (name, names.find(name)), every, names.side_by_side))
         found = differences(declared, meant, shown_path)
         if not recipes:
             checkout = Checkout(self.project().root, self._environ)
+            if checkout.is_shallow:
+                self._reporter.note(
+                    "this clone is shallow: names that no recipe declares are told as far as it knows their commits; "
+                    "git fetch --unshallow"
+                )
             try:
                 found += undeclared([item.name for item in declared], names.listed(), checkout.knows)
             except UnreachableError as error:
@@ -285,6 +293,7 @@ class PublishVerbs(TrialVerbs):
     ) -> Step:
         """Move one name, when it has to be and may."""
         from envbuild.environments.user_name import user_name
+        from envbuild.review.judging import overtaken_names
         from envbuild.review.publishing import Step, moves, waiting
         from envbuild.store.generation import Published
         from envbuild.value import replace
@@ -312,8 +321,17 @@ class PublishVerbs(TrialVerbs):
                 if error.reference != "name-moved":
                     raise
                 number, now = names.look(name)  # somebody was faster: is it still right to move it?
-                late = bool(_overtaken([(item, name)], {name: (number, now)}, checkout))
-                if moves(name, now, item.named, checkout.commit, checkout.kinship, force=options.force, overtaken=late):
+                late = bool(overtaken_names([(item, name)], {name: (number, now)}, checkout))
+                if moves(
+                    name,
+                    now,
+                    item.named,
+                    checkout.commit,
+                    checkout.kinship,
+                    force=options.force,
+                    overtaken=late,
+                    hides=checkout.hides,
+                ):
                     continue
                 assert now is not None
                 return replace(step, state="same", before=now.named, generation=now.number)
@@ -324,72 +342,3 @@ class PublishVerbs(TrialVerbs):
                 generation=moved.now.number,
             )
         raise NameConflictError(f"{name} is moved by others again and again", reference="name-moved", retryable=True)
-
-
-def _name(path: str, tag: str) -> Name:
-    from envbuild.names import Name
-
-    return Name(path=path, tag=tag)
-
-
-def _is_unsent(
-    candidate: Name, wanted: Mapping[Name, bool], looked: Mapping[Name, tuple[int, Generation | None]]
-) -> bool:
-    """Whether the store may lack what a name is to mean: publishing sends it before it moves the first tag."""
-    now = looked[candidate][1]
-    return wanted[candidate] or now is None or now.published is None
-
-
-def _judged(
-    targets: Sequence[tuple[Declared, Name]],
-    looked: Mapping[Name, tuple[int, Generation | None]],
-    checkout: Checkout,
-    options: PublishOptions,
-    overtaken: frozenset[Name],
-    losing: Losing,
-) -> dict[Name, bool]:
-    """Which names have to move; of a recipe that falls out, none.
-
-    Raises:
-        NameConflictError: When one may not, with an issue for each.
-    """
-    from envbuild.review.publishing import moves
-
-    found: dict[Name, bool] = {}
-    refused: list[EnvbuildError] = []
-    for item, name in targets:
-        try:
-            found[name] = moves(
-                name,
-                looked[name][1],
-                item.named,
-                checkout.commit,
-                checkout.kinship,
-                force=options.force,
-                overtaken=name in overtaken,
-            )
-        except NameConflictError as error:
-            found[name] = False
-            refused.append(error)
-            if losing.keep_going:
-                losing.lose(item.recipe, error)
-    if refused and not losing.keep_going:
-        raise refused[0] if len(refused) == 1 else several(refused)
-    return found
-
-
-def _overtaken(
-    targets: Sequence[tuple[Declared, Name]],
-    looked: Mapping[Name, tuple[int, Generation | None]],
-    checkout: Checkout,
-) -> frozenset[Name]:
-    """The names that mean what is declared, and of which a commit in between declared something else."""
-    from envbuild.locks.place import lock_path
-
-    asked: dict[Name, tuple[str, Path]] = {}
-    for item, name in targets:
-        now = looked[name][1]
-        if now is not None and now.named == item.named and now.published is not None:
-            asked[name] = (now.published.commit, lock_path(item.recipe))
-    found = checkout.overtaken(asked.values()) if asked else frozenset()
-    return frozenset(name for name, place in asked.items() if place in found)

@@ -16,7 +16,7 @@ Rules of the file: decides; reads and writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -32,8 +32,9 @@ from envbuild.value import dataclass, replace
 
 TAGS = ("candidate", "latest", "stable")
 
-Kinship = Literal["same", "older", "newer", "apart", "unknown"]
-"""What a commit is to the one that is checked out: ``older`` when that one contains it."""
+Kinship = Literal["same", "older", "newer", "apart", "unknown", "cut"]
+"""What a commit is to the one that is checked out: ``older`` when that one contains it, ``cut`` where a shallow clone
+does not tell."""
 
 State = Literal["same", "moves", "moved", "waits"]
 Outcome = Literal["passed", "recorded", "missing", "none"]
@@ -212,6 +213,7 @@ def moves(
     *,
     force: bool,
     overtaken: bool = False,
+    hides: Callable[[str], bool] = lambda _: False,
 ) -> bool:
     """Whether a name has to be moved.
 
@@ -223,11 +225,14 @@ def moves(
         kinship: Says what a commit is to it.
         force: Whatever is there.
         overtaken: A commit between the one that it came from and this one declared something else: see ``overtaken``.
+        hides: Whether a shallow clone may lack a commit, so that nobody knows whether it was overtaken.
 
     Raises:
         NameConflictError: ``newer-published``, ``diverged-name``, ``unknown-commit``, ``moved-by-hand``.
     """
     if now is not None and now.named == wanted:
+        if now.published is not None and not force and hides(now.published.commit):
+            raise _refused(name, now, now.published.commit, commit, "cut")
         return overtaken and now.published is not None
     if now is None or force:
         return True
@@ -238,22 +243,27 @@ def moves(
             reference="moved-by-hand",
             hint=f"envbuild history {name}; --force makes it what Git declares",
         )
-    there, here = short(now.published.commit), short(commit)
     kin = kinship(now.published.commit)
     if kin in {"same", "older"}:
         return True
+    raise _refused(name, now, now.published.commit, commit, kin)
+
+
+def _refused(name: Name, now: Generation, published: str, commit: str, kin: Kinship) -> NameConflictError:
+    here = short(commit)
     told = {
         "newer": ("newer-published", f"which is newer than {here}", "git pull; --force goes back to this one"),
         "apart": ("diverged-name", f"which {here} does not contain", "merge it first; --force leaves it behind"),
-        "unknown": (
+        "unknown": ("unknown-commit", "which this clone does not know", "git fetch; --force moves it all the same"),
+        "cut": (
             "unknown-commit",
-            "which this clone does not know",
-            "git fetch, of a shallow clone with --unshallow; --force moves it all the same",
+            f"and this clone is shallow: it does not tell whether {here} is newer",
+            "git fetch --unshallow; in CI check out all of the history (fetch-depth: 0)",
         ),
     }
     reference, how, hint = told[kin]
-    raise NameConflictError(
-        f"{name} was published from {there}, {how} (generation {now.number}, at {now.created})",
+    return NameConflictError(
+        f"{name} was published from {short(published)}, {how} (generation {now.number}, at {now.created})",
         reference=reference,
         hint=hint,
     )
@@ -273,80 +283,3 @@ def waiting(name: str, tests: Sequence[Tested], *, dry_run: bool = False) -> str
         if item.name == name and item.outcome == "missing" and (item.reason or not dry_run)
     ]
     return f"its test has not passed on {', '.join(missing)}" if missing else ""
-
-
-def differences(
-    declared: Sequence[Declared], meant: Mapping[Name, Generation | None], shown: Callable[[Path], str]
-) -> list[Difference]:
-    """How the names that recipes declare are not what their locks say."""
-    found = []
-    for item in declared:
-        for tag in TAGS:
-            name = Name(path=item.name, tag=tag)
-            now = meant[name]
-            how = _difference(tag, now, item.named)
-            if how is not None:
-                found.append(
-                    Difference(
-                        name=str(name),
-                        how=how,
-                        store=str(now.named) if now is not None else "nothing",
-                        git=str(item.named),
-                        recipe=shown(item.recipe),
-                        commit=now.published.commit if now is not None and now.published is not None else None,
-                    )
-                )
-    return found
-
-
-def _difference(
-    tag: str, now: Generation | None, wanted: Named
-) -> Literal["absent", "removed", "differs", "by-hand", "behind"] | None:
-    if tag == "stable":
-        if now is None or now.named.removed or now.named == wanted:
-            return None
-        return "behind" if now.published is not None else "by-hand"
-    if now is None:
-        return "absent"
-    if now.named.removed:
-        return "removed"
-    return None if now.named == wanted else "differs"
-
-
-def undeclared(
-    declared: Iterable[str], listed: Iterable[Generation], is_ours: Callable[[str], bool]
-) -> list[Difference]:
-    """Names beside those that recipes declare, that no recipe declares.
-
-    A name is looked at where a declared name stands in the same folder, or above. What was published from a commit that
-    this repository does not have is another project's.
-
-    Args:
-        declared: Names of every recipe of the project.
-        listed: What the store has.
-        is_ours: Whether a commit is of this repository.
-    """
-    known = set(declared)
-    folders = {folder for name in known if (folder := name.rpartition("/")[0])}
-    beside: dict[str, list[Generation]] = {}
-    for item in listed:
-        path = item.name.path
-        if path not in known and any(path.startswith(f"{folder}/") for folder in folders):
-            beside.setdefault(path, []).append(item)
-    found = []
-    for path, several in sorted(beside.items()):
-        published = [item.published for item in several if item.published is not None]
-        if published and not any(is_ours(item.commit) for item in published):
-            continue
-        last = published[-1] if published else None
-        found.append(
-            Difference(
-                name=path,
-                how="undeclared",
-                store=", ".join(item.name.tag for item in several),
-                git="nothing",
-                recipe=last.recipe if last is not None else None,
-                commit=last.commit if last is not None else None,
-            )
-        )
-    return found

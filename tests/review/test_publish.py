@@ -360,6 +360,47 @@ def test_names_are_declared_once_and_recipes_without_are_said(team: Team) -> Non
     assert team.generations("shop/one") == {"candidate": 1, "latest": 1}
 
 
+def test_a_shallow_clone_publishes_only_what_it_can_judge(team: Team) -> None:
+    origin = team.case.project
+    team.commit("1.0", PASSES + "description: first\n")
+
+    def clone(name: str, *words: str) -> None:
+        team.case.project = origin.parent / name
+        command = ["git", "clone", "-q", *words, origin.as_uri(), str(team.case.project)]
+        subprocess.run(command, env=team.case.environ, check=True, capture_output=True)
+
+    clone("first", "--depth=1")
+    team.case.run("publish").mentions("2 moved")  # nobody has published before
+    team.case.run("publish").mentions("0 moved, 2 already as declared")
+    team.case.project = origin
+    team.commit("1.1")
+    clone("second", "--depth=1")
+    told = ("unknown-commit", "this clone is shallow", "git fetch --unshallow", "fetch-depth: 0")
+    team.case.run("publish", "--dry-run", code=6).mentions(*told)
+    team.case.run("publish", code=6).mentions(*told)
+    assert team.generations() == {"candidate": 1, "latest": 1}
+    # What the name means already was something else in between, which a late job would publish.
+    team.case.project = origin
+    team.git("rm", "-q", "-r", "recipes")
+    team.commit("1.0")
+    clone("third", "--depth=1")
+    team.case.run("publish", code=6).mentions(*told)
+    team.case.run("publish", "--check", code=0).mentions("this clone is shallow")
+    team.git("fetch", "-q", "--unshallow")
+    team.case.run("publish").mentions("a commit in between declared another", "2 moved")
+    team.case.run("publish", "--check").hides("this clone is shallow")
+    # Both commits are known, and not what lies between them.
+    team.case.project = origin
+    for number in range(3):
+        team.git("commit", "-q", "--allow-empty", "-m", str(number))
+    team.commit("1.1")
+    clone("fourth", "--depth=2")
+    team.git("fetch", "-q", "--depth=1", "origin", str(team.published()["commit"]))
+    team.case.run("publish", code=6).mentions(*told)
+    team.git("fetch", "-q", "--unshallow")
+    team.case.run("publish").mentions("2 moved")
+
+
 def test_differences_between_git_and_the_store_are_told(team: Team) -> None:
     team.commit("1.0")
     team.case.run("publish", "--check", code=10).mentions("shop/train:candidate  is not there", "2 differences to Git")
