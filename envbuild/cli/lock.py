@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from pathlib import Path
@@ -62,20 +61,16 @@ def lock_command(
 
     A lock that fits its recipe is left alone. One that does not keeps its versions as far as the recipe allows.
     """
-    if not (check or offline):
-        from envbuild.machine.uv_ahead import meet_python
-
-        meet_python(os.environ)
+    from envbuild.base_session import BaseSession
     from envbuild.cli.screen import Screen
     from envbuild.locks.locking import LockOptions
     from envbuild.package import Platform, normalize_pypi_name
-    from envbuild.session import Session
 
     free = _names(upgrade_packages)
     if check and (upgrade or upgrade_packages or upgrade_base or set_default or platforms):
         raise click.UsageError("--check only looks: it goes with no --upgrade…, --set-default or --platform")
     screen = Screen(quiet=quiet, as_json=as_json)
-    session = Session(reporter=screen.reporter, offline=offline, stores=stores, keep_going=keep_going)
+    session = BaseSession(reporter=screen.reporter, offline=offline, stores=stores, keep_going=keep_going)
     chosen = session.recipes(*recipes)
     if check:
         screen.checked(session.check(*chosen))
@@ -132,10 +127,10 @@ def plan_command(
 
     A recipe without a fitting lock is solved to say so, and its lock is not written.
     """
+    from envbuild.base_session import BaseSession
     from envbuild.cli.screen import Screen
     from envbuild.environments.realized import mode
-    from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    session = Session(reporter=screen.reporter, offline=offline, stores=stores)
+    session = BaseSession(reporter=screen.reporter, offline=offline, stores=stores)
     screen.planned(session.plan(*session.recipes(*recipes), mode=mode(locked=locked, frozen=frozen)))

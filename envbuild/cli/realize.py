@@ -99,12 +99,12 @@ def realize_command(
         return
 
     ready_engines(tuple(map(recipe_of, sources)), solving=not (frozen or offline))
+    from envbuild.base_session import BaseSession
     from envbuild.cli.screen import Screen
     from envbuild.environments.realized import RealizeOptions, mode
-    from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    session = Session(
+    session = BaseSession(
         reporter=screen.reporter,
         offline=offline,
         jobs=jobs,

@@ -158,11 +158,19 @@ def test_a_command_loads_nothing_heavy_of_the_standard_library(loaded: dict[str,
     assert {name: why for name, why in heavy.items() if name not in NEEDED[command]} == {}
 
 
+@pytest.mark.parametrize("command", ["lock", "warm realize", "warm realize of conda packages"])
+def test_a_command_that_makes_environments_loads_no_other_verbs(loaded: dict[str, set[str]], command: str) -> None:
+    assert "envbuild.base_session" in loaded[command]
+    assert "envbuild.session" not in loaded[command]
+    rooms = {".".join(name.split(".")[:2]) for name in loaded[command]}
+    assert not rooms & {"envbuild.doctor", "envbuild.exchange", "envbuild.review"}
+
+
 def test_a_command_of_which_only_help_is_asked_loads_no_session(tmp_path: Path) -> None:
     case = Case(tmp_path)
-    for arguments in (("--version",), ("--help",)):
+    for arguments in (("--version",), ("--help",), ("lock", "--help")):
         found = imported(case, *arguments)
-        assert "envbuild.session" not in found
+        assert not found & {"envbuild.session", "envbuild.base_session", "envbuild.machine.uv_ahead"}
         assert {name for name in found if name.split(".")[0] in {"yaml", "rich", "rattler", "networkx"}} == set()
 
 
