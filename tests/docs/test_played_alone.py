@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.support.conda_package import PackageRecipe, write_package
 from tests.support.osv_service import OsvService, advisory
 from tests.support.sdists import make_project
 from tests.support.servers import Server
-from tests.support.wheels import make_wheel
+from tests.support.wheels import make_wheel, real_wheels
 
 pytestmark = pytest.mark.skipif(current_platform() != "linux-64", reason="the texts name linux-64")
 
@@ -80,6 +81,31 @@ def test_the_readme_is_what_happens(stage: Stage) -> None:
     stage.here.write("pyproject.toml", SHOP)
     assert not stage.type("uv lock --quiet")
     assert stage.play("../README.md") >= 12
+
+
+@pytest.fixture(scope="session")
+def real_rich() -> Path:
+    """Real wheels of rich and what it needs, from this machine's index, downloaded once."""
+    try:
+        return real_wheels(["rich==13.9.4"])
+    except LookupError as missing:
+        pytest.skip(f"NO REAL WHEELS: {missing}")
+
+
+def test_the_demonstration_of_the_readme_runs(
+    stage: Stage, packages: Path, real_wheel_folder: Path, real_rich: Path
+) -> None:
+    """What ``./dev demo`` runs once its Python is set up, on real packages of a local index."""
+    for wheel in (*real_wheel_folder.glob("*.whl"), *real_rich.glob("*.whl")):
+        (packages / wheel.name).unlink(missing_ok=True)
+        (packages / wheel.name).symlink_to(wheel)
+    shutil.copytree(CHECKOUT / "demo", stage.project / "demo")
+    (stage.project / "recipes").mkdir()
+    shutil.copy(CHECKOUT / "recipes" / "quickstart.yaml", stage.project / "recipes")
+    said = stage.type(f"ENVBUILD_PYTHON={SERIES} python -m demo")
+    assert "[exit" not in said, said
+    assert "numpy says: 5.0" in said
+    assert "already there" in said
 
 
 def test_the_page_of_recipes_is_what_happens(conda_stage: Stage) -> None:
