@@ -36,6 +36,7 @@ KEY = r"ed25519:[A-Za-z0-9+/]{43}="
 DIGEST = r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{8,64}\b"
 DIFFERENT = re.compile(f"{KEY}|{DIGEST}")
 KINDS = (
+    (r'"used": [\d.]+', '"used": [moment]'),
     (KEY, "[public key]"),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\dZ)?", "[moment]"),
     (DIGEST, "[digest]"),
@@ -45,7 +46,6 @@ KINDS = (
     (r'\bpython: "3\.\d+(\.\*)?"', "python: [version]"),
     (r"\b(python|python_abi) 3\.\d+(\.\d+)?", r"\1 [version]"),
     (r"\bMetaflow (\(?)\d+(\.\d+)+", r"Metaflow \1[version]"),
-    (r'"used": [\d.]+', '"used": [moment]'),
     (r" +", " "),
 )
 ACT = re.compile(r"^<!-- play(?: on (?P<machine>\w+))?(?::\s(?P<text>.*?))?\s-->$", re.MULTILINE | re.DOTALL)
