@@ -89,6 +89,40 @@ class Once:
         self.ends[number] = end
 
 
+class Beside:
+    """Several who have parts, as one; once one of them is stopped, all are. See ``Parted``."""
+
+    def __init__(self, *several: Parted) -> None:
+        self.stopped = False
+        self._several = several
+        self._given: list[tuple[Parted, int]] = []
+        self._counts = [0] * len(several)
+
+    def more(self) -> Parts:
+        """What each of them has, in their order."""
+        parts: list[tuple[Path, Graph]] = []
+        for place, one in enumerate(self._several):
+            given = one.more()
+            first = self._counts[place]
+            self._counts[place] += len(given)
+            self._given += [(one, number) for number in range(first, self._counts[place])]
+            parts += given
+        self._agree()
+        return parts
+
+    def ended(self, number: int, end: End) -> None:
+        """Tell whose part it is."""
+        one, own = self._given[number]
+        one.ended(own, end)
+        self._agree()
+
+    def _agree(self) -> None:
+        if any(one.stopped for one in self._several):
+            self.stopped = True
+            for one in self._several:
+                one.stopped = True
+
+
 class Watch(Reporter):
     """Which parts of a run are done. It listens to the run."""
 

@@ -170,8 +170,8 @@ class Scheduler:
                     run.fill()
                     if plan.running:
                         self._inbox.get()()
-                while not self._inbox.empty():
-                    self._inbox.get()()
+                    while not self._inbox.empty():  # what has come together is asked about, and followed, together
+                        self._inbox.get()()
             except KeyboardInterrupt:
                 plan.stop()
                 self._reporter.interrupted()

@@ -117,8 +117,9 @@ class LockVerbs:
         *,
         write: bool,
         told: Callable[[Path, Locked | NotLocked], None],
+        run: Callable[[Project, Parted], None] | None = None,
     ) -> None:
-        """Lock recipes and what they extend; see ``envbuild.locks.together``."""
+        """Lock recipes and what they extend; see ``envbuild.locks.together``. What ``run`` does beside is its own."""
         from envbuild.environments.solving import fragments
         from envbuild.locks.together import Family
 
@@ -129,13 +130,13 @@ class LockVerbs:
             chosen = options if recipe in named else LockOptions()  # what was asked of the others is not of their bases
             return self.project(recipe), self._locking(recipe, chosen, write=write)
 
-        def run(project: Project, parts: Parted) -> None:
+        def alone(project: Project, parts: Parted) -> None:
             self._realizer(project).run_parts(parts)
 
         def read(project: Project, graph: Graph, outcome: Outcome) -> dict[Digest, bytes]:
             return fragments(self._realizer(project).workspace, graph, outcome, self._reporter.note, said)
 
-        Family(begin, read, keep_going=self._keep_going, told=told).lock(recipes, run)
+        Family(begin, read, keep_going=self._keep_going, told=told).lock(recipes, run or alone)
 
     def _locking(self, recipe: Path, options: LockOptions, *, write: bool) -> Making:
         from envbuild.locks.together import Bases

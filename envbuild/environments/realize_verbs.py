@@ -1,6 +1,7 @@
-"""``realize`` and ``plan`` as verbs of a session: what sources mean, locks that fit, then one graph of all.
+"""``realize`` and ``plan`` as verbs of a session: what sources mean, locks that fit, and one graph of all.
 
-Locking is over before anything is built: only then is known which builds are equal, and a store is asked once.
+Of several recipes each is built as soon as it is locked, in the run that locks the others. Where all that is missing is
+named before anything starts (without a network, or where only signatures count), locking is over before.
 
 Rules of the file: finds out what is wanted; making it is the realizer's.
 """
@@ -12,27 +13,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envbuild.environments.many import Ended, Many, Tally
+from envbuild.environments.asked_for import Asked, Building
+from envbuild.environments.many import Many, Tally
 from envbuild.environments.realized import Mode, Planned, Realized, RealizeOptions, Wanted, environment_for
 from envbuild.environments.realizing import by_project
 from envbuild.errors import EnvbuildError, UsageError
 from envbuild.locks.folders import own_states
 from envbuild.locks.locking import LockOptions, frozen_lock
 from envbuild.locks.place import lock_path
-from envbuild.machine.virtual import check_system, current_platform
+from envbuild.machine.virtual import current_platform
 from envbuild.projects.project import Project, make_request, project_files
 from envbuild.projects.recipe_files import LINKS, link_name, shown_path
-from envbuild.value import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from envbuild.environments.many import State
     from envbuild.environments.realizing import Realizer
     from envbuild.lock import Lock
     from envbuild.locks.locking import Locked
     from envbuild.locks.together import NotLocked
     from envbuild.names import Source
+    from envbuild.parts import Parted
     from envbuild.reporter import Reporter
 
 
@@ -42,6 +43,7 @@ class RealizeVerbs:
     _environ: Mapping[str, str]
     _reporter: Reporter
     _keep_going: bool
+    _offline: bool
 
     if TYPE_CHECKING:
 
@@ -62,6 +64,7 @@ class RealizeVerbs:
             *,
             write: bool,
             told: Callable[[Path, Locked | NotLocked], None],
+            run: Callable[[Project, Parted], None] | None = None,
         ) -> None: ...
 
         def _ask_moved(self) -> None: ...
@@ -70,7 +73,7 @@ class RealizeVerbs:
 
     def plan(self, *sources: Path | str, mode: Mode = "auto", closure: str | None = None) -> tuple[Planned, ...]:
         """What ``realize`` would do; locks that do not fit are solved, and not written."""
-        asked = _Asked(self._meant_all(sources))
+        asked = Asked(self._meant_all(sources))
         self._find(asked, mode, write=False)
         asked.many().check()
         self._ask_moved()
@@ -109,29 +112,17 @@ class RealizeVerbs:
             UsageError: ``same-link``.
         """
         chosen = options or RealizeOptions()
-        asked = _Asked(self._meant_all(sources))
+        asked = Asked(self._meant_all(sources))
         if chosen.link and chosen.prefix is None:
             self._refuse_twin_links(asked)
         tally = Tally(asked.sources, self._reporter)
         asked.told = tally.end
-        self._find(asked, mode)
+        building = Building(asked, chosen, self._realizer)
+        self._find(asked, mode, building=building if self._may_begin(asked, chosen) else None)
         if asked.failed and not self._keep_going:
             return asked.many()
         self._ask_moved()
-        for project, items in by_project([item for path, item in asked.wanted.items() if path not in asked.ended]):
-            if asked.failed and not self._keep_going:
-                break
-            places = {id(item): path for path, (_, item) in asked.wanted.items()}
-
-            def told(
-                place: int,
-                made: Realized | EnvbuildError | None,
-                items: Sequence[Wanted] = items,
-                places: Mapping[int, Path] = places,
-            ) -> None:
-                asked.end(places[id(items[place])], made)
-
-            self._realizer(project).realize(items, chosen, told)
+        building.finish()
         many = asked.many()
         made = [item.realized for item in many.ended if item.realized is not None]
         self._tell_moved(online=any(item.fetched or item.pulled or item.built for item in made))
@@ -145,8 +136,18 @@ class RealizeVerbs:
             found[_key(source, meant)] = meant
         return found
 
-    def _find(self, asked: _Asked, mode: Mode, *, write: bool = True) -> None:
-        """Find out what each source wants; recipes are locked together."""
+    def _may_begin(self, asked: Asked, options: RealizeOptions) -> bool:
+        """Whether what is locked may be built while others are being locked."""
+        recipes = [path for path, meant in asked.sources.items() if meant.kind == "recipe"]
+        if self._offline or len(recipes) < 2 or options.closure is not None:
+            return False
+        try:
+            return all(self.project(path).config.trust.mode != "strict" for path in recipes)
+        except EnvbuildError:  # it is said when its turn comes
+            return False
+
+    def _find(self, asked: Asked, mode: Mode, *, write: bool = True, building: Building | None = None) -> None:
+        """Find out what each source wants; recipes are locked together, and built beside that where ``building`` is."""
         recipes = [path for path, meant in asked.sources.items() if meant.kind == "recipe"]
         for path, meant in asked.sources.items():
             if meant.kind != "recipe" and self._goes_on(asked):
@@ -167,15 +168,29 @@ class RealizeVerbs:
                         locked[path] = self._checked(path)
                 except EnvbuildError as error:
                     asked.end(path, error)
+
+        def want(path: Path) -> None:
+            if path in known and path in locked:
+                files, folders = known.pop(path)
+                asked.attempt(path, self._wanted_locked, path, locked[path], files, folders, asked)
+
         if mode == "auto" and self._goes_on(asked):
 
             def told(recipe: Path, end: Locked | NotLocked) -> None:
                 locked[recipe] = end
+                if building is not None:
+                    want(recipe)
+                    building.take(recipe)
+                    if not self._goes_on(asked):
+                        building.stop()
 
-            self._lock_family(list(known), LockOptions(), write=write, told=told)
-        for path, (files, folders) in known.items():
-            if path in locked:
-                asked.attempt(path, self._wanted_locked, path, locked[path], files, folders, asked)
+            if building is not None:
+                for path in asked.wanted:
+                    building.take(path)
+            run = None if building is None else building.run
+            self._lock_family(list(known), LockOptions(), write=write, told=told, run=run)
+        for path in list(known):
+            want(path)
         for path, end in locked.items():
             if path not in asked.sources:
                 asked.beside(path, end)
@@ -183,7 +198,7 @@ class RealizeVerbs:
     def _wanted_frozen(self, recipe: Path) -> tuple[Project, Wanted]:
         return self._wanted_recipe(recipe, frozen_lock(recipe))
 
-    def _goes_on(self, asked: _Asked) -> bool:
+    def _goes_on(self, asked: Asked) -> bool:
         return self._keep_going or not asked.failed
 
     def _wanted_locked(
@@ -192,7 +207,7 @@ class RealizeVerbs:
         end: Locked | NotLocked,
         files: tuple[Path, ...],
         folders: dict[str, str | None],
-        asked: _Asked,
+        asked: Asked,
     ) -> tuple[Project, Wanted] | None:
         """What a recipe wants that was locked; None when it was not, which is noted."""
         from envbuild.locks.locking import Locked
@@ -220,7 +235,7 @@ class RealizeVerbs:
         )
 
     def _wanted(self, source: Path | str, mode: Mode, *, write: bool = True) -> tuple[Project, Wanted]:
-        asked = _Asked(self._meant_all([source]))
+        asked = Asked(self._meant_all([source]))
         self._find(asked, mode, write=write)
         asked.many().check()
         (wanted,) = asked.wanted.values()
@@ -230,7 +245,7 @@ class RealizeVerbs:
         project = self.project(recipe)
         return project.root / LINKS / link_name(recipe, project.root, project.config.recipes)
 
-    def _refuse_twin_links(self, asked: _Asked) -> None:
+    def _refuse_twin_links(self, asked: Asked) -> None:
         """Refuse two recipes that would have one out-link, before anything is done.
 
         Raises:
@@ -248,59 +263,6 @@ class RealizeVerbs:
                         hint="rename one of them, realize them one by one with --out-link, or make no links: "
                         "--no-out-link",
                     )
-
-
-class _Asked:
-    """What was asked for, and what has become of it."""
-
-    def __init__(self, sources: Mapping[Path, Source]) -> None:
-        self.sources = sources
-        self.wanted: dict[Path, tuple[Project, Wanted]] = {}
-        self.ended: dict[Path, Ended] = {}
-        self.told: Callable[[Path, State], None] = lambda path, state: None
-        self.failed = False
-        self._beside: list[Ended] = []
-
-    def attempt(self, path: Path, find: Callable[..., tuple[Project, Wanted] | None], *given: object) -> None:
-        """Find out what a source wants, and whether this machine can have it."""
-        try:
-            found = find(*given)
-            if found is not None:
-                check_system(found[1].environment.platform, found[1].environment.system)
-                self.wanted[path] = found
-        except EnvbuildError as error:
-            self.end(path, error)
-
-    def end(self, path: Path, made: Realized | EnvbuildError | None) -> None:
-        """Note what became of a source."""
-        if isinstance(made, EnvbuildError):
-            self._end(Ended(recipe=path, state="failed", error=made))
-        elif made is None:
-            self._end(Ended(recipe=path, state="not-begun"))
-        else:
-            self._end(Ended(recipe=path, state="unchanged" if made.present else "done", realized=made))
-
-    def lost(self, path: Path, end: NotLocked) -> None:
-        """Note that a recipe has no lock."""
-        state = Ended(recipe=path, state="not-begun", base=end.base)
-        self._end(state if end.error is None else replace(state, state="failed", error=end.error))
-
-    def beside(self, path: Path, end: Locked | NotLocked) -> None:
-        """Note what became of a base that nobody named."""
-        error = getattr(end, "error", None)
-        if error is not None:
-            self.failed = True
-            self._beside.append(Ended(recipe=path, state="failed", error=error))
-
-    def _end(self, item: Ended) -> None:
-        self.ended[item.recipe] = item
-        self.failed = self.failed or item.error is not None
-        self.told(item.recipe, item.state)
-
-    def many(self) -> Many:
-        """What became of all; what nobody has told of was not begun."""
-        ended = tuple(self.ended.get(path, Ended(recipe=path, state="not-begun")) for path in self.sources)
-        return Many(ended=ended, beside=tuple(self._beside))
 
 
 def _key(source: Path | str, meant: Source) -> Path:

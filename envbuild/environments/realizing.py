@@ -9,7 +9,7 @@ Rules of the file: wires plan, scheduler and workspace; prints nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,10 +25,9 @@ from envbuild.environments.relay import Relay
 from envbuild.environments.remembering import remember
 from envbuild.environments.running import Runner
 from envbuild.environments.sharing import send_environment
-from envbuild.errors import EnvbuildError
 from envbuild.executors import FAR_SCHEMES, open_executor
 from envbuild.graph import Graph
-from envbuild.parts import End, Parts
+from envbuild.parts import Beside, Parted
 from envbuild.plan import LANES
 from envbuild.projects.project import Project
 from envbuild.reporter import Reporter
@@ -37,13 +36,11 @@ from envbuild.store.environments import record
 
 if TYPE_CHECKING:
     from envbuild.environments.asking import Before
+    from envbuild.environments.making import Making
     from envbuild.environments.pulling import Pulled
     from envbuild.environments.stores import ChosenStore, OpenStores
     from envbuild.environments.vouching import Vouched
     from envbuild.recipe import Tests
-
-Told = Callable[[int, "Realized | EnvbuildError | None"], None]
-"""Told what became of an environment by its place: it is there, why it is not, or None when it was not begun."""
 
 
 class Realizer(Runner):
@@ -128,34 +125,27 @@ class Realizer(Runner):
         slots = {lane: self._executor.slots(lane) for lane in LANES}
         return planned(wanted, plan, located, self.workspace, slots, self.graph, price=price), graph
 
-    def realize(self, wanted: Sequence[Wanted], options: RealizeOptions, told: Told) -> None:
-        """Make the environments exist.
+    def make(self, making: Making, beside: Parted | None = None) -> None:
+        """Make the environments that are wanted, and those that will be while others are being made.
 
         Args:
-            wanted: The environments.
-            options: Where they go.
-            told: Told what became of each by its place, as soon as that is known.
+            making: Which.
+            beside: Who has parts of the same run, such as locks that lead to environments.
 
         Raises:
             UsageError: ``not-editable`` for packages that cannot be used where they lie.
             IntegrityError: As ``environments.vouching``, with a closure's digest.
         """
-        vouched = self._vouch(wanted, options.closure)
-        if options.editable:
-            from envbuild.environments.editable import develop
-
-            wanted = [develop(item, options, Path(self.workspace.addresses.root)) for item in wanted]
-        graphs = [self.graph(item) for item in wanted]
-        making = _Making(self, wanted, graphs, options, told)
-        outcome = self.run_parts(making, wanted)
+        vouched = self._vouch(making.waiting(), making.options.closure)
+        batch = making.batch()
+        outcome = self.run_parts(batch if beside is None else Beside(beside, batch), batch.environments)
         if vouched is not None:
             vouched.compare()
-        if outcome is not None and (outcome.done or outcome.pulled):
-            did = {kind for kind, _ in outcome.done} | ({"pull"} if outcome.pulled else set())
-            for place in making.made:
-                if not wanted[place].editables:
-                    item = wanted[place]
-                    send_environment(self.workspace, item.lock, item.environment, graphs[place], did=did)
+        if outcome is not None:
+            did = {kind for kind, _ in outcome.done if kind != "solve"} | ({"pull"} if outcome.pulled else set())
+            for item, graph in batch.made if did else ():
+                if not item.editables:
+                    send_environment(self.workspace, item.lock, item.environment, graph, did=did)
         self.workspace.settle()
 
     def _vouch(self, wanted: Sequence[Wanted], closure: str | None) -> Vouched | None:
@@ -246,52 +236,6 @@ class Realizer(Runner):
             milliseconds=outcome.elapsed,
         )
         return remember(realized, wanted, host, options, self.workspace, self._reporter.note)
-
-
-class _Making:
-    """Environments that are made in one run, each recorded as soon as it is there; see ``parts.Parted``."""
-
-    def __init__(
-        self,
-        realizer: Realizer,
-        wanted: Sequence[Wanted],
-        graphs: Sequence[Graph],
-        options: RealizeOptions,
-        told: Told,
-    ) -> None:
-        self.stopped = False
-        self.made: list[int] = []
-        self._realizer = realizer
-        self._wanted = wanted
-        self._graphs = graphs
-        self._options = options
-        self._told = told
-        self._begun = False
-
-    def more(self) -> Parts:
-        """All of them, once; of one that is linked elsewhere, the packages are all that the store has to have."""
-        if self._begun:
-            return ()
-        self._begun = True
-        elsewhere = self._options.prefix is not None
-        graphs = map(packages_of, self._graphs) if elsewhere else self._graphs
-        return [(item.recipe, graph) for item, graph in zip(self._wanted, graphs, strict=True)]
-
-    def ended(self, number: int, end: End) -> None:
-        """Record what is there."""
-        made: Realized | None = None
-        error = end.error
-        if end.done:
-            assert end.outcome is not None
-            try:
-                made = self._realizer.made(self._wanted[number], self._graphs[number], end.outcome, self._options)
-                self.made.append(number)
-            except EnvbuildError as failure:
-                error = failure
-        if error is not None and not isinstance(error, EnvbuildError):
-            raise error
-        self.stopped = self.stopped or (error is not None and not self._realizer.keep_going)
-        self._told(number, made or error)
 
 
 def by_project(wanted: Sequence[tuple[Project, Wanted]]) -> list[tuple[Project, list[Wanted]]]:

@@ -121,12 +121,13 @@ class Runner:
             raise error
         return outcome
 
-    def run_parts(self, work: Parted, wanted: Sequence[Wanted] = ()) -> Outcome | None:
+    def run_parts(self, work: Parted, wanted: Callable[[], Sequence[Wanted]] = tuple) -> Outcome | None:
         """Run parts as one, and what their ends bring; each is told its end, a failed one's when the run is over.
 
         Args:
             work: Who has the parts.
-            wanted: The environments that they are for, where they read nothing but their packages.
+            wanted: Gives the environments that the parts given last are for, where these read nothing but their
+                packages.
 
         Returns:
             What came of it all; None when there was nothing to run.
@@ -142,7 +143,7 @@ class Runner:
             while parts := work.more():
                 numbered = dict(enumerate(parts, given))
                 given += len(parts)
-                made = self._admitted(numbered, () if self._offline else wanted, plan, work)
+                made = self._admitted(numbered, () if self._offline else wanted(), plan, work)
                 if made is not None:
                     return made
             return None

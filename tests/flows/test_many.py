@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -142,6 +143,79 @@ def test_equal_builds_of_many_environments_are_done_once(
     assert all(item.out_link is not None and item.out_link.readlink() == item.prefix for item in made)
     assert [event.data["state"] for event in recorder.named("recipe_ended")].count("failed") == 0
     case.run("realize", "recipes/r*.yaml").mentions("30 recipes: 30 already there")
+
+
+class Held:
+    """An index that answers about one package only once something has happened, or ten seconds too late."""
+
+    def __init__(self, folder: Path, package: str, happened: Callable[[], bool]) -> None:
+        self._index = WheelIndex(folder=folder)
+        self._package = package
+        self._happened = happened
+
+    def __call__(self, request: Incoming) -> Body | None:
+        end = time.monotonic() + 10
+        while f"/simple/{self._package}/" in request.path and not self._happened() and time.monotonic() < end:
+            time.sleep(0.01)
+        return self._index(request)
+
+
+def test_what_is_locked_is_built_while_others_are_being_locked(
+    case: Case, toy_wheels: Path, serving: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = serving(Held(toy_wheels, "toy-paint", lambda: (case.project / ".envs" / "quick").is_symlink())).url
+    case.recipe(recipe(url, "toy"), "quick.yaml")
+    case.recipe(recipe(url, "toy-paint"), "slow.yaml")
+    case.recipe(recipe(url, "toy", "slow.yaml"), "late.yaml")
+    recorder = Recorder()
+    monkeypatch.chdir(case.project)
+    many = Session(reporter=recorder, environ=case.environ, jobs=2).realize_each("late.yaml", "slow.yaml", "quick.yaml")
+    assert [item.state for item in many.ended] == ["done"] * 3
+    told = [
+        (event.name, event.data.get("kind") or Path(event.data["recipe"]).stem)
+        for event in recorder.events
+        if event.name == "recipe_ended" or (event.name == "finished" and event.data["phase"] == "realise")
+    ]
+    told = [item for item in told if item != ("finished", "fetch")]
+    assert told[:3] == [("finished", "solve"), ("finished", "link"), ("recipe_ended", "quick")]
+    assert told[3] == ("finished", "solve"), "the slow one is still being locked"
+    assert len(recorder.named("plan_made")) == 1, "all is one run, which grows"
+    assert all(set(done_of(recorder, kind).values()) == {1} for kind in ("solve", "fetch", "link"))
+
+
+def test_a_lock_that_fails_leaves_what_was_built_and_keeps_back_the_rest(
+    case: Case, toy_wheels: Path, serving: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = serving(Held(toy_wheels, "never-heard-of", lambda: (case.project / ".envs" / "quick").is_symlink())).url
+    case.recipe(recipe(url, "toy"), "quick.yaml")
+    case.recipe(recipe(url, "never-heard-of"), "wrong.yaml")
+    case.recipe(recipe(url, "toy", "wrong.yaml"), "upon.yaml")
+    monkeypatch.chdir(case.project)
+    many = Session(environ=case.environ, jobs=2).realize_each("upon.yaml", "wrong.yaml", "quick.yaml")
+    assert [item.state for item in many.ended] == ["not-begun", "failed", "done"]
+    assert many.ended[0].base == many.ended[1].recipe
+    assert (case.project / "quick.lock.yaml").exists()
+
+
+def test_a_build_that_fails_ends_the_locking_of_what_has_not_begun(
+    case: Case, toy_wheels: Path, tmp_path: Path, serving: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for wheel in toy_wheels.glob("*.whl"):
+        (other / wheel.name).symlink_to(wheel)
+    recorder = Recorder()
+    url = serving(Held(other, "toy-core", lambda: bool(recorder.named("failed")))).url
+    case.recipe(recipe(url, "toy-paint"), "bad.yaml")
+    case.run("lock", "bad.yaml")
+    for wheel in other.glob("toy_paint*"):
+        wheel.unlink()
+    case.recipe(recipe(url, "toy-core"), "slow.yaml")
+    case.recipe(recipe(url, "toy", "slow.yaml"), "late.yaml")
+    monkeypatch.chdir(case.project)
+    many = Session(reporter=recorder, environ=case.environ, jobs=2).realize_each("late.yaml", "bad.yaml", "slow.yaml")
+    assert [item.state for item in many.ended] == ["not-begun", "failed", "not-begun"]
+    assert not (case.project / "late.lock.yaml").exists(), "what had not begun is not locked"
 
 
 def test_a_file_that_is_gone_fails_the_recipes_that_need_it(
