@@ -96,3 +96,49 @@ def test_a_page_that_says_otherwise_is_told(tmp_path: Path, index: str, monkeypa
     (tmp_path / "again").mkdir()
     with pytest.raises(AssertionError, match=r"page\.md:2"):
         Stage(tmp_path / "again", index).play("page.md")
+
+
+PLAY = """\
+<!-- play: mkdir below; echo 0123456789ab > below/digest -->
+
+```console
+$ cd below; export WORD=hello
+$ cat digest
+ffffffffff00
+$ echo $WORD; test fffffff = 0123456
+hello
+```
+
+```text said.txt
+ffffffffff00
+```
+
+<!-- play on ben:
+echo "$USER$WORD" > /srv/who
+-->
+
+    test $(cat /srv/who) = ben
+
+<!-- play on ann: grep -q 0123456789ab said.txt -->
+<!-- play: a step -->
+"""
+
+
+def test_a_page_has_machines_and_says_in_comments_what_happens_beside_it(
+    tmp_path: Path, index: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shells go on, each on its machine; digests that are shown are those that were printed."""
+    monkeypatch.delenv("UPDATE_SCREENS", raising=False)
+    monkeypatch.setattr("tests.docs.playing.DOCS", tmp_path)
+    done: list[str] = []
+    page = tmp_path / "page.md"
+    page.write_text(PLAY)
+    assert Stage(tmp_path, index).play("page.md", {"a step": lambda: done.append("a step")}) == 4
+    assert done == ["a step"]
+    for number, (text, said) in enumerate(
+        (("<!-- play: false -->\n", r"page\.md:1"), ("<!-- play -->\n<!-- play false\n-->\n", "not well formed"))
+    ):
+        page.write_text(text)
+        (tmp_path / str(number)).mkdir()
+        with pytest.raises(AssertionError, match=said):
+            Stage(tmp_path / str(number), index).play("page.md")
