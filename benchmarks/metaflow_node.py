@@ -43,7 +43,7 @@ if __name__ == "__main__":
 
 LIMITS = (
     "uv, which unpacks and links the environment, boto3 with its 3,000 files in it, is two thirds of the processor's "
-    "time; then inflating envbuild's archive, and starting Python three times. The peer does none of these."
+    "time; then inflating envbuild's archive, and starting Python twice. The peer does none of these."
 )
 
 

@@ -1,16 +1,13 @@
 """On a node: the environment of a step comes from the store alone, and becomes a program that starts in it.
 
-::
+``main`` prints the file of that program, which ``executable`` of the step names. No index and no channel is asked.
 
-    python -I -m envbuild.metaflow.hydrating STORE REQUEST ENVIRONMENT CLOSURE FLOW/STEP
-
-prints the file of that program, which ``executable`` of the step names. No index and no channel is asked.
-
-Rules of the file: run by ``envbuild.metaflow.node.first``, with what that brought.
+Rules of the file: called by ``envbuild.metaflow.node.first``, in the Python that this brought.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import sys
@@ -21,7 +18,12 @@ from envbuild.errors import EnvbuildError
 
 
 def main(words: list[str]) -> int:
-    """Bring an environment; the exit code."""
+    """Bring an environment; the exit code.
+
+    Args:
+        words: The store's address; request, environment and closure digest; ``Flow/step``.
+    """
+    gc.disable()  # lives for one environment, and makes hardly a cycle
     store, request, environment, closure, step = words
     try:
         print(_program(store, f"{request}:{environment}", closure, step))  # noqa: T201  the answer
@@ -65,7 +67,3 @@ def _program(store: str, identity: str, closure: str, step: str) -> Path:
     program.write_text("\n".join([*lines, ""]), encoding="utf-8")
     program.chmod(0o755)
     return program
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

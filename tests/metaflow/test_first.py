@@ -84,6 +84,37 @@ def test_what_is_read_later_is_read_with_the_same_credentials(place: Place, tmp_
     assert (tmp_path / "job").read_bytes() == b"the package"
 
 
+BRINGS = """
+import types
+STORE, TOOLS = "file:///store", ""
+def bring(words):
+    print(os.getpid(), *words, os.environ["ENVBUILD_DURABILITY"])
+    if words[1] == "broken":
+        raise OSError("of envbuild's own")
+    return 4
+sys.modules["envbuild.metaflow.hydrating"] = types.SimpleNamespace(main=bring)
+print(os.getpid())
+sys.exit(main(["enter", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.parametrize(("step", "code"), [("F/good", 4), ("F/bad", 1)])
+def test_what_was_brought_runs_in_the_process_that_enters_and_its_faults_are_none_of_the_store(
+    step: str, code: int, tmp_path: Path
+) -> None:
+    program = tmp_path / "first.py"
+    steps = {"F/good": ("request", "id", "closure"), "F/bad": ("broken", "id", "closure")}
+    program.write_bytes(first_program({}, steps) + BRINGS.encode())
+    (tmp_path / "node").mkdir()
+    command = [sys.executable, "-I", "-S", str(program), step]
+    environ = {"ENVBUILD_HOME": str(tmp_path), "ENVBUILD_DURABILITY": "safe"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    process, answer = done.stdout.splitlines()
+    assert answer == f"{process} file:///store {' '.join(steps[step])} {step} safe"
+    assert ("of envbuild's own" in done.stderr) == ("Traceback" in done.stderr) == (code == 1)
+
+
 ROLE = {"AccessKeyId": "ROLE", "SecretAccessKey": "se/cr+et=", "Token": "/to+ken=="}
 STS = "<A><AssumedRoleId>X:y</AssumedRoleId><SessionToken>{Token}</SessionToken><SecretAccessKey>{SecretAccessKey}"
 STS += "</SecretAccessKey><AccessKeyId>{AccessKeyId}</AccessKeyId></A>"

@@ -134,6 +134,7 @@ def unpack(data, folder, site):
         pieces.append((size, at, offset, target, 0o755 if runs else 0o644))
         at += size
     pieces.sort()
+    data = memoryview(data)
     guard, failed = threading.Lock(), []
 
     def work():
@@ -143,7 +144,8 @@ def unpack(data, folder, site):
                     return
                 size, at, offset, target, mode = pieces.pop()
             try:
-                left = memoryview(zlib.decompress(data[at : at + size], -15))
+                room = 1 << 22 if size > 1 << 19 else 1 << 16  # of a large file, pieces have 4 MiB: nothing grows
+                left = memoryview(zlib.decompress(data[at : at + size], -15, room))
                 file = os.open(target, os.O_WRONLY | os.O_CREAT, mode)
                 try:
                     while left:
@@ -246,7 +248,7 @@ def commands(folder, final, tools, store):
     for name in ("python", "python3"):
         script(os.path.join(folder, "bin", name), '#!/bin/sh\nexec %s "$@"\n' % python)
     words = (python, quoted(os.path.join(final, "first.py")))
-    script(os.path.join(folder, "bin", "envbuild-node"), '#!/bin/sh\nexec %s -I -S %s "$@"\n' % words)
+    script(os.path.join(folder, "bin", "envbuild-node"), '#!/bin/sh\nexec %s -I %s "$@"\n' % words)
 
 
 def package(folder, name, file):
@@ -259,24 +261,28 @@ def package(folder, name, file):
 def enter(step):
     """Let envbuild bring the environment of a step; it prints what a task starts with."""
     words = [STORE, *STEPS[step], step]
-    import subprocess
-
-    command = [os.path.join(TOOLS, "bin", "python"), "-I", "-m", "envbuild.metaflow.hydrating", *words]
     with alone(os.path.join(home(), "node", STEPS[step][1] + ".lock")):  # the next one finds it done
         left = max(1, int(deadline() - time.monotonic()))
-        variables = {
-            "ENVBUILD_DURABILITY": "fast",
-            **os.environ,
-            "ENVBUILD_DEADLINE": str(left),
-            "ENVBUILD_HOME": home(),
-        }
-        process = subprocess.Popen(command, env=variables)
+        os.environ.setdefault("ENVBUILD_DURABILITY", "fast")
+        os.environ.update(ENVBUILD_DEADLINE=str(left), ENVBUILD_HOME=home())
+        late = threading.Timer(left + 5, too_late)
+        late.daemon = True
+        late.start()
+        import importlib
+
+        bring = importlib.import_module("envbuild.metaflow.hydrating").main  # of what was brought
         try:
-            return process.wait(left + 5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise StopError(5, "the environment was not there after ENVBUILD_DEADLINE seconds") from None
+            return bring(words)
+        except OSError:  # none of this file's own
+            import traceback
+
+            traceback.print_exc()
+            return 1
+
+
+def too_late():
+    say("the environment was not there after ENVBUILD_DEADLINE seconds")
+    os._exit(5)
 
 
 def main(arguments):
