@@ -9,7 +9,9 @@ import os
 import resource
 import shutil
 import subprocess
+import tempfile
 import unicodedata
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,8 +22,10 @@ from tests.faults.far import Far, notes
 from tests.faults.figures import count, worst
 from tests.faults.test_disk import read_only
 from tests.faults.world import World, differences, one_error, remove, tree_of
+from tests.support.channel import TestChannel
 from tests.support.conda_package import PackageRecipe, write_package
 from tests.support.no_symlinks import possible, without_symlinks
+from tests.support.servers import serve
 
 # R22
 
@@ -140,8 +144,19 @@ def test_R27_a_file_system_without_symbolic_links(world: World, name: str) -> No
 MOST_LINKS = 65_000
 
 
-def test_R27_a_file_that_has_all_the_links_it_may_have(world: World) -> None:
+@pytest.fixture
+def world_on_disk(channel: TestChannel) -> Iterator[World]:
+    """A world on a disk even when tests write into memory, where a file may have any number of links."""
+    with (
+        tempfile.TemporaryDirectory(dir="/var/tmp", ignore_cleanup_errors=True) as folder,
+        serve(lambda request: None) as server,
+    ):
+        yield World(Path(folder), channel, server)
+
+
+def test_R27_a_file_that_has_all_the_links_it_may_have(world_on_disk: World) -> None:
     """Files of the engines' caches that cannot be linked any more are copied, and only those."""
+    world = world_on_disk
     expected = world.clean("mixed")
     world.run("realize", "mixed.yaml", environ={"ENVBUILD_LINK": "hardlink"})
     prefix = world.prefix("mixed")
