@@ -2,9 +2,10 @@
 
 What only one side changed is that side's; what both changed is merged by ``git merge-file``, line by line, as git
 itself does; where lines conflict, the file has git's markers, and whoever reads it says so. What one side renamed has
-the new path; git finds out which, and is asked only where a file does not stand at one path in all three. Written are
-the recipe, its bases, what they include, their locks and the projects' files, into a folder of its own: the working
-tree is not touched, for git is still working on it.
+the new path; git finds out which, and is asked only where a file does not stand at one path in all three. What one side
+added to a folder that the other renamed stands in the renamed one. Written are the recipe, its bases, what they
+include, their locks and the projects' files, into a folder of its own: the working tree is not touched, for git is
+still working on it.
 
 Rules of the file: reads the repository; writes into the folder that it is given.
 """
@@ -19,6 +20,7 @@ from envbuild.errors import EnvbuildError, InvalidInput
 from envbuild.locks.lock_writing import lock_text
 from envbuild.locks.lockfile import parse_lock
 from envbuild.locks.three_way import joined
+from envbuild.review.folder_renames import folder_renames, follow, origin
 from envbuild.review.git import Repository
 from envbuild.review.git_objects import Blobs, Entry
 from envbuild.review.parted import Parted
@@ -42,6 +44,7 @@ class MergedTree:
         self._commits = [place.commit if place else None for place in (commits.base, commits.ours, commits.theirs)]
         self._three: dict[str, list[Entry | None]] = {}
         self._renames: list[dict[str, str]] | None = None
+        self._folders: list[dict[str, str]] | None = None
 
     def has(self, path: str) -> bool:
         """Whether the merge has a file; one that a side removed and the other changed is there."""
@@ -56,6 +59,9 @@ class MergedTree:
     def below(self, folder: str) -> Iterator[str]:
         """The files of the merge below a folder."""
         found = [item.path for commit in self._commits[1:] if commit for item in self._blobs.files(commit, folder)]
+        for side, folders in zip(self._commits[:0:-1], self._renamed_folders(), strict=True):
+            added = [item for place in origin(f"{folder}/", folders) for item in self._files(side, place)]
+            found += [follow(item, folders) or item for item in added]
         yield from filter(self.has, dict.fromkeys(found))
 
     def write(self, path: str) -> Path | None:
@@ -89,6 +95,10 @@ class MergedTree:
                         self._blobs.file(commit, place) if commit else None
                         for commit, place in zip(self._commits, paths, strict=True)
                     ]
+                elif self._leaves(path, found):
+                    found = [None, None, None]
+            elif not any(found):
+                found = self._arrives(path)
             self._three[path] = found
         return self._three[path]
 
@@ -98,6 +108,38 @@ class MergedTree:
             base, *sides = self._commits
             self._renames = [self._repository.renames(base, side) if base and side else {} for side in sides]
         return self._renames
+
+    def _renamed_folders(self) -> list[dict[str, str]]:
+        """The folders that each side renamed: the old path, and the new one."""
+        if self._folders is None:
+            self._folders = []
+            for side, files in zip(self._commits[1:], self._renamed(), strict=True):
+                folders = folder_renames(files)
+                self._folders.append({old: new for old, new in folders.items() if not any(self._files(side, old))})
+            if any(self._folders):
+                said = (self._repository.ask("config", "merge.directoryRenames") or b"").strip().lower()
+                if said in {b"false", b"no", b"off", b"0"}:
+                    self._folders = [{}, {}]
+        return self._folders
+
+    def _files(self, commit: str | None, folder: str) -> Iterator[str]:
+        return (item.path for item in self._blobs.files(commit, folder)) if commit else iter(())
+
+    def _leaves(self, path: str, found: list[Entry | None]) -> bool:
+        """Whether one side added a file to a folder that the other renamed."""
+        base, ours, theirs = found
+        renamed_here, renamed_there = self._renamed_folders()
+        folders = renamed_there if ours is not None else renamed_here
+        return base is None and None in {ours, theirs} and follow(path, folders) is not None
+
+    def _arrives(self, path: str) -> list[Entry | None]:
+        """A file that one side added to a folder which the other renamed to the one of this path."""
+        for side, folders in zip((2, 1), self._renamed_folders(), strict=True):
+            for old in origin(path, folders):
+                found = [self._blobs.file(commit, old) if commit else None for commit in self._commits]
+                if found[side] is not None and found.count(None) == 2 and follow(old, folders) == path:
+                    return found
+        return [None, None, None]
 
     def _ids(self, path: str) -> list[str | None]:
         return [entry.blob if entry is not None else None for entry in self._at(path)]

@@ -242,6 +242,41 @@ def test_a_recipe_that_one_branch_renamed_and_the_other_changed_is_merged(shop: 
     assert not (shop.case.project / "x.lock.yaml").exists()
 
 
+@pytest.mark.parametrize("follows", ["conflict", "true", "false"])
+def test_what_one_branch_adds_to_a_folder_that_the_other_renamed_is_merged(shop: Shop, follows: str) -> None:
+    project = shop.case.project
+    shop.recipe("apple:", name="fruit/x.yaml")
+    shop.recipe("apple:", name="fruit/z.yaml")
+    shop.case.run("init", "--git").run("lock", "fruit/x.yaml", "fruit/z.yaml")
+    shop.git.git("config", "merge.directoryRenames", follows)
+    shop.git.commit("first")
+    shop.git.branch("one")
+    shop.git.git("mv", "fruit", "basket")
+    shop.recipe("pear:", "apple:", name="basket/x.yaml")
+    shop.case.run("lock", "basket/x.yaml")
+    shop.git.commit("one")
+    shop.git.branch("two", "main")
+    shop.recipe("apple:", "plum:", name="fruit/z.yaml")
+    shop.recipe("apple:", "plum:", name="fruit/x.yaml")
+    shop.recipe("core:", name="fruit/base.yaml")
+    recipe = project / "fruit/x.yaml"
+    recipe.write_text(f"extends: base.yaml\n{recipe.read_text()}")
+    shop.case.run("lock", "fruit/base.yaml", "fruit/x.yaml", "fruit/z.yaml")
+    shop.git.commit("two")
+    shop.git.git("merge", "-q", "one", code=0 if follows == "true" else 1)
+    shop.case.run("lock", "--check", "basket/z.yaml")  # one side alone changed it: git itself takes it along
+    assert set(shop.versions("basket/z")) == {"apple", "core", "plum"}
+    if follows == "false":  # the base stays where the recipe does not look for it
+        assert "basket/x.lock.yaml is left in conflict" in shop.git.out
+        assert (project / "fruit/base.lock.yaml").exists()
+        return
+    assert "merged basket/x.lock.yaml: solved again; every package is as one side had it" in shop.git.out
+    assert set(shop.versions("basket/x")) == {"apple", "core", "pear", "plum"}
+    assert ("suggesting it should perhaps be moved to basket/base.yaml" in shop.git.out) is (follows == "conflict")
+    shop.case.run("lock", "--check", "basket/base.yaml", "basket/x.yaml")
+    assert not (project / "fruit").exists()
+
+
 def test_a_recipe_that_was_renamed_and_written_anew_stays_in_conflict_with_its_lock(shop: Shop) -> None:
     shop.begin("apple:")
     shop.git.branch("one")
