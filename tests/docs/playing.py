@@ -39,6 +39,7 @@ KINDS = (
     (r'"used": [\d.]+', '"used": [moment]'),
     (KEY, "[public key]"),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\dZ)?", "[moment]"),
+    (r"\bsha256/[0-9a-f]{2}/", "sha256/[..]/"),
     (DIGEST, "[digest]"),
     (r"\babout \d+(\.\d+)? m?s\b|\b\d+(\.\d+)? m?s\b", "[time]"),
     (r"\b\d+(\.\d+)? [kMG]?B\b", "[size]"),

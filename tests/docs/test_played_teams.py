@@ -88,8 +88,19 @@ def test_the_page_of_stores_is_what_happens(
 ) -> None:
     """In a bucket of a server that speaks S3."""
     with serve_objects("s3", tmp_path) as cloud:
-        cloud.bucket("bucket")
-        assert Stage(tmp_path, index, environ=cloud.environ).play("stores.md") >= 8
+        for name, value in cloud.environ.items():
+            monkeypatch.setenv(name, value)
+        store = f"s3://{cloud.bucket('bucket')}/envbuild"
+
+        def damage() -> None:
+            objects = open_objects(store)
+            (wheel,) = packages.glob("idna-3.7-*.whl")
+            name = blob_name(digest_bytes(wheel.read_bytes()))
+            objects.delete(name)
+            objects.put(name, wheel.read_bytes()[:-1] + b"!")
+
+        stage = Stage(tmp_path, index, environ=cloud.environ)
+        assert stage.play("stores.md", {"a byte of the wheel is another one": damage}) >= 8
 
 
 def test_the_page_of_builds_is_what_happens(stage: Stage) -> None:
