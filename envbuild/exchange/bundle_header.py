@@ -11,7 +11,8 @@ whole text is held against its own sha256 before anything is written: by the pro
 
 Rules of the file: POSIX sh, dash and busybox included. In the guard no byte with one bit changed may write to a file:
 it says what it has to say by ``${name?words}``, which needs no redirection; ``set -C`` keeps a ``<`` that became a
-``>`` from emptying the bundle, and stands in a function, where a ``set`` that went wrong loses no arguments.
+``>`` from emptying the bundle, and stands in a function, where a ``set`` that went wrong loses no arguments; and what a
+backquote begins that was a letter does not run on into the binary parts of the file. Nothing waits for a person.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ trap '(: "${envbuild?this file is cut or damaged, or was not run as: sh FILE}");
 # The program for that stands here twice, and is run only where both are the same.
 unset envbuild
 keep() { set -C; }
+exec </dev/null
 end='
 '
 lines() {
@@ -56,6 +58,7 @@ keep
 <"$0" both
 [ "$one" = "$two" ] && [ ${#two} = @PROGRAM@ ] && eval "$two"
 exit 4
+# Here ends what a character may begin that became another one: `
 """
 """Reads itself, then the program twice. Each line is counted, and each character: one of both ends the loop."""
 
