@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Envelope = tuple[str, str, bool, bytes]
 """envbuild's version, the store's address, whether its records count, and the pickled task."""
 
-_FIRST_COUNTS = frozenset({"build-wheel"})
+_FIRST_COUNTS = frozenset({"build-wheel", "bytecode"})
 """Kinds of which somebody else's record that was faster is taken instead."""
 
 

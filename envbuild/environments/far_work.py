@@ -2,9 +2,10 @@
 
 **Near** stays what belongs to this machine: solves (they read channels as this machine's settings name them), links
 and the tests of what is linked (the prefix is here), pulls, git trees and folders (they lie here, or need this user's
-keys). **Far** go transmutes, builds of wheels, and the fetches that only those read. A build goes to a builder of its
-platform; without one it stays here, as it would without an executor, and what this machine cannot build says which
-builder is missing.
+keys). **Far** go transmutes, builds of wheels, bytecode, and the fetches that only those read. A build goes to a
+builder of its platform; without one it stays here, as it would without an executor, and what this machine cannot build
+says which builder is missing. Bytecode goes to a worker of this platform, for the Python that compiles is among its
+inputs; where that is this machine's own Python, it stays.
 
 ::
 
@@ -29,12 +30,14 @@ from typing import TYPE_CHECKING, Any
 
 from envbuild.derivations import Derivation, Output
 from envbuild.derivations.build_wheel import BuildWheel
+from envbuild.derivations.bytecode import Bytecode
 from envbuild.derivations.fetch import Fetch
 from envbuild.digest import Digest
 from envbuild.environments.far_job import FarDone, envelope, run_envelope
 from envbuild.environments.far_kinds import FAR_KINDS
 from envbuild.errors import BuildError, EnvbuildError, UnreachableError, UnsatisfiableError
 from envbuild.executors import Executor, Given, Returned
+from envbuild.machine.virtual import current_platform
 from envbuild.package import ChannelOrigin, IndexOrigin, InterpreterOrigin, UrlOrigin
 from envbuild.plan import Lane, Plan
 from envbuild.value import replace
@@ -87,7 +90,7 @@ class FarWork:
             _fail(ours, error)
             return ours
         if lacking is not None:
-            here().add_done_callback(partial(self._wanted_builder, lacking, ours))
+            here().add_done_callback(partial(self._wanted_builder, task.job.derivation, lacking, ours))
         else:
             send = partial(self._send, task, ours, here if isinstance(task.job.derivation, Fetch) else None)
             _then(self._near.submit("io", self._hand_over, task), ours, send)
@@ -116,7 +119,7 @@ class FarWork:
         if task.job.phase != "realise":
             return False
         if not isinstance(item, Fetch):
-            return item.kind in FAR_KINDS
+            return item.kind in FAR_KINDS and not _of_this_machine(item)
         graph = self._plan.graph
         users = [graph[key] for key in graph.users(item.key)]
         far = bool(users) and all(user.kind in FAR_KINDS for user in users) and not graph.wants(item.key)
@@ -125,7 +128,7 @@ class FarWork:
     def _lacks_quietly(self, item: Derivation) -> bool:
         """Whether a build stays here, or cannot be done at all, which is said when its turn comes."""
         try:
-            return self._lacks(item) is not None
+            return _of_this_machine(item) or self._lacks(item) is not None
         except EnvbuildError:
             return True
 
@@ -136,12 +139,12 @@ class FarWork:
             UnsatisfiableError: ``no-builder`` where no machine but a marked one will do.
             UnreachableError: As the executor.
         """
-        if not isinstance(item, BuildWheel):
+        platform, marks = self._place(item)
+        if not platform:
             _ = self._far
             return None
         if item.key not in self._lacking:
-            marks = self._chosen.marks.get(item.package.name, ())
-            self._lacking[item.key] = self._far.lacks(item.platform, marks)
+            self._lacking[item.key] = self._far.lacks(platform, marks)
             if self._lacking[item.key] is not None and marks:
                 raise UnsatisfiableError(
                     f"{item.label} wants {self._lacking.pop(item.key)}, and {self._far.address} has none",
@@ -149,6 +152,12 @@ class FarWork:
                     hint=f"start one: dask worker … --resources '{' '.join(f'{mark}=1' for mark in marks)}'",
                 )
         return self._lacking[item.key]
+
+    def _place(self, item: Derivation) -> tuple[str, tuple[str, ...]]:
+        """The platform of which a worker must be, empty for any, and what else it must be marked with."""
+        if isinstance(item, BuildWheel):
+            return item.platform, self._chosen.marks.get(item.package.name, ())
+        return (current_platform(), ()) if isinstance(item, Bytecode) else ("", ())
 
     def _hand_over(self, task: Task) -> None:
         """Have the inputs that are here in the store, before the job is sent that reads them."""
@@ -166,12 +175,13 @@ class FarWork:
 
     def _send(self, task: Task, ours: Future[Any], again: Callable[[], Future[Any]] | None, _: None) -> None:
         item, store = task.job.derivation, self._chosen.handing_over()[0]
+        platform, marks = self._place(item)
         sent = self._far.send(
             run_envelope,
             envelope(task, store.url, believed=store.believed),
             name=f"{item.kind} {item.label}",
-            platform=item.platform if isinstance(item, BuildWheel) else "",
-            tags=self._chosen.marks.get(item.package.name, ()) if isinstance(item, BuildWheel) else (),
+            platform=platform,
+            tags=marks,
         )
         brought = partial(self._bring, task, ours)
         if again is None:
@@ -208,13 +218,13 @@ class FarWork:
             raise _no_result(item, f"the store {store.name} does not have it here; is it the same store there?")
         return replace(far.done, outputs=tuple(sorted(result.outputs)))
 
-    def _wanted_builder(self, lacking: str, ours: Future[Any], near: Future[Any]) -> None:
+    def _wanted_builder(self, item: Derivation, lacking: str, ours: Future[Any], near: Future[Any]) -> None:
         error = None if near.cancelled() else near.exception()
         if isinstance(error, BuildError) and error.reference == "wrong-builder":
             error = BuildError(
                 f"{error.message}; {self._far.address} lacks {lacking}",
                 reference="no-builder",
-                hint="start one on such a machine: dask worker tcp://HOST:8786 --resources 'PLATFORM=1'",
+                hint=f"start one on such a machine: dask worker tcp://HOST:8786 --resources '{self._place(item)[0]}=1'",
             )
         if near.cancelled():
             ours.cancel()
@@ -223,6 +233,11 @@ class FarWork:
             _fail(ours, error)
         else:
             _give(ours, near.result())
+
+
+def _of_this_machine(item: Derivation) -> bool:
+    """Whether it is done with what is no input and only this machine is known to have: its own Python."""
+    return isinstance(item, Bytecode) and not item.runs_on
 
 
 def _anywhere(item: Fetch) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -11,8 +12,14 @@ from typing import Any
 
 import pytest
 
+from envbuild.errors import BuildError
+from envbuild.machine.virtual import current_platform
+from envbuild.package import Platform
+from envbuild.reporter import Recorder
 from envbuild.session import Session
 from tests.distributed.conftest import Farm
+from tests.support.sdists import make_own_sdist
+from tests.support.wheels import make_wheel
 
 SECRET = "sentinel-of-a-secret"
 ELSEWHERE = "mirror-of-this-machine.example"
@@ -90,6 +97,54 @@ def test_the_caller_keeps_the_pool_and_what_it_made_is_there_the_next_time(farm:
     farm.fresh()
     (second,) = session().realize(farm.project / "both.yaml", mode="locked")
     assert (second.built, len(pool.sent)) == (0, sent)
+
+
+def test_a_build_for_a_platform_that_nobody_is_marked_for_says_which_worker_is_missing(
+    farm: Farm, pool: Recording, tmp_path: Path
+) -> None:
+    other = "linux-aarch64" if current_platform() == "linux-64" else "linux-64"
+    for machine in ("x86_64", "aarch64"):
+        make_wheel(farm.wheels, "compiled-tool", "1.0", tag=f"py3-none-manylinux_2_17_{machine}")
+    needs = ["compiled-tool"]
+    make_own_sdist(farm.wheels, "foreign", "1.0", scratch=tmp_path / "sources", static=True, build_requires=needs)
+    series = f"{sys.version_info.major}.{sys.version_info.minor}"
+    recipe = farm.project / "foreign.yaml"
+    recipe.write_text(
+        f"interpreter: host\npython: '{series}'\nplatforms: [{other}]\n{farm.pypi_lines('foreign:')}",
+        encoding="utf-8",
+    )
+    farm.run("lock", "foreign.yaml")
+    session = Session(farm.project, stores=[str(farm.store)], environ=farm.environ, executor=pool)
+    with pytest.raises(BuildError) as caught:
+        session.bring(recipe, Platform(other))
+    assert (caught.value.reference, caught.value.exit_code) == ("no-builder", 9)
+    assert f"foreign 1.0 can only be built on {other}: it is built with compiled_tool" in caught.value.message
+    assert caught.value.message.endswith(f"Recording lacks a worker of {other}")
+    assert f"--resources '{other}=1'" in str(caught.value.hint)
+    assert len(pool.sent) == 1  # where it is was asked, and nothing else
+
+
+def test_modules_are_compiled_far_away_where_their_python_is_an_input_and_here_where_it_is_not(
+    farm: Farm, pool: Recording
+) -> None:
+    def compiled(name: str, text: str) -> tuple[int, list[str]]:
+        farm.recipe(name, f"bytecode: true\n{text}{farm.pypi_lines('idle-hands:')}")
+        pool.sent.clear()
+        recorder = Recorder()
+        session = Session(
+            farm.project, stores=[str(farm.store)], environ=farm.environ, executor=pool, reporter=recorder
+        )
+        session.realize(farm.project / f"{name}.yaml")
+        sent = [pickle.loads(pickle.loads(data)[1][0][-1]).job.derivation for data in pool.sent[1:]]
+        done = [event for event in recorder.named("finished") if event.data["kind"] == "bytecode"]
+        return len(done), sorted(item.label for item in sent if item.kind == "bytecode")
+
+    done, sent = compiled("compiled", f"python: {farm.series}\n{farm.conda_lines()}")
+    assert "idle-hands 2.1" in sent
+    assert done == len(sent) == len(farm.records("bytecode"))
+    assert list(farm.project.glob(".envs/compiled/lib/python*/site-packages/idle_hands/__pycache__/*.pyc"))
+    series = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert compiled("own", f"interpreter: host\npython: '{series}'\n") == (1, [])
 
 
 def test_where_only_signatures_count_who_sent_the_work_signs_what_came_home(
