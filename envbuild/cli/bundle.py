@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from envbuild.cli.options import as_json, jobs, locking_mode, offline, option, quiet, source_argument, stores
+from envbuild.cli.options import as_json, executor, jobs, locking_mode, offline, option, quiet, source_argument, stores
 
 
 @click.command("bundle", short_help="Write one file that installs an environment without a network.")
@@ -23,6 +23,7 @@ from envbuild.cli.options import as_json, jobs, locking_mode, offline, option, q
 @option("--force", is_flag=True, help="Replace a file that is there.")
 @locking_mode
 @jobs
+@executor
 @offline
 @stores
 @as_json
@@ -36,6 +37,7 @@ def bundle_command(
     locked: bool,
     frozen: bool,
     jobs: int | None,
+    executor: str | None,
     offline: bool,
     stores: tuple[str, ...],
     as_json: bool,
@@ -52,7 +54,7 @@ def bundle_command(
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    session = Session(reporter=screen.reporter, offline=offline, jobs=jobs, stores=stores)
+    session = Session(reporter=screen.reporter, offline=offline, jobs=jobs, executor=executor, stores=stores)
     chosen = mode(locked=locked, frozen=frozen)
     bundle = session.bundle(source, output, platform=platform, host_python=host_python, mode=chosen, force=force)
     if screen.document(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from envbuild.cli.options import as_json, jobs, locking_mode, offline, option, quiet, source_argument, stores
+from envbuild.cli.options import as_json, executor, jobs, locking_mode, offline, option, quiet, source_argument, stores
 
 
 @click.command("image", short_help="Write a container image of an environment (OCI layout).")
@@ -24,6 +24,7 @@ from envbuild.cli.options import as_json, jobs, locking_mode, offline, option, q
 @option("--force", is_flag=True, help="Replace an image layout that is there.")
 @locking_mode
 @jobs
+@executor
 @offline
 @stores
 @as_json
@@ -37,6 +38,7 @@ def image_command(
     locked: bool,
     frozen: bool,
     jobs: int | None,
+    executor: str | None,
     offline: bool,
     stores: tuple[str, ...],
     as_json: bool,
@@ -54,7 +56,7 @@ def image_command(
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    session = Session(reporter=screen.reporter, offline=offline, jobs=jobs, stores=stores)
+    session = Session(reporter=screen.reporter, offline=offline, jobs=jobs, executor=executor, stores=stores)
     image = session.image(source, output, base=base, place=prefix, mode=mode(locked=locked, frozen=frozen), force=force)
     if screen.document(
         {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from envbuild.cli.options import as_json, jobs, keep_going, offline, option, quiet, recipes_argument, stores
+from envbuild.cli.options import as_json, executor, jobs, keep_going, offline, option, quiet, recipes_argument, stores
 from envbuild.errors import StaleError, UsageError, gravest
 
 
@@ -19,6 +19,7 @@ from envbuild.errors import StaleError, UsageError, gravest
 @option("--allow-dirty", is_flag=True, help="Publish what no commit has; the history tells it.")
 @keep_going
 @jobs
+@executor
 @offline
 @stores
 @as_json
@@ -32,6 +33,7 @@ def publish_command(
     allow_dirty: bool,
     keep_going: bool,
     jobs: int | None,
+    executor: str | None,
     offline: bool,
     stores: tuple[str, ...],
     as_json: bool,
@@ -48,7 +50,9 @@ def publish_command(
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    session = Session(reporter=screen.reporter, offline=offline, stores=stores, jobs=jobs, keep_going=keep_going)
+    session = Session(
+        reporter=screen.reporter, offline=offline, stores=stores, jobs=jobs, executor=executor, keep_going=keep_going
+    )
     recipes = session.recipes(*recipes) if recipes else ()
     if check:
         if promote or dry_run or force or allow_dirty:

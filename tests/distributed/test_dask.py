@@ -170,6 +170,9 @@ def test_an_executor_needs_a_store_that_is_shared_and_one_that_only_a_clone_name
     nobody = "dask://127.0.0.1:1"
     refused = one_error(farm.run("realize", "brewed.yaml", "--locked", "--executor", nobody, code=2))
     assert "error[no-shared-store]" in refused
+    for verb in (("image",), ("bundle", "--host-python", farm.series)):
+        arguments = ("brewed.yaml", "--locked", "--output", str(tmp_path / verb[0]), "--executor", nobody)
+        assert "error[no-shared-store]" in one_error(farm.run(*verb, *arguments, code=2))
     soon = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
     refused = one_error(farm.run(*words(farm, nobody), environ=soon, code=5))
     assert f"error[no-scheduler]: no scheduler answers at {nobody}" in refused
