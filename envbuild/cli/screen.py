@@ -213,6 +213,7 @@ class Screen:
                 "platform": environment.platform,
                 "python": environment.python,
                 "interpreter": environment.interpreter,
+                "bytecode": environment.bytecode,
                 "system": dict(environment.system),
                 "variables": dict(environment.variables),
                 "fits": item.fits,
@@ -231,6 +232,8 @@ class Screen:
             f"platform     {environment.platform}, Python {environment.python or 'none'} ({environment.interpreter})"
         )
         self.result(f"system       {', '.join(f'{name} {version}' for name, version in environment.system)}")
+        if environment.bytecode:
+            self.result("bytecode     compiled ahead")
         self.result(f"present      {present[0] if present else 'no'}")
         if item.closure is not None:
             self.result(f"closure      {item.closure}")

@@ -123,6 +123,8 @@ def test_without_the_option_nothing_is_compiled_and_with_it_the_environment_is_a
     assert "bytecode" not in locks["z"]
     assert locks["z"].split("request")[1] == locks["off"].split("request")[1]
     assert mixed.prefix("x") != mixed.prefix("z") == mixed.prefix("off")
+    shown = {name: mixed.case.run("show", f"{name}.yaml").out.splitlines() for name in ("x", "z")}
+    assert ["bytecode     compiled ahead" in lines for lines in shown.values()] == [True, False]
     mixed.recipe("z", "toy")
     mixed.case.run("realize", "z.yaml", "--locked", code=None)
     assert mixed.case.code == 10
