@@ -22,8 +22,9 @@ from pathlib import Path
 from envbuild.solvers import rattler_child as child
 
 def mapped():
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("RssFile"))
+    lines = Path("/proc/self/status").read_text().splitlines()
+    files = ("RssFile:", "RssShmem:")  # on a disk, and in memory
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(files))
 
 path = Path(sys.argv[1], "index.json")
 with path.open("rb") as stream:
