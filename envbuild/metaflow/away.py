@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, cast
 from envbuild.digest import Digest
 from envbuild.environments.own_tools import ENGINES, own_files
 from envbuild.environments.stores import chosen_stores
-from envbuild.errors import InvalidInput, Issue, UnsatisfiableError
+from envbuild.errors import InvalidInput, UnsatisfiableError
 from envbuild.machine.home import find_home
 from envbuild.metaflow.collecting import REMOTE_PLATFORM
 from envbuild.metaflow.emitting import RecipeFile
 from envbuild.metaflow.inline import SCHEMES, first_program
+from envbuild.metaflow.late_away import needed
 from envbuild.metaflow.nodetools import tools_recipe
 from envbuild.metaflow.reaching import Reach
 from envbuild.metaflow.telling import told_of_decorators
@@ -32,7 +33,6 @@ from envbuild.store.deployments import Deployment
 if TYPE_CHECKING:
     from envbuild.derivations import HostPython
     from envbuild.environments.send_verbs import WholeHere, WholeThere
-    from envbuild.metaflow.collecting import Flow
     from envbuild.metaflow.launching import Launch
     from envbuild.package import Platform
     from envbuild.session import Session
@@ -59,8 +59,8 @@ def sent(launch: Launch, files: Sequence[RecipeFile], datastore: str, root: str)
     away = [step for step in launch.flow.steps if step.remote is not None]
     if not away:
         return {}
-    _refuse(launch.flow)
     store = store_address(launch, datastore, root)
+    late = _late(launch, store)
     remote = {step.name: cast("Platform", step.platform or REMOTE_PLATFORM) for step in away}
     wanted = _wanted(files, remote)
     platforms = sorted(set(remote.values()))
@@ -72,7 +72,7 @@ def sent(launch: Launch, files: Sequence[RecipeFile], datastore: str, root: str)
         session.check(*(item.file for item, _ in wanted if item.committed))
         session.lock(*dict.fromkeys(made))
         there = session.send([(item.file, platform) for item, platform in wanted], store)
-        engines = [name for name in ENGINES if any(name in whole.engines for whole in there)]
+        engines = [name for name in ENGINES if late or any(name in whole.engines for whole in there)]
         tools = _tools(launch, datastore, engines, platforms)
         session.lock(tools)
         brought = [session.bring(tools, platform) for platform in platforms]
@@ -83,7 +83,8 @@ def sent(launch: Launch, files: Sequence[RecipeFile], datastore: str, root: str)
         steps |= {step: whole for step in item.needed.steps if remote.get(step) == platform}
     first = first_program(
         manifest,
-        {f"{launch.flow.name}/{step}": (it.request, it.environment, it.closure) for step, it in steps.items()},
+        {f"{launch.flow.name}/{step}": (it.request, it.environment, it.closure) for step, it in steps.items()}
+        | {f"{launch.flow.name}/{step}": tuple(words) for step, words in late.items()},
     )
     (digest,) = session.send_files([first], store)
     of = deployment_name()
@@ -153,19 +154,11 @@ def _endpoint(address: str | None) -> str:
     return f"?endpoint={address.rstrip('/')}" if address else ""
 
 
-def _refuse(flow: Flow) -> None:
-    """Steps whose environment nobody can send ahead."""
-    issues = tuple(
-        Issue(
-            message=f"@{step.remote} sends step {step.name} to another machine, where names are not looked up",
-            reference="not-available",
-            hint="leave fetch_at_exec out: the name counts as it stands when the run starts",
-        )
-        for step in flow.steps
-        if step.remote is not None and step.asked is not None and step.asked.late
-    )
-    if issues:
-        raise InvalidInput.of(issues)
+def _late(launch: Launch, store: str) -> dict[str, list[str]]:
+    """What nodes need to know of steps whose environments they look up, by step; see ``late_away``."""
+    config = launch.project.config
+    names = next((item.url for item in chosen_stores(config, launch.project.root) if item.written), None)
+    return needed(launch.flow, tuple(launch.surroundings.needs), config, names, store)
 
 
 def _wanted(files: Iterable[RecipeFile], remote: Mapping[str, Platform]) -> list[tuple[RecipeFile, Platform]]:

@@ -8,45 +8,69 @@ Rules of the file: called by ``envbuild.metaflow.node.first``, in the Python tha
 from __future__ import annotations
 
 import gc
+import json
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from envbuild.errors import EnvbuildError
+from envbuild.metaflow.late_away import LATE, looked_up
 
 
 def main(words: list[str]) -> int:
     """Bring an environment; the exit code.
 
     Args:
-        words: The store's address; request, environment and closure digest; ``Flow/step``.
+        words: The store's address; request, environment and closure digest, or what ``late_away`` has for a step
+            whose environment is looked up now; ``Flow/step``.
     """
     gc.disable()  # lives for one environment, and makes hardly a cycle
     store, request, environment, closure, step = words
+    late = json.loads(closure) if request == LATE else None
     try:
-        print(_program(store, f"{request}:{environment}", closure, step))  # noqa: T201  the answer
+        program = _program(store, late or f"{request}:{environment}", None if late else closure, step)
+        print(program)  # noqa: T201  the answer
     except EnvbuildError as error:
         from envbuild.cli.errors import say_error
 
+        if late is not None:
+            error.message = f"{late['said']}: {error.message}"
         say_error(error)
         return error.exit_code
     return 0
 
 
-def _program(store: str, identity: str, closure: str, step: str) -> Path:
-    """The file that starts a Python in the environment."""
+def _program(store: str, wanted: str | Mapping[str, Any], closure: str | None, step: str) -> Path:
+    """The file that starts a Python in the environment.
+
+    Args:
+        store: The address of the store.
+        wanted: The environment's id; what there is to look up where nobody knows it yet.
+        closure: Of an id.
+        step: ``Flow/step``.
+    """
     from envbuild.environments.realized import RealizeOptions
     from envbuild.metaflow.entering import Present, entrance
+    from envbuild.metaflow.lacking import check_needs
     from envbuild.metaflow.node_objects import NodeObjects
     from envbuild.session import Session
 
     here = Path.cwd()
     nowhere = Path(sys.prefix)  # what lies where the task runs configures nothing
-    clouds = partial(NodeObjects, store)
-    Session(nowhere, stores=(store,), clouds=clouds).pull(identity, closure)
-    (made,) = Session(nowhere, offline=True).realize(identity, options=RealizeOptions(link=False))
+    session = Session(nowhere, stores=(store,), clouds=partial(NodeObjects, store))
+    text = identity = wanted if isinstance(wanted, str) else ""
+    if not isinstance(wanted, str):
+        text, identity = looked_up(session, wanted, os.environ)
+    session.pull(identity, closure)
+    linking = Session(nowhere, offline=True)
+    (made,) = linking.realize(identity, options=RealizeOptions(link=False))
+    if not isinstance(wanted, str):
+        check_needs(linking, text, made, wanted["needs"])
+        print(f"Environment of {wanted['said']}: {text} is {made.environment}", file=sys.stderr)  # noqa: T201
     present = Present(
         prefix=made.prefix,
         name=made.name,

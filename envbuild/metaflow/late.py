@@ -17,17 +17,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envbuild.errors import EnvbuildError, InvalidInput
+from envbuild.errors import EnvbuildError
 from envbuild.metaflow import settings
 from envbuild.metaflow.standing import SOURCES
 from envbuild.metaflow.substituting import OF_PARAMETER, parameter_variable, substituted, variables
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
-    from envbuild.environments.realized import Realized
     from envbuild.metaflow.asked import Base
     from envbuild.metaflow.launching import Launch
-    from envbuild.session import Session
 
 _PROGRAM = "import sys; sys.path[:1] = []; from envbuild.metaflow.late import main; main()"
 """The flow's folder is no place to import from: a user's ``json.py`` may lie there."""
@@ -83,14 +81,18 @@ class Late:
 
 
 def late(launch: Launch, folder: Path, behind: Path) -> dict[str, Late]:
-    """How tasks of the steps start whose environment is looked up then, by step.
+    """How tasks of the steps start here whose environment is looked up then, by step.
 
     Args:
         launch: The flow.
         folder: See ``Late``.
         behind: See ``Late``.
     """
-    steps = [(step.name, step.asked.base) for step in launch.flow.steps if step.asked is not None and step.asked.late]
+    steps = [
+        (step.name, step.asked.base)
+        for step in launch.flow.steps
+        if step.remote is None and step.asked is not None and step.asked.late
+    ]
     if not steps:
         return {}
     environ = settings.environ()
@@ -145,6 +147,7 @@ def _become(wanted: Mapping[str, Any], words: Sequence[str]) -> None:
     from envbuild.machine.home import find_home
     from envbuild.machine.in_use import hold
     from envbuild.metaflow.entering import Present, entrance
+    from envbuild.metaflow.lacking import check_needs
     from envbuild.session import Session
 
     text = substituted(wanted["text"], {**os.environ, **wanted["values"]})
@@ -158,7 +161,7 @@ def _become(wanted: Mapping[str, Any], words: Sequence[str]) -> None:
         offline=os.environ.get("ENVBUILD_OFFLINE", "").lower() in {"1", "true", "yes", "on"},
     )
     (realized,) = session.realize(source, mode="locked")
-    _check(session, text, realized, wanted["needs"])
+    check_needs(session, text, realized, wanted["needs"])
     sys.stdout.write(f"Environment of {wanted['said']}: {text} is {realized.environment}\n")
     sys.stdout.flush()
     present = Present(
@@ -175,21 +178,3 @@ def _become(wanted: Mapping[str, Any], words: Sequence[str]) -> None:
     variables = dict(os.environ) | {name: value for name, value in enter.variables if name not in wanted["keep"]}
     command = [*enter.before, enter.python, *words]
     os.execvpe(command[0], command, variables)  # noqa: S606  the task
-
-
-def _check(session: Session, text: str, realized: Realized, needs: Sequence[str]) -> None:
-    """Refuse an environment in which Metaflow could not run.
-
-    Raises:
-        InvalidInput: ``lacks-needs``.
-    """
-    names = session.show(f"id:{realized.request}:{realized.environment}").environment.names()
-    lacking = [name for name in needs if name not in names]
-    if not (realized.prefix / "bin" / "python").exists():
-        lacking.insert(0, "python")
-    if lacking:
-        raise InvalidInput(
-            f"{text} has no {', '.join(lacking)}, which Metaflow needs in a step",
-            reference="lacks-needs",
-            hint=f"add {' and '.join(lacking)} to its recipe, lock it and name it again",
-        )

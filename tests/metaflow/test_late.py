@@ -108,10 +108,26 @@ def test_a_late_step_has_no_recipe_and_is_no_drift(flows: Flows) -> None:
     assert flows.printed("train", "toy") == "1.0"
 
 
-def test_on_another_machine_a_late_name_is_refused_before_the_run_begins(flows: Flows) -> None:
+@pytest.mark.parametrize(
+    ("what", "config", "why"),
+    [
+        ('name="team/toy"', "", "names are not known: no store has them that nodes read"),
+        ('pathspec="Made/1/train"', "stores: [store]\n", "past steps are not looked up"),
+        ('name="team/toy:@{METAFLOW_INIT_MY_LR}"', "stores: [store]\n", "@{METAFLOW_INIT_MY_LR} is not known"),
+        (
+            'name="team/toy"',
+            "stores: [store]\ntrust: {mode: signed}\n",
+            "nobody holds a name against signatures (trust: signed)",
+        ),
+    ],
+)
+def test_on_another_machine_a_late_name_that_a_node_cannot_look_up_is_refused_before_the_run_begins(
+    what: str, config: str, why: str, flows: Flows
+) -> None:
     flows.environ["METAFLOW_ENVBUILD_REMOTE"] = '["environment"]'  # any decorator will do
-    flows.write(LATE.format(name="team/toy")).run(code=3)
-    flows.says("error[not-available]: @environment sends step train to another machine, where names are not looked up")
+    text = LATE.replace('name="{name}"', what.replace("{", "{{").replace("}", "}}")).format()
+    flows.configure(config).write(text).run(code=3)
+    flows.says(f"error[not-available]: @environment sends step train to another machine, where {why}")
 
 
 MADE = """

@@ -122,6 +122,57 @@ def test_the_command_of_an_argo_step_runs_on_a_bare_node_that_reaches_only_the_s
     assert "end: seen=1.0" in second.stdout
 
 
+LATE = """
+    class Late(FlowSpec):
+        @named_env(name="team/toy:@{TEAM}-@{METAFLOW_RUN_ID}-@{METAFLOW_STEP_NAME}", fetch_at_exec=True)
+        @step
+        def start(self):
+            import toy
+            say("start", toy=toy.__version__, prefix=sys.prefix)
+            self.next(self.end)
+
+        @pypi(disabled=True)
+        @step
+        def end(self):
+            pass
+"""
+
+
+def test_a_node_looks_a_name_up_when_its_task_starts(remote: Flows, tmp_path: Path, s3_server: ObjectServer) -> None:
+    remote.environ["ENVBUILD_STORES"] = f"s3://{s3_server.bucket()}/team"
+    remote.environ["TEAM"] = "blue"
+    template = argo_templates(remote.write(LATE))["start"]
+    node = node_of(tmp_path / "node", s3_server)
+
+    template["container"]["env"] += [{"name": "TEAM", "value": "blue"}]
+
+    def start(run: str) -> Any:
+        return as_argo(node, template, s3_server, name=run)
+
+    def named(run: str, needs: str) -> str:
+        text = f'interpreter: host\npython: "{SERIES}"\npypi: {{packages: {{toy: "1.1"{needs}}}}}\n'
+        (remote.project / "toy.yaml").write_text(text)
+        remote.envbuild("realize", "toy.yaml")
+        remote.envbuild("alias", "toy.yaml", name := f"team/toy:blue-argo-{run}-start")
+        return name
+
+    absent = start("late-1")
+    assert absent.returncode == 3, absent.stdout + absent.stderr
+    assert "error[unknown-name]: step start: there is no environment named team/toy:blue-argo-late-1-" in absent.stderr
+
+    name = named("late-1", ", requests: , boto3: ")
+    found = start("late-1")
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "start: toy=1.1" in found.stdout
+    assert f"start: prefix={node.home}/.local/share/envbuild/prefixes/" in found.stdout
+    assert f"Environment of step start: {name} is " in found.stderr
+
+    name = named("late-2", "")
+    lacking = start("late-2")
+    assert lacking.returncode == 3, lacking.stdout + lacking.stderr
+    assert f"error[lacks-needs]: step start: {name} has no " in lacking.stderr
+
+
 @pytest.mark.parametrize("scheme", ["gs", "az"])
 def test_a_node_brings_the_environment_from_a_store_of_google_s_and_azure_s(
     scheme: str, remote: Flows, tmp_path: Path, s3_server: ObjectServer, request: pytest.FixtureRequest
