@@ -55,7 +55,8 @@ def test_an_archive_and_wheels_become_a_prefix_twice_the_same(managed: ManagedPy
     prepare(link, link.inputs[0], context.typed())
     realise(link, context.typed())
     prefix = prefix_of(link, context)
-    done = subprocess.run([prefix / "bin/tool-box"], capture_output=True, text=True, check=True)
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}  # what it writes is no part of the tree
+    done = subprocess.run([prefix / "bin/tool-box"], env=environ, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "tool-box 1.0"
     script = "import sys, sysconfig; print(sys.prefix, sysconfig.get_config_var('prefix'), sys.version.split()[0])"
     done = subprocess.run([prefix / "bin/python", "-B", "-c", script], capture_output=True, text=True, check=True)
