@@ -56,6 +56,8 @@ def graph_command(
         raise click.UsageError("--json or --format, not both")
     screen = Screen(as_json=as_json)
     ending = output.suffix.lower() if output is not None else ""
+    if format_name is None and ending not in {*_ENDINGS, "", ".txt"}:
+        raise click.UsageError(f"no format has the ending {ending}: {', '.join(_ENDINGS)}, .txt; or --format")
     chosen = "json" if as_json else format_name or _ENDINGS.get(ending, "text")
     target = Path(os.path.abspath(output)) if output is not None else None
     if target is not None:

@@ -104,8 +104,15 @@ def _below(session: Session) -> str:
 
 
 def _write(path: Path, text: str) -> None:
+    from envbuild.exchange.own_files import refuse_own_file, refuse_special
     from envbuild.projects.checkout import replace_file
 
     if path.is_dir():
         raise UsageError(f"{path} is a folder", reference="bad-path", hint="name a file")
+    refuse_special(path)
+    refuse_own_file(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}", reference="bad-path", hint="name a file") from error
     replace_file(path, f"{text}\n".encode() if text else b"")

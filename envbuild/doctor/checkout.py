@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 
 from envbuild.doctor.finding import Finding, good, note, of_error, problem
 from envbuild.environments.roots import read_roots
@@ -41,7 +42,7 @@ def recipes(project: Project) -> Iterator[Finding]:
         if not lock_path(recipe).exists():
             bare.append(recipe)
     if bare:
-        yield note("project", f"without a lock: {_few(bare)}", f"envbuild lock {shown_path(bare[0])}")
+        yield note("project", f"without a lock: {_few(bare)}", f"envbuild lock {quote(shown_path(bare[0]))}")
     yield good("project", f"{len(sound)} of {len(found)} recipes in {shown_path(folder)} can be read")
 
 

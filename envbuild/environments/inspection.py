@@ -152,7 +152,7 @@ def _known(name: str, table: Mapping[str, Node], environment: LockedEnvironment)
     if name not in table:
         close = difflib.get_close_matches(name, table, n=1)
         raise UsageError(
-            f"{name} is not among the {len(table)} packages for {environment.platform}",
+            f"{name} is not among the {len(table)} package{'s' * (len(table) > 1)} for {environment.platform}",
             reference="no-package",
             hint=f"did you mean {close[0]}?" if close else None,
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from shlex import quote
 
 from envbuild.digest import Digest
 from envbuild.environments.naming import Names
@@ -112,5 +113,5 @@ class MovedBases:
                     continue
                 self._note(
                     f"{base.name} has moved since {base.recipe} was locked (generation {now.number} now): "
-                    f"envbuild lock {base.recipe} --upgrade-base"
+                    f"envbuild lock {quote(base.recipe)} --upgrade-base"
                 )

@@ -225,6 +225,7 @@ def _settings(project: Project) -> dict[str, str]:
 
 
 def _refuse_existing(target: Path, *, force: bool) -> None:
+    from envbuild.exchange.own_files import refuse_own_file
     from envbuild.projects.project import shown_path
 
     if os.path.lexists(target) and (not force or target.is_dir()):
@@ -234,3 +235,4 @@ def _refuse_existing(target: Path, *, force: bool) -> None:
             where=Where(file=shown_path(target)),
             hint="name another with -o" if target.is_dir() else "replace it with --force",
         )
+    refuse_own_file(target)

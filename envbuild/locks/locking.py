@@ -12,6 +12,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Generator, Mapping
 from pathlib import Path
+from shlex import quote
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -149,14 +150,14 @@ def check_lock(recipe: Path, request: Request, bases: tuple[Locked, ...], own: M
     shown = shown_path(recipe)
     if lock is None:
         raise StaleError(
-            f"{shown} has no lock", reference="no-lock", where=Where(file=shown), hint=f"envbuild lock {shown}"
+            f"{shown} has no lock", reference="no-lock", where=Where(file=shown), hint=f"envbuild lock {quote(shown)}"
         )
     reasons = stale_reasons(lock, request, _locks(bases), own)
     if reasons:
         raise StaleError(
             f"the lock does not fit its recipe: {'; '.join(reasons)}",
             where=Where(file=shown_path(lock_path(recipe))),
-            hint=f"envbuild lock {shown}",
+            hint=f"envbuild lock {quote(shown)}",
         )
     return lock
 
@@ -296,7 +297,7 @@ def frozen_lock(recipe: Path) -> Lock:
             f"there is no lock {lock_path(recipe).name} beside it",
             reference="no-lock",
             where=Where(file=shown),
-            hint=f"envbuild lock {shown}",
+            hint=f"envbuild lock {quote(shown)}",
         )
     return lock
 

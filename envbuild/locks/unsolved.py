@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 
 from envbuild.digest import Digest
 from envbuild.errors import UnreachableError, Where
@@ -42,7 +43,7 @@ def unsolved(
     named = {base.path: item.lock for base, item in zip(files, bases, strict=True)}
     reasons = ("it has no lock",) if lock is None else stale_reasons(lock, request, named, own)
     edited = [path for path in own if any(reason.startswith(f"{path} was edited") for reason in reasons)]
-    again = f"lock it once with the network: envbuild lock {shown}"
+    again = f"lock it once with the network: envbuild lock {quote(shown)}"
     return UnreachableError(
         f"{shown} has to be solved, and the network may not be used: {'; '.join(reasons) or 'an upgrade is asked for'}",
         reference=error.reference,

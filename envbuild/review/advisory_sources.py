@@ -89,17 +89,26 @@ def from_file(path: Path, projects: Iterable[str]) -> list[Advisory]:
     """What a database in a zip, a folder or one JSON file knows of projects.
 
     Raises:
-        InvalidInput: ``missing-file``; ``bad-advisory``; ``bad-database`` when it is no zip.
+        InvalidInput: ``missing-file``; ``bad-advisory``; ``bad-database`` when it is no zip, or knows nothing of PyPI:
+            of that nobody learns what is known.
     """
     wanted = frozenset(projects)
-    found = []
+    found, known = [], False
     for place, read in _documents(path):
         data = read()
         if ECOSYSTEM.encode() not in data:
             continue
+        known = True
         advisory = read_advisory(_parsed(data, place), place)
         if advisory is not None and any(item.project in wanted for item in advisory.affected):
             found.append(advisory)
+    if not known:
+        raise InvalidInput(
+            f"it holds no advisory of {ECOSYSTEM}",
+            reference="bad-database",
+            where=Where(file=str(path)),
+            hint=f"OSV offers {ECOSYSTEM}/all.zip for download",
+        )
     return found
 
 

@@ -416,13 +416,14 @@ def test_what_does_not_fit_is_one_line(made: Made, tmp_path: Path, bare: Machine
 
 
 def test_what_cannot_be_a_bundle_is_refused(made: Made) -> None:
-    case = made.case
+    case, bundle = made.case, made.host
+    assert bundle.name == "host.sh"
     case.recipe(f"interpreter: host\npython: '{SERIES}'\nplatforms: [win-64]\npypi:\n  packages: {{toy: ''}}\n")
     case.run("bundle", "x.yaml", "--platform", "win-64", "-o", "win.sh", code=11).mentions("no-bundle")
     case.run("bundle", "x.yaml", "--platform", "amiga", code=2).mentions("unknown-platform")
     case.run("bundle", "x.yaml", code=11).mentions("no-platform")
     case.run("bundle", "host.yaml", "--host-python", "3.9", "-o", "y.sh", code=11).mentions("no-bundle")
-    assert made.host
     case.run("bundle", "host.yaml", "-o", "host.sh", code=6).mentions("file-exists", "--force")
     case.run("bundle", "host.yaml", "-o", ".", "--force", code=6).mentions("file-exists")
+    case.run("bundle", "host.yaml", "-o", "host.yaml", "--force", code=6).mentions("own-file")
     assert not [path for path in case.project.iterdir() if path.name.endswith(".tmp")]

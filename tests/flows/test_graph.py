@@ -112,6 +112,7 @@ def test_the_files_of_a_graph(channel_world: World) -> None:
     assert {node["state"] for node in tree["nodes"]} == {"hit"}
     assert {bar["state"] for bar in tree["run"]["bars"]} == {"done"}
     assert all(node["size"] for node in tree["nodes"] if node["kind"] == "fetch")
+    assert "no format has the ending .png" in world.run("graph", "mixed.yaml", "-o", "mixed.png", code=2).err
     world.run("graph", "mixed.yaml", "-o", "mixed.gv")
     assert (world.project / "mixed.gv").read_text().startswith("// envbuild graph: mixed (linux-64)\ndigraph")
     assert not list(world.project.glob(".mixed*.tmp"))

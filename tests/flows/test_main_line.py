@@ -167,6 +167,8 @@ def test_a_folder_with_spaces_and_umlauts(tmp_path: Path, channel: TestChannel) 
 def test_no_lock_is_made_where_none_may_be(case: Case, channel: TestChannel, flag: str) -> None:
     case.recipe(conda_recipe(channel, "    colours:\n"), "a.yaml")
     case.run("realize", "a.yaml", flag, code=10 if flag == "--locked" else 3).mentions("envbuild lock a.yaml")
+    (case.project / "a.yaml").rename(case.project / "so ein.yaml")
+    case.run("realize", "so ein.yaml", flag, code=None).mentions("envbuild lock 'so ein.yaml'")
     assert not (case.project / "a.lock.yaml").exists()
 
 

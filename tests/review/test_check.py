@@ -333,7 +333,13 @@ def test_the_command_says_places_counts_and_exits(tmp_path: Path, project: Path)
     assert tree["findings"][0]["rule"] == "lock-format"
     case.run("check", "--format", "sarif", "-o", "check.sarif", code=10)
     assert case.out.startswith("error[lock-format]: recipes/r000.lock.yaml:")
-    assert json.loads((project / "check.sarif").read_text())["version"] == "2.1.0"
+    case.run("check", "--format", "sarif", "-o", "reports/check.sarif", code=10)
+    for name in ("check.sarif", "reports/check.sarif"):
+        assert json.loads((project / name).read_text())["version"] == "2.1.0"
+    before = file.read_bytes()
+    case.run("check", "-o", file, code=6).mentions("own-file")
+    case.run("check", "-o", "check.sarif/x", code=2).mentions("bad-path")
+    assert file.read_bytes() == before
     case.run("check", "--fix")
     assert "wrote recipes/r000.lock.yaml" in case.err
 
