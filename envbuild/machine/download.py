@@ -31,6 +31,7 @@ from envbuild.errors import EnvbuildError, IntegrityError, UnreachableError
 from envbuild.machine.credentials import Credentials, redact
 from envbuild.machine.disk import writing
 from envbuild.machine.http import AgainError, Connections, Patience, continues, is_packed, reason, total_size, validator
+from envbuild.machine.line import Line
 from envbuild.machine.local_files import check_small, part_of, pieces_of
 from envbuild.machine.publish import Incoming
 
@@ -86,6 +87,7 @@ class Downloader:
         self.expect = self._connections.expect
         self.pass_on = self._connections.pass_on
         self._cancelled = threading.Event()
+        self._line = Line(self._cancelled.is_set)
         self._open: set[requests.Response] = set()
 
     def cancel(self) -> None:
@@ -231,7 +233,7 @@ class Downloader:
             return
         resume = sink.size > 0 and partial.url == url and partial.validator != ""
         headers = {"Range": f"bytes={sink.size}-", "If-Range": partial.validator} if resume else {}
-        with self._connections.open(url, headers) as response:
+        with self._line.place(size) as came, self._connections.open(url, headers) as response:
             if resume and response.status_code == 206 and continues(response, sink.size):
                 partial.continued = True
             elif response.status_code == 200:
@@ -245,7 +247,7 @@ class Downloader:
             partial.unpacked = packed
             partial.validator = "" if packed else partial.validator
             total = size if packed else total_size(response, sink.size) or size
-            self._stream(url, response, sink, limit, total, progress, unpack=packed)
+            self._stream(url, response, sink, limit, total, progress, came, unpack=packed)
 
     def _stream(
         self,
@@ -255,10 +257,12 @@ class Downloader:
         limit: int,
         total: int | None,
         progress: Progress,
+        came: Callable[[int], None],
         *,
         unpack: bool,
     ) -> None:
         for piece in self._pieces(url, response, unpack=unpack):
+            came(len(piece))
             _check_limit(url, sink.size + len(piece), limit)
             sink.write(piece)
             with writing(sink.path, sink.need):
