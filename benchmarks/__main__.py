@@ -20,7 +20,7 @@ from tests.support.cache import cache_folder
 NAMES = (
     "noop",
     "conda_warm",
-    "conda_cold",
+    "cold_path",
     "link_path",
     "bytecode",
     "pypi_realize",

@@ -25,7 +25,7 @@ WHAT_LIMITS = (
 
 def recipe(folder: Path, url: str, channel: TestChannel) -> str:
     """All packages of the synthetic channel, with its Python."""
-    names = sorted({path.name.rsplit("-", 2)[0] for path in folder.glob("*/part-*.conda")})
+    names = sorted({path.name.rsplit("-", 2)[0] for path in folder.glob("*/part-*")})
     packages = "".join(f"    {name}:\n" for name in names)
     return f'python: "=={channel.pythons[0]}"\nconda:\n  channels: ["{url}"]\n  packages:\n{packages}'
 
@@ -36,7 +36,7 @@ def records(folder: Path, url: str, target: Path) -> Path:
     entries = []
     for subdir in folder.iterdir():
         document = json.loads((subdir / "repodata.json").read_text()) if (subdir / "repodata.json").is_file() else {}
-        for file, record in document.get("packages.conda", {}).items():
+        for file, record in (document.get("packages.conda", {}) | document.get("packages", {})).items():
             index = target / f"{file}.json"
             index.write_text(json.dumps(record))
             address = {"url": f"{url}/{subdir.name}/{file}", "channel": url}

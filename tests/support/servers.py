@@ -33,6 +33,9 @@ from typing import Any
 
 from tests.support.answers import Body, Content, Incoming, folder_content
 
+_PIECE = 1 << 16
+"""Bytes that one connection sends before another one's turn comes, where bandwidth is limited."""
+
 
 @dataclass(kw_only=True)
 class Fault:
@@ -67,6 +70,7 @@ class Server(ThreadingHTTPServer):
     Attributes:
         requests: Every request so far, in order of arrival.
         latency: Seconds added before each answer.
+        bandwidth: Bytes a second that leave this server as files, for all connections together; 0 for no limit.
         ranges: Whether ``Range`` is honoured; otherwise the whole body is sent, status 200.
         sign_in: Exact values of the ``Authorization`` header that are let in; empty lets everybody in.
         answers: Statuses answered, in order of answering.
@@ -83,6 +87,8 @@ class Server(ThreadingHTTPServer):
         self.answers: list[int] = []
         self.faults: list[Fault] = []
         self.latency = 0.0
+        self.bandwidth = 0.0
+        self._line_is_free = 0.0
         self.ranges = True
         self.sign_in: set[str] = set()
         self.prefix = ""
@@ -166,6 +172,13 @@ class Server(ThreadingHTTPServer):
         """Log a status."""
         with self._guard:
             self.answers.append(status)
+
+    def await_line(self, length: int) -> None:
+        """Wait until the line to the world has carried so many bytes more; connections take turns."""
+        with self._guard:
+            begin = max(time.monotonic(), self._line_is_free)
+            end = self._line_is_free = begin + length / self.bandwidth
+        self.closing.wait(end - time.monotonic())
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._guard:
@@ -261,9 +274,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_file(self, status: int, path: Path, first: int, length: int, headers: Mapping[str, str]) -> None:
         self._head(status, length, headers)
-        if length:
-            with path.open("rb") as stream:
-                self.connection.sendfile(stream, first, length)
+        with path.open("rb") as stream:
+            while length:
+                piece = length
+                if self.server.bandwidth:
+                    piece = min(length, _PIECE)
+                    self.server.await_line(piece)
+                self.connection.sendfile(stream, first, piece)
+                first, length = first + piece, length - piece
 
     def _send(self, status: int, data: bytes, headers: Mapping[str, str], fault: Fault | None = None) -> None:
         self._head(status, len(data), headers)
