@@ -84,7 +84,7 @@ class Line:
             if first:  # nothing has been measured while nobody was here
                 self._changed.wait_for(self._given_up, GATHER)
                 self._since, self._moved = self._clock(), 0
-                self._open = True
+                self._open, self._trying, self._settled = True, False, False
                 self._changed.notify_all()
             while not (self._has_room_for(me) or self._given_up()):
                 self._changed.wait(LOOK)
