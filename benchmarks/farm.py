@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from random import Random
 
 from envbuild.graph import Graph
-from envbuild.plan import LANES, Job, Plan
+from envbuild.job import LANES, Job
+from envbuild.plan import Plan
 
 THREADS = 4
 """Jobs that a worker does at once."""

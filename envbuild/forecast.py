@@ -20,7 +20,8 @@ from dataclasses import field
 from envbuild.derivations import Derivation, Outputs
 from envbuild.digest import Digest
 from envbuild.graph import Graph
-from envbuild.plan import LANES, Job, Lane, Plan, estimate
+from envbuild.job import LANES, Job, Lane, estimate
+from envbuild.plan import Plan
 from envbuild.price import Source
 from envbuild.timeline import Span, Timeline
 from envbuild.value import dataclass

@@ -20,7 +20,8 @@ from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
     from envbuild.derivations import Derivation
-    from envbuild.plan import Job, Plan
+    from envbuild.job import Job
+    from envbuild.plan import Plan
     from envbuild.scheduler import Outcome
 
 Parts = Sequence[tuple[Path, Graph]]

@@ -31,98 +31,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import field
 from types import MappingProxyType
-from typing import Literal
 
 from envbuild.demand import demand
-from envbuild.derivations import Derivation, Outputs
+from envbuild.derivations import Outputs
 from envbuild.digest import Digest
 from envbuild.graph import Graph, Growing
+from envbuild.job import LANES, TURN, Failure, Job, Lane, Summary, estimate, estimate_preparation, estimate_pull
 from envbuild.turns import Turns
 from envbuild.value import dataclass
-
-Phase = Literal["prepare", "realise", "pull"]
-
-Lane = Literal["io", "cpu"]
-"""Where a job spends its time: waiting for the network, or computing. Each lane has its own slots."""
-
-LANES: tuple[Lane, ...] = ("io", "cpu")
-
-_FIXED_COST = {
-    "solve": 1500,
-    "fetch": 60,
-    "transmute": 50,
-    "build-wheel": 30_000,
-    "bytecode": 500,
-    "link": 150,
-    "test": 2000,
-}
-_BYTES_PER_MILLISECOND = {"fetch": 10_000, "transmute": 8_000, "link": 200_000, "prepare": 60_000}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One thing to run: a derivation's ``realise``, its ``prepare`` of one finished input, or the pull of its result.
-
-    Attributes:
-        key: The derivation's key.
-        input: The input to prepare; None in the other phases.
-        derivation: Carried along, never compared: the key says it all.
-    """
-
-    key: Digest
-    phase: Phase = "realise"
-    input: Digest | None = None
-    derivation: Derivation = field(compare=False, repr=False)
-
-    @property
-    def lane(self) -> Lane:
-        """``io`` for a fetch and for a pull, ``cpu`` for everything else."""
-        return "io" if self.derivation.kind == "fetch" or self.phase == "pull" else "cpu"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """A job that failed, and why."""
-
-    job: Job
-    error: BaseException
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """A plan in numbers, before anything runs.
-
-    Attributes:
-        hits: Derivations whose outputs are known and read by something needed, or wanted themselves.
-        needed: Kind and how many of it have to be done, sorted by kind.
-        fetch_bytes: Bytes to download, as far as sizes are known.
-        unknown_sizes: Fetches of unknown size.
-        milliseconds: Expected length of the longest chain of work: no number of slots makes it faster. A build that
-            nobody has done yet may take any time, and counts nothing.
-        builds: Wheels to build.
-        pulls: Of what is needed, results that somebody else has.
-    """
-
-    hits: int
-    needed: tuple[tuple[str, int], ...]
-    fetch_bytes: int
-    unknown_sizes: int
-    milliseconds: int
-    builds: int = 0
-    pulls: int = 0
-
-
-_TURN = 50
-"""What a turn costs, in milliseconds, where nobody knows better."""
-
-
-def estimate(derivation: Derivation) -> int:
-    """Milliseconds that a derivation may take, by kind and size; for priorities and for people, never for truth."""
-    kind = derivation.kind
-    moved = (derivation.size or 0) // _BYTES_PER_MILLISECOND.get(kind, 50_000)
-    return _FIXED_COST.get(kind, 100) + moved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +189,7 @@ class Plan:
         if self.stopped:
             return ()
         lanes = LANES if lane is None else (lane,)
-        return tuple(job for each in lanes for job in self._turns[each].first(limit, _TURN))
+        return tuple(job for each in lanes for job in self._turns[each].first(limit, TURN))
 
     def started(self, job: Job) -> None:
         """A job began.
@@ -284,7 +201,7 @@ class Plan:
             raise ValueError(f"{job} is not ready")
         self._pending.remove(job)
         self._running.add(job)
-        cost = _TURN if job.phase == "prepare" else self._costs.get(job.key) or estimate(job.derivation)
+        cost = TURN if job.phase == "prepare" else self._costs.get(job.key) or estimate(job.derivation)
         self._turns[job.lane].spend(self._shares.get(job.key, 0), cost)
 
     def finished(self, job: Job, outputs: Outputs) -> None:
@@ -461,7 +378,7 @@ class Plan:
     def _offer(self, job: Job) -> None:
         urgency = self._lengths[job.key]
         if job.input is not None:
-            urgency += (self.graph[job.input].size or 0) // _BYTES_PER_MILLISECOND["prepare"]
+            urgency += estimate_preparation(self.graph[job.input])
         self._pending.add(job)
         self._turns[job.lane].put(job, urgency, self._shares.get(job.key, 0))
 
@@ -495,6 +412,6 @@ class Plan:
         for key in reversed(keys):
             after = max((lengths[user] for user in self.graph.users(key) if user in lengths), default=0)
             if key in self._far:
-                lengths[key] = after + _FIXED_COST["fetch"]
+                lengths[key] = after + estimate_pull()
             else:
                 lengths[key] = after + (costs[key] if key in costs else estimate(self.graph[key]))

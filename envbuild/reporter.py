@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from envbuild.derivations import Derivation
 from envbuild.digest import Digest
 from envbuild.errors import EnvbuildError
-from envbuild.plan import Job, Summary
+from envbuild.job import Job, Summary
 from envbuild.value import dataclass
 
 EVENTS_VERSION = 1

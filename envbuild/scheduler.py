@@ -28,7 +28,8 @@ from envbuild.derivations import Outputs
 from envbuild.digest import Digest
 from envbuild.errors import EnvbuildError, NoSpaceError, Terminated, several
 from envbuild.executors import Executor
-from envbuild.plan import LANES, Added, Failure, Job, Lane, Plan
+from envbuild.job import LANES, Failure, Job, Lane
+from envbuild.plan import Added, Plan
 from envbuild.reporter import Reporter
 from envbuild.value import dataclass
 from envbuild.worker import Done, Task

@@ -15,7 +15,7 @@ from typing import Any
 
 from envbuild.digest import Digest
 from envbuild.errors import EnvbuildError
-from envbuild.plan import Job
+from envbuild.job import Job
 from envbuild.price import Source, source_of
 from envbuild.reporter import Reporter
 from envbuild.value import dataclass

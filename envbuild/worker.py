@@ -25,7 +25,7 @@ from typing import Protocol, cast
 from envbuild.derivations import Context, Derivation, Output, Outputs, preparer, realiser
 from envbuild.digest import Digest, short
 from envbuild.errors import EnvbuildError, NoSpaceError
-from envbuild.plan import Job
+from envbuild.job import Job
 from envbuild.store import Result, Results
 from envbuild.value import dataclass, replace
 from envbuild.version import __version__

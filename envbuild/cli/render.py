@@ -13,7 +13,7 @@ import click
 from envbuild.cli.errors import printable
 from envbuild.cli.wording import size_text
 from envbuild.digest import Digest, short
-from envbuild.plan import Job
+from envbuild.job import Job
 from envbuild.reporter import Reporter
 
 if TYPE_CHECKING:

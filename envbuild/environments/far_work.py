@@ -37,9 +37,10 @@ from envbuild.environments.far_job import FarDone, envelope, run_envelope
 from envbuild.environments.far_kinds import FAR_KINDS
 from envbuild.errors import BuildError, EnvbuildError, UnreachableError, UnsatisfiableError
 from envbuild.executors import Executor, Given, Returned
+from envbuild.job import Lane
 from envbuild.machine.virtual import current_platform
 from envbuild.package import ChannelOrigin, IndexOrigin, InterpreterOrigin, UrlOrigin
-from envbuild.plan import Lane, Plan
+from envbuild.plan import Plan
 from envbuild.value import replace
 from envbuild.worker import Done, Task
 

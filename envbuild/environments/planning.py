@@ -17,7 +17,8 @@ from envbuild.derivations.fetch import Fetch
 from envbuild.digest import Digest
 from envbuild.environments.realized import Planned, Row, Wanted
 from envbuild.graph import Graph
-from envbuild.plan import Lane, Plan
+from envbuild.job import Lane
+from envbuild.plan import Plan
 from envbuild.price import Moved, Source, add_up, source_of
 from envbuild.store.located import Located
 from envbuild.value import dataclass, replace

@@ -27,8 +27,8 @@ from envbuild.environments.running import Runner
 from envbuild.environments.sharing import send_environment
 from envbuild.executors import FAR_SCHEMES, open_executor
 from envbuild.graph import Graph
+from envbuild.job import LANES
 from envbuild.parts import Beside, Parted
-from envbuild.plan import LANES
 from envbuild.projects.project import Project
 from envbuild.reporter import Reporter
 from envbuild.scheduler import Outcome

@@ -26,11 +26,12 @@ from envbuild.environments.taking import note_run
 from envbuild.errors import EnvbuildError
 from envbuild.executors import Executor
 from envbuild.graph import Graph
+from envbuild.job import LANES
 from envbuild.linkers import rattler_process
 from envbuild.machine.publish import sweep
 from envbuild.machine.workspace import Workspace
 from envbuild.parts import NOT_BEGUN, End, Once, Parted, Parts, Watch, end_of, holding, whose
-from envbuild.plan import LANES, Plan
+from envbuild.plan import Plan
 from envbuild.reporter import Reporter, Several
 from envbuild.scheduler import Outcome, Scheduler
 from envbuild.store.located import Located

@@ -20,10 +20,10 @@ from envbuild.derivations.transmute import FORMATS, Transmute
 from envbuild.digest import Digest, short
 from envbuild.errors import EnvbuildError, UnsatisfiableError
 from envbuild.graph import Graph
+from envbuild.job import Job
 from envbuild.linkers.verify import verify_prefix
 from envbuild.machine.virtual import current_platform
 from envbuild.machine.workspace import Workspace
-from envbuild.plan import Job
 from envbuild.store.environments import closures
 from envbuild.store.verify import drop, verify_store
 from envbuild.value import dataclass

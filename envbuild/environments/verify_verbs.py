@@ -290,7 +290,7 @@ def _run(derivation: Derivation, workspace: Workspace, known: _Known | None = No
     """Do a fetch or a transmute here; None when it cannot be done."""
     from envbuild import worker
     from envbuild.derivations import Output
-    from envbuild.plan import Job
+    from envbuild.job import Job
 
     inputs, derivations = {}, {}
     if known is not None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from envbuild.errors import UsageError
-from envbuild.plan import Lane
+from envbuild.job import Lane
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -32,7 +32,7 @@ from envbuild.errors import EnvbuildError, UnreachableError, UsageError
 from envbuild.executors import Given, Returned
 from envbuild.executors.dask_places import Worker, place
 from envbuild.executors.far import FarExecutor, about, call, follow
-from envbuild.plan import Lane
+from envbuild.job import Lane
 
 if TYPE_CHECKING:
     from distributed import Client

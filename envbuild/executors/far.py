@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from envbuild.errors import BuildError, EnvbuildError, UnreachableError, UsageError
 from envbuild.executors import Executor, Given, Returned
-from envbuild.plan import Lane
+from envbuild.job import Lane
 from envbuild.value import dataclass
 from envbuild.version import __version__
 

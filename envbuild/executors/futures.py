@@ -19,7 +19,7 @@ from typing import Any, Protocol, cast
 from envbuild.errors import UsageError
 from envbuild.executors import Given, Returned
 from envbuild.executors.far import FarExecutor, about, call, follow
-from envbuild.plan import Lane
+from envbuild.job import Lane
 
 
 class Pool(Protocol):

@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from envbuild.executors import Given, Returned, settle
-from envbuild.plan import LANES, Lane
+from envbuild.job import LANES, Lane
 
 IO_SLOTS = 64
 

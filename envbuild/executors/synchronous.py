@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from envbuild.executors import Given, Returned, settle
-from envbuild.plan import Lane
+from envbuild.job import Lane
 
 
 class SynchronousExecutor:

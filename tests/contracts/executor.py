@@ -9,7 +9,7 @@ import pytest
 
 from envbuild.errors import BuildError
 from envbuild.executors import Executor
-from envbuild.plan import LANES
+from envbuild.job import LANES
 
 
 def double(number: int) -> int:

@@ -13,10 +13,11 @@ from envbuild.digest import Digest, digest_bytes
 from envbuild.environments.realized import Planned, Row
 from envbuild.forecast import forecast
 from envbuild.graph import Graph
+from envbuild.job import estimate
 from envbuild.misses import Earlier, Miss
 from envbuild.package import ChannelOrigin, CondaPackage, IndexOrigin, Platform, SourcePackage, Wheel
 from envbuild.pictures.picture import Picture, picture
-from envbuild.plan import Plan, estimate
+from envbuild.plan import Plan
 from envbuild.price import Moved, Source
 from envbuild.timeline import TimelineRecorder
 

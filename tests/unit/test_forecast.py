@@ -9,8 +9,9 @@ import pytest
 
 from envbuild.errors import EnvbuildError
 from envbuild.forecast import Learned, Rate, forecast, learn
+from envbuild.job import estimate
 from envbuild.package import ChannelOrigin, FolderOrigin, GitOrigin, IndexOrigin, InterpreterOrigin, UrlOrigin
-from envbuild.plan import Plan, estimate
+from envbuild.plan import Plan
 from envbuild.price import Moved, Source, add_up, source_of
 from envbuild.timeline import Span, Timeline, TimelineRecorder, timeline_from_tree, timeline_to_tree
 from tests.support.drawn import digest, made_graph, played

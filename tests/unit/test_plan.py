@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from envbuild.digest import Digest
 from envbuild.graph import Graph
-from envbuild.plan import Job, Plan, estimate
+from envbuild.job import Job, estimate
+from envbuild.plan import Plan
 from tests.toy import Toy
 
 OUT: dict = {}

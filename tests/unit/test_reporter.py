@@ -8,7 +8,7 @@ import pytest
 
 from envbuild.digest import Digest
 from envbuild.errors import UnreachableError
-from envbuild.plan import Job, Summary
+from envbuild.job import Job, Summary
 from envbuild.reporter import JsonLines, Recorder, Reporter, Several
 from tests.toy import Toy
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from envbuild.digest import Digest
 from envbuild.graph import Graph
-from envbuild.plan import Job, Plan
+from envbuild.job import Job
+from envbuild.plan import Plan
 from envbuild.turns import COMMON, Turns
 from tests.toy import Toy
 

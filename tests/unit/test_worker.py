@@ -10,7 +10,7 @@ from envbuild import worker
 from envbuild.derivations import KINDS, Output
 from envbuild.digest import digest_bytes
 from envbuild.errors import EnvbuildError, NoSpaceError, UnreachableError
-from envbuild.plan import Job
+from envbuild.job import Job
 from envbuild.store import Result
 from envbuild.worker import Done, Task, run
 from tests.toy import Bench, Toy
