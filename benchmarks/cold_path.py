@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 import resource
+import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import old_channel, synthetic_channel
@@ -26,7 +27,7 @@ from benchmarks.bench import (
     uv,
 )
 from benchmarks.conda_warm import recipe, records
-from benchmarks.measure import Result, Sample, Side, interleave
+from benchmarks.measure import Result, Side, interleave
 from tests.support.channel import TestChannel, made_channel
 from tests.support.servers import Server
 from tests.support.wheel_index import WheelIndex
@@ -51,8 +52,6 @@ class _Sides:
         self.environ, self.theirs = bench.environ(f"{name}-ours"), bench.environ(f"{name}-theirs")
         self.server = server
         self.home = Path(self.environ["ENVBUILD_HOME"])
-        self.busy: list[float] = []
-        self._spent = 0.0
 
     def two(
         self, project: Path, theirs: str, command: Sequence[str], gone: Sequence[Path], *, locked: bool
@@ -117,46 +116,44 @@ def _pypi(bench: Bench, *, locked: bool) -> tuple[_Sides, list[Side], int]:
     return sides, sides.two(project, "uv venv + uv pip install", command, gone, locked=locked), size
 
 
-def _busy(measure: Callable[[], dict[str, list[Sample]]]) -> tuple[dict[str, list[Sample]], float]:
-    """The samples, and the share of the processors' time that was used while they were made, the server's included."""
+def _compared(two: list[Side], rounds: int, name: str, target: str, limit: float, why: str) -> list[Result]:
+    """How the sides compare, and how busy envbuild keeps the processors, on which the server runs too."""
     before = resource.getrusage(resource.RUSAGE_SELF)
-    samples = measure()
+    samples = interleave(two, rounds)
     after = resource.getrusage(resource.RUSAGE_SELF)
-    server = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    every = [sample for side in samples.values() for sample in side]
-    walls = sum(sample.wall for sample in every)
-    return samples, (sum(sample.cpu for sample in every) + server) / walls / (os.cpu_count() or 1)
+    compared = Result(name=name, target=target, limit=limit, samples=samples, what_limits=why)
+    served = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / (len(two) * (rounds + 1))
+    ours = next(iter(samples.values()))
+    used = statistics.median(sample.cpu for sample in ours) + served
+    busy = Result(
+        name=f"{name}: share of the processors' time in use",
+        target="none",
+        unit="share",
+        value=used / compared.median(0) / (os.cpu_count() or 1),
+    )
+    return [compared, busy]
 
 
 def run(bench: Bench) -> list[Result]:
     """Measure it."""
     channel = made_channel()
     folder = synthetic_channel.made(channel)
-    results = []
-    for form, place, limit in ((".conda", folder, 1.0), (".tar.bz2", old_channel.made(channel), 1.0)):
+    results: list[Result] = []
+    for form, place in ((".conda", folder), (".tar.bz2", old_channel.made(channel))):
         sides, two, size = _conda(bench, form[1:].replace(".", "-"), place, channel)
         for latency in (0.0, LATENCY):
             sides.server.latency = latency
             where = f", every answer {latency * 1000:.0f} ms late" if latency else ""
             bench.say(f"{form}{where}")
-            samples = interleave(two, bench.rounds(7, 2))
-            results.append(
-                Result(
-                    name=f"conda, 60 packages as {form}, locked, cold from a loopback server{where}",
-                    target="< 1.0x",
-                    limit=limit,
-                    samples=samples,
-                    what_limits=CONDA,
-                )
-            )
+            name = f"conda, 60 packages as {form}, locked, cold from a loopback server{where}"
+            results += _compared(two, bench.rounds(7, 2), name, "< 1.0x", 1.0, CONDA)
         if form == ".conda":
             results.append(_through_a_line(bench, "conda, 60 packages as .conda", sides, two, size))
     sides, two, _ = _pypi(bench, locked=False)
     sides.server.latency = LATENCY
     bench.say("wheels, far")
     name = f"PyPI set, cold, every answer of the index {LATENCY * 1000:.0f} ms late"
-    samples = interleave(two, bench.rounds(5, 2))
-    results.append(Result(name=name, target="<= 1.3x", limit=1.3, samples=samples, what_limits=PYPI))
+    results += _compared(two, bench.rounds(5, 2), name, "<= 1.3x", 1.3, PYPI)
     sides, two, size = _pypi(bench, locked=True)
     results.append(_through_a_line(bench, "PyPI set", sides, two, size))
     return results

@@ -64,7 +64,7 @@ class Result:
         target: The promise, in words.
         limit: What the ratio, the difference or the figure (``unit``) must not pass; None when nothing is promised.
         unit: ``ratio`` of medians, ``difference`` in seconds, ``seconds``, ``ms each``, ``ms a derivation``,
-            ``ratio of slopes``, ``growth``, ``requests``, ``round trips``, ``MB``.
+            ``ratio of slopes``, ``growth``, ``requests``, ``round trips``, ``MB``, ``share``.
         value: The figure for units other than ratio and difference.
         what_limits: Where envbuild's time goes.
     """

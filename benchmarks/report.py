@@ -37,6 +37,7 @@ def figure(result: Result) -> str:
         "requests": f"{result.figure:.0f} requests",
         "round trips": f"{result.figure:.0f} round trips",
         "MB": f"{result.figure:.0f} MB",
+        "share": f"{result.figure:.0%}",
     }[result.unit]
     return shown if result.processor is None else f"{shown} (processor {result.processor:.2f}x)"
 
