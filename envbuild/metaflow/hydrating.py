@@ -57,16 +57,16 @@ def _program(store: str, wanted: str | Mapping[str, Any], closure: str | None, s
     from envbuild.metaflow.entering import Present, entrance
     from envbuild.metaflow.lacking import check_needs
     from envbuild.metaflow.node_objects import NodeObjects
-    from envbuild.session import Session
+    from envbuild.metaflow.node_session import NodeSession
 
     here = Path.cwd()
     nowhere = Path(sys.prefix)  # what lies where the task runs configures nothing
-    session = Session(nowhere, stores=(store,), clouds=partial(NodeObjects, store))
+    session = NodeSession(nowhere, stores=(store,), clouds=partial(NodeObjects, store))
     text = identity = wanted if isinstance(wanted, str) else ""
     if not isinstance(wanted, str):
         text, identity = looked_up(session, wanted, os.environ)
     session.pull(identity, closure)
-    linking = Session(nowhere, offline=True)
+    linking = NodeSession(nowhere, offline=True)
     (made,) = linking.realize(identity, options=RealizeOptions(link=False))
     if not isinstance(wanted, str):
         check_needs(linking, text, made, wanted["needs"])

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from envbuild.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from envbuild.environments.look_verbs import LookVerbs
     from envbuild.environments.realized import Realized
-    from envbuild.session import Session
 
 
-def check_needs(session: Session, text: str, realized: Realized, needs: Sequence[str]) -> None:
+def check_needs(session: LookVerbs, text: str, realized: Realized, needs: Sequence[str]) -> None:
     """Refuse an environment in which Metaflow could not run.
 
     Args:

@@ -19,8 +19,8 @@ from envbuild.metaflow.substituting import OF_PARAMETER, OF_TASK, substituted, v
 
 if TYPE_CHECKING:
     from envbuild.metaflow.collecting import Flow
+    from envbuild.metaflow.node_session import NodeSession
     from envbuild.projects.config import Config
-    from envbuild.session import Session
 
 LATE = "late"
 """Stands in the place of a request where there is none yet."""
@@ -67,7 +67,7 @@ def needed(flow: Flow, needs: tuple[str, ...], config: Config, names: str | None
     return found
 
 
-def looked_up(session: Session, what: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, str]:
+def looked_up(session: NodeSession, what: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, str]:
     """On a node: the name with its variables replaced, and ``REQUEST:ENVIRONMENT`` as the store has it now.
 
     Args:
