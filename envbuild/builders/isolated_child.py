@@ -35,6 +35,8 @@ _PDEATHSIG, _CAPBSET_DROP, _SECUREBITS, _NO_NEW_PRIVS, _AMBIENT, _CLEAR_ALL = 1,
 _ROOT_IS_NOBODY = 0b101111
 """Secure bits, locked: an exec by uid 0 gives no capabilities, nor does a change of uid keep any."""
 
+_SEMAPHORES = "/dev/shm"  # noqa: S108  the place of the system for them
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -97,8 +99,20 @@ def arrange_files(plan: dict[str, Any]) -> None:
     _show_own_processes(plan)
     _read_only("/", True, recursive=True)
     _read_only(place, False)
-    if os.path.isdir("/dev/shm"):  # noqa: S108  semaphores live there
-        _mount("tmpfs", "/dev/shm", "tmpfs", _MS_NOSUID | _MS_NODEV, "size=1g,mode=1777")  # noqa: S108
+    if os.path.isdir(_SEMAPHORES):
+        _own_semaphores(plan["seen"])
+
+
+def _own_semaphores(seen: list[str]) -> None:
+    """An empty place for semaphores, in which those folders that must be seen lie as before."""
+    below = [path for path in seen if path.startswith(f"{_SEMAPHORES}/") and os.path.isdir(path)]
+    opened = {path: os.open(path, os.O_PATH | os.O_DIRECTORY) for path in below}
+    _mount("tmpfs", _SEMAPHORES, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=1g,mode=1777")
+    for path, descriptor in opened.items():
+        os.makedirs(path, exist_ok=True)
+        _mount(f"/proc/self/fd/{descriptor}", path, None, _MS_BIND)
+        _read_only(path, True)
+        os.close(descriptor)
 
 
 def _contents(path: str) -> bytes:

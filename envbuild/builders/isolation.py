@@ -147,6 +147,7 @@ def run_apart(
     log: Path | None = None,
     timeout: float | None = None,
     network: bool = False,
+    seen: Sequence[Path] = (),
 ) -> Completed:
     """Run a program of a build, or of a test.
 
@@ -162,6 +163,7 @@ def run_apart(
         log: Gets all that it prints.
         timeout: Seconds that it may take; what a build's programs may take when None.
         network: Whether it sees the network, with this machine's proxies and certificates.
+        seen: Folders of this machine that it needs, wherever they lie.
 
     Raises:
         BuildError: ``too-slow``, ``too-much-output``; ``no-isolation`` when what worked before does not any more.
@@ -178,6 +180,7 @@ def run_apart(
         "folder": str(folder),
         "place": str(place),
         "kept": [KEPT],
+        "seen": [os.path.realpath(path) for path in seen],
         "limits": {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": FILE_LIMIT},
         "processes": processes,
         "path": list(path),

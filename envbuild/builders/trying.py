@@ -166,6 +166,7 @@ class _Room:
                     log=part,
                     timeout=left,
                     network=tests.network,
+                    seen=(self._prefix,),
                 )
             except BuildError as error:
                 if error.reference != "too-slow":

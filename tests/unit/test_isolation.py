@@ -39,6 +39,7 @@ def plan(tmp_path: Path) -> dict[str, Any]:
         "folder": str(tmp_path / "build"),
         "place": "/tmp",
         "kept": ["environment"],
+        "seen": [],
         "limits": {"RLIMIT_CORE": 0},
         "processes": 2000,
         "path": ["/tmp/environment/bin"],
@@ -103,6 +104,24 @@ def test_what_is_hidden_is_empty(plan: dict[str, Any], tmp_path_factory: pytest.
         "cat /etc/hostname; ls -A /usr/share",
     )
     assert done.stdout == ""
+
+
+def test_what_must_be_seen_is_seen_where_semaphores_lie(plan: dict[str, Any]) -> None:
+    needs_namespaces(plan)
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        pytest.skip("NO /dev/shm: this machine has no place for semaphores")
+    import tempfile
+
+    with tempfile.TemporaryDirectory(dir=memory) as name:
+        folder = Path(name)
+        for kind in ("seen", "unseen"):
+            (folder / kind).mkdir()
+            (folder / kind / "file").write_text(f"{kind}\n")
+        script = f"cat {folder}/*/file; touch {folder}/seen/x || echo kept; touch {memory}/own && ls {memory}"
+        done = run({**plan, "seen": [str(folder / "seen"), str(folder / "gone")]}, "sh", "-c", script)
+        assert done.stdout.split() == ["seen", "kept", *sorted([folder.name, "own"])], done.stderr
+        assert not (memory / "own").exists()
 
 
 def test_an_ordinary_user_is_shut_off_too(plan: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> None:
