@@ -222,6 +222,7 @@ def test_the_young_stay_and_so_does_what_was_held_lately(place: Place) -> None:
     assert collect(store, month).announced == 0
     records = {result_name(each.kind, each.key) for each in lone.results}
     assert there(store, records) == records
+    time.sleep(1.1)  # times of stores have seconds
     collect(store)
     collect(store)
     assert there(store, item.objects | lone.objects) == set()
