@@ -68,6 +68,7 @@ let
     builder = "/bin/sh";
     args = [ "-c" "echo d${toString number} ${salt} > $out" ];
     inherit inputs;
+    passAsFile = [ "inputs" ];
   };
 in
 """
