@@ -267,10 +267,6 @@ def prepare_input(link: Link, key: Digest, package: AnyPinned, context: Context)
     blob = context.blob(key)
     with writing(context.engine_cache("uv").parent):
         faults.reach("mid-prepare")
-        if link.interpreter == "host" and link.python:
-            from envbuild.linkers.venv import ready_venv
-
-            ready_venv(context.host_python(link.python).path, context)
         _unpack(link, blob, package, around, context)
 
 
@@ -305,6 +301,10 @@ def _unpack_wheel(link: Link, blob: Path, wheel: Wheel, around: Surroundings | N
 
     seen = False
     if link.python and blob.stat().st_size >= SMALL_WHEEL:
+        if link.interpreter == "host":
+            from envbuild.linkers.venv import ready_venv
+
+            ready_venv(context.host_python(link.python).path, context)
         seen = unzip_ahead(blob, wheel, link.python, context, look)
     if rest is not None and not seen:
         rest(not_unpacked)
