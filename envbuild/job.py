@@ -31,6 +31,9 @@ _FIXED_COST = {
     "link": 150,
     "test": 2000,
 }
+PULL = _FIXED_COST["fetch"]
+"""Milliseconds until what somebody else has done begins to come, where nobody knows better."""
+
 _BYTES_PER_MILLISECOND = {"fetch": 10_000, "transmute": 8_000, "link": 200_000, "prepare": 60_000}
 
 
@@ -97,8 +100,3 @@ def estimate(derivation: Derivation) -> int:
 def estimate_preparation(derivation: Derivation) -> int:
     """Likewise, to prepare what a derivation gives."""
     return (derivation.size or 0) // _BYTES_PER_MILLISECOND["prepare"]
-
-
-def estimate_pull() -> int:
-    """Likewise, until what somebody else has done begins to come."""
-    return _FIXED_COST["fetch"]

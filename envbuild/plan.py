@@ -37,7 +37,7 @@ from envbuild.demand import demand
 from envbuild.derivations import Outputs
 from envbuild.digest import Digest
 from envbuild.graph import Graph, Growing
-from envbuild.job import LANES, TURN, Failure, Job, Lane, Summary, estimate, estimate_preparation, estimate_pull
+from envbuild.job import LANES, PULL, TURN, Failure, Job, Lane, Summary, estimate, estimate_preparation
 from envbuild.turns import Turns
 from envbuild.value import dataclass
 
@@ -412,6 +412,6 @@ class Plan:
         for key in reversed(keys):
             after = max((lengths[user] for user in self.graph.users(key) if user in lengths), default=0)
             if key in self._far:
-                lengths[key] = after + estimate_pull()
+                lengths[key] = after + PULL
             else:
                 lengths[key] = after + (costs[key] if key in costs else estimate(self.graph[key]))
