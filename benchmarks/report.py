@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import platform
-import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 
 from benchmarks.kept import Measured
 from benchmarks.measure import Result
 from tests.support.cache import CHECKOUT
-from tests.support.wheels import uv
 
 PAGE = CHECKOUT / "docs" / "performance.md"
 
@@ -64,21 +58,22 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def machine() -> list[str]:
-    """What this was measured on; no names of machines or people."""
-    model = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.is_file():
-        lines = information.read_text().splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if "model name" in line), model)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    uv_version = subprocess.run([uv(), "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("py-rattler", "click")]
-    return [
-        f"- {os.cpu_count()} processors ({model}), {memory:.0f} GB, {platform.system()} {platform.release()}",
-        f"- Python {platform.python_version()}, uv {uv_version}, {', '.join(versions)}",
-        "- durability: envbuild's default; bytecode of engines and envbuild is there from rounds that are not counted",
+def machines(measured: Sequence[Measured]) -> list[str]:
+    """What each was measured on: a list of machines with their versions, and a table."""
+    known = list(dict.fromkeys((each.machine, each.versions) for each in measured))
+    lines = [f"{number}. {machine}; {versions}" for number, (machine, versions) in enumerate(known, 1)]
+    lines += [
+        "",
+        "Durability is envbuild's default; bytecode of engines and envbuild is there from rounds that are not counted.",
+        "The load is the number of runnable processes in the last minute of a benchmark, its own among them.",
+        "",
+        "| benchmark | measured on | machine | state | load |",
+        "|---|---|---|---|---|",
     ]
+    for each in measured:
+        number = known.index((each.machine, each.versions)) + 1
+        lines.append(f"| {each.name} | {each.day} | {number} | {each.commit} | {each.load:.1f} |")
+    return lines
 
 
 def page(measured: Sequence[Measured]) -> str:
@@ -105,15 +100,9 @@ def page(measured: Sequence[Measured]) -> str:
             "",
             *rows,
             "",
-            "## Machine",
+            "## Machines",
             "",
-            *machine(),
-            "",
-            "The load is the number of runnable processes in the last minute of a benchmark, its own among them.",
-            "",
-            "| benchmark | measured on | state | load |",
-            "|---|---|---|---|",
-            *(f"| {each.name} | {each.day} | {each.commit} | {each.load:.1f} |" for each in measured),
+            *machines(measured),
             "",
             "## What limits each",
             "",

@@ -4,9 +4,9 @@
     python -m tests.torture 0.25             a quarter of the counts
     python -m tests.torture 0.25 --inputs 1  all inputs of parsers, and a quarter of everything else
     python -m tests.torture 1 -k kill        further arguments go to pytest; no page is written
-    python -m tests.torture 1 --part f.jsonl -k kill
-                                             a run in parts: what the parts count is kept in a file, and the page is
-                                             written of all that it holds after each
+    python -m tests.torture 1 --part -k kill  a run in parts: what each counts is added to what is kept, in Git, and the
+                                             page is written of all of it
+    python -m tests.torture 1 --part FILE    the same with another file, begun where it is not there
 
 The page says what was tried, how often, and what came of it; no paths and no names of this machine.
 """
@@ -29,6 +29,8 @@ from tests.faults.figures import VARIABLE, added_up, parsers, parts
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
+KEPT = ROOT / "tests" / "faults" / "tried.jsonl"
+"""What all parts of the last run counted; to begin anew, remove it."""
 
 INTRODUCTION = """# Reliability: what was tried, and what came of it
 
@@ -116,7 +118,9 @@ def main(arguments: list[str]) -> int:
     options = argparse.ArgumentParser(prog="./dev torture", allow_abbrev=False)
     options.add_argument("scale", nargs="?", type=float, default=1.0, help="share of the full counts")
     options.add_argument("--inputs", type=float, help="share of the damaged inputs for each parser; SCALE by default")
-    options.add_argument("--part", type=Path, metavar="FILE", help="this is a part of a run, whose counts FILE keeps")
+    options.add_argument(
+        "--part", type=Path, metavar="FILE", nargs="?", const=KEPT, help="a part of a run, whose counts FILE keeps"
+    )
     chosen, rest = options.parse_known_args(arguments)
     inputs = chosen.scale if chosen.inputs is None else chosen.inputs
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; commands would inherit it
