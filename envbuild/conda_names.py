@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from envbuild.package import CondaPackage, SourcePackage, normalize_pypi_name
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 Provides = Sequence[tuple[str, tuple[str, ...]]]
@@ -48,8 +49,8 @@ PYPI_NAMES: Mapping[str, str] = {
 }
 """conda's name to PyPI's where they differ; empty for what is no PyPI project."""
 
-_NAME_END = re.compile(r"[\s<>=!~\[]")
-_PURL = re.compile(r"pkg:pypi/([^@?#]+)(?:@([^?#]+))?")
+_NAME_END = pattern(r"[\s<>=!~\[]")
+_PURL = pattern(r"pkg:pypi/([^@?#]+)(?:@([^?#]+))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

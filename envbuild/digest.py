@@ -11,12 +11,12 @@ Rules of the file: nothing but bytes and hashing; imports errors alone.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NewType
 
 from envbuild.errors import InvalidInput
+from envbuild.pattern import pattern
 
 Digest = NewType("Digest", str)
 """A sha256 as 64 lower-case hexadecimal digits."""
@@ -24,8 +24,8 @@ Digest = NewType("Digest", str)
 Json = None | bool | int | str | Sequence["Json"] | Mapping[str, "Json"]
 """What a key document may hold. No floats."""
 
-_HEX64 = re.compile(r"[0-9a-f]{64}")
-_SEAL = re.compile(rb'\{"check": "([0-9a-f]{64})",')
+_HEX64 = pattern(r"[0-9a-f]{64}")
+_SEAL = pattern(rb'\{"check": "([0-9a-f]{64})",')
 EMPTY = Digest(hashlib.sha256(b"").hexdigest())
 """The digest of no bytes; never a package."""
 

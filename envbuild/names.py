@@ -10,11 +10,11 @@ Rules of the file: pure; text to value; what is there is asked of the caller.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Literal
 
 from envbuild.errors import InvalidInput
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 MOVABLE = ("latest", "candidate", "stable")
@@ -25,10 +25,10 @@ LONGEST = 128
 """Characters that a name may have, without its tag."""
 SEGMENTS = 8
 
-_SEGMENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_HEX = re.compile(r"[0-9a-f]{7,64}")
-_STEP = re.compile(r"[A-Z][A-Za-z0-9_]*/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")
-_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,254}")
+_SEGMENT = pattern(r"[a-z0-9][a-z0-9._-]{0,63}")
+_HEX = pattern(r"[0-9a-f]{7,64}")
+_STEP = pattern(r"[A-Z][A-Za-z0-9_]*/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")
+_PART = pattern(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,254}")
 _DEVICES = frozenset(
     {"con", "prn", "aux", "nul"} | {f"{word}{digit}" for word in ("com", "lpt") for digit in range(10)}
 )

@@ -14,6 +14,7 @@ from typing import NewType
 
 from envbuild.digest import Digest
 from envbuild.errors import InvalidInput
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 Platform = NewType("Platform", str)
@@ -22,7 +23,7 @@ Platform = NewType("Platform", str)
 PLATFORMS: tuple[Platform, ...] = tuple(map(Platform, ("linux-64", "linux-aarch64", "osx-64", "osx-arm64", "win-64")))
 """Platforms that can be locked. All but ``win-64`` can also be realized."""
 
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._!+-]*")
+_SAFE_NAME = pattern(r"[A-Za-z0-9_][A-Za-z0-9._!+-]*")
 
 
 def normalize_pypi_name(name: str) -> str:

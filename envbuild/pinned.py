@@ -21,19 +21,20 @@ from envbuild.package import (
     check_file_name,
     normalize_pypi_name,
 )
+from envbuild.pattern import pattern
 from envbuild.value import fields
 
 Pinned = TypeVar("Pinned", CondaPackage, Wheel, SourcePackage, InterpreterArchive)
 AnyPinned = CondaPackage | Wheel | SourcePackage | InterpreterArchive
 
-_SUBDIR = re.compile(r"[a-z0-9]+(-[a-z0-9_]+)?")
-_SECRET_URL = re.compile(r"://[^/?#]*@|[?&](X-Amz-|sig=|token=|access_token=|password=|se=)", re.IGNORECASE)
-_SSH_USER = re.compile(r"^ssh://[A-Za-z0-9_][A-Za-z0-9._-]*@")
+_SUBDIR = pattern(r"[a-z0-9]+(-[a-z0-9_]+)?")
+_SECRET_URL = pattern(r"://[^/?#]*@|[?&](X-Amz-|sig=|token=|access_token=|password=|se=)", re.IGNORECASE)
+_SSH_USER = pattern(r"^ssh://[A-Za-z0-9_][A-Za-z0-9._-]*@")
 # A whole check follows where git is run; here only what no address has.
-_REPOSITORY = re.compile(r"(https?|ssh|git|file)://[^\s\x00-\x1f-][^\s\x00-\x1f]*")
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
-_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._!+-]*")
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_REPOSITORY = pattern(r"(https?|ssh|git|file)://[^\s\x00-\x1f-][^\s\x00-\x1f]*")
+_NAME = pattern(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_VERSION = pattern(r"[0-9A-Za-z][0-9A-Za-z._!+-]*")
+_COMMIT = pattern(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SPECS: dict[type, dict[str, tuple[str, str, Any]]] = {}
 
 

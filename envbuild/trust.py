@@ -24,6 +24,7 @@ from functools import cache
 from typing import Literal
 
 from envbuild.names import Name
+from envbuild.pattern import pattern
 from envbuild.value import dataclass, replace
 
 MODES = ("hash", "signed", "strict")
@@ -32,8 +33,8 @@ MODES = ("hash", "signed", "strict")
 Mode = Literal["hash", "signed", "strict"]
 
 _ALGORITHM = "ed25519"
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-_PATTERN = re.compile(r"(?:results|names|requests)(?:/(?:\*\*|[a-z0-9._:*-]+)){1,10}|\*\*")
+_LABEL = pattern(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+_PATTERN = pattern(r"(?:results|names|requests)(?:/(?:\*\*|[a-z0-9._:*-]+)){1,10}|\*\*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

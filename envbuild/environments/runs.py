@@ -15,19 +15,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from envbuild.errors import EnvbuildError
+from envbuild.pattern import pattern
 from envbuild.timeline import Timeline, timeline_from_tree, timeline_to_tree
 
 KEPT = 20
 LARGEST = 32 << 20
 """Bytes of a file that is read: a run of some hundred thousand jobs."""
 
-_FILE = re.compile(r"[0-9]{8}T[0-9]{12}-[0-9]+\.json")
+_FILE = pattern(r"[0-9]{8}T[0-9]{12}-[0-9]+\.json")
 
 
 def note_timeline(folder: Path, timeline: Timeline) -> None:

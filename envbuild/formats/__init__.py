@@ -23,6 +23,7 @@ from typing import cast
 
 from envbuild.errors import InvalidInput, Issue, Where
 from envbuild.package import Platform
+from envbuild.pattern import pattern
 from envbuild.reading.places import check_relative
 from envbuild.recipe import BuildOptions, CondaSection, PypiSection, Target
 from envbuild.value import dataclass, replace
@@ -204,7 +205,7 @@ def read(
     return cast(Foreign, module.read(document))
 
 
-_SAYS_NOTHING = re.compile(rb"\s*(?:#.*)?").fullmatch
+_SAYS_NOTHING = pattern(rb"\s*(?:#.*)?").fullmatch
 _NAMES: tuple[tuple[str, str], ...] = (
     (r"pylock(?:\.[^.]+)?\.toml", "pylock"),
     (r"pyproject\.toml", "pyproject"),
@@ -240,8 +241,8 @@ def detect(file: str, data: bytes) -> str:
         InvalidInput: ``unknown-format``.
     """
     name = file.rpartition("/")[2].lower()
-    for pattern, format_name in _NAMES:
-        if re.fullmatch(pattern, name):
+    for spelt, format_name in _NAMES:
+        if re.fullmatch(spelt, name):
             return format_name
     head = data[: 64 << 10]
     found: str | None

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 
 from envbuild.errors import IntegrityError
 from envbuild.package import CondaPackage, Wheel
+from envbuild.pattern import pattern
 
-_PYTHON = re.compile(r"(py|cp)(\d)(\d*)")
-_FREE_THREADED = re.compile(r"(?:^|_)(cp\d+t)(?:$|_)")
+_PYTHON = pattern(r"(py|cp)(\d)(\d*)")
+_FREE_THREADED = pattern(r"(?:^|_)(cp\d+t)(?:$|_)")
 
 
 def check_wheel_python(wheel: Wheel, series: str) -> None:

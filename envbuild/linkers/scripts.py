@@ -13,11 +13,10 @@ import shlex
 from pathlib import Path
 
 from envbuild.linkers.record import edit_record, replace_bytes
+from envbuild.pattern import pattern
 
-_PLAIN = re.compile(rb"\A#!([^\n]*?)[ \t\r]*\n")
-_THROUGH_SHELL = re.compile(
-    rb"\A#!/bin/sh\n'''exec' ('[^\n]*?'|\"[^\n]*?\"|[^ \n]+) \"\$0\" \"\$@\"(?:\n' '''| #''')\n"
-)
+_PLAIN = pattern(rb"\A#!([^\n]*?)[ \t\r]*\n")
+_THROUGH_SHELL = pattern(rb"\A#!/bin/sh\n'''exec' ('[^\n]*?'|\"[^\n]*?\"|[^ \n]+) \"\$0\" \"\$@\"(?:\n' '''| #''')\n")
 """As uv writes it, and as rattler does, which is conda's way."""
 SHEBANG_LIMIT = 127
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from envbuild.errors import IntegrityError, UnsatisfiableError
 from envbuild.package import CondaPackage, Platform, Wheel
+from envbuild.pattern import pattern
 
 _ARCHITECTURES: Mapping[Platform, tuple[str, ...]] = {
     Platform("linux-64"): ("x86_64",),
@@ -19,9 +20,9 @@ _ARCHITECTURES: Mapping[Platform, tuple[str, ...]] = {
     Platform("osx-arm64"): ("arm64", "universal2"),
 }
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
-_MANYLINUX = re.compile(r"manylinux_(\d+)_(\d+)_(.+)")
-_MACOS = re.compile(r"macosx_(\d+)_(\d+)_(.+)")
-_NEEDS = re.compile(r"(__glibc|__osx)\s+.*?>=\s*(\d+)\.(\d+)")
+_MANYLINUX = pattern(r"manylinux_(\d+)_(\d+)_(.+)")
+_MACOS = pattern(r"macosx_(\d+)_(\d+)_(.+)")
+_NEEDS = pattern(r"(__glibc|__osx)\s+.*?>=\s*(\d+)\.(\d+)")
 
 
 def check_wheel_platform(wheel: Wheel, platform: Platform, system: Mapping[str, str]) -> None:

@@ -20,7 +20,6 @@ Rules of the file: text to value; no file is opened here.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -29,6 +28,7 @@ from envbuild.digest import Digest, parse_digest, unique_names, unsealed
 from envbuild.errors import IntegrityError, InvalidInput, Where
 from envbuild.lock import LOCK_VERSION, Lock, LockedBase, LockedEnvironment
 from envbuild.package import PLATFORMS, CondaPackage, InterpreterArchive, Platform, SourcePackage, Wheel
+from envbuild.pattern import pattern
 from envbuild.pinned import Pinned, package_from_tree
 from envbuild.recipe import ENVIRONMENTS, Index
 
@@ -113,10 +113,10 @@ def _refuse_conflict(data: bytes, file: str) -> None:
         )
 
 
-_NUMBER = re.compile(r"[0-9]{1,15}")
+_NUMBER = pattern(r"[0-9]{1,15}")
 _DECODE = json.JSONDecoder(object_pairs_hook=unique_names).decode
 _LISTS = frozenset({"bases", "indices", "conda", "wheels", "sources", "build", "build-sources"})
-_LINE = re.compile(r"( *)(?:- (\{.*\})|([A-Za-z0-9-]+):(?: (.+))?)")
+_LINE = pattern(r"( *)(?:- (\{.*\})|([A-Za-z0-9-]+):(?: (.+))?)")
 
 
 def _read_lines(

@@ -24,12 +24,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
-_SECRET_WORDS = re.compile(
-    r"sig|token|secret|password|passwd|credential|auth|api[-_]?key|access[-_]?key", re.IGNORECASE
-)
-_CONDA_TOKEN = re.compile(r"/t/[^/]+/")
+_SECRET_WORDS = pattern(r"sig|token|secret|password|passwd|credential|auth|api[-_]?key|access[-_]?key", re.IGNORECASE)
+_CONDA_TOKEN = pattern(r"/t/[^/]+/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

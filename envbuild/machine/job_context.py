@@ -5,7 +5,6 @@ Rules of the file: it limits and forwards; the workspace and the rooms behind it
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from envbuild.errors import BuildError, IntegrityError, InvalidInput
 from envbuild.machine import publish
 from envbuild.machine.disk import writing
 from envbuild.package import FolderOrigin, GitOrigin, Origin, Platform
+from envbuild.pattern import pattern
 
 if TYPE_CHECKING:
     from envbuild.machine.workspace import Workspace
@@ -29,7 +29,7 @@ LOG_LIMIT = 64 << 20
 _NETWORKED = frozenset({"solve"})
 """Kinds whose programs may use the network, and so see proxies, certificates and credentials."""
 
-_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
+_SAFE = pattern(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
 
 
 class JobContext:

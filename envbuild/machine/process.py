@@ -18,7 +18,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -31,6 +30,7 @@ from typing import BinaryIO
 
 from envbuild.derivations import Completed
 from envbuild.errors import BuildError
+from envbuild.pattern import pattern
 
 TAIL = 64 * 1024
 """Bytes of output kept by default, the last ones."""
@@ -46,7 +46,7 @@ _NETWORK = frozenset(
     | {"GIT_ASKPASS", "GIT_SSH_COMMAND", "SSH_AUTH_SOCK"}
     | {name for word in ("HTTP", "HTTPS", "ALL", "NO") for name in (f"{word}_PROXY", f"{word.lower()}_proxy")}
 )
-_UV_CREDENTIAL = re.compile(r"UV_INDEX_[A-Z0-9_]+_(USERNAME|PASSWORD)")
+_UV_CREDENTIAL = pattern(r"UV_INDEX_[A-Z0-9_]+_(USERNAME|PASSWORD)")
 
 _GUARD = """
 groups=" "

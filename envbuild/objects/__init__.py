@@ -15,12 +15,12 @@ makes one checks it (``check_name``).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
 from envbuild.errors import IntegrityError, InvalidInput
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 Put = Literal["created", "exists"]
@@ -31,7 +31,7 @@ SMALL = 1 << 20
 Odd = Callable[[str, str], object]
 """Told of what a listing passes over: how it is called there, and what it is, in words."""
 
-_NAME = re.compile(r"[a-zA-Z0-9._@+-]{1,255}(/[a-zA-Z0-9._@+-]{1,255}){0,15}")
+_NAME = pattern(r"[a-zA-Z0-9._@+-]{1,255}(/[a-zA-Z0-9._@+-]{1,255}){0,15}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

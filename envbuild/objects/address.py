@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from envbuild.errors import InvalidInput
 from envbuild.machine.credentials import redact
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 _OPTIONS = {
@@ -23,10 +24,10 @@ _OPTIONS = {
     "az": frozenset({"account", "endpoint", "anonymous"}),
 }
 _ALIASES = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
-_BUCKET = re.compile(r"[a-z0-9A-Z$][a-zA-Z0-9._-]{0,254}")
-_PREFIX = re.compile(r"[a-zA-Z0-9._@+=-]{1,255}(/[a-zA-Z0-9._@+=-]{1,255}){0,15}")
-_ACCOUNT_HOST = re.compile(r"(?P<account>[a-z0-9]{3,24})\.(?:dfs|blob)\.core\.windows\.net")
-_SPELT = re.compile(r"[\s%?#\\]")
+_BUCKET = pattern(r"[a-z0-9A-Z$][a-zA-Z0-9._-]{0,254}")
+_PREFIX = pattern(r"[a-zA-Z0-9._@+=-]{1,255}(/[a-zA-Z0-9._@+=-]{1,255}){0,15}")
+_ACCOUNT_HOST = pattern(r"(?P<account>[a-z0-9]{3,24})\.(?:dfs|blob)\.core\.windows\.net")
+_SPELT = pattern(r"[\s%?#\\]")
 """What stands in a path as it is, and in an address in another spelling or not at all."""
 
 _KNOWN = "file, s3, gs, az (or abfs), https, http and memory"

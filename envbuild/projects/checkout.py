@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import glob
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,9 +14,10 @@ from envbuild.errors import InvalidInput, Where
 from envbuild.faults import reach
 from envbuild.machine.disk import writing
 from envbuild.machine.publish import sync_folder
+from envbuild.pattern import pattern
 from envbuild.projects.project import shown_path
 
-_TEMPORARY = re.compile(r"\..+\.yaml\.[0-9]+\.tmp")
+_TEMPORARY = pattern(r"\..+\.yaml\.[0-9]+\.tmp")
 
 
 @contextmanager

@@ -6,18 +6,17 @@ only where locks are held against it, for its engine is slow to come.
 
 from __future__ import annotations
 
-import re
-
 from envbuild.errors import InvalidInput
+from envbuild.pattern import pattern
 from envbuild.policy import EXCEPTIONS, Forbidden, Licenses, Policy
 from envbuild.reading import places
 from envbuild.reading.cutoff import cut_off_text
 from envbuild.reading.document import Mapping, Node, Scalar, entries, items, optional_boolean, text
 
-_SIZE = re.compile(r"([0-9]{1,6})(?:\.([0-9]{1,3}))?\s*([kMGT]?)B?")
+_SIZE = pattern(r"([0-9]{1,6})(?:\.([0-9]{1,3}))?\s*([kMGT]?)B?")
 _FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_PACKAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\s*(?:[<>=!~*0-9 ].*)?")
-_PATTERN = re.compile(r"[A-Za-z0-9._*?-]{1,100}")
+_PACKAGE = pattern(r"[A-Za-z0-9_][A-Za-z0-9._-]*\s*(?:[<>=!~*0-9 ].*)?")
+_PATTERN = pattern(r"[A-Za-z0-9._*?-]{1,100}")
 
 
 def read_policy(node: Node) -> Policy:

@@ -9,9 +9,10 @@ import re
 from datetime import datetime, timedelta, timezone
 
 from envbuild.errors import InvalidInput
+from envbuild.pattern import pattern
 
-_AGE = re.compile(r"([0-9]{1,5})\s*([hdw])")
-_TIME = re.compile(
+_AGE = pattern(r"([0-9]{1,5})\s*([hdw])")
+_TIME = pattern(
     r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d:\d\d)(?:\.\d{1,9})?(?:([Zz])|([+-]\d\d:\d\d)))?",
     re.ASCII,
 )

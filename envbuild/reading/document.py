@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from envbuild.errors import InvalidInput, Issue, Where
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 LARGEST_FILE = 1 << 20
@@ -29,8 +30,8 @@ LARGEST_COUNT = 100_000
 MOST_FINDINGS = 100
 """Findings after which nobody reads on."""
 
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
-_CONFLICT = re.compile(r"^(?:<{7}|>{7})(?:[ \t]|\r?$)", re.MULTILINE)
+_FORBIDDEN = pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
+_CONFLICT = pattern(r"^(?:<{7}|>{7})(?:[ \t]|\r?$)", re.MULTILINE)
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from envbuild.errors import InvalidInput
+from envbuild.pattern import pattern
 
 REMOTE = frozenset({"https", "http"})
 """Schemes of everything that a recipe names by address."""
@@ -22,16 +23,16 @@ WITH_FILES = REMOTE | {"file"}
 GIT = REMOTE | {"ssh", "git"}
 """Schemes of git repositories; ``file`` too where paths may leave the project."""
 
-_BAD_CHARACTERS = re.compile(r"[\x00-\x20\x7f\\<>\"`{}|^']")
-_SECRET_KEYS = re.compile(
+_BAD_CHARACTERS = pattern(r"[\x00-\x20\x7f\\<>\"`{}|^']")
+_SECRET_KEYS = pattern(
     r"(?i)(?:x-(?:amz|goog)-(?:signature|credential|security-token)|sig|signature|.*token|.*passw(?:or)?d|api_?key"
     r"|secret|awsaccesskeyid|googleaccessid)"
 )
-_SSH = re.compile(r"ssh://(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,63}@)?[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?::[0-9]{1,5})?/[^-].*")
-_SCP = re.compile(r"(?P<at>[A-Za-z0-9_][A-Za-z0-9._-]{0,63}@[A-Za-z0-9][A-Za-z0-9.-]{0,252}):(?P<path>(?![-/])[^:]+)")
-_CHANNEL_TOKEN = re.compile(r"/t/[A-Za-z0-9._-]{8,}(?:/|$)")
-_CHANNEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?:/(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,63}))*")
-_INDEX_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SSH = pattern(r"ssh://(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,63}@)?[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?::[0-9]{1,5})?/[^-].*")
+_SCP = pattern(r"(?P<at>[A-Za-z0-9_][A-Za-z0-9._-]{0,63}@[A-Za-z0-9][A-Za-z0-9.-]{0,252}):(?P<path>(?![-/])[^:]+)")
+_CHANNEL_TOKEN = pattern(r"/t/[A-Za-z0-9._-]{8,}(?:/|$)")
+_CHANNEL_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?:/(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,63}))*")
+_INDEX_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SYSTEMS = {"hg": "Mercurial", "bzr": "Bazaar", "svn": "Subversion"}
 _LOCAL_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data"})
 
@@ -150,13 +151,23 @@ def _is_link_local(host: str) -> bool:
     if not (":" in host or host[:1].isdigit()):
         return False
     import ipaddress  # 4 ms: only for hosts that are numbers
-    import socket
 
     try:
         if ":" in host:
             address = ipaddress.IPv6Address(host.partition("%")[0])
             mapped = address.ipv4_mapped or address.sixtofour
             return address.is_link_local or (mapped is not None and mapped.is_link_local)
+        return ipaddress.IPv4Address(host).is_link_local
+    except ValueError:
+        return ":" not in host and _is_oddly_link_local(host)
+
+
+def _is_oddly_link_local(host: str) -> bool:
+    """The same of an address of version 4 in one of the notations that libraries of the system read besides."""
+    import ipaddress
+    import socket  # 2 ms
+
+    try:
         return ipaddress.IPv4Address(socket.inet_aton(host)).is_link_local
     except (OSError, ValueError):
         return False

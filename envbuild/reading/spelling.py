@@ -13,12 +13,13 @@ import re
 
 from envbuild.errors import InvalidInput
 from envbuild.package import normalize_pypi_name
+from envbuild.pattern import pattern
 from envbuild.solvers.conda_spec import check_conda_name, normalize_conda
 
-_PYPI_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+_PYPI_NAME = pattern(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
+_RESERVED = pattern(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 _RELEASE = r"v?(?:[0-9]{1,9}!)?[0-9]{1,20}(?:\.[0-9]{1,20})*"
-_VERSION = re.compile(
+_VERSION = pattern(
     _RELEASE
     + r"(?:[-_.]?(?:alpha|a|beta|b|preview|pre|c|rc)[-_.]?[0-9]*)?"
     + r"(?:-[0-9]+|[-_.]?(?:post|rev|r)[-_.]?[0-9]*)?"
@@ -26,11 +27,11 @@ _VERSION = re.compile(
     + r"(?:\+[a-z0-9]+(?:[-_.][a-z0-9]+)*)?",
     re.IGNORECASE,
 )
-_PREFIX = re.compile(_RELEASE + r"\.\*")
-_OPERATOR = re.compile(r"(===|==|~=|!=|<=|>=|<|>|)\s*(.*)", re.DOTALL)
-_PYTHON_PIECE = re.compile(r"(==|~=|!=|<=|>=|<|>|=|)\s*([0-9]{1,3}(?:\.[0-9]{1,3}){0,2})(\.\*)?")
-_NO_MARKER = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PREFIX = pattern(_RELEASE + r"\.\*")
+_OPERATOR = pattern(r"(===|==|~=|!=|<=|>=|<|>|)\s*(.*)", re.DOTALL)
+_PYTHON_PIECE = pattern(r"(==|~=|!=|<=|>=|<|>|=|)\s*([0-9]{1,3}(?:\.[0-9]{1,3}){0,2})(\.\*)?")
+_NO_MARKER = pattern(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
+_VARIABLE = pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 _GUARDED_VARIABLES = frozenset(
     [
         "PATH",
@@ -63,8 +64,8 @@ _GUARDED_VARIABLES = frozenset(
     ]
 )
 _GUARDED_PREFIXES = ("LD_", "DYLD_", "ENVBUILD_", "BASH_FUNC_")
-_SYSTEM_NAME = re.compile(r"__[a-z0-9][a-z0-9_]{0,62}")
-_SYSTEM_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._]{0,63}")
+_SYSTEM_NAME = pattern(r"__[a-z0-9][a-z0-9_]{0,62}")
+_SYSTEM_VERSION = pattern(r"[0-9A-Za-z][0-9A-Za-z._]{0,63}")
 
 
 def conda_name(text: str) -> str:

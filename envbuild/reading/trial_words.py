@@ -9,13 +9,14 @@ import re
 import shlex
 
 from envbuild.errors import InvalidInput
+from envbuild.pattern import pattern
 
 LONGEST = 4096
 """Characters of a command."""
 
 MOST_SECONDS = 24 * 3600
 
-_PROGRAM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
+_PROGRAM = pattern(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
 _OPERATORS = frozenset({"&&", "||", "|", ";", "&", "<", ">", ">>", "2>", "2>&1"})
 
 

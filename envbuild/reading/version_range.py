@@ -9,14 +9,14 @@ Rules of the file: pure; never says *contradiction* when it is not sure.
 
 from __future__ import annotations
 
-import re
+from envbuild.pattern import pattern
 
 Bound = tuple[tuple[int, ...], int]
 Interval = tuple[Bound, Bound]
 
 _LOWEST: Bound = ((), 0)
 _HIGHEST: Bound = ((1 << 62,), 0)
-_PIECE = re.compile(r"(==|~=|<=|>=|<|>|)([0-9]{1,15}(?:\.[0-9]{1,15})*)(\.\*)?")
+_PIECE = pattern(r"(==|~=|<=|>=|<|>|)([0-9]{1,15}(?:\.[0-9]{1,15})*)(\.\*)?")
 
 
 def intervals(constraint: str) -> tuple[Interval, ...] | None:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 
 from envbuild.errors import InvalidInput, Where
+from envbuild.pattern import pattern
 from envbuild.recipe import CondaRequirement
 
 _OPERATORS = ("===", "==", "!=", "~=", ">=", "<=", "=", ">", "<")
-_VERSION = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z._+!-]|\.\*)*\*?|\*")
-_BUILD = re.compile(r"[0-9A-Za-z_.+*-]+")
-_EXACT_WITH_BUILD = re.compile(r"={0,2}([^=<>!~,|*\s]+)=([0-9A-Za-z_.+*-]+)")
-_NAME = re.compile(r"_?[a-z0-9][a-z0-9._-]*")
+_VERSION = pattern(r"[0-9A-Za-z](?:[0-9A-Za-z._+!-]|\.\*)*\*?|\*")
+_BUILD = pattern(r"[0-9A-Za-z_.+*-]+")
+_EXACT_WITH_BUILD = pattern(r"={0,2}([^=<>!~,|*\s]+)=([0-9A-Za-z_.+*-]+)")
+_NAME = pattern(r"_?[a-z0-9][a-z0-9._-]*")
 
 
 def normalize_conda(text: str, where: Where | None = None) -> tuple[str, str | None]:

@@ -5,15 +5,15 @@ Rules of the file: pure; ``packaging`` is imported late.
 
 from __future__ import annotations
 
-import re
 from functools import cache
 
 from envbuild.errors import InvalidInput
+from envbuild.pattern import pattern
 
 OLDEST, NEWEST = 8, 20
 """Minor versions of Python 3 that are thought of."""
 _PATCHES = 40
-_SERIES = re.compile(r"(3\.(?:[89]|1[0-9]|20))\.\*")
+_SERIES = pattern(r"(3\.(?:[89]|1[0-9]|20))\.\*")
 
 
 @cache

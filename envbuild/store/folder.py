@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -24,10 +23,11 @@ from envbuild.digest import Digest, sealed, unique_names, unsealed
 from envbuild.errors import IntegrityError, StaleError
 from envbuild.machine.publish import Durability, Incoming, copy_into, make_folder, publish_bytes
 from envbuild.package import Platform
+from envbuild.pattern import pattern
 from envbuild.store import STORE_FORMAT, Put, Result
 from envbuild.value import dataclass
 
-_HEX64 = re.compile(r"[0-9a-f]{64}")
+_HEX64 = pattern(r"[0-9a-f]{64}")
 _DECODER = json.JSONDecoder(object_pairs_hook=unique_names)
 
 

@@ -16,15 +16,16 @@ from envbuild.digest import Digest, digest_bytes, sealed, unique_names, unsealed
 from envbuild.errors import IntegrityError
 from envbuild.names import Name
 from envbuild.package import PLATFORMS, Platform
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 GENERATION_VERSION = 1
 LARGEST = 64 << 10
 """Bytes that a generation may have."""
 
-_HEX64 = re.compile(r"[0-9a-f]{64}")
-_NONCE = re.compile(r"[0-9a-f]{32}")
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_HEX64 = pattern(r"[0-9a-f]{64}")
+_NONCE = pattern(r"[0-9a-f]{32}")
+_COMMIT = pattern(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _FIELDS = {"version", "name", "tag", "generation", "request", "environments", "previous", "nonce", "created"}
 _PUBLISHED = {"commit", "by", "recipe", "dirty"}
 

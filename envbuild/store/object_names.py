@@ -5,25 +5,24 @@ Rules of the file: pure. A pattern says what a name looks like; whether its kind
 
 from __future__ import annotations
 
-import re
-
 from envbuild.derivations import KINDS
 from envbuild.digest import Digest
 from envbuild.package import Platform
+from envbuild.pattern import pattern
 
-BLOB = re.compile(r"blobs/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})")
+BLOB = pattern(r"blobs/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})")
 """The second group is the sha256."""
 
-RESULT = re.compile(r"results/([a-z-]+)/([0-9a-f]{2})/(\2[0-9a-f]{62})\.json")
+RESULT = pattern(r"results/([a-z-]+)/([0-9a-f]{2})/(\2[0-9a-f]{62})\.json")
 """Kind and, third, key."""
 
-CLOSURE = re.compile(r"environments/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})\.json")
+CLOSURE = pattern(r"environments/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})\.json")
 """Platform, request, environment."""
 
-REF = re.compile(r"refs/(.+)/@([^/@]+)/([0-9]{20})\.json")
+REF = pattern(r"refs/(.+)/@([^/@]+)/([0-9]{20})\.json")
 """Of a generation of a name: its path, tag and number."""
 
-NAMED = re.compile(r"(refs|requests)/(.+)/@([^/@]+)/([0-9]{20})\.json")
+NAMED = pattern(r"(refs|requests)/(.+)/@([^/@]+)/([0-9]{20})\.json")
 """Of a generation of a name or of a request: area, path, tag and number."""
 
 
