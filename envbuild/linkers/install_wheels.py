@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from envbuild.linkers.clobber import CondaFiles
 
 
+_LATER = 0.02
+"""Seconds after which uv is under way: what is imported before that would keep it from being started."""
+
+
 def _load() -> None:
     """Import what is needed once uv is done, while it works."""
     import ctypes  # noqa: F401  for the sync
@@ -58,7 +62,9 @@ def install_wheels(
     rounds: list[list[tuple[Path, Wheel]]] = [[] for _ in range(max(order.rounds) + 1)]
     for (path, wheel, _), number in zip(wheels, order.rounds, strict=True):
         rounds[number].append((path, wheel))
-    threading.Thread(target=_load, name="load", daemon=True).start()
+    loading = threading.Timer(_LATER, _load)
+    loading.daemon = True
+    loading.start()
     try:
         link_wheels(rounds, prefix, host, context)
     except EnvbuildError:
