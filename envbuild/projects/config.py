@@ -221,7 +221,6 @@ def load_config(start: Path, environ: Map[str, str], flags: Map[str, str] | None
     _join_policy(before, values)
     if isinstance(said := values.get("trust"), Trust) and isinstance(below := before.get("trust"), Trust):
         values["trust"] = said.over(below)
-    warnings += _without_effect(values, reader.origins)
     stores = values.get("stores", ())
     values["own_stores"] = own if theirs is not None and stores is theirs else stores
     config = Config(origins=tuple(sorted(reader.origins.items())), files=tuple(files), read=tuple(read))
@@ -344,18 +343,6 @@ def _check_loosened(document: Mapping, before: Map[str, object], after: Map[str,
                 where=key.where if key else None,
                 hint=f"remove `{name}` here, or change it in {user or SYSTEM_FILE}",
             )
-
-
-def _without_effect(values: Map[str, object], origins: Map[str, str]) -> list[str]:
-    """Settings that this version reads and does not act upon, unless they say what is done anyway."""
-    done_anyway: Map[str, tuple[object, ...]] = {
-        "link": ("auto",),
-    }
-    return [
-        f"`{key}` ({origins[key]}) has no effect in this version of envbuild"
-        for key, harmless in done_anyway.items()
-        if key in origins and values.get(_attribute(key)) not in harmless
-    ]
 
 
 def _variables(environ: Map[str, str], reader: SettingReader, values: dict[str, object]) -> list[str]:
