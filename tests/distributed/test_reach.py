@@ -6,7 +6,6 @@ import datetime
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from tests.distributed.cluster import Cluster, until
 from tests.distributed.conftest import Farm
 from tests.distributed.test_dask import realized, words
 from tests.faults.world import one_error
+from tests.support.ports import free_port
 
 
 def certificate(folder: Path) -> dict[str, str]:
@@ -85,9 +85,7 @@ def sshd(tmp_path: Path, farm: Farm) -> Iterator[Path]:
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
     shutil.copy(folder / "user.pub", folder / "authorized")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     machine = clean_environment(tmp_path / "builder")
     given = {name: machine[name] for name in ("ENVBUILD_HOME", "XDG_CONFIG_HOME", "HOME")}
     given |= {"PYTHONPATH": str(CHECKOUT)}

@@ -55,7 +55,7 @@ def built(world: World) -> World:
     return world
 
 
-def nothing_of_it_runs(seconds: float = 3.0) -> None:
+def nothing_of_it_runs(seconds: float = 10.0) -> None:
     """No backend, and nothing that one started, lives on."""
     deadline = time.monotonic() + seconds
     while True:

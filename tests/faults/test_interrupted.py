@@ -72,7 +72,7 @@ def test_R26_a_killed_upload_is_absent_or_whole(place: Place, tmp_path: Path, co
         process.kill()
         process.communicate(timeout=60)
         place.proxy.latency = 0.0
-        time.sleep(0.3)  # what the kernel had taken already arrives
+        place.proxy.settle()  # what the kernel had taken already arrives
         into = Into()
         there = objects.fetch(name, into)
         assert objects.sizes([name]) == ({name: SIZE} if there else {})

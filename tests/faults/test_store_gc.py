@@ -348,14 +348,18 @@ def test_R09_who_reads_while_all_of_it_goes_finds_an_object_or_none(tmp_path: Pa
     threads = [threading.Thread(target=reader, args=(number,)) for number in range(6)]
     for thread in threads:
         thread.start()
-    time.sleep(0.2)
+    until = time.monotonic() + 60
+    while read < 50 and not failures and time.monotonic() < until:
+        time.sleep(0.01)
+    before = read
     collect_store(again(store), Policy(days=0, grace=0))
-    time.sleep(0.1)
+    while read < before + 50 and not failures and time.monotonic() < until:
+        time.sleep(0.01)
     done.set()
     for thread in threads:
         thread.join()
     assert not failures
-    assert read > 100
+    assert read >= before + 50 >= 100
     assert there(store, {name for item in pool for name in item.objects}) == set()
 
 

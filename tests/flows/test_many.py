@@ -146,7 +146,7 @@ def test_equal_builds_of_many_environments_are_done_once(
 
 
 class Held:
-    """An index that answers about one package only once something has happened, or ten seconds too late."""
+    """An index that answers about one package only once something has happened, or 25 seconds too late."""
 
     def __init__(self, folder: Path, package: str, happened: Callable[[], bool]) -> None:
         self._index = WheelIndex(folder=folder)
@@ -154,7 +154,7 @@ class Held:
         self._happened = happened
 
     def __call__(self, request: Incoming) -> Body | None:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 25  # an engine waits for 30
         while f"/simple/{self._package}/" in request.path and not self._happened() and time.monotonic() < end:
             time.sleep(0.01)
         return self._index(request)
@@ -205,9 +205,11 @@ def test_a_build_that_fails_ends_the_locking_of_what_has_not_begun(
     for wheel in toy_wheels.glob("*.whl"):
         (other / wheel.name).symlink_to(wheel)
     recorder = Recorder()
-    url = serving(Held(other, "toy-core", lambda: bool(recorder.named("failed")))).url
+    held = threading.Event()
+    url = serving(Held(other, "toy-core", lambda: not held.is_set() or bool(recorder.named("failed")))).url
     case.recipe(recipe(url, "toy-paint"), "bad.yaml")
     case.run("lock", "bad.yaml")
+    held.set()
     for wheel in other.glob("toy_paint*"):
         wheel.unlink()
     case.recipe(recipe(url, "toy-core"), "slow.yaml")

@@ -359,6 +359,50 @@ def test_pull_brings_nothing_when_something_is_in_no_store(team: Team) -> None:
     assert team.blobs() == {}
 
 
+ONLY = """
+import sys
+from envbuild.metaflow.node_session import NodeSession
+from envbuild.errors import EnvbuildError
+session = NodeSession(sys.argv[1], stores=[sys.argv[2]], only_stores=True)
+try:
+    (made,) = session.realize("everything.yaml", mode="locked")
+    print("made", made.pulled == made.packages, made.fetched, made.built)
+except EnvbuildError as error:
+    print(error.exit_code, error.reference, error.message)
+"""
+
+
+@pytest.mark.parametrize("lost", ["", "a record", "a blob", "a blob's bytes", "the store"])
+def test_who_wants_all_from_stores_asks_nobody_else_and_writes_nothing(team: Team, lost: str) -> None:
+    lines = team.locked.decode().splitlines()
+    blob = next(path for path in team.objects("blobs") if any(path.name in line and ".whl" in line for line in lines))
+    if lost == "a record":
+        team.objects("results/build-wheel")[0].unlink()
+    elif lost == "a blob":
+        blob.unlink()
+    elif lost == "a blob's bytes":
+        damaged(blob)
+    elif lost == "the store":
+        team.store.rename(team.folder / "gone")
+    before = team.snapshot() if lost != "the store" else {}
+    team.configure()
+    asked = team.server.requests.copy()
+    words = [sys.executable, "-c", ONLY, str(team.project), str(team.store)]
+    done = subprocess.run(words, cwd=team.project, env=team.environ, capture_output=True, text=True, check=False)
+    assert team.server.requests == asked
+    said = done.stdout.split(" ", 2)
+    if not lost:
+        assert done.stdout == "made True 0 0\n", done.stderr
+        assert not differences(team.tree("everything"), team.whole)
+    elif lost == "the store":
+        assert said[:2] == ["5", "no-store"], done.stdout + done.stderr
+        (team.folder / "gone").rename(team.store)
+    else:
+        assert said[:2] == ["5", "not-in-stores"], done.stdout + done.stderr
+    if before:
+        assert team.snapshot() == before
+
+
 def test_a_store_is_copied_whole(team: Team) -> None:
     other = team.folder / "copy"
     team.run("store", "init", str(other))
@@ -499,7 +543,7 @@ def test_ctrl_c_while_sending_ends_at_once(team: Team) -> None:
             time.sleep(0.05)
         time.sleep(1.5)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=15)
+        _, err = process.communicate(timeout=45)
     assert process.returncode == 130, err.decode()
     assert "Traceback" not in err.decode()
     team.sound()

@@ -149,10 +149,9 @@ def test_whoever_reads_only_the_beginning_gets_no_traceback(case: Case, wheel_in
 
 
 def test_control_c_leaves_nothing_half_written(case: Case, serving: Callable[..., Server]) -> None:
-    def slow(request: object) -> None:
-        time.sleep(5)
-
-    case.recipe(host(serving(slow), "    toy:\n"))
+    server = serving(lambda request: None)
+    server.latency = 60
+    case.recipe(host(server, "    toy:\n"))
     process = subprocess.Popen(
         [sys.executable, "-m", "envbuild", "lock", "x.yaml"],
         cwd=case.project,
@@ -161,9 +160,11 @@ def test_control_c_leaves_nothing_half_written(case: Case, serving: Callable[...
         text=True,
         start_new_session=True,
     )
-    time.sleep(2)
+    while not server.requests:
+        assert process.poll() is None
+        time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=50)
     assert process.returncode == 130, said
     assert said.strip().splitlines()[-1] == "interrupted"
     assert "Traceback" not in said

@@ -179,15 +179,21 @@ def test_one_package_is_transmuted_while_another_downloads(
     """No barrier: the event stream shows the whole transmute inside the other's fetch."""
     content = folder_content(both)
 
+    recorder = Recorder()
+
     def slow(request):  # type: ignore[no-untyped-def]
-        if request.path.endswith("new-1.0-0.conda"):
-            time.sleep(1.5)
+        """The other one once the transmute is done, or 20 seconds too late."""
+        end = time.monotonic() + 20
+        while request.path.endswith("new-1.0-0.conda") and not transmuted() and time.monotonic() < end:
+            time.sleep(0.01)
         return content(request)
+
+    def transmuted() -> bool:
+        return any(event.data["kind"] == "transmute" for event in recorder.named("finished"))
 
     server = serving(slow)
     path = tmp_path / "x.yaml"
     path.write_text(recipe(server.url, "old", "new"))
-    recorder = Recorder()
     session = Session(tmp_path, reporter=recorder)
     session.lock(path)
     session.realize(path)

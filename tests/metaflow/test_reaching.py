@@ -7,8 +7,11 @@ import pty
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+import pytest
 
 from tests.metaflow.flows import Flows
 from tests.metaflow.needs import need_channel
@@ -29,19 +32,18 @@ TWO = """
 """
 
 
-def closed_port() -> int:
+@pytest.fixture
+def closed_port() -> Iterator[int]:
     """A port of this machine that nobody listens on: its socket is bound, and stays so as long as the test runs."""
-    held = socket.socket()
-    held.bind(("127.0.0.1", 0))
-    _HELD.append(held)
-    return int(held.getsockname()[1])
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
 
 
-_HELD: list[socket.socket] = []
-
-
-def test_an_index_that_does_not_answer_ends_a_launch_before_it_is_asked_for_anything(flows: Flows) -> None:
-    address = f"http://127.0.0.1:{closed_port()}/simple"
+def test_an_index_that_does_not_answer_ends_a_launch_before_it_is_asked_for_anything(
+    flows: Flows, closed_port: int
+) -> None:
+    address = f"http://127.0.0.1:{closed_port}/simple"
     flows.environ["ENVBUILD_INDEX_URL"] = address
     flows.write(TWO).run(code=5)
     flows.says(
@@ -53,21 +55,23 @@ def test_an_index_that_does_not_answer_ends_a_launch_before_it_is_asked_for_anyt
     assert not list(flows.generated("start").parent.glob("*.lock.yaml"))
 
 
-def test_what_is_there_needs_no_index_that_answers(flows: Flows) -> None:
+def test_what_is_there_needs_no_index_that_answers(flows: Flows, closed_port: int) -> None:
     """The environment is removed, its packages are not: it is linked again, and nobody is asked."""
     flows.write(TWO).run()
     prefix = flows.told("start")
     assert prefix is not None
     flows.envbuild("remove", prefix["prefix"])
-    flows.environ["HTTP_PROXY"] = flows.environ["http_proxy"] = f"http://127.0.0.1:{closed_port()}"
+    flows.environ["HTTP_PROXY"] = flows.environ["http_proxy"] = f"http://127.0.0.1:{closed_port}"
     flows.environ["NO_PROXY"] = flows.environ["no_proxy"] = ""
     flows.run()
     flows.says("Environment of step start is ready: 7 packages, 0 fetched")
     assert "package index" not in flows.out
 
 
-def test_each_place_is_said_of_the_steps_that_need_it(conda_flows: Flows, channel_server: Server) -> None:
-    away = f"http://127.0.0.1:{closed_port()}/channel"
+def test_each_place_is_said_of_the_steps_that_need_it(
+    conda_flows: Flows, channel_server: Server, closed_port: int
+) -> None:
+    away = f"http://127.0.0.1:{closed_port}/channel"
     conda_flows.configure(f"channels: ['{need_channel().as_uri()}', '{channel_server.url}']\n")
     conda_flows.write(
         f"""
@@ -127,8 +131,10 @@ def test_on_a_terminal_a_launch_shows_how_far_it_is(flows: Flows) -> None:
     assert b"fetch" in shown
 
 
-def test_a_deployment_says_it_too_and_ends_before_anything_is_deployed(flows: Flows, tmp_path: Path) -> None:
-    address = f"http://127.0.0.1:{closed_port()}/simple"
+def test_a_deployment_says_it_too_and_ends_before_anything_is_deployed(
+    flows: Flows, tmp_path: Path, closed_port: int
+) -> None:
+    address = f"http://127.0.0.1:{closed_port}/simple"
     (tmp_path / "s3").mkdir()
     with serve_objects("s3", tmp_path / "s3") as server:
         flows.environ |= server.environ

@@ -212,6 +212,13 @@ class FaultProxy(ThreadingHTTPServer):
                 self._under_way -= 1
                 self._spans.append((began, time.monotonic()))
 
+    def settle(self, seconds: float = 0.3) -> None:
+        """Wait until no request has been under way for so long, a minute at most."""
+        end, idle = time.monotonic() + 60, 0.0
+        while idle < seconds and time.monotonic() < end:
+            time.sleep(0.02)
+            idle = 0.0 if self._under_way else idle + 0.02
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that hang up are normal here; anything else is a defect of the proxy and is shown."""
         if not isinstance(sys.exc_info()[1], (OSError, http.client.HTTPException)):

@@ -27,6 +27,7 @@ from urllib.parse import quote
 
 from tests.support.cache import made_once
 from tests.support.fault_proxy import FaultProxy, fault_proxy
+from tests.support.ports import free_port
 
 AZURITE = "3.37.0"
 _ENVIRONMENT = dict(os.environ)
@@ -107,7 +108,7 @@ def serve_objects(scheme: str, folder: Path) -> Iterator[ObjectServer]:
         scheme: Which.
         folder: Of this run's own, for the server's files and what it prints.
     """
-    port = _free_port()
+    port = free_port()
     with ExitStack() as stack:
         stack.enter_context(_running(_command(scheme, port, folder), port, folder / f"{scheme}.log"))
         proxy = stack.enter_context(
@@ -181,10 +182,3 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
         else:
             return
     raise AssertionError(f"it did not start in time: {log.read_text()}")
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port

@@ -544,10 +544,17 @@ def test_package_bs_fetch_overlaps_package_as_preparation(
 ):
     content = folder_content(channel.folder)
 
+    recorder = Recorder()
+
     def slow(request):
-        if "activated" in request.path:
-            time.sleep(0.6)
+        """What the other package's preparation has to be done for, or 20 seconds too late."""
+        end = time.monotonic() + 20
+        while "activated" in request.path and not prepared() and time.monotonic() < end:
+            time.sleep(0.01)
         return content(request)
+
+    def prepared() -> bool:
+        return any(event.data["input"] is not None for event in recorder.named("finished"))
 
     server = serving(slow)
     quick, late = sorted(
@@ -558,7 +565,6 @@ def test_package_bs_fetch_overlaps_package_as_preparation(
     made = environment(platform=Platform(this_platform()), python=None, conda=(quick, late))
     graph = build_graph(lock_of(made), made)
     first, second = link_of(graph).inputs
-    recorder = Recorder()
     assert go(graph, workspace, recorder).error() is None
     fetch_began, fetch_ended = recorder.span(second)
     began, ended = recorder.span(link_of(graph).key, input=first)
