@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from envbuild.errors import EnvbuildError, UnsatisfiableError
 from envbuild.recipe import PypiRequirement, UrlSource
+from envbuild.solvers.kept_versions import keep_versions
 from envbuild.solvers.metadata_ahead import MetadataAhead
 from envbuild.solvers.mixed import Stubs, make_stubs, pypi_projects
 from envbuild.solvers.offers import NO_OFFERS, pinned_metadata
@@ -143,9 +144,8 @@ class _Asking:
 
     def __call__(self, stubs: Stubs) -> Resolved:
         while True:
-            offers = self.supply.offers if self.supply is not None else NO_OFFERS
             try:
-                answer = resolve(self._question, self._places, stubs, self._folder, self._context, offers, self._ahead)
+                answer = self._resolve(stubs)
             except NeedsBuildError as refused:
                 if self.supply is None:
                     self.supply = self._make()
@@ -153,6 +153,17 @@ class _Asking:
                 continue
             if self.supply is None or not self.supply.refine(answer.packages):
                 return answer
+
+    def _resolve(self, stubs: Stubs) -> Resolved:
+        offers = self.supply.offers if self.supply is not None else NO_OFFERS
+
+        def ask(question: PypiQuestion) -> Resolved:
+            return resolve(question, self._places, stubs, self._folder, self._context, offers, self._ahead)
+
+        answer = ask(self._question)
+        if self._places.strategy != "first-index":
+            self._question, answer = keep_versions(self._question, answer, ask)
+        return answer
 
 
 @contextmanager

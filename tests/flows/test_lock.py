@@ -330,6 +330,34 @@ def test_pip_s_own_indices_are_one_pool_and_uv_s_are_asked_in_order(
     case.run("lock", "x.yaml", "--upgrade", code=11).mentions("apple")
 
 
+def test_what_is_locked_stays_where_pip_s_own_indices_are_one_pool(
+    case: Case, tmp_path: Path, serving: Callable[..., Server]
+) -> None:
+    """The first of the pool has some files of the locked versions, and none that fits."""
+    main, extra = tmp_path / "main", tmp_path / "extra"
+    main.mkdir()
+    extra.mkdir()
+    for name in ("apple", "cherry"):
+        for version in ("1.0", "2.0"):
+            make_wheel(main, name, version)
+            make_wheel(extra, name, version, tag="cp27-cp27m-win32")
+    make_wheel(main, "pear", "1.0", requires=("cherry<2",))
+    addresses = [f"{serving(WheelIndex(folder=folder)).url}/simple" for folder in (main, extra)]
+    recipe = f"interpreter: host\npython: {SERIES}\npypi:\n  packages:\n    apple:\n    cherry:\n"
+    settings = tmp_path / "pip.conf"
+    settings.write_text(f"[global]\nindex-url = {addresses[0]}\nextra-index-url = {addresses[1]}\n", encoding="utf-8")
+    case.variable("PIP_CONFIG_FILE", str(settings)).recipe(recipe).run("lock", "x.yaml")
+    assert versions(case) == {"apple": "2.0", "cherry": "2.0"}
+    case.run("add", "x.yaml", "pear")
+    assert versions(case) == {"apple": "2.0", "cherry": "1.0", "pear": "1.0"}
+    assert "downgraded apple" not in case.err
+    make_wheel(main, "apple", "3.0")
+    case.run("remove-package", "x.yaml", "pear")
+    assert versions(case) == {"apple": "2.0", "cherry": "1.0"}
+    case.run("lock", "x.yaml", "--upgrade")
+    assert versions(case) == {"apple": "3.0", "cherry": "2.0"}
+
+
 def test_an_addition_that_cannot_be_locked_leaves_the_recipe_as_it_was(
     case: Case, growing: tuple[Path, Server]
 ) -> None:
