@@ -30,9 +30,10 @@ from envbuild.digest import CHUNK, Digest
 from envbuild.errors import EnvbuildError, IntegrityError, UnreachableError
 from envbuild.machine.credentials import Credentials, redact
 from envbuild.machine.disk import writing
-from envbuild.machine.http import AgainError, Connections, Patience, continues, is_packed, reason, total_size, validator
+from envbuild.machine.http import AgainError, Connections, Patience, continues, is_packed, total_size, validator
 from envbuild.machine.line import Line
 from envbuild.machine.local_files import check_small, part_of, pieces_of
+from envbuild.machine.network_failures import reason
 from envbuild.machine.publish import Incoming
 
 if TYPE_CHECKING:

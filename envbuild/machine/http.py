@@ -20,6 +20,7 @@ from urllib.parse import urljoin, urlsplit
 
 from envbuild.errors import UnreachableError
 from envbuild.machine.credentials import Access, Credentials, is_whole, redact
+from envbuild.machine.network_failures import reason
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
@@ -293,12 +294,6 @@ def was_connected(error: AgainError) -> bool:
     import requests
 
     return isinstance(error.__cause__, requests.exceptions.ReadTimeout)
-
-
-def reason(error: BaseException) -> str:
-    """The kind of failure alone: its text may repeat an address with a secret in it."""
-    name = type(error.__cause__ or error.__context__ or error).__name__
-    return {"ProtocolError": "the connection was cut", "IncompleteRead": "the body is short"}.get(name, name)
 
 
 def is_packed(response: requests.Response) -> bool:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from envbuild.errors import UnreachableError
-from envbuild.machine.http import AgainError, Connections, is_packed, reason
+from envbuild.machine.http import AgainError, Connections, is_packed
+from envbuild.machine.network_failures import reason
 from envbuild.objects import Listed, Odd, Put, check_name, check_size, unheard
 from envbuild.objects.failures import (
     STALL,
