@@ -16,7 +16,7 @@ from typing import Any
 
 from metaflow._vendor import click
 
-from envbuild.metaflow.names import TOLD
+from envbuild.metaflow.names import IMAGE, TOLD
 
 _OF_STEPS = ("PYTHONNOUSERSITE", "VIRTUAL_ENV", "CONDA_PREFIX", "ENVBUILD_ACTIVE_PREFIX", TOLD)
 """Variables that a step's environment sets for itself."""
@@ -91,7 +91,7 @@ def _leave_the_step() -> None:
     """
     if sys.version_info >= (3, 10) and find_spec("rattler") is not None:
         return
-    python = os.environ.get("METAFLOW_ENV_ESCAPE_PY", "")
+    python = os.environ.get("METAFLOW_ENV_ESCAPE_PY", "") if IMAGE not in os.environ else ""
     if not os.access(python, os.X_OK) or python == sys.executable:
         raise click.ClickException(
             "envbuild is not installed in this environment: start the command from a step with disabled=True, "

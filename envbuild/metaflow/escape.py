@@ -5,6 +5,9 @@ each, Metaflow writes a file of that name, a *trampoline*, that starts the launc
 calls to it. The files are the same as long as the launching Python and its path are, so they are made once and lie in a
 cache; they stand behind everything else on a step's ``PYTHONPATH``, and give way to a module that the step has itself.
 
+On another machine they lead to the Python of the image: a code package has a file for each, which finds out about
+that Python when a step imports it (``envbuild.metaflow.escaping``).
+
 Rules of the file: which modules there are is Metaflow's to say; ``METAFLOW_ENV_ESCAPE_DISABLED`` is its switch.
 """
 
@@ -13,13 +16,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
+
+from envbuild.metaflow.names import IMAGE, OF_PYTHON
 
 FOLDER = "_escape_trampolines"
 """What Metaflow calls it: its code packages leave folders of this name out."""
 
 _KEPT = ("LD_LIBRARY_PATH", "PYTHONHOME")
+_AWAY = "away"
+_LOADS = """\
+from envbuild.metaflow.escaping import load
+
+load(__name__, __file__)
+"""
 
 
 def trampolines(cache: Path) -> Path:
@@ -40,6 +52,7 @@ def trampolines(cache: Path) -> Path:
         "pickle": env_escape.ENV_ESCAPE_PICKLE_VERSION,
         "off": os.environ.get("METAFLOW_ENV_ESCAPE_DISABLED", ""),
         "modules": _configured(env_escape),
+        "away": _LOADS,
     }
     name = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:32]
     folder = cache / "metaflow-escape" / name
@@ -60,8 +73,11 @@ def _configured(env_escape: object) -> list[str]:
 def _make(folder: Path) -> None:
     from metaflow.plugins.env_escape import generate_trampolines
 
-    (folder / FOLDER).mkdir()
+    for name in (FOLDER, _AWAY):
+        (folder / name).mkdir()
     generate_trampolines(str(folder / FOLDER))
+    for path in (folder / FOLDER).iterdir():
+        (folder / _AWAY / path.name).write_text(_LOADS, encoding="utf-8")
 
 
 def outside(now: Mapping[str, str]) -> dict[str, str]:
@@ -71,3 +87,26 @@ def outside(now: Mapping[str, str]) -> dict[str, str]:
         now: The launching process's environment.
     """
     return {f"MF_ORIG_{name}": now[name] for name in _KEPT if name in now and f"MF_ORIG_{name}" not in now}
+
+
+def of_packages(cache: Path) -> list[tuple[str, str]]:
+    """The files of a code package that stand for modules which escape, and what they are called there.
+
+    Args:
+        cache: As of ``trampolines``.
+    """
+    folder = trampolines(cache).with_name(_AWAY)
+    return [(str(path), f"{FOLDER}/{path.name}") for path in sorted(folder.iterdir())]
+
+
+def to_image(now: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """On a node: the variable that tells a step how to start the Python of its image.
+
+    Args:
+        now: The variables of the image, with Metaflow's code on ``PYTHONPATH``.
+        folder: Where the flow is.
+    """
+    python = now.get("METAFLOW_ENV_ESCAPE_PY") or shutil.which("python", path=now["PATH"])
+    variables = {name: now[name] for name in OF_PYTHON if name in now}
+    known = {"python": python, "folder": str(folder), "variables": variables}
+    return {IMAGE: json.dumps(known)}

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import envbuild
+from envbuild.metaflow.escape import of_packages
 
 
 def importable(cache: Path) -> Path:
@@ -84,10 +85,13 @@ def made_at_once(folder: Path, make: Callable[[Path], None]) -> None:
 
 
 def of_tasks() -> list[tuple[str, str]]:
-    """The files of envbuild that a task on another machine imports, and what they are called in a code package."""
+    """The files that a task on another machine imports besides Metaflow's, and what a code package calls them."""
+    from envbuild.machine.home import find_home
+
     package = Path(envbuild.__file__).parent
     files = [package / "__init__.py", package / "version.py", *sorted((package / "metaflow").glob("*.py"))]
-    return [(str(path), str(path.relative_to(package.parent))) for path in files]
+    own = [(str(path), str(path.relative_to(package.parent))) for path in files]
+    return [*own, *of_packages(find_home(os.environ) / "cache")]
 
 
 def python_path(folder: Path, before: str | None, behind: Path) -> str:

@@ -19,3 +19,9 @@ FIELD = "envbuild-environment"
 
 AWAY = "METAFLOW_ENVBUILD_AWAY"
 """The variable that tells the process which sends a task to another machine what its command is to say: JSON."""
+
+IMAGE = "METAFLOW_ENVBUILD_IMAGE"
+"""The variable that tells a step on another machine how to start the Python of its image: JSON."""
+
+OF_PYTHON = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONPATH")
+"""Variables that the image's Python is to see as the image has them."""

@@ -102,6 +102,7 @@ class Node:
         self._ports = ports
         folder.mkdir(parents=True)
         subprocess.run([python, "-m", "venv", "--without-pip", str(folder / "bare")], check=True)
+        self.python = folder / "bare" / "bin" / "python"
         self.home = folder / "home"
         self.tmp = folder / "tmp"
         for made in (self.home, self.tmp):
