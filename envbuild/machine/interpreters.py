@@ -15,6 +15,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -166,13 +167,29 @@ def _remembered(path: Path, memory: Path) -> HostPython | None:
 @cache
 def _ask(path: str, stamp: tuple[int, ...]) -> HostPython | None:
     """What an executable says of itself, or None for no CPython 3; ``stamp`` makes a changed one be asked again."""
+    if os.path.realpath(path) == os.path.realpath(sys.executable):
+        return own_python()
     try:
         environ = {"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", "/")}
         said = subprocess.run(
             [path, "-I", "-S", "-c", _ASK], capture_output=True, timeout=_ASK_SECONDS, env=environ, check=True, cwd="/"
         )
-        real, version, abi, implementation = json.loads(said.stdout)
-    except (OSError, ValueError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return _said(said.stdout)
+
+
+def own_python() -> HostPython | None:
+    """What the executable of this process says of itself: the same file says the same, and need not be started."""
+    said: list[str] = []
+    exec(_ASK, {"print": said.append})  # noqa: S102  the text above
+    return _said(said[0])
+
+
+def _said(text: str | bytes) -> HostPython | None:
+    try:
+        real, version, abi, implementation = json.loads(text)
+    except ValueError:
         return None
     if implementation != "cpython" or not version.startswith("3."):
         return None

@@ -11,7 +11,7 @@ import pytest
 
 from envbuild.errors import InvalidInput, UnsatisfiableError
 from envbuild.machine import interpreters
-from envbuild.machine.interpreters import find_host_python, list_host_pythons
+from envbuild.machine.interpreters import find_host_python, list_host_pythons, own_python
 from envbuild.solvers.python_choice import fits, lowest_patch, series_of
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -28,6 +28,15 @@ def test_a_python_on_path_is_found_and_says_what_it_is(tmp_path: Path) -> None:
     assert found.version.startswith(f"{HERE}.")
     assert Path(found.path) == Path(found.path).resolve()
     assert found.abi.startswith(f"cpython-{HERE.replace('.', '')}")
+
+
+def test_this_process_says_of_itself_what_its_executable_would_say(tmp_path: Path) -> None:
+    for executable in (sys.executable, BASE):
+        shell = tmp_path / f"{Path(executable).name}-started" / f"python{HERE}"
+        shell.parent.mkdir()
+        shell.write_text(f'#!/bin/sh\nexec {executable} "$@"\n')
+        shell.chmod(0o755)
+        assert find_host_python(HERE, environ(tmp_path, shell.parent)) == own_python()
 
 
 def test_a_virtual_environment_stands_for_its_base(tmp_path: Path) -> None:
