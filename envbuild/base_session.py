@@ -42,6 +42,7 @@ class BaseSession(LockVerbs, RealizeVerbs, StoreVerbs, NameVerbs):
         before: Told what each recipe needs done, before any of it starts; see ``environments.asking``.
         executor: Where work is sent: an address as of the setting, a pool of ``concurrent.futures`` or what looks
             like one, or a client of Dask's. It stays open, and the caller's own. As configured by default.
+        only_stores: Everything comes from shared stores, which must answer; see ``Realizer.open``.
         clouds: Opens stores in S3, Google's and Azure's where their libraries are not; as of ``open_objects``.
     """
 
@@ -59,12 +60,14 @@ class BaseSession(LockVerbs, RealizeVerbs, StoreVerbs, NameVerbs):
         before: Before | None = None,
         clouds: Clouds | None = None,
         executor: object = None,
+        only_stores: bool = False,
     ) -> None:
         self._start = Path(start) if start is not None else Path.cwd()
         self._before = before
         self._clouds = clouds
         self._reporter = reporter or Reporter()
         self._offline = offline
+        self._only_stores = only_stores
         self._jobs = jobs
         self._keep_going = keep_going
         self._stores = tuple(stores)
@@ -139,6 +142,7 @@ class BaseSession(LockVerbs, RealizeVerbs, StoreVerbs, NameVerbs):
                 opened=self._opened(project),
                 before=self._before,
                 executor=self._executor,
+                only_stores=self._only_stores,
             )
         return self._realizers[project.root]
 

@@ -15,7 +15,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from envbuild.environments.stores import ChosenStore, open_store, signatures_of, signer_of
-from envbuild.errors import Issue, UnreachableError, UsageError
+from envbuild.errors import UsageError
 from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
@@ -130,14 +130,9 @@ class MoveVerbs:
             raise self._no_stores(project)
         pulled, missing = self._realizer(project).pull(wanted, closure)
         if missing:
-            raise UnreachableError(
-                f"the stores have no {missing[0]}" + _more(missing),
-                reference="not-in-stores",
-                hint=f"whoever has it types: envbuild push {source}",
-                issues=tuple(
-                    Issue(message=f"the stores have no {label}", reference="not-in-stores") for label in missing
-                ),
-            )
+            from envbuild.environments.pulling import not_in_stores
+
+            raise not_in_stores(missing, f"whoever has it types: envbuild push {source}")
         return _moved(
             wanted, [item for item in self._chosen(project) if item.name in pulled.stores], pulled.blobs, pulled.size
         )

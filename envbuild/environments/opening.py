@@ -28,6 +28,7 @@ def open_workspace(
     note: Callable[[str], None],
     progress: Callable[[Digest, int, int | None], None] = lambda key, done, total: None,
     shared: Layers | None = None,
+    origins: bool = True,
 ) -> Workspace:
     """A home, what packages come from, and the limits of work.
 
@@ -38,6 +39,7 @@ def open_workspace(
         note: Told what a user must know.
         progress: Told how far a job is.
         shared: Stores behind the home's own.
+        origins: Whether what no store has may be fetched from where it comes from.
 
     Raises:
         InvalidInput: ``unsafe-folder`` for a home that others may write. NoSpaceError: when it cannot be made.
@@ -56,4 +58,5 @@ def open_workspace(
         note=note,
         progress=progress,
         shared=shared,
+        origins=origins,
     )

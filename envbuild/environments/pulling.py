@@ -5,10 +5,14 @@ Rules of the file: pure.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
+from envbuild.derivations import Derivation
+from envbuild.digest import Digest
+from envbuild.errors import Issue, UnreachableError
 from envbuild.graph import Graph
 from envbuild.plan import Plan
 from envbuild.scheduler import Outcome
-from envbuild.store.located import Located
 from envbuild.value import dataclass
 
 
@@ -32,11 +36,31 @@ def packages_of(graph: Graph) -> Graph:
     return Graph((item for item in graph if item.key != link), graph.inputs(link))
 
 
-def unavailable(plan: Plan, located: Located) -> tuple[str, ...]:
-    """What would have to come from an origin, or be built, by label; writing a package anew takes but a moment."""
-    where = located.by_key(plan.graph)
-    needed = [plan.graph[key] for key in plan.needed if key not in where]
-    return tuple(item.label for item in needed if item.kind != "transmute")
+def unavailable(plan: Plan, near: Collection[Digest]) -> list[Derivation]:
+    """What would have to come from an origin, or be built; writing a package anew, and linking, takes but a moment.
+
+    Args:
+        plan: Nothing of it has started.
+        near: Keys that shared stores have.
+    """
+    needed = [plan.graph[key] for key in plan.needed if key not in near]
+    return [item for item in needed if item.kind not in {"transmute", "link"}]
+
+
+def not_in_stores(labels: Sequence[str], hint: str | None = None) -> UnreachableError:
+    """What to say when no store has something.
+
+    Args:
+        labels: What, at least one.
+        hint: Who could help.
+    """
+    more = f", and {len(labels) - 1} more" if len(labels) > 1 else ""
+    return UnreachableError(
+        f"the stores have no {labels[0]}{more}",
+        reference="not-in-stores",
+        hint=hint,
+        issues=tuple(Issue(message=f"the stores have no {label}", reference="not-in-stores") for label in labels),
+    )
 
 
 def pulled(outcome: Outcome | None) -> Pulled:

@@ -60,8 +60,12 @@ class Realizer(Runner):
         opened: OpenStores | None = None,
         before: Before | None = None,
         executor: object = None,
+        only_stores: bool = False,
     ) -> Realizer:
         """A realizer with the home, addresses, stores and executor that a project's configuration says.
+
+        With ``only_stores`` all packages come from shared stores: no index and no channel is asked, nothing is built,
+        a store that does not answer is an error, and none is written.
 
         Raises:
             InvalidInput: ``unsafe-folder`` for a home that others may write. NoSpaceError: when it cannot be made.
@@ -75,9 +79,17 @@ class Realizer(Runner):
 
             chosen = chosen_stores(config, project.root, stores)
             opened = opened or OpenStores(config, environ, relay.note)
-            shared = open_layers(chosen, opened, config, environ, offline=offline, note=relay.note, root=project.root)
+            shared = open_layers(
+                chosen, opened, config, environ, offline=offline, note=relay.note, root=project.root, only=only_stores
+            )
         workspace = open_workspace(
-            config, project.root, environ, note=relay.note, progress=relay.progress, shared=shared
+            config,
+            project.root,
+            environ,
+            note=relay.note,
+            progress=relay.progress,
+            shared=shared,
+            origins=not only_stores,
         )
         far = None
         if not offline and (executor is not None or config.executor.startswith(FAR_SCHEMES)):
@@ -97,6 +109,7 @@ class Realizer(Runner):
             only_signed=config.trust.mode == "strict",
             before=before,
             far=far,
+            only_stores=only_stores,
         )
 
     def plan(self, wanted: Sequence[Wanted], *, closure: str | None = None, price: bool = True) -> Planned:
@@ -170,9 +183,9 @@ class Realizer(Runner):
         self._vouch([wanted], closure)
         graph = packages_of(self.graph(wanted))
         plan, located = self._plan(graph)
-        missing = unavailable(plan, located)
+        missing = unavailable(plan, located.by_key(graph))
         if missing:
-            return pulled(None), missing
+            return pulled(None), tuple(item.label for item in missing)
         outcome = self._schedule(plan, record=True)
         if error := outcome.error():
             raise error

@@ -19,6 +19,7 @@ from envbuild.derivations import Derivation, Outputs
 from envbuild.derivations.link import Link
 from envbuild.digest import Digest
 from envbuild.environments.offline import missing_here, refuse_fetches
+from envbuild.environments.pulling import not_in_stores, unavailable
 from envbuild.environments.relay import Relay
 from envbuild.environments.runs import note_timeline
 from envbuild.environments.sharing import closure_of, locate
@@ -78,6 +79,7 @@ class Runner:
         only_signed: Solve and build nothing here; see ``envbuild.environments.strict``.
         before: Told what each recipe needs done, before any of it starts; see ``environments.asking``.
         far: Where work is sent; None does all of it here.
+        only_stores: Refuse what would have to come from anywhere else, or be built.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Runner:
         only_signed: bool = False,
         before: Before | None = None,
         far: Far | None = None,
+        only_stores: bool = False,
     ) -> None:
         self.workspace = workspace
         self._far = far
@@ -104,6 +107,7 @@ class Runner:
         self.keep_going = keep_going
         self._conda_format = conda_format
         self._only_signed = only_signed
+        self._only_stores = only_stores
 
     def run(self, graph: Graph, wanted: Sequence[Wanted] = (), *, parts: Parts = ()) -> Outcome:
         """Run a graph to its end.
@@ -216,6 +220,8 @@ class Runner:
         try:
             if missing:
                 refuse_fetches(plan, near)
+            if self._only_stores and (missing := unavailable(plan, near)):
+                raise not_in_stores([item.label for item in missing])
             if self._only_signed:
                 from envbuild.environments.strict import missing_work, refuse_work
 

@@ -259,6 +259,7 @@ def open_layers(
     offline: bool,
     note: Callable[[str], None],
     root: Path | None = None,
+    only: bool = False,
 ) -> Layers | None:
     """The shared stores of a command, ready to be asked; None when there is none.
 
@@ -270,6 +271,7 @@ def open_layers(
         offline: Leave out what needs a network.
         note: Told what a user must know.
         root: The project's root, for the key that signs; None signs nothing.
+        only: Whether packages come from nowhere else: what goes wrong there is an error, and nothing is written.
 
     Raises:
         EnvbuildError: When that key cannot be used.
@@ -287,9 +289,10 @@ def open_layers(
         return Layer(
             store,
             believed=item.believed,
-            written=item.written,
+            written=item.written and not only,
             near=item.near,
             note=note,
+            strict=only,
             signatures=signatures_of(item, store, config, signer if item.written else None, note),
         )
 

@@ -3,6 +3,8 @@
 Looking for it reads ``sysconfig``, which Python fills in the first time that it is asked, and for a moment half of it:
 of two threads that ask first, one may read None. So one thread looks, and the others wait.
 
+Where it is still being brought, whoever asks first waits for it.
+
 Rules of the file: finds; runs nothing.
 """
 
@@ -10,9 +12,20 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
 _looking = threading.Lock()
 _found: list[str] = []
+_awaited: list[Callable[[], object]] = []
+
+
+def await_uv(arrival: Callable[[], object]) -> None:
+    """Have the first who needs uv wait.
+
+    Args:
+        arrival: Returns when it is there; what it raises is why it is not.
+    """
+    _awaited.append(arrival)
 
 
 def uv_program() -> str:
@@ -23,6 +36,8 @@ def uv_program() -> str:
     """
     with _looking:
         if not _found:
+            for arrival in _awaited:
+                arrival()
             from uv import find_uv_bin
 
             _found.append(os.fspath(find_uv_bin()))

@@ -69,6 +69,7 @@ class Workspace:
         note: Told each thing once that a user must know.
         progress: Told a job's key, bytes done and bytes in all.
         shared: Shared stores, near to far; none when None.
+        origins: Whether what no store has may be fetched from where it comes from.
 
     Raises:
         InvalidInput: ``unsafe-folder``: somebody else could write into the home.
@@ -91,6 +92,7 @@ class Workspace:
         note: Callable[[str], None] = lambda _: None,
         progress: Callable[[Digest, int, int | None], None] = lambda key, done, total: None,
         shared: Layers | None = None,
+        origins: bool = True,
     ) -> None:
         self.home: Home = open_home(home)
         self.addresses = addresses
@@ -114,6 +116,7 @@ class Workspace:
         self.hints = Hints(self.home.cache / "hints")
         self.shared = SharedWork(self, shared) if shared is not None else None
         self._trusted_hosts = trusted_hosts
+        self._origins = origins
         self._downloads: Downloader | None = None
         self._waited_for: set[Digest] = set()
         self.cancelled = threading.Event()
@@ -374,6 +377,8 @@ class Workspace:
                 output = self.shared.bring(sha256, size, key)
                 if output is not None:
                     return output
+            if not self._origins:
+                raise UnreachableError(f"no store has {name} with the right bytes", reference="not-in-stores")
             from envbuild.machine.locations import locate
 
             hints = self.hints.of(sha256) if sha256 is not None else ()

@@ -1,10 +1,12 @@
-"""The one archive that a node unpacks: envbuild and what it needs there, compiled, without what nobody uses there.
+"""The archives that a node unpacks: envbuild and what it needs there, compiled, without what nobody uses there.
 
 A line of JSON says what it holds, ``{"files": [[path, whether it is run, where it begins, length], …]}``; behind it
 stand the files in that order, each as a raw deflate stream of that length. Large ones come in several pieces, so that
 all processors inflate them. Paths begin with ``site``, what a Python imports, or ``bin``, what is run.
 
-It is made of *parts*, each an archive itself: one for each wheel, and one for envbuild's own code; they stay in the
+Large programs, which is uv, have an archive of their own: two thirds of all bytes, and the last that are needed.
+
+Both are made of *parts*, each an archive itself: one for each wheel, and one for envbuild's own code; they stay in the
 cache. Modules come as bytecode alone where a Python of the node's series is on this machine: a
 node that had to compile them would take seconds. The same wheels and the same Python give the same bytes.
 
@@ -73,15 +75,40 @@ def packed(files: Files) -> bytes:
     return b"".join([_head(index), *streams])
 
 
-def joined(parts: Iterable[bytes]) -> bytes:
-    """One archive of several."""
-    index: list[object] = []
-    bodies: list[bytes] = []
+def joined(parts: Iterable[bytes]) -> tuple[bytes, bytes | None]:
+    """One archive of several, and one of their large programs, where there are some."""
+    small, large = _Archive(), _Archive()
     for part in parts:
         head, _, body = part.partition(b"\n")
-        index += json.loads(head)["files"]
-        bodies.append(body)
-    return b"".join([_head(index), *bodies])
+        at = 0
+        files = json.loads(head)["files"]
+        long = {name for name, _, offset, _ in files if offset and name.startswith("bin/")}
+        for file in files:
+            name, _, _, length = file
+            (large if name in long else small).add(file, body[at : at + length])
+            at += length
+    return small.whole(), large.whole() if large.index else None
+
+
+def programs_of(archive: bytes) -> list[str]:
+    """The names of the programs in an archive."""
+    files = json.loads(archive.partition(b"\n")[0])["files"]
+    return sorted({name.removeprefix("bin/") for name, _, _, _ in files if name.startswith("bin/")})
+
+
+class _Archive:
+    """One that is being put together."""
+
+    def __init__(self) -> None:
+        self.index: list[object] = []
+        self._streams: list[bytes] = []
+
+    def add(self, file: object, stream: bytes) -> None:
+        self.index.append(file)
+        self._streams.append(stream)
+
+    def whole(self) -> bytes:
+        return b"".join([_head(self.index), *self._streams])
 
 
 def part_of(wheel: Path, digest: str, python: HostPython | None, kept: Path) -> bytes:

@@ -188,21 +188,23 @@ def _tools(launch: Launch, datastore: str, engines: Sequence[str], platforms: Se
 
 
 def _manifest(tools: WholeHere, session: Session, store: str) -> dict[str, Any]:
-    """What a node of a platform brings: one archive, and a Python where it is not the node's own."""
-    from envbuild.metaflow.archive import joined, own_part, part_of
+    """What a node of a platform brings: one archive, one of large programs, and a Python where it is not its own."""
+    from envbuild.metaflow.archive import joined, own_part, part_of, programs_of
 
     kept = find_home(os.environ).joinpath("cache", "metaflow-node")
     python = _compiler(tools.python)
     parts = [part_of(file, digest, python, kept) for digest, file in tools.wheels.items()]
-    sent = [joined([own_part(own_files(), python, kept), *parts])]
-    if tools.interpreter is not None:
-        sent.append(tools.interpreter[1].read_bytes())
-    archive, *managed = session.send_files(sent, store)
-    return {"python": tools.python, "archive": archive, "managed": managed[0] if managed else None}
+    modules, programs = joined([own_part(own_files(), python, kept), *parts])
+    managed = tools.interpreter[1].read_bytes() if tools.interpreter is not None else None
+    sent = {"archive": modules, "programs": programs, "managed": managed}
+    there = {name: data for name, data in sent.items() if data is not None}
+    digests = dict(zip(there, session.send_files(list(there.values()), store), strict=True))
+    names = programs_of(programs) if programs is not None else []
+    return {"python": tools.python, "names": names} | {name: digests.get(name) for name in sent}
 
 
 def _blobs(manifest: Mapping[str, Any]) -> list[str]:
-    return [manifest[name] for name in ("archive", "managed") if manifest[name] is not None]
+    return [manifest[name] for name in ("archive", "programs", "managed") if manifest[name] is not None]
 
 
 def deployment_name() -> str | None:

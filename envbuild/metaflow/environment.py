@@ -100,7 +100,7 @@ class EnvbuildEnvironment(MetaflowEnvironment):
         from envbuild.metaflow.remote import tools_command
 
         known = self._known()
-        return tools_command(known["store"], known["first"])
+        return tools_command(known["store"], known["first"], enters=bool(known["step"]))
 
     def _get_download_code_package_cmd(self, code_package_url: str, datastore_type: str) -> Any:
         from envbuild.metaflow.away import package_address

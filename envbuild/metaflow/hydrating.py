@@ -12,25 +12,29 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from envbuild.errors import EnvbuildError
+from envbuild.errors import EnvbuildError, IntegrityError, NoSpaceError, UnreachableError
+from envbuild.machine.uv_program import await_uv
 from envbuild.metaflow.late_away import LATE, looked_up
 
 
-def main(words: list[str]) -> int:
+def main(words: list[str], arrival: Callable[[], int] | None = None) -> int:
     """Bring an environment; the exit code.
 
     Args:
         words: The store's address; request, environment and closure digest, or what ``late_away`` has for a step
             whose environment is looked up now; ``Flow/step``.
+        arrival: Waits for the program that links, which comes meanwhile, and gives an exit code.
     """
     gc.disable()  # lives for one environment, and makes hardly a cycle
     store, request, environment, closure, step = words
     late = json.loads(closure) if request == LATE else None
+    if arrival is not None:
+        await_arrival(arrival)
     try:
         program = _program(store, late or f"{request}:{environment}", None if late else closure, step)
         print(program)  # noqa: T201  the answer
@@ -42,6 +46,22 @@ def main(words: list[str]) -> int:
         say_error(error)
         return error.exit_code
     return 0
+
+
+def await_arrival(arrival: Callable[[], int]) -> None:
+    """Have the first who needs uv wait for it; where it does not come, that is an error with the same exit code.
+
+    Args:
+        arrival: As of ``main``.
+    """
+
+    def arrived() -> None:
+        code = arrival()
+        if code:
+            kind = {4: IntegrityError, 8: NoSpaceError}.get(code, UnreachableError)
+            raise kind("what links an environment did not come", reference="no-tools")
+
+    await_uv(arrived)
 
 
 def _program(store: str, wanted: str | Mapping[str, Any], closure: str | None, step: str) -> Path:
@@ -61,15 +81,13 @@ def _program(store: str, wanted: str | Mapping[str, Any], closure: str | None, s
 
     here = Path.cwd()
     nowhere = Path(sys.prefix)  # what lies where the task runs configures nothing
-    session = NodeSession(nowhere, stores=(store,), clouds=partial(NodeObjects, store))
+    session = NodeSession(nowhere, stores=(store,), clouds=partial(NodeObjects, store), only_stores=True)
     text = identity = wanted if isinstance(wanted, str) else ""
     if not isinstance(wanted, str):
         text, identity = looked_up(session, wanted, os.environ)
-    session.pull(identity, closure)
-    linking = NodeSession(nowhere, offline=True)
-    (made,) = linking.realize(identity, options=RealizeOptions(link=False))
+    (made,) = session.realize(identity, options=RealizeOptions(link=False, closure=closure))
     if not isinstance(wanted, str):
-        check_needs(linking, text, made, wanted["needs"])
+        check_needs(session, text, made, wanted["needs"])
         print(f"Environment of {wanted['said']}: {text} is {made.environment}", file=sys.stderr)  # noqa: T201
     present = Present(
         prefix=made.prefix,

@@ -55,7 +55,7 @@ def first_program(manifest: Mapping[str, Any], steps: Mapping[str, Sequence[str]
     gets = {scheme: lean(room(f"get_{scheme}")) for scheme in SCHEMES}
     known = json.dumps([manifest, steps], sort_keys=True)
     head = f"import json\nMANIFEST, STEPS = json.loads({known!r})\nGETS = {gets!r}\n"
-    return (head + lean(room("first")) + "\n").encode()
+    return "\n".join([head, lean(room("unpacking")), lean(room("first")), ""]).encode()
 
 
 def lean(text: str) -> str:

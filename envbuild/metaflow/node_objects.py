@@ -11,6 +11,7 @@ from __future__ import annotations
 import http.client
 import os
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -55,7 +56,7 @@ class NodeObjects(Streamed):
         self._shown = address.shown
         self._room: Any = import_module(f"envbuild.metaflow.node.get_{address.scheme}")
         self._renewal = Renewal()
-        _one_context()
+        urllib.request.install_opener(urllib.request.build_opener(_OneContext()))
 
     def sizes(self, names: Iterable[str]) -> Mapping[str, int]:
         """The bytes of those that exist; see ``Objects.sizes``."""
@@ -123,7 +124,17 @@ class NodeObjects(Streamed):
             raise failed(self._shown, "reading", error) from None
 
 
-def _one_context() -> None:
-    """Certificates are read once, not once for each connection."""
-    context = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
-    urllib.request.install_opener(urllib.request.build_opener(urllib.request.HTTPSHandler(context=context)))
+class _OneContext(urllib.request.HTTPSHandler):
+    """Certificates are read once, which takes 20 ms, not once for each connection; where nobody needs them, never."""
+
+    def __init__(self) -> None:
+        urllib.request.AbstractHTTPHandler.__init__(self)  # without a context
+        self._reading = threading.Lock()
+        self._read: ssl.SSLContext | None = None
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """As of a handler of Python's own."""
+        with self._reading:
+            if self._read is None:
+                self._read = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
+        return self.do_open(http.client.HTTPSConnection, req, context=self._read)

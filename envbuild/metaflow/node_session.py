@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from envbuild.base_session import BaseSession
 from envbuild.environments.look_verbs import LookVerbs
-from envbuild.environments.move_verbs import MoveVerbs
 
 
-class NodeSession(BaseSession, LookVerbs, MoveVerbs):
+class NodeSession(BaseSession, LookVerbs):
     """Made as a ``BaseSession`` is."""

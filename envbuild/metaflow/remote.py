@@ -2,7 +2,7 @@
 
 ::
 
-    ENVBUILD_NODE=$(python -c '…' PROGRAM STORE DIGEST) && export … PATH=$ENVBUILD_NODE/bin:$PATH
+    ENVBUILD_NODE=$(python -c '…' PROGRAM STORE DIGEST enter) && export … PATH=$ENVBUILD_NODE/bin:$PATH
     envbuild-node package FOLDER NAME job.tar
     ENVBUILD_STEP=$(envbuild-node enter FLOW/STEP) && export ENVBUILD_STEP
     $ENVBUILD_STEP -u flow.py step …
@@ -24,15 +24,16 @@ OUTSIDE = "export PATH=$ENVBUILD_PATH"
 """Back to the image's own Python."""
 
 
-def tools_command(store: str, first: str) -> str:
+def tools_command(store: str, first: str, *, enters: bool) -> str:
     """Has envbuild on the node, and its Python as ``python``.
 
     Args:
         store: The address.
         first: The sha256 of the first program.
+        enters: Whether an environment will be entered: what links it comes meanwhile.
     """
     return (
-        f"ENVBUILD_NODE=$({inline(store)} {words(store, first)}) && "
+        f"ENVBUILD_NODE=$({inline(store)} {words(store, first, *(['enter'] if enters else []))}) && "
         "export ENVBUILD_NODE ENVBUILD_PATH=$PATH PATH=$ENVBUILD_NODE/bin:$PATH"
     )
 

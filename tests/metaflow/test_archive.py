@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import zipfile
@@ -13,7 +14,7 @@ import pytest
 from envbuild.derivations import HostPython
 from envbuild.environments.own_tools import own_files
 from envbuild.machine.interpreters import find_host_python
-from envbuild.metaflow.archive import Files, joined, own_part, packed, part_of
+from envbuild.metaflow.archive import Files, joined, own_part, packed, part_of, programs_of
 from envbuild.metaflow.inline import first_program
 
 HOSTILE = ("site/../../escape", "bin/../escape", "elsewhere/a", "/site/a", "site//a", "..", "")
@@ -79,7 +80,9 @@ def test_a_node_imports_what_was_packed_without_its_sources(tmp_path: Path, pyth
         "site/toy/old.py",
     ]
     more: Files = {"site/large": (bytes(range(256)) * 40000, False), "site/empty": (b"", False)}
-    done = unpacked(joined([part, packed(more)]), tmp_path / "node")
+    whole, programs = joined([part, packed(more)])
+    assert programs is None
+    done = unpacked(whole, tmp_path / "node")
     assert done.returncode == 0, done.stdout + done.stderr
     out = tmp_path / "node" / "out"
     assert [(out / "lib" / name).read_bytes() for name in ("large", "empty")] == [bytes(range(256)) * 40000, b""]
@@ -88,6 +91,22 @@ def test_a_node_imports_what_was_packed_without_its_sources(tmp_path: Path, pyth
         [sys.executable, "-c", "import toy; print(toy.where())"], env={"PYTHONPATH": str(out / "lib")}, text=True
     )
     assert said == f"{out}/lib/toy/__init__.pyc\n"
+
+
+def test_large_programs_have_an_archive_of_their_own(tmp_path: Path, python: HostPython) -> None:
+    large = b"#!/bin/sh\necho large\nexit\n" + random.Random(1).randbytes(9 << 20)
+    made = wheel(tmp_path, {"toy-1.0.data/scripts/toy": large, "toy-1.0.data/scripts/small": b"#!/bin/sh\n"})
+    part = part_of(made, "0" * 64, python, tmp_path / "kept")
+    more: Files = {"site/large": (large, False), "bin/other": (b"#!/bin/sh\n", True)}
+    whole, programs = joined([packed(more), part])
+    assert programs is not None
+    assert (set(names(whole)), set(names(programs))) == ({"site/large", "bin/other", "bin/small"}, {"bin/toy"})
+    assert programs_of(programs) == ["toy"]
+    for number, archive in enumerate((whole, programs)):
+        done = unpacked(archive, tmp_path / f"node{number}")
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "node0" / "out" / "lib" / "large").read_bytes() == large
+    assert subprocess.check_output([tmp_path / "node1" / "out" / "bin" / "toy"], text=True) == "large\n"
 
 
 def test_without_a_python_of_the_node_s_series_modules_come_as_they_are(tmp_path: Path) -> None:

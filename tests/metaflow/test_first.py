@@ -14,9 +14,11 @@ from urllib.parse import quote
 
 import pytest
 
+from envbuild.metaflow.archive import packed
 from envbuild.metaflow.inline import first_program, inline, lean, room, words
 from envbuild.objects import Objects
 from envbuild.objects.opening import open_objects
+from tests.case import CHECKOUT
 from tests.objects.conftest import Place, az_server, everywhere, gs_server, place, place_of, s3_server
 from tests.support.servers import Body, Incoming, Server
 
@@ -86,8 +88,8 @@ def test_what_is_read_later_is_read_with_the_same_credentials(place: Place, tmp_
 
 BRINGS = """
 import types
-STORE, TOOLS = "file:///store", ""
-def bring(words):
+STORE, TOOLS, LATER = "file:///store", "", None
+def bring(words, arrival):
     print(os.getpid(), *words, os.environ["ENVBUILD_DURABILITY"])
     if words[1] == "broken":
         raise OSError("of envbuild's own")
@@ -113,6 +115,49 @@ def test_what_was_brought_runs_in_the_process_that_enters_and_its_faults_are_non
     process, answer = done.stdout.splitlines()
     assert answer == f"{process} file:///store {' '.join(steps[step])} {step} safe"
     assert ("of envbuild's own" in done.stderr) == ("Traceback" in done.stderr) == (code == 1)
+
+
+PROGRAMS = """
+import types
+STORE, TOOLS, LATER = sys.argv[2], "", [sys.argv[3], True]
+def bring(words, arrival):
+    from envbuild.errors import EnvbuildError
+    from envbuild.machine.uv_program import uv_program
+    from envbuild.metaflow.hydrating import await_arrival
+    await_arrival(arrival)
+    try:
+        print(uv_program() != "", arrival())
+    except EnvbuildError as error:
+        print(error.reference)
+        return error.exit_code
+    return 0
+sys.path[:0] = sys.argv[4:]
+import envbuild.metaflow.hydrating
+envbuild.metaflow.hydrating.main = bring
+sys.exit(main(["enter", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("lost", "code", "said"), [("", 0, "True 0"), ("absent", 4, "no-tools"), ("wrong", 4, "no-tools")]
+)
+def test_what_links_comes_in_another_process_and_who_needs_it_first_waits(
+    lost: str, code: int, said: str, tmp_path: Path
+) -> None:
+    data = packed({"bin/toy": (b"#!/bin/sh\n", True)})
+    digest = hashlib.sha256(data).hexdigest()
+    store = tmp_path / "store" / "blobs" / "sha256" / digest[:2]
+    store.mkdir(parents=True)
+    if lost != "absent":
+        (store / digest).write_bytes(data + b"x" * bool(lost))
+    (tmp_path / "node").mkdir()
+    program = tmp_path / "first.py"
+    program.write_bytes(first_program({}, {"F/step": ("request", "id", "closure")}) + PROGRAMS.encode())
+    words = [sys.executable, "-I", str(program), "F/step", str(tmp_path / "store"), digest, str(CHECKOUT)]
+    done = subprocess.run(words, env={"ENVBUILD_HOME": str(tmp_path)}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, f"{said}\n"), done.stderr
+    assert len(list(tmp_path.glob("node/*/bin/toy"))) == (not lost)
+    assert ("the store has no" in done.stderr, "wrong bytes" in done.stderr) == (lost == "absent", lost == "wrong")
 
 
 ROLE = {"AccessKeyId": "ROLE", "SecretAccessKey": "se/cr+et=", "Token": "/to+ken=="}
@@ -190,7 +235,7 @@ def signature(url: str, asked: Any) -> str:
 def test_node_programs_are_python_3_8_and_need_nothing_but_its_library() -> None:
     import ast
 
-    for name in ("begin", "begin_s3", "first", "get_az", "get_file", "get_gs", "get_s3"):
+    for name in ("begin", "begin_s3", "first", "get_az", "get_file", "get_gs", "get_s3", "unpacking"):
         tree = ast.parse(lean(room(name)), feature_version=(3, 8))
         imported = {
             alias.name.partition(".")[0]

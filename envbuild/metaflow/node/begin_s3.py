@@ -103,4 +103,4 @@ while 1:
     time.sleep(2)
 space = {"__name__": "first", "OWN": data, "END": end}
 exec(compile(data, "first.py", "exec"), space)
-sys.exit(space["main"](["tools", url]))
+sys.exit(space["main"](["tools", url, *sys.argv[4:]]))

@@ -5,7 +5,7 @@ node, and prints a folder whose ``bin`` goes on ``PATH``. ``package FOLDER NAME 
 FLOW/STEP`` has the environment of a step brought by that envbuild, and prints what to start it with. Each byte is held
 against the digest that the launching side knew.
 
-``MANIFEST``, ``STEPS`` and ``GETS`` are put before this text where it is sent; the whole has the digest that the command
+``MANIFEST``, ``STEPS``, ``GETS`` and ``unpacking`` are put before this text where it is sent; the whole has the digest that the command
 names.
 """
 
@@ -13,14 +13,12 @@ names.
 import contextlib
 import fcntl
 import hashlib
-import io
 import json
 import os
 import stat
 import sys
 import threading
 import time
-import zlib
 
 
 class StopError(Exception):
@@ -106,6 +104,7 @@ def home():
 @contextlib.contextmanager
 def alone(path):
     """One process of the node at a time; the kernel forgets the lock of one that was killed."""
+    pause = 0.01
     with open(path, "a") as file:
         while True:
             try:
@@ -114,65 +113,9 @@ def alone(path):
             except BlockingIOError:
                 if time.monotonic() > deadline():
                     raise StopError(5, "another task of this node has not brought envbuild in time") from None
-                time.sleep(0.1)
+                time.sleep(pause)
+                pause = min(1.2 * pause, 0.1)
         yield
-
-
-def unpack(data, folder, site):
-    """The archive of ``envbuild.metaflow.archive``; zlib lets another thread work meanwhile."""
-    at = data.index(b"\n") + 1
-    places = {"site": site, "bin": os.path.join(folder, "bin")}
-    pieces, known = [], set()
-    for name, runs, offset, size in json.loads(data[:at])["files"]:
-        first, *rest = name.split("/")
-        if ".." in rest or "" in rest or first not in places:
-            raise StopError(4, "the archive of envbuild has a file %r" % name)
-        target = os.path.join(places[first], *rest)
-        if os.path.dirname(target) not in known:
-            known.add(os.path.dirname(target))
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-        pieces.append((size, at, offset, target, 0o755 if runs else 0o644))
-        at += size
-    pieces.sort()
-    data = memoryview(data)
-    guard, failed = threading.Lock(), []
-
-    def work():
-        while not failed:
-            with guard:
-                if not pieces:
-                    return
-                size, at, offset, target, mode = pieces.pop()
-            try:
-                room = 1 << 22 if size > 1 << 19 else 1 << 16  # of a large file, pieces have 4 MiB: nothing grows
-                left = memoryview(zlib.decompress(data[at : at + size], -15, room))
-                file = os.open(target, os.O_WRONLY | os.O_CREAT, mode)
-                try:
-                    while left:
-                        done = os.pwrite(file, left, offset)
-                        left, offset = left[done:], offset + done
-                finally:
-                    os.close(file)
-            except (OSError, zlib.error) as error:
-                failed.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failed:
-        raise failed[0]
-
-
-def unpack_python(data, folder):
-    import tarfile
-
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        if sys.version_info >= (3, 12):
-            archive.extractall(folder, filter="tar")
-        else:
-            archive.extractall(folder)
 
 
 def script(path, text):
@@ -192,18 +135,49 @@ def make(read, folder, final, tools):
     for needed in (site, os.path.join(folder, "bin")):
         os.makedirs(needed)
     if tools["managed"]:
-        unpack_python(blob(read, tools["managed"]), folder)
+        unpack_python(blob(read, tools["managed"]), folder)  # noqa: F821  of the file before
         base = os.path.join(final, "python", "bin", "python" + tools["python"])
     else:
         base = own
-    unpack(blob(read, tools["archive"]), folder, site)
+    unpack(blob(read, tools["archive"]), folder, site)  # noqa: F821
+    for name in tools["names"]:
+        os.symlink(os.path.join(programs_folder(tools["programs"]), "bin", name), os.path.join(folder, "bin", name))
     for name in ("python", "python3"):
         os.symlink(base, os.path.join(folder, "bin", name))
     with open(os.path.join(folder, "pyvenv.cfg"), "w") as file:
         file.write("home = %s\ninclude-system-site-packages = false\n" % os.path.dirname(base))
 
 
-def have_tools(store):
+def programs_folder(digest):
+    return os.path.join(home(), "node", hashlib.sha256(("programs " + digest).encode()).hexdigest()[:32])
+
+
+def have_programs(store, digest, managed):
+    """Have large programs, by which is linked what else is being brought meanwhile."""
+
+    def fill(folder):
+        unpack(blob(reader(store), digest), folder, folder)  # noqa: F821
+        if not managed:
+            meet_python(os.path.join(folder, "bin", "uv"))
+
+    once(programs_folder(digest), fill)
+
+
+def meet_python(uv):
+    """Let uv look at the Python of the node, as it would before it links anything; a courtesy."""
+    cache = os.path.join(home(), "cache", "uv")
+    base = os.path.join(sys.base_prefix, "bin", "python%d.%d" % sys.version_info[:2])
+    if os.path.isdir(cache) or not (os.path.exists(uv) and os.path.exists(base)):
+        return
+    words = [uv, "python", "find", "--no-config", "--no-python-downloads", os.path.realpath(base)]
+    os.makedirs(os.path.dirname(cache), 0o700, exist_ok=True)
+    known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    with open(os.devnull, "w") as nowhere:
+        silent = [(os.POSIX_SPAWN_DUP2, nowhere.fileno(), number) for number in (1, 2)]
+        os.waitpid(os.posix_spawn(uv, words, {**known, "UV_CACHE_DIR": cache}, file_actions=silent), 0)
+
+
+def tools_here():
     machine = "%s/%s" % (os.uname().sysname, os.uname().machine)
     tools = MANIFEST.get({"Linux/x86_64": "linux-64", "Linux/aarch64": "linux-aarch64"}.get(machine, machine))
     if tools is None:
@@ -213,13 +187,22 @@ def have_tools(store):
         raise StopError(
             11, "this node has Python %s; its steps want %s (`interpreter: host`)" % (here, tools["python"])
         )
+    return tools
+
+
+def have_tools(store, *entering):
+    """Have all that stands on ``PATH`` then; what links goes on coming where a step will enter an environment."""
+    tools = tools_here()
     place = os.path.join(home(), "node")
+    os.makedirs(place, exist_ok=True)
+    later = [tools["programs"], bool(tools["managed"])] if tools["programs"] else None
+    if later and entering and not os.path.isdir(programs_folder(tools["programs"])):
+        apart(lambda: have_programs(store, *later))
     known = json.dumps([tools, "" if tools["managed"] else sys.executable], sort_keys=True)
     final = os.path.join(place, hashlib.sha256(known.encode()).hexdigest()[:32])
-    os.makedirs(place, exist_ok=True)
     once(final, lambda folder: make(reader(store), folder, final, tools))
     mine = os.path.join(place, hashlib.sha256(OWN + final.encode() + store.encode()).hexdigest()[:32])
-    once(mine, lambda folder: commands(folder, mine, final, store))
+    once(mine, lambda folder: commands(folder, mine, final, store, later))
     return mine
 
 
@@ -238,9 +221,10 @@ def once(final, fill):
                 os.rename(folder, final)
 
 
-def commands(folder, final, tools, store):
+def commands(folder, final, tools, store, later):
     """What a command finds on ``PATH``: this program, and the Python that it brought."""
-    tail = "\nSTORE, TOOLS = %r, %r\nif __name__ == '__main__':\n    sys.exit(main(sys.argv[1:]))\n" % (store, tools)
+    tail = "\nSTORE, TOOLS, LATER = %r, %r, %r\n" % (store, tools, later)
+    tail += "if __name__ == '__main__':\n    sys.exit(main(sys.argv[1:]))\n"
     with open(os.path.join(folder, "first.py"), "wb") as file:
         file.write(OWN + tail.encode())
     os.mkdir(os.path.join(folder, "bin"))
@@ -261,10 +245,12 @@ def package(folder, name, file):
 def enter(step):
     """Let envbuild bring the environment of a step; it prints what a task starts with."""
     words = [STORE, *STEPS[step], step]
+    arrival = apart(lambda: have_programs(STORE, *LATER)) if LATER else None
     with alone(os.path.join(home(), "node", STEPS[step][1] + ".lock")):  # the next one finds it done
         left = max(1, int(deadline() - time.monotonic()))
         os.environ.setdefault("ENVBUILD_DURABILITY", "fast")
         os.environ.update(ENVBUILD_DEADLINE=str(left), ENVBUILD_HOME=home())
+        os.environ["PATH"] = os.path.join(TOOLS, "bin") + ":" + os.environ.get("PATH", "")  # no script before it
         late = threading.Timer(left + 5, too_late)
         late.daemon = True
         late.start()
@@ -272,17 +258,54 @@ def enter(step):
 
         bring = importlib.import_module("envbuild.metaflow.hydrating").main  # of what was brought
         try:
-            return bring(words)
+            return bring(words, arrival)
         except OSError:  # none of this file's own
             import traceback
 
             traceback.print_exc()
             return 1
+        finally:
+            if arrival is not None:
+                arrival()
+
+
+def apart(work):
+    """Do something in another process: threads of one that imports would wait for each other's turns.
+
+    Gives what waits for its end, and tells the exit code; why it failed is said there.
+    """
+    process = os.fork()
+    if not process:
+        code = 1
+        try:
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), 1)  # a shell waits until nobody can write there
+            work()
+            code = 0
+        except (StopError, OSError) as error:
+            say(str(error))
+            code = code_of(error)
+        finally:
+            os._exit(code)
+    guard, ended = threading.Lock(), []
+
+    def wait():
+        with guard:
+            if not ended:
+                status = os.waitpid(process, 0)[1]
+                ended.append(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1)
+        return ended[0]
+
+    return wait
 
 
 def too_late():
     say("the environment was not there after ENVBUILD_DEADLINE seconds")
     os._exit(5)
+
+
+def code_of(error):
+    return error.code if isinstance(error, StopError) else 8 if error.errno in (28, 122) else 5
 
 
 def main(arguments):
@@ -294,10 +317,7 @@ def main(arguments):
             package(*words)
         else:
             return enter(*words)
-    except StopError as error:
+    except (StopError, OSError) as error:
         say(str(error))
-        return error.code
-    except OSError as error:
-        say(str(error))
-        return 8 if error.errno in (28, 122) else 5
+        return code_of(error)
     return 0
