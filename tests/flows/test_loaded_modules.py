@@ -37,7 +37,7 @@ STAMP = {
 """What reading a stamp takes."""
 
 OWN: Mapping[str, set[str]] = {
-    "no-op realize": STAMP | {"envbuild.cli.wording"},
+    "no-op realize": STAMP | {"envbuild.cli.wording", "envbuild.linkers", "envbuild.linkers.rattler_ahead"},
     "run": STAMP
     | {
         "envbuild.cli.realize",
