@@ -16,7 +16,7 @@
 
 An error is one sentence, with where it is (``file:line:column``), a kebab-case ``reference`` that can be
 searched for, and a hint that can be typed. Errors cross process borders, so they can be pickled.
-Rules of the file: no imports of envbuild; no printing.
+Rules of the file: no imports of envbuild but of its smallest values; no printing; no password is repeated.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from envbuild.value import dataclass
+from envbuild.pattern import pattern
+from envbuild.value import dataclass, replace
+
+_PASSWORD = pattern(r"(?:(?<=http://)|(?<=https://))[^/\s@]+@|(?<=://)[^/\s@:]*:[^/\s@]+@")
+"""What stands before the host of an address: of a web server all of it may be a token; git's own ``git@`` is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +78,14 @@ class EnvbuildError(Exception):
         retryable: bool = False,
         issues: tuple[Issue, ...] = (),
     ) -> None:
+        message = without_passwords(message)
         super().__init__(message)
         self.message = message
         self.reference = reference or self.default_reference
         self.where = where
-        self.hint = hint
+        self.hint = without_passwords(hint) if hint else hint
         self.retryable = retryable
-        self.issues = issues
+        self.issues = tuple(_without_passwords(issue) for issue in issues)
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {
@@ -97,6 +102,16 @@ class EnvbuildError(Exception):
         if self.issues:
             return self.issues
         return (Issue(message=self.message, reference=self.reference, where=self.where, hint=self.hint),)
+
+
+def without_passwords(text: str) -> str:
+    """Text in which an address that somebody wrote in the wrong place has kept its user's name and password."""
+    return _PASSWORD.sub("***@", text) if "://" in text else text
+
+
+def _without_passwords(issue: Issue) -> Issue:
+    message, hint = without_passwords(issue.message), without_passwords(issue.hint or "") or None
+    return issue if (message, hint) == (issue.message, issue.hint) else replace(issue, message=message, hint=hint)
 
 
 def _rebuild(

@@ -133,6 +133,8 @@ def _bad_name(text: str, kind: str) -> InvalidInput:
     found = re.fullmatch(r"([A-Za-z0-9._-]+(?:\[[^\]]*\])?)\s*((?:[=<>!~]|\s[0-9]).*)", text)
     if found:
         hint = f'write the version as the value: `{found[1]}: "{found[2].strip()}"`'
+    elif re.fullmatch(r"[A-Za-z0-9._-]+(?:\[[^\]]*\])?\s*@.*", text):
+        hint = f"write where it comes from as the value: `{text.partition('@')[0].strip()}: {{url: …}}`"
     elif not text.isascii():
         hint = "it holds letters outside of ASCII that may only look alike: type the name anew"
     return InvalidInput(f"{shown!r} is not the name of a {kind} package", reference="bad-name", hint=hint)

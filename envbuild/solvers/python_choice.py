@@ -29,7 +29,9 @@ def series_of(constraint: str | None) -> tuple[str, ...]:
         f"3.{minor}" for minor in range(NEWEST, OLDEST - 1, -1) if lowest_patch(constraint, f"3.{minor}") is not None
     )
     if not found:
-        raise InvalidInput(f"no Python 3 fits {constraint!r}", reference="bad-version")
+        raise InvalidInput(
+            f"no Python that is supported, 3.{OLDEST} to 3.{NEWEST}, fits {constraint!r}", reference="bad-version"
+        )
     return found
 
 

@@ -24,6 +24,7 @@ STAMP = {
     "envbuild",
     "envbuild.version",
     "envbuild.value",
+    "envbuild.pattern",
     "envbuild.errors",
     "envbuild.cli",
     "envbuild.cli.main",

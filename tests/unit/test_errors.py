@@ -48,3 +48,22 @@ def test_one_error_stands_for_several_findings():
     assert error.message == "finding 1"
     assert str(error.where) == "a:1"
     assert EnvbuildError("alone").all_issues()[0].message == "alone"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("'torch @ https://me:pa55@x/y.whl' is no name", "'torch @ https://***@x/y.whl' is no name"),
+        ("https://t0ken@x/y and http://a:b@z", "https://***@x/y and http://***@z"),
+        ("ssh://git:pa55@x/y is refused", "ssh://***@x/y is refused"),
+        ("ssh://git@x/y, s3://bucket/a@b, https://x/a@b, https://***@x", None),
+    ],
+)
+def test_no_error_repeats_a_password(said: str, shown: str | None) -> None:
+    for error in (
+        EnvbuildError(said, hint=said),
+        InvalidInput.of((Issue(message=said, reference="bad-name", hint=said),)),
+    ):
+        wanted = shown or said
+        assert (str(error), error.message, error.hint) == (wanted, wanted, wanted)
+        assert {(issue.message, issue.hint) for issue in error.all_issues()} == {(wanted, wanted)}

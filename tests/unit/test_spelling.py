@@ -71,6 +71,13 @@ def test_names_get_one_spelling() -> None:
     assert spelling.pypi_requirement_name("apache-airflow[AIO, b_c]") == ("apache-airflow", ("aio", "b-c"))
 
 
+def test_an_address_in_the_name_is_told_where_it_goes() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        spelling.pypi_name("torch @ https://me:pa55@x/y.whl")
+    assert "pa55" not in caught.value.message
+    assert caught.value.hint == "write where it comes from as the value: `torch: {url: …}`"
+
+
 def test_a_version_in_the_name_is_told_where_it_goes() -> None:
     with pytest.raises(InvalidInput) as caught:
         spelling.pypi_name("requests>=2")
