@@ -75,6 +75,7 @@ def _program(store: str, wanted: str | Mapping[str, Any], closure: str | None, s
     """
     from envbuild.environments.realized import RealizeOptions
     from envbuild.metaflow.entering import Present, entrance
+    from envbuild.metaflow.escape import FOLDER, to_image
     from envbuild.metaflow.lacking import check_needs
     from envbuild.metaflow.node_objects import NodeObjects
     from envbuild.metaflow.node_session import NodeSession
@@ -102,8 +103,9 @@ def _program(store: str, wanted: str | Mapping[str, Any], closure: str | None, s
     for name in ("ENVBUILD_PATH", "ENVBUILD_NODE", "ENVBUILD_DEADLINE"):
         os.environ.pop(name, None)
     code = here / ".mf_code"
-    start = entrance(present, code, code, step)
-    lines = ["#!/bin/sh", *(f"export {name}={shlex.quote(value)}" for name, value in start.variables)]
+    start = entrance(present, code, code / FOLDER, step)
+    variables = [*start.variables, *to_image(os.environ, here).items()]
+    lines = ["#!/bin/sh", *(f"export {name}={shlex.quote(value)}" for name, value in variables)]
     lines.append(f'exec {shlex.join([*start.before, start.python])} "$@"')
     program = here / ".envbuild-step"
     program.write_text("\n".join([*lines, ""]), encoding="utf-8")
