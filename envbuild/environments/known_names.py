@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from envbuild.durations import span
 from envbuild.environments.name_stores import NameStore
-from envbuild.errors import IntegrityError, InvalidInput, UnreachableError
+from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, UnreachableError
 from envbuild.names import Name
 from envbuild.objects import Objects
 from envbuild.store import names as generations
@@ -25,6 +25,9 @@ from envbuild.store.parallel import IN_FLIGHT, in_parallel
 from envbuild.store.signed_names import Found
 
 _Answer = TypeVar("_Answer")
+
+_SHOWN = 5
+_NO_NAME = "`envbuild list` shows what there is, `envbuild alias RECIPE {name}` names one"
 
 
 class KnownNames:
@@ -164,10 +167,21 @@ class KnownNames:
             raise InvalidInput(
                 f"there is no environment named {name} in {self.address}",
                 reference="unknown-name",
-                hint=self._unbelieved
-                or f"`envbuild list` shows what there is, `envbuild alias RECIPE {name}` names one",
+                hint=self._unbelieved or self._other_tags(name) or _NO_NAME.format(name=name),
             )
         return now
+
+    def _other_tags(self, name: Name) -> str | None:
+        """What to type where the name is known, and the tag is not; None when there is none, or nobody may be asked."""
+        if self._offline:
+            return None
+        try:
+            there = [item for item in generations.listed(self._objects, name.path).items() if item[0].path == name.path]
+            read = [generations.read(self._objects, *item) for item in there[:_SHOWN]]
+        except EnvbuildError:  # a hint is no reason to fail otherwise
+            return None
+        tags = [str(item.name) for item in read if item is not None and not item.named.removed]
+        return f"there is {', '.join(tags)}{', …' if len(there) > _SHOWN else ''}" if tags else None
 
     def _remembered(self, name: Name) -> Generation | None:
         seen = self._seen.get(name)

@@ -15,7 +15,8 @@ from envbuild.faults import reach
 from envbuild.machine.disk import writing
 from envbuild.machine.publish import sync_folder
 from envbuild.pattern import pattern
-from envbuild.projects.project import shown_path
+from envbuild.projects.config import find_root
+from envbuild.projects.recipe_files import hint_instead, shown_path
 
 _TEMPORARY = pattern(r"\..+\.yaml\.[0-9]+\.tmp")
 
@@ -31,8 +32,9 @@ def edited(recipe: Path, change: Callable[[str], str]) -> Iterator[None]:
     try:
         before = recipe.read_bytes()
     except FileNotFoundError:
+        hint = hint_instead(recipe, find_root(recipe.parent))
         raise InvalidInput(
-            f"there is no recipe {shown}", reference="missing-file", where=Where(file=shown), hint="envbuild init"
+            f"there is no recipe {shown}", reference="missing-file", where=Where(file=shown), hint=hint
         ) from None
     replace_file(recipe, change(before.decode()).encode())
     try:

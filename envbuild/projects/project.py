@@ -22,7 +22,7 @@ from envbuild.package import Platform
 from envbuild.projects.config import PROJECT_FILE, Config, find_root, load_config
 from envbuild.projects.impossible import impossible
 from envbuild.projects.merge import Merger, fold_target, over
-from envbuild.projects.recipe_files import SUFFIXES, first_recipe, instead_of, recipe_of, shown_path
+from envbuild.projects.recipe_files import first_recipe, hint_instead, recipe_of, shown_path
 from envbuild.reading.cutoff import cut_off
 from envbuild.reading.document import LARGEST_FILE, parse
 from envbuild.reading.places import check_path
@@ -131,7 +131,7 @@ def _read(project: Project, file: Path, label: str) -> Recipe:
             f"there is no recipe {shown}",
             reference="missing-file",
             where=here,
-            hint=_instead(file, project),
+            hint=hint_instead(file, project.root, project.config.recipes),
         ) from None
     except OSError as error:
         raise InvalidInput(f"{shown} cannot be read: {error.strerror}", reference="bad-path", where=here) from error
@@ -158,16 +158,6 @@ def recipe_from(project: Project, file: Path, data: bytes) -> Recipe:
         raise InvalidInput.of(issues)
     outside = project.config.allow_outside_paths
     return read_recipe(rest, issues, path=label, file=file, project=project.root, outside=outside)
-
-
-def _instead(file: Path, project: Project) -> str:
-    """What to type instead of the name of a file that is not there."""
-    meant = instead_of(file, project.root, project.config.recipes)
-    if meant is not None:
-        return f"did you mean {shown_path(meant)}?"
-    if file.suffix not in SUFFIXES:
-        return "name a recipe's file, which ends with .yaml"
-    return "check the path, or `envbuild init`"
 
 
 def make_request(project: Project, recipe_path: Path) -> tuple[Request, tuple[Path, ...]]:

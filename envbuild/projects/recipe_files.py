@@ -6,6 +6,7 @@ Rules of the file: looks at names and at what is there; opens nothing.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from envbuild.projects.config import PROJECT_FILE
@@ -82,6 +83,27 @@ def instead_of(file: Path, root: Path, recipes: str) -> Path | None:
     close = [file.with_name(file.name + suffix) for suffix in SUFFIXES]
     close += [root / recipes / path.name for path in (file, *close)]
     return next((path for path in close if path.suffix in SUFFIXES and path.is_file()), None)
+
+
+def hint_instead(file: Path, root: Path, recipes: str = "recipes/") -> str:
+    """What to type instead of the name of a file that is not there: a recipe that is meant, or spelt much like it."""
+    meant = instead_of(file, root, recipes) or _spelt_like(file, root, recipes)
+    if meant is not None:
+        return f"did you mean {shown_path(meant)}?"
+    if file.suffix not in SUFFIXES:
+        return "name a recipe's file, which ends with .yaml"
+    return "check the path, or `envbuild init`"
+
+
+def _spelt_like(file: Path, root: Path, recipes: str) -> Path | None:
+    import difflib
+
+    near: dict[str, Path] = {}
+    for folder in (root / recipes, file.parent):
+        with suppress(OSError, ValueError):
+            near |= {path.stem: path for path in sorted(folder.glob("*.y*ml")) if is_recipe_name(Path(path.name))}
+    close = difflib.get_close_matches(file.stem[:60], near, n=1, cutoff=0.7)
+    return near[close[0]] if close else None
 
 
 def shown_path(file: Path) -> str:

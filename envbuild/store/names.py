@@ -230,12 +230,17 @@ def history(objects: Objects, name: Name, now: Generation) -> Iterator[Generatio
         yield (now := before)
 
 
-def listed(objects: Objects) -> dict[Name, int]:
-    """Every name with its highest generation, by listing: for people, for collecting and for checking."""
+def listed(objects: Objects, path: str | None = None) -> dict[Name, int]:
+    """Every name with its highest generation, by listing: for people, for collecting and for checking.
+
+    Args:
+        objects: The store's.
+        path: Lists the tags of one name alone.
+    """
     from envbuild.store.object_names import REF  # compiles patterns, which reading a name needs none of
 
     found: dict[Name, int] = {}
-    for item in objects.list("refs/"):
+    for item in objects.list("refs/" if path is None else f"refs/{path}/"):
         match = REF.fullmatch(item.name)
         if match is None:
             continue

@@ -99,6 +99,8 @@ def test_other_tags_are_written_once(case: Case, wheel_index: Server) -> None:
     case.recipe(recipe(wheel_index, "==1.0")).run("lock", "x.yaml").run("alias", "x.yaml", "team/toy:v1")
     first = ids(case)
     case.run("alias", "x.yaml", "team/toy:v1").mentions("means that already")
+    case.run("get", "team/toy", code=3).mentions("unknown-name", "there is team/toy:v1")
+    case.run("get", "team/other", code=3).mentions("unknown-name", "`envbuild list` shows what there is")
     case.recipe(recipe(wheel_index, "==1.1")).run("lock", "x.yaml").run("alias", "x.yaml", "team/toy:v1", code=6)
     tells(case, "name-taken", f"{HERE} {first['request'][:12]}:{first[HERE][:12]}", "is written once")
     case.recipe(recipe(wheel_index, "==1.0", HERE)).run("lock", "x.yaml")

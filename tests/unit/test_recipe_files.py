@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.projects.recipe_files import first_recipe, instead_of, link_name, recipes_below
+from envbuild.projects.recipe_files import first_recipe, hint_instead, instead_of, link_name, recipes_below
 
 
 @pytest.fixture
@@ -45,6 +45,15 @@ def test_what_a_wrong_name_may_have_meant(root: Path) -> None:
     assert instead_of(root / "train.yaml", root, "recipes/") == root / "recipes" / "train.yaml"
     assert instead_of(root / "train", root, "recipes/") == root / "recipes" / "train.yaml"
     assert instead_of(root / "other", root, "recipes/") is None
+
+
+def test_a_slip_is_told_the_recipe_that_is_spelt_like_it(root: Path) -> None:
+    assert hint_instead(root / "recipes" / "trian.yaml", root).startswith("did you mean ")
+    assert hint_instead(root / "recipes" / "trian.yaml", root).endswith("recipes/train.yaml?")
+    assert hint_instead(root / "lose.yml", root).endswith("loose.yaml?")
+    assert hint_instead(root / "trian", root).endswith("recipes/train.yaml?")
+    assert hint_instead(root / "nowhere" / "quite-another.yaml", root) == "check the path, or `envbuild init`"
+    assert hint_instead(root / "quite-another", root) == "name a recipe's file, which ends with .yaml"
 
 
 def test_a_recipe_of_a_folder(root: Path) -> None:
