@@ -42,6 +42,7 @@ class Solve:
         cut_off: RFC 3339, UTC; None for whatever is there now.
         channels: Canonical addresses of ``request.channels`` and of channels that single packages name, in order.
         indices: Canonical addresses of the places for wheels, in order; an unset machine default is ``default``.
+        one_pool: Whether the best version of all indices is taken, and not the first index's that has the name.
         pins_conda: Records of bases that stay; ``pins_wheels``, ``pins_sources`` and what these are built with,
             ``pins_build`` and ``pins_build_sources``, likewise.
         keep_conda: Records of the lock before, preferred; ``keep_wheels`` and the others likewise.
@@ -58,6 +59,7 @@ class Solve:
     cut_off: str | None = None
     channels: tuple[str, ...] = ()
     indices: tuple[str, ...] = ()
+    one_pool: bool = False
     pins_conda: tuple[CondaPackage, ...] = ()
     pins_wheels: tuple[Wheel, ...] = ()
     keep_conda: tuple[CondaPackage, ...] = ()
@@ -141,6 +143,7 @@ class Solve:
         return {
             **common,
             "indices": list(self.indices),
+            **({"one-pool": True} if self.one_pool else {}),
             "names": [item.name for item in request.extra_indices] + ([request.index.name] if request.index else []),
             **({"explicit": explicit} if (explicit := [i.name for i in request.extra_indices if i.explicit]) else {}),
             "no-index": request.no_index,

@@ -21,7 +21,8 @@ from envbuild.package import CondaPackage, Platform, SourcePackage, Wheel
 from envbuild.recipe import Index
 from envbuild.request import PlatformRequest, Request
 from envbuild.solvers.channels import channel_addresses, channel_words
-from envbuild.value import dataclass
+from envbuild.solvers.sources import in_one_pool
+from envbuild.value import dataclass, replace
 
 Package = CondaPackage | Wheel | SourcePackage
 
@@ -98,7 +99,7 @@ def _platform_solves(
             request=part,
             interpreter=request.interpreter,
             cut_off=cut_off,
-            channels=tuple(channel_addresses(channel_words(part), addresses).values()),
+            channels=_canonical_channels(part, addresses),
             pins_conda=pins.conda if pins else (),
             pins_wheels=pins.wheels if pins else (),
             pins_sources=pins.sources if pins else (),
@@ -114,6 +115,7 @@ def _platform_solves(
                 interpreter=request.interpreter,
                 cut_off=cut_off,
                 indices=_canonical_indices(part, addresses),
+                one_pool=in_one_pool(part, addresses),
                 pins_wheels=pins.wheels if pins else (),
                 keep_wheels=kept.wheels if kept else (),
                 pins_sources=pins.sources if pins else (),
@@ -127,6 +129,18 @@ def _platform_solves(
             )
         )
     return found
+
+
+def addressed(solve: Solve, addresses: Addresses) -> Solve:
+    """A solve with what its request's words for channels and indices mean, as ``lock_graph`` makes it."""
+    part = solve.request
+    if solve.ecosystem == "conda":
+        return replace(solve, channels=_canonical_channels(part, addresses))
+    return replace(solve, indices=_canonical_indices(part, addresses), one_pool=in_one_pool(part, addresses))
+
+
+def _canonical_channels(part: PlatformRequest, addresses: Addresses) -> tuple[str, ...]:
+    return tuple(channel_addresses(channel_words(part), addresses).values())
 
 
 def _canonical_indices(part: PlatformRequest, addresses: Addresses) -> tuple[str, ...]:

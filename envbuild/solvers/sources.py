@@ -127,11 +127,16 @@ def places_of(request: PlatformRequest, addresses: Addresses) -> Places:
         indices += [(DEFAULT_INDEX, addresses.absolute(item)) for item in addresses.extra_indices]
         indices.append((DEFAULT_INDEX, default))
         links += [(DEFAULT_INDEX, addresses.absolute(item)) for item in addresses.find_links if not request.no_index]
-    pool = addresses.one_pool and bool(addresses.extra_indices) and request.index is None and not request.extra_indices
     return Places(
         indices=tuple(indices),
         links=tuple(links),
         no_index=request.no_index,
-        strategy="unsafe-best-match" if pool else "first-index",
+        strategy="unsafe-best-match" if in_one_pool(request, addresses) else "first-index",
         explicit=frozenset(item.name for item in request.extra_indices if item.explicit),
     )
+
+
+def in_one_pool(request: PlatformRequest, addresses: Addresses) -> bool:
+    """Whether the best version of all indices is taken, as pip's settings of this machine have it."""
+    own = request.index is None and not request.extra_indices
+    return addresses.one_pool and bool(addresses.extra_indices) and own and not request.no_index
