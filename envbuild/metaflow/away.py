@@ -158,7 +158,7 @@ def _late(launch: Launch, store: str) -> dict[str, list[str]]:
     """What nodes need to know of steps whose environments they look up, by step; see ``late_away``."""
     config = launch.project.config
     names = next((item.url for item in chosen_stores(config, launch.project.root) if item.written), None)
-    return needed(launch.flow, tuple(launch.surroundings.needs), config, names, store)
+    return needed(launch.flow, tuple(launch.surroundings.needs), config, names, store, _metadata())
 
 
 def _wanted(files: Iterable[RecipeFile], remote: Mapping[str, Platform]) -> list[tuple[RecipeFile, Platform]]:
@@ -216,6 +216,14 @@ def deployment_name() -> str | None:
         return None
     names = (getattr(context.obj, name, None) for name in ("workflow_name", "state_machine_name", "dag_name"))
     return next((f"{context.parent.info_name}/{name}" for name in names if name), None)
+
+
+def _metadata() -> str:
+    """The type of the metadata of the flow that is launched."""
+    from metaflow._vendor import click
+
+    context = click.get_current_context(silent=True)
+    return str(getattr(getattr(getattr(context, "obj", None), "metadata", None), "TYPE", "local"))
 
 
 def _compiler(series: str) -> HostPython | None:

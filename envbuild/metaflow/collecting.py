@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -52,12 +53,15 @@ class Flow:
         file: The file that defines it, absolute.
         steps: In the order in which they run.
         notes: Old spellings, one line each.
+        parameters: By the variable that stands for one in a name: its attribute, the variable that schedulers fill,
+            and its type.
     """
 
     name: str
     file: Path
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = ()
+    parameters: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
 
 
 def collected(flow: Any, remote: Iterable[str]) -> Flow:
@@ -138,7 +142,15 @@ def _collected(flow: Any, file: Path, remote: Sequence[str], locate: Locate) -> 
         )
     if issues:
         raise InvalidInput.of(tuple(dict.fromkeys(issues)))
-    return Flow(name=flow.name, file=file, steps=tuple(steps), notes=tuple(notes))
+    return Flow(name=flow.name, file=file, steps=tuple(steps), notes=tuple(notes), parameters=dict(_parameters(flow)))
+
+
+def _parameters(flow: Any) -> Iterator[tuple[str, tuple[str, str, str]]]:
+    for attribute, item in flow._get_parameters():
+        kind = item.kwargs.get("type")
+        named = str(getattr(kind, "__name__", None) or getattr(kind, "name", "str"))
+        for name in (attribute, item.name):
+            yield parameter_variable(name), (attribute, parameter_variable(item.name), named)
 
 
 def _unknown_variables(flow: Any, said: Iterable[Declared]) -> Iterator[Issue]:
@@ -147,8 +159,7 @@ def _unknown_variables(flow: Any, said: Iterable[Declared]) -> Iterator[Issue]:
         base = item.asked.base
         if base is None or not variables(base.text):
             continue
-        of_flow = {parameter_variable(name) for var, item in flow._get_parameters() for name in (var, item.name)}
-        unknown = unknown_in(base.text, {*OF_TASK, *of_flow, *os.environ})
+        unknown = unknown_in(base.text, {*OF_TASK, *dict(_parameters(flow)), *os.environ})
         if unknown is not None:
             message = f"{item.by}: {base.kind}={unknown}"
             yield Issue(message=message, reference="unknown-variable", where=item.by.where, hint=known_variables())

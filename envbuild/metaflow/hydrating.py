@@ -19,7 +19,7 @@ from typing import Any
 
 from envbuild.errors import EnvbuildError, IntegrityError, NoSpaceError, UnreachableError
 from envbuild.machine.uv_program import await_uv
-from envbuild.metaflow.late_away import LATE, looked_up
+from envbuild.metaflow.late_away import LATE, looked_up, waits
 
 
 def main(words: list[str], arrival: Callable[[], int] | None = None) -> int:
@@ -36,6 +36,11 @@ def main(words: list[str], arrival: Callable[[], int] | None = None) -> int:
     if arrival is not None:
         await_arrival(arrival)
     try:
+        if late is not None and waits(late, os.environ):
+            from envbuild.metaflow.parameters_away import waiting
+
+            print(_executable(waiting(step, os.environ["ENVBUILD_NODE"])))  # noqa: T201  the answer
+            return 0
         program = _program(store, late or f"{request}:{environment}", None if late else closure, step)
         print(program)  # noqa: T201  the answer
     except EnvbuildError as error:
@@ -107,7 +112,14 @@ def _program(store: str, wanted: str | Mapping[str, Any], closure: str | None, s
     variables = [*start.variables, *to_image(os.environ, here).items()]
     lines = ["#!/bin/sh", *(f"export {name}={shlex.quote(value)}" for name, value in variables)]
     lines.append(f'exec {shlex.join([*start.before, start.python])} "$@"')
-    program = here / ".envbuild-step"
-    program.write_text("\n".join([*lines, ""]), encoding="utf-8")
-    program.chmod(0o755)
+    return _executable("\n".join([*lines, ""]))
+
+
+def _executable(text: str) -> Path:
+    """The file that a task starts with; one that runs just now stays what it was."""
+    program = Path.cwd() / ".envbuild-step"
+    made = program.with_suffix(".new")
+    made.write_text(text, encoding="utf-8")
+    made.chmod(0o755)
+    made.replace(program)
     return program
