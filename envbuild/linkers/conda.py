@@ -16,14 +16,13 @@ import json
 import os
 import stat
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envbuild.errors import BuildError, NoSpaceError
 from envbuild.linkers import rattler_process
 from envbuild.linkers.clobber import APART, CondaFiles, settle_conda
-from envbuild.linkers.conda_archive import check_listing, check_said, check_structure, explain, format_of
-from envbuild.linkers.conda_contents import Listing, check_unpacked
 from envbuild.linkers.conda_meta import record_name, write_history
 from envbuild.linkers.finishing import Finishing
 from envbuild.linkers.placing import engine_ways
@@ -33,6 +32,7 @@ from envbuild.pinned import engine_record
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
+    from envbuild.linkers.conda_contents import Listing
 
 _SCRIPTS = tuple(f"-{moment}.sh" for moment in ("post-link", "pre-unlink"))
 _CHECKS = 2
@@ -62,8 +62,9 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
         NoSpaceError: The disk is full.
     """
     prefix.mkdir(exist_ok=True)
-    unseen = {package.sha256: _look_at(path, package) for path, package in packages if _is_new(package, context)}
-    records = [record_document(path, package, context) for path, package in packages]
+    marks = _marks(context)
+    unseen = {package.sha256: _look_at(path, package) for path, package in packages if _is_new(package, marks)}
+    records = record_documents(packages, context)
     meta, locked = prefix / "conda-meta", [package for _, package in packages]
 
     def check(package: CondaPackage, extracted: str) -> bool:
@@ -76,6 +77,8 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
         with finishing:
             run_rattler(records, prefix, final, platform, context)
     except BuildError:
+        from envbuild.linkers.conda_archive import explain
+
         for path, package in packages:  # rattler names neither the package nor what is wrong with it
             explain(path, package)
         raise
@@ -95,36 +98,46 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
     return files
 
 
-def _is_new(package: CondaPackage, context: Context) -> bool:
+def _is_new(package: CondaPackage, marks: str) -> bool:
     """Whether a package is still to be looked at; those that were prepared are not."""
-    return not _mark(package, context).exists()
+    return not os.path.exists(_mark(package, marks))  # noqa: PTH110  of each package, each time
 
 
 def _look_at(path: Path, package: CondaPackage) -> Listing | None:
     """Check what can be checked before anything is unpacked; the list of files that was read."""
+    from envbuild.linkers.conda_archive import check_listing, check_structure
+
     check_structure(path, package)
     return check_listing(path, package)
 
 
-def record_document(blob: Path, package: CondaPackage, context: Context) -> dict[str, Any]:
-    """What rattler's child must know of a package, the blob reachable under a name with the right suffix."""
-    link = _named(blob, package, context.engine_cache("rattler") / "by-digest")
-    return engine_record(package, link.as_uri(), link.parent.as_uri())
-
-
-def _named(blob: Path, package: CondaPackage, folder: Path) -> Path:
-    suffix = format_of(blob)  # a transmuted package has another one than its name in the lock
+def record_documents(packages: CondaInputs, context: Context) -> list[dict[str, Any]]:
+    """What rattler's child must know of packages, each blob reachable under a name with the right suffix."""
+    folder = context.engine_cache("rattler") / "by-digest"
     folder.mkdir(parents=True, exist_ok=True)
-    link = folder / f"{package.sha256}{suffix}"
+    channel, place = folder.as_uri(), str(folder)
+    return [
+        engine_record(package, f"{channel}/{_named(str(blob), package, place)}", channel) for blob, package in packages
+    ]
+
+
+def _named(blob: str, package: CondaPackage, folder: str) -> str:
+    """The name of the link to a package's file, which is made or mended."""
+    for suffix in (".conda", ".tar.bz2"):  # a transmuted package has another one than its name in the lock
+        with suppress(OSError):
+            if os.readlink(f"{folder}/{package.sha256}{suffix}") == blob:  # noqa: PTH115  as above
+                return f"{package.sha256}{suffix}"
+    from envbuild.linkers.conda_archive import format_of
+
+    link = Path(folder, f"{package.sha256}{format_of(Path(blob))}")
     try:
         link.symlink_to(blob)
-    except FileExistsError:
-        if str(link.readlink()) != str(blob):
-            fresh = folder / f".{os.getpid()}-{link.name}"
-            fresh.unlink(missing_ok=True)
-            fresh.symlink_to(blob)
-            fresh.replace(link)
-    return link
+    except FileExistsError:  # it leads to where the blob was before
+        fresh = Path(folder, f".{os.getpid()}-{link.name}")
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(blob)
+        fresh.replace(link)
+    return link.name
 
 
 def run_rattler(
@@ -166,11 +179,13 @@ def _check_once(extracted: Path, package: CondaPackage, context: Context, known:
     Returns:
         Whether bits of its files' modes were cleared, which is told.
     """
+    from envbuild.linkers.conda_contents import check_unpacked
+
     check_identity(extracted, package)
     cleared = check_unpacked(extracted, package, known)
     if cleared:
         context.note(lost_bits(package.file, cleared))
-    mark = _mark(package, context)
+    mark = Path(_mark(package, _marks(context)))
     mark.parent.mkdir(exist_ok=True)
     mark.touch()
     return bool(cleared)
@@ -194,6 +209,8 @@ def check_identity(extracted: Path, package: CondaPackage) -> None:
     Raises:
         IntegrityError: ``wrong-package``.
     """
+    from envbuild.linkers.conda_archive import check_said
+
     try:
         said = json.loads((extracted / "info" / "index.json").read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -215,10 +232,12 @@ def prepare_conda(blob: Path, package: CondaPackage, platform: Platform, context
     Raises:
         IntegrityError: ``wrong-package``, ``bad-archive``, ``bad-package``.
     """
-    if not _is_new(package, context):
+    from envbuild.linkers.conda_archive import check_structure, explain
+
+    if not _is_new(package, _marks(context)):
         return
     check_structure(blob, package)
-    record = record_document(blob, package, context) | {"noarch": None, "python_site_packages_path": None}
+    record = record_documents([(blob, package)], context)[0] | {"noarch": None, "python_site_packages_path": None}
     with context.scratch() as folder:
         try:
             run_rattler([record], folder, None, platform, context)
@@ -230,9 +249,13 @@ def prepare_conda(blob: Path, package: CondaPackage, platform: Platform, context
         _check_once(extracted, package, context)
 
 
-def _mark(package: CondaPackage, context: Context) -> Path:
-    """Stands for a package that was unpacked and found good."""
-    return context.engine_cache("rattler") / "looked-at" / f"{package.sha256}-{_CHECKS}-{record_name(package)}"
+def _marks(context: Context) -> str:
+    """The folder of what stands for packages that were unpacked and found good."""
+    return str(context.engine_cache("rattler") / "looked-at")
+
+
+def _mark(package: CondaPackage, marks: str) -> str:
+    return f"{marks}/{package.sha256}-{_CHECKS}-{record_name(package)}"
 
 
 def _extracted(package: CondaPackage, context: Context) -> Path | None:
