@@ -17,7 +17,7 @@ from envbuild.environments.realizing import Realizer
 from envbuild.environments.store_verbs import StoreVerbs
 from envbuild.errors import UsageError
 from envbuild.locks.locking import Locked
-from envbuild.projects.config import PROJECT_FILE
+from envbuild.projects.config_files import PROJECT_FILE
 from envbuild.projects.project import Project, find_project
 from envbuild.projects.recipe_files import is_folder, is_there, recipes_below, recipes_of_pattern
 from envbuild.reporter import Reporter

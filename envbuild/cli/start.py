@@ -23,7 +23,7 @@ def init_command(folder: Path, conda: bool, git: bool) -> None:
     from envbuild.projects.starter import write_starter
 
     if git:
-        from envbuild.projects.config import PROJECT_FILE, find_root
+        from envbuild.projects.config_files import PROJECT_FILE, find_root
 
         if (find_root(folder) / PROJECT_FILE).is_file():
             _set_up_git(folder)

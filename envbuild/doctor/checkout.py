@@ -14,7 +14,7 @@ from envbuild.environments.roots import read_roots
 from envbuild.errors import EnvbuildError
 from envbuild.locks.place import lock_path
 from envbuild.machine.home import Home, find_home
-from envbuild.projects.config import PROJECT_FILE
+from envbuild.projects.config_files import PROJECT_FILE
 from envbuild.projects.project import Project, load_recipe, shown_path
 from envbuild.projects.recipe_files import recipes_below
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from envbuild.errors import UsageError
 from envbuild.executors import FAR_SCHEMES
-from envbuild.projects.config import PROJECT_FILE, Config
+from envbuild.projects.config import Config
+from envbuild.projects.config_files import PROJECT_FILE
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:

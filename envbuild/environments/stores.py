@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING
 
 from envbuild.errors import InvalidInput
 from envbuild.objects.address import Address, parse_address
-from envbuild.projects.config import PROJECT_FILE, Config, user_file
+from envbuild.projects.config import Config
+from envbuild.projects.config_files import PROJECT_FILE, user_file
 from envbuild.projects.settings import StoreAddress
 from envbuild.value import dataclass, replace
 

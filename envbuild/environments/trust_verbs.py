@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from envbuild.environments.stores import ChosenStore, open_store, project_of, signer_of
 from envbuild.errors import UsageError
 from envbuild.names import parse_name
-from envbuild.projects.config import user_file
+from envbuild.projects.config_files import user_file
 from envbuild.trust import Mode, Trust, TrustedKey, is_label
 from envbuild.value import dataclass, replace
 

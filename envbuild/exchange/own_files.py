@@ -10,7 +10,7 @@ from pathlib import Path
 
 from envbuild.errors import InvalidInput, NameConflictError, Where
 from envbuild.locks.lock_writing import HEADER
-from envbuild.projects.config import PROJECT_FILE
+from envbuild.projects.config_files import PROJECT_FILE
 from envbuild.projects.project import shown_path
 from envbuild.reading.document import LARGEST_FILE, parse
 from envbuild.reading.schema import findings

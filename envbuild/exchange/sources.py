@@ -21,7 +21,7 @@ from envbuild.errors import IntegrityError, UnsatisfiableError
 from envbuild.exchange.files_found import FoundFile
 from envbuild.exchange.work import Work
 from envbuild.package import CondaPackage, SourcePackage
-from envbuild.projects.config import PROJECT_FILE
+from envbuild.projects.config_files import PROJECT_FILE
 from envbuild.projects.project import Project
 from envbuild.reading.places import check_path
 from envbuild.recipe import GitSource, Index, PathSource, PypiRequirement, Source, UrlSource

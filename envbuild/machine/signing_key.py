@@ -51,7 +51,7 @@ def keys_folder(configuration: Path | None) -> Path:
     """Where a user's keys are.
 
     Args:
-        configuration: The user's configuration file; see ``envbuild.projects.config.user_file``.
+        configuration: The user's configuration file; see ``envbuild.projects.config_files.user_file``.
 
     Raises:
         UsageError: ``no-home``.

@@ -15,7 +15,7 @@ from envbuild.faults import reach
 from envbuild.machine.disk import writing
 from envbuild.machine.publish import sync_folder
 from envbuild.pattern import pattern
-from envbuild.projects.config import find_root
+from envbuild.projects.config_files import find_root
 from envbuild.projects.recipe_files import hint_instead, shown_path
 
 _TEMPORARY = pattern(r"\..+\.yaml\.[0-9]+\.tmp")

@@ -8,33 +8,30 @@ Theory: a project's file comes with a clone, so it may choose defaults, and neve
 that say whom to believe, where names lead or which paths may be left are refused there. The files of the user and of
 the system must belong to them. Nothing here is a secret: credentials live in netrc and keyrings.
 
-Rules of the file: reads the three files and the given environment; everything is checked here and nowhere again.
+Rules of the file: everything that is said is checked here and nowhere again.
 """
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Mapping as Map
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envbuild.errors import InvalidInput, Issue, Where
+from envbuild.errors import InvalidInput
 from envbuild.package import Platform
 from envbuild.policy import Policy
+from envbuild.projects import config_files
+from envbuild.projects.config_files import PROJECT_FILE, check_document, find_root, read_document, user_file
 from envbuild.projects.settings import SettingReader, StoreAddress
-from envbuild.projects.trust_settings import joined, refuse_keys
-from envbuild.reading.document import LARGEST_FILE, Mapping, parse
-from envbuild.reading.schema import check, closest, load_schema
+from envbuild.projects.trust_settings import joined
+from envbuild.reading.document import Mapping
+from envbuild.reading.schema import closest
 from envbuild.trust import Trust
 from envbuild.value import dataclass, fields, replace
 
 if TYPE_CHECKING:
     from envbuild.machine.publish import Durability
-
-PROJECT_FILE = "envbuild.yaml"
-SYSTEM_FILE = Path("/etc/envbuild/config.yaml")
 
 FLAG_VARIABLES = frozenset(
     f"ENVBUILD_{name}"
@@ -159,24 +156,6 @@ def shown(value: object) -> str:
     return re.sub(r"//[^/@\s]+@", "//***@", str(value))
 
 
-def find_root(start: Path) -> Path:
-    """The project's root: the nearest folder from ``start`` upwards that holds ``envbuild.yaml``, else ``start``."""
-    folder = Path(os.path.abspath(start))
-    for candidate in (folder, *folder.parents):
-        if os.path.lexists(candidate / PROJECT_FILE):
-            return candidate
-    return folder
-
-
-def user_file(environ: Map[str, str]) -> Path | None:
-    """The user's configuration file; None when neither ``XDG_CONFIG_HOME`` nor ``HOME`` is set."""
-    folder = environ.get("XDG_CONFIG_HOME", "")
-    if folder.startswith("/"):
-        return Path(folder, "envbuild", "config.yaml")
-    home = environ.get("HOME")
-    return Path(home, ".config", "envbuild", "config.yaml") if home else None
-
-
 def load_config(start: Path, environ: Map[str, str], flags: Map[str, str] | None = None) -> Config:
     """The configuration that holds in a folder.
 
@@ -191,7 +170,7 @@ def load_config(start: Path, environ: Map[str, str], flags: Map[str, str] | None
     """
     root = find_root(start)
     user = user_file(environ)
-    files = [SYSTEM_FILE, *([user] if user else []), root / PROJECT_FILE]
+    files = [config_files.SYSTEM_FILE, *([user] if user else []), root / PROJECT_FILE]
     reader = SettingReader()
     read: list[Path] = []
     values: dict[str, object] = {}
@@ -199,7 +178,7 @@ def load_config(start: Path, environ: Map[str, str], flags: Map[str, str] | None
     theirs: object = None
     for file in files:
         is_project = file is files[-1]
-        document = _load(file, start if is_project else None)
+        document = read_document(file, start if is_project else None)
         if document is None:
             continue
         read.append(file)
@@ -227,92 +206,6 @@ def load_config(start: Path, environ: Map[str, str], flags: Map[str, str] | None
     return replace(config, warnings=tuple(warnings), **values)  # type: ignore[arg-type]
 
 
-def _load(file: Path, start: Path | None) -> Mapping | None:
-    """A configuration file's tree; None when there is no file, or nothing in it.
-
-    Args:
-        file: The file.
-        start: For a project's file: the folder that the search began in, whose owner is trusted too.
-    """
-    try:
-        state = file.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise InvalidInput(f"{file} cannot be read: {error.strerror}", reference="unsafe-file") from error
-    _check_owner(file, state, start)
-    try:
-        with file.open("rb") as stream:
-            document = parse(stream.read(LARGEST_FILE + 1), str(file))
-    except OSError as error:
-        raise InvalidInput(f"{file} cannot be read: {error.strerror}", reference="unsafe-file") from error
-    except InvalidInput as error:
-        if error.reference == "empty-file":
-            return None
-        raise
-    if not isinstance(document, Mapping):
-        raise InvalidInput(
-            "a configuration file is a mapping", reference="bad-type", where=document.where, hint="write `key: value`"
-        )
-    return document
-
-
-def _check_owner(file: Path, state: os.stat_result, start: Path | None) -> None:
-    """Refuse a file that somebody else could have written, for it decides which code runs."""
-    if not stat.S_ISREG(state.st_mode):
-        raise InvalidInput(f"{file} is not a file", reference="unsafe-file", hint="remove it")
-    if not hasattr(os, "geteuid"):
-        return
-    owners = {0, os.geteuid()} | ({start.stat().st_uid} if start is not None and start.exists() else set())
-    if state.st_uid not in owners:
-        raise InvalidInput(
-            f"{file} belongs to user {state.st_uid}, not to you",
-            reference="unsafe-file",
-            where=Where(file=str(file)),
-            hint="copy it into a file of your own" if start is None else "work in a checkout of your own",
-        )
-    if state.st_mode & stat.S_IWOTH:
-        raise InvalidInput(
-            f"everybody may write into {file}",
-            reference="unsafe-file",
-            where=Where(file=str(file)),
-            hint=f"chmod o-w {file}",
-        )
-    if start is None and file.parent.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
-        raise InvalidInput(
-            f"everybody may write into {file.parent}",
-            reference="unsafe-file",
-            where=Where(file=str(file)),
-            hint=f"chmod o-w {file.parent}",
-        )
-
-
-def check_document(document: Mapping, file: Path, *, is_project: bool, user: Path | None) -> None:
-    """Hold a configuration file against its schema; a project's file may not say what only users may.
-
-    Raises:
-        InvalidInput: As ``envbuild.reading.schema.check``; ``not-for-projects``.
-    """
-    if not is_project:
-        check(document, "config")
-        return
-    only_user = load_schema("config")["properties"].keys() - load_schema("project")["properties"].keys()
-    issues = tuple(
-        Issue(
-            message=f"`{key.text}` is configuration of a machine or user, never of a project",
-            reference="not-for-projects",
-            where=key.where,
-            hint=f"move it to {user or SYSTEM_FILE}",
-        )
-        for key, _ in document.entries
-        if key.text in only_user
-    )
-    if issues:
-        raise InvalidInput.of(issues)
-    refuse_keys(document, f"move it to {user or SYSTEM_FILE}")
-    check(document, "project")
-
-
 def _join_trust(
     document: Mapping, before: Map[str, object], values: dict[str, object], *, is_project: bool, user: Path | None
 ) -> None:
@@ -321,7 +214,7 @@ def _join_trust(
     if document.get("trust") is None or not isinstance(said, Trust) or said is before.get("trust"):
         return
     assert isinstance(below, Trust)
-    values["trust"] = joined(below, said, document, is_project=is_project, user=user or SYSTEM_FILE)
+    values["trust"] = joined(below, said, document, is_project=is_project, user=user or config_files.SYSTEM_FILE)
 
 
 def _join_policy(before: Map[str, object], values: dict[str, object]) -> None:
@@ -341,7 +234,7 @@ def _check_loosened(document: Mapping, before: Map[str, object], after: Map[str,
                 f"a project may not loosen {name} from {old} to {new}",
                 reference="not-for-projects",
                 where=key.where if key else None,
-                hint=f"remove `{name}` here, or change it in {user or SYSTEM_FILE}",
+                hint=f"remove `{name}` here, or change it in {user or config_files.SYSTEM_FILE}",
             )
 
 

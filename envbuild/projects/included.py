@@ -15,7 +15,7 @@ from pathlib import Path
 
 from envbuild.errors import InvalidInput, Issue, Where
 from envbuild.formats import ASKING, LARGEST_FILE, Foreign, detect, read
-from envbuild.projects.config import PROJECT_FILE
+from envbuild.projects.config_files import PROJECT_FILE
 from envbuild.projects.one_level import Included, one_level
 from envbuild.reading.places import check_path
 from envbuild.recipe import Include, PathSource, PypiSection, Recipe

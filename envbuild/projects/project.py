@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from envbuild.errors import InvalidInput, Where
 from envbuild.machine.virtual import current_platform, default_system
 from envbuild.package import Platform
-from envbuild.projects.config import PROJECT_FILE, Config, find_root, load_config
+from envbuild.projects.config import Config, load_config
+from envbuild.projects.config_files import PROJECT_FILE, find_root
 from envbuild.projects.impossible import impossible
 from envbuild.projects.merge import Merger, fold_target, over
 from envbuild.projects.recipe_files import first_recipe, hint_instead, recipe_of, shown_path

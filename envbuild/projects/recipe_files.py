@@ -9,7 +9,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from envbuild.projects.config import PROJECT_FILE
+from envbuild.projects.config_files import PROJECT_FILE
 
 SUFFIXES = (".yaml", ".yml")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from envbuild.errors import InvalidInput, UsageError
 from envbuild.machine.disk import writing
-from envbuild.projects.config import check_document, user_file
+from envbuild.projects.config_files import check_document, user_file
 from envbuild.projects.trust_settings import read_trust
 from envbuild.reading.document import Mapping, Node, parse, text
 from envbuild.reading.document import Sequence as Items

@@ -12,7 +12,7 @@ from benchmarks.review_project import commit, make_project
 from envbuild.locks.lockfile import LIMIT
 from envbuild.locks.place import lock_path
 from envbuild.package import Platform
-from envbuild.projects.config import PROJECT_FILE
+from envbuild.projects.config_files import PROJECT_FILE
 from tests.case import Case
 
 

@@ -10,15 +10,16 @@ import click
 import pytest
 
 from envbuild.errors import InvalidInput, UsageError
-from envbuild.projects import config as configuration
-from envbuild.projects.config import KEYS, Config, StoreAddress, find_root, load_config
+from envbuild.projects import config_files
+from envbuild.projects.config import KEYS, Config, StoreAddress, load_config
+from envbuild.projects.config_files import find_root
 from envbuild.projects.settings import READERS
 from envbuild.reading.schema import load_schema
 
 
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    monkeypatch.setattr(configuration, "SYSTEM_FILE", tmp_path / "etc" / "config.yaml")
+    monkeypatch.setattr(config_files, "SYSTEM_FILE", tmp_path / "etc" / "config.yaml")
     files = {
         "system": tmp_path / "etc" / "config.yaml",
         "user": tmp_path / "xdg" / "envbuild" / "config.yaml",
