@@ -136,8 +136,8 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
-    # A command makes values by the thousand and hardly a cycle. To look for some costs 5 ms, and with 20,000 the imports
-    # alone would begin it.
+    # A command makes values by the thousand and hardly a cycle. To look for some costs 5 ms, and with a threshold of
+    # 20,000 the imports alone would begin it.
     gc.set_threshold(100_000)
     signal.signal(signal.SIGTERM, _terminated)
     _ready_streams()
