@@ -10,9 +10,10 @@ longest remaining chain of work depends.
 
 Some kinds can prepare an input before the others are there (unpack a package while the next one downloads): each input
 is then a job of its own, offered as soon as that input is done, and the final ``realise`` waits for those that began.
-Once no input is awaited, others are prepared only beside those that had begun before, so that no processor idles while
-these are waited for; then what has not begun is taken back, for ``realise`` readies many inputs faster at once than one
-by one. A failure blocks exactly the derivations that lead from it to a target; without ``keep_going`` no more jobs are
+A large input that comes when little else is awaited is left to ``realise``, which its preparation would put off. Once
+no input is awaited, others are prepared only beside those that had begun before, so that no processor idles while these
+are waited for; then what has not begun is taken back, for ``realise`` readies many inputs faster at once than one by
+one. A failure blocks exactly the derivations that lead from it to a target; without ``keep_going`` no more jobs are
 offered.
 
 A plan may grow while it runs (``add``), by what is known only then. Those for whom the work is have a share each, and
@@ -48,6 +49,13 @@ class Added:
 
     hits: tuple[Digest, ...]
     needed: tuple[Digest, ...]
+
+
+_UNKNOWN = 1 << 40
+"""Bytes of an input whose size nobody knows: a build, which takes long."""
+
+_FEW = 4
+"""An input that has more than so many times the bytes that are still awaited, or prepared, is not."""
 
 
 class Plan:
@@ -104,6 +112,7 @@ class Plan:
         self._prepared = self._to_prepare(needed)
         self._waiting: dict[Digest, int] = {}
         self._awaited: dict[Digest, int] = {}
+        self._moving: dict[Digest, int] = {}
         self._last: dict[Digest, set[Job]] = {}
         self._begin(needed)
         for key in hits:
@@ -216,7 +225,7 @@ class Plan:
         """
         self._end(job)
         if job.phase != "prepare":
-            self._complete(job.key, outputs)
+            self._complete(job.key, outputs, came=True)
             return
         self._satisfied(job.key)
         if job.key in self._last:
@@ -314,20 +323,26 @@ class Plan:
     def _lost(self, key: Digest) -> bool:
         return key in self._failed or key in self.blocked
 
-    def _complete(self, key: Digest, outputs: Outputs) -> None:
-        """Outputs are there: offer their preparation to the users that want it, and count down the others."""
+    def _complete(self, key: Digest, outputs: Outputs, *, came: bool = False) -> None:
+        """Outputs are there, or came: offer their preparation to the users that want it, and count down the others."""
         self._outputs[key] = outputs
         for user in self.graph.users(key):
             if user not in self._waiting or self._lost(user):
                 continue
             self._awaited[user] -= 1
-            if user not in self._prepared:
+            self._moving[user] -= self.graph[key].size or _UNKNOWN
+            if user not in self._prepared or (came and self._comes_last(key, user)):
                 self._satisfied(user)
-                continue
-            self._offer(Job(key=user, phase="prepare", input=key, derivation=self.graph[user]))
-            if not self._awaited[user]:
+            else:
+                self._offer(Job(key=user, phase="prepare", input=key, derivation=self.graph[user]))
+            if user in self._prepared and not self._awaited[user]:
                 self._last[user] = {job for job in self._running if job.key == user}
                 self._prepare_no_more(user)
+
+    def _comes_last(self, key: Digest, user: Digest) -> bool:
+        """Whether little else is awaited, or being prepared: to prepare this first would but put off who needs it."""
+        beside = (self.graph[job.input].size or _UNKNOWN for job in self._running if job.key == user and job.input)
+        return (self._moving[user] + sum(beside)) * _FEW < (self.graph[key].size or 0)
 
     def _begin(self, keys: Collection[Digest]) -> None:
         """Let needed derivations wait for the inputs that are not there; offer those that need not wait."""
@@ -338,6 +353,7 @@ class Plan:
                 continue
             awaited = [each for each in set(self.graph.inputs(key)) if each not in self._outputs]
             self._waiting[key] = self._awaited[key] = len(awaited)
+            self._moving[key] = sum(self.graph[each].size or _UNKNOWN for each in awaited)
             if not self._waiting[key]:
                 self._offer(Job(key=key, derivation=derivation))
 

@@ -111,6 +111,40 @@ def test_an_input_is_prepared_as_soon_as_it_is_done_and_the_link_waits():
     assert labels(plan.ready()) == ["realise prefix"]
 
 
+@pytest.mark.parametrize(("running", "offered"), [(26, 1), (24, 0)])
+def test_a_large_input_that_comes_last_is_prepared_beside_others_that_take_as_long(running: int, offered: int) -> None:
+    large, other = fetch("large", 100), fetch("other", running)
+    prefix = link(large, other)
+    plan = Plan(Graph([large, other, prefix]), {}, prepared_kinds={"link"})
+    jobs = {job.derivation.label: job for job in plan.ready("io")}
+    plan.started(jobs["large"])
+    run_one(plan, jobs["other"])
+    (beside,) = plan.ready("cpu")
+    plan.started(beside)
+    plan.finished(jobs["large"], OUT)
+    assert [job.input for job in plan.ready()] == [large.key] * offered
+    plan.finished(beside, OUT)
+    assert labels(plan.ready()) == ["realise prefix"]
+
+
+@pytest.mark.parametrize(("left", "offered"), [(26, 1), (24, 0), (None, 1)])
+def test_a_large_input_is_not_prepared_when_few_bytes_are_awaited(left: int | None, offered: int) -> None:
+    large, small, other = fetch("large", 100), fetch("small", left), fetch("other", 1)
+    prefix = link(large, small, other)
+    plan = Plan(Graph([large, small, other, prefix]), {}, prepared_kinds={"link"})
+    jobs = {job.derivation.label: job for job in plan.ready("io")}
+    run_one(plan, jobs["other"])
+    for job in plan.ready("cpu"):
+        run_one(plan, job)
+    run_one(plan, jobs["large"])
+    prepared = plan.ready("cpu")
+    assert [job.input for job in prepared] == [large.key] * offered
+    for job in prepared:
+        run_one(plan, job)
+    run_one(plan, jobs["small"])
+    assert labels(plan.ready()) == ["realise prefix"]
+
+
 def test_a_known_input_is_prepared_while_another_is_awaited():
     a, b = fetch("a"), fetch("b")
     prefix = link(a, b)
