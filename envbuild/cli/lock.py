@@ -10,6 +10,7 @@ import click
 
 from envbuild.cli.options import (
     as_json,
+    executor,
     keep_going,
     locking_mode,
     offline,
@@ -39,6 +40,7 @@ from envbuild.errors import UsageError
 @keep_going
 @offline
 @stores
+@executor
 @as_json
 @quiet
 def lock_command(
@@ -52,6 +54,7 @@ def lock_command(
     keep_going: bool,
     offline: bool,
     stores: tuple[str, ...],
+    executor: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -70,7 +73,9 @@ def lock_command(
     if check and (upgrade or upgrade_packages or upgrade_base or set_default or platforms):
         raise click.UsageError("--check only looks: it goes with no --upgrade…, --set-default or --platform")
     screen = Screen(quiet=quiet, as_json=as_json)
-    session = BaseSession(reporter=screen.reporter, offline=offline, stores=stores, keep_going=keep_going)
+    session = BaseSession(
+        reporter=screen.reporter, offline=offline, stores=stores, executor=executor, keep_going=keep_going
+    )
     chosen = session.recipes(*recipes)
     if check:
         screen.checked(session.check(*chosen))

@@ -75,7 +75,7 @@ jobs = option("-j", "--jobs", type=click.IntRange(min=1), help="Jobs that comput
 executor = option(
     "--executor",
     metavar="ADDRESS",
-    help="Send builds and transmutes there: dask://HOST:PORT, dask+tls://…, ssh://USER@HOST; or `local`.",
+    help="Send work there: dask://HOST:PORT, dask+tls://…, ssh://USER@HOST; or `local`.",
 )
 keep_going = option("-k", "--keep-going", is_flag=True, help="After a failure, still do what does not need it.")
 platform = option("--platform", "platforms", multiple=True, metavar="PLATFORM", help="Only this platform; repeatable.")

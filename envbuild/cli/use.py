@@ -9,9 +9,22 @@ from typing import NoReturn
 
 import click
 
-from envbuild.cli.options import closure, locking_mode, offline, option, quiet, source_argument, stores
+from envbuild.cli.options import closure, executor, locking_mode, offline, option, quiet, source_argument, stores
+from envbuild.value import dataclass
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where what is not here is made and brought from; as the options of the same names."""
+
+    stores: tuple[str, ...] = ()
+    executor: str | None = None
+    closure: str | None = None
+
+
+NO_PLACES = Places()
 
 
 @click.command(
@@ -22,6 +35,7 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 @locking_mode
 @offline
 @stores
+@executor
 @closure
 @quiet
 @source_argument
@@ -33,6 +47,7 @@ def run_command(
     frozen: bool,
     offline: bool,
     stores: tuple[str, ...],
+    executor: str | None,
     closure: str | None,
     quiet: bool,
 ) -> NoReturn:
@@ -47,18 +62,30 @@ def run_command(
         raise click.UsageError(f"Options stand before the recipe: envbuild run {command[0]} {source} -- COMMAND")
     if not words:
         raise click.UsageError("Which command? For example: envbuild run recipes/train.yaml -- python train.py")
-    _execute(source, words, stores, closure, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
+    places = Places(stores=stores, executor=executor, closure=closure)
+    _execute(source, words, places, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
 
 
 @click.command("shell", short_help="Start your shell in an environment.")
 @locking_mode
 @offline
+@stores
+@executor
 @quiet
 @source_argument
-def shell_command(source: str, locked: bool, frozen: bool, offline: bool, quiet: bool) -> NoReturn:
+def shell_command(
+    source: str,
+    locked: bool,
+    frozen: bool,
+    offline: bool,
+    stores: tuple[str, ...],
+    executor: str | None,
+    quiet: bool,
+) -> NoReturn:
     """Start your shell in an environment; `exit` leaves it."""
     shell = os.environ.get("SHELL") or "/bin/sh"
-    _execute(source, (shell,), locked=locked, frozen=frozen, offline=offline, quiet=quiet)
+    places = Places(stores=stores, executor=executor)
+    _execute(source, (shell,), places, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
 
 
 @click.command("shell-hook", short_help="Print code that activates one.")
@@ -79,8 +106,7 @@ def shell_hook_command(source: str, shell: str | None, locked: bool, frozen: boo
 def _execute(
     source: str,
     words: tuple[str, ...],
-    stores: tuple[str, ...] = (),
-    closure: str | None = None,
+    places: Places,
     *,
     locked: bool,
     frozen: bool,
@@ -93,9 +119,9 @@ def _execute(
     from envbuild.machine.in_use import hold
 
     chosen = {"locked": locked, "frozen": frozen, "offline": offline, "quiet": quiet}
-    prefix, variables, title = _realized(source, stores, closure, **chosen)
+    prefix, variables, title = _realized(source, places, **chosen)
     if not hold(find_home(os.environ), prefix):
-        prefix, variables, title = _realized(source, stores, closure, **chosen)
+        prefix, variables, title = _realized(source, places, **chosen)
         hold(find_home(os.environ), prefix)
     environment = environment_variables(prefix, dict(variables), os.environ, title)
     program = command_in(prefix, words)
@@ -112,8 +138,7 @@ def _execute(
 
 def _realized(
     source: str,
-    stores: tuple[str, ...] = (),
-    closure: str | None = None,
+    places: Places = NO_PLACES,
     *,
     locked: bool,
     frozen: bool,
@@ -123,7 +148,7 @@ def _realized(
     """The prefix, its variables and what it is called: from a stamp when there is one, else realized now."""
     from envbuild.cli.realize import read_stamp_of, stamp_options
 
-    options = stamp_options(locked=locked, frozen=frozen, out_link=None, no_out_link=False, closure=closure)
+    options = stamp_options(locked=locked, frozen=frozen, out_link=None, no_out_link=False, closure=places.closure)
     stamp = read_stamp_of(source, options)
     if stamp is not None:
         return Path(stamp.prefix), tuple(sorted(stamp.summary["variables"].items())), stamp.summary["name"]
@@ -133,13 +158,13 @@ def _realized(
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=False)
-    session = Session(reporter=screen.reporter, offline=offline, stores=stores)
-    entered = session.entered(source) if closure is None else None
+    session = Session(reporter=screen.reporter, offline=offline, stores=places.stores, executor=places.executor)
+    entered = session.entered(source) if places.closure is None else None
     if entered is not None and entered.prefix is not None:
         screen.close()
         return entered.prefix, entered.environment.variables, entered.name
     (realized,) = session.realize(
-        source, mode=mode(locked=locked, frozen=frozen), options=RealizeOptions(stamp=options, closure=closure)
+        source, mode=mode(locked=locked, frozen=frozen), options=RealizeOptions(stamp=options, closure=places.closure)
     )
     screen.close()
     return realized.prefix, realized.variables, realized.name

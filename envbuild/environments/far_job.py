@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Envelope = tuple[str, str, bool, bytes]
 """envbuild's version, the store's address, whether its records count, and the pickled task."""
 
-_FIRST_COUNTS = frozenset({"build-wheel", "bytecode"})
+_FIRST_COUNTS = frozenset({"build-wheel", "bytecode", "solve"})
 """Kinds of which somebody else's record that was faster is taken instead."""
 
 
@@ -64,7 +64,7 @@ def run_envelope(envelope: Envelope) -> FarDone:
     """Do what is in an envelope, in this process's own home.
 
     Raises:
-        UsageError: ``other-version``.
+        UsageError: ``other-version``; ``other-addresses`` for a solve that would be another one here.
         UnreachableError: ``no-store-here``.
         EnvbuildError: As ``envbuild.worker.run``.
     """
@@ -79,6 +79,10 @@ def run_envelope(envelope: Envelope) -> FarDone:
     notes: list[str] = []
     workspace, layer = _open(url, notes, believed=believed)
     with workspace:
+        if task.job.derivation.kind == "solve":
+            from envbuild.environments.far_solves import at_home
+
+            task = at_home(task, workspace.addresses)
         done = worker.run(task, workspace, workspace.store.results)
         workspace.settle()
         return _handed_over(task.job.derivation, done, workspace, layer, notes)

@@ -1,11 +1,11 @@
 """Work that is sent away: which jobs go, what goes before them, and what comes home after them.
 
-**Near** stays what belongs to this machine: solves (they read channels as this machine's settings name them), links
-and the tests of what is linked (the prefix is here), pulls, git trees and folders (they lie here, or need this user's
-keys). **Far** go transmutes, builds of wheels, bytecode, and the fetches that only those read. A build goes to a
-builder of its platform; without one it stays here, as it would without an executor, and what this machine cannot build
-says which builder is missing. Bytecode goes to a worker of this platform, for the Python that compiles is among its
-inputs; where that is this machine's own Python, it stays.
+**Near** stays what belongs to this machine: links and the tests of what is linked (the prefix is here), pulls, git
+trees and folders (they lie here, or need this user's keys). **Far** go transmutes, builds of wheels, bytecode, the
+fetches that only those read, and solves whose answer is the same there (``far_solves``). A build goes to a builder of
+its platform; without one it stays here, as it would without an executor, and what this machine cannot build says which
+builder is missing. Bytecode goes to a worker of this platform, for the Python that compiles is among its inputs; where
+that is this machine's own Python, it stays. So does a solve of wheels, which may have to run a source's build backend.
 
 ::
 
@@ -16,7 +16,8 @@ inputs; where that is this machine's own Python, it stays.
     names and digests ◄────────────────────────────────────── tells
     reads them ◄──────────────── blobs
 
-A fetch that a worker could not do is done here: its machine may know mirrors that the worker does not.
+A fetch or a solve that did not come of it is done here: this machine may know mirrors that a worker does not, and what
+has no solution is said by whoever asked. Of a solve it is said why.
 
 Rules of the file: knows kinds and stores, so that executors need not; nothing here waits in the scheduler's thread.
 """
@@ -32,10 +33,12 @@ from envbuild.derivations import Derivation, Output
 from envbuild.derivations.build_wheel import BuildWheel
 from envbuild.derivations.bytecode import Bytecode
 from envbuild.derivations.fetch import Fetch
+from envbuild.derivations.solve import Solve
 from envbuild.digest import Digest
 from envbuild.environments.far_job import FarDone, envelope, run_envelope
 from envbuild.environments.far_kinds import FAR_KINDS
-from envbuild.errors import BuildError, EnvbuildError, UnreachableError, UnsatisfiableError
+from envbuild.environments.far_solves import bare, may_go
+from envbuild.errors import BuildError, EnvbuildError, UnreachableError, UnsatisfiableError, UsageError
 from envbuild.executors import Executor, Given, Returned
 from envbuild.job import Lane
 from envbuild.machine.virtual import current_platform
@@ -67,6 +70,7 @@ class FarWork:
         self._workspace = workspace
         self._plan = plan
         self._lacking: dict[Digest, str | None] = {}
+        self._told: set[str] = set()
 
     def slots(self, lane: Lane) -> int:
         """Here and, once it is connected, there; what is more than one of them does at once waits in that one."""
@@ -83,18 +87,22 @@ class FarWork:
         task: Task = argument
         if not self._may_go(task):
             return self._near.submit(lane, function, argument)
-        ours: Future[Any] = Future()
+        item, ours = task.job.derivation, Future[Any]()
         here = partial(self._near.submit, lane, function, argument)
         try:
-            lacking = self._lacks(task.job.derivation)
+            lacking = self._lacks(item)
         except EnvbuildError as error:
+            if isinstance(item, Solve):
+                self._say_why(item, error)
+                return here()
             _fail(ours, error)
             return ours
         if lacking is not None:
-            here().add_done_callback(partial(self._wanted_builder, task.job.derivation, lacking, ours))
+            here().add_done_callback(partial(self._wanted_builder, item, lacking, ours))
+        elif isinstance(item, (Fetch, Solve)):
+            self._away(task).add_done_callback(partial(self._or_here, item, ours, here))
         else:
-            send = partial(self._send, task, ours, here if isinstance(task.job.derivation, Fetch) else None)
-            _then(self._near.submit("io", self._hand_over, task), ours, send)
+            return self._away(task)
         return ours
 
     def close(self, *, patience: float | None = None) -> bool:
@@ -108,7 +116,9 @@ class FarWork:
         if self._opened is None:
             try:
                 self._chosen.handing_over()
-                self._opened = self._chosen.open()
+                far = self._chosen.open()
+                far.slots("cpu")  # waits for the first worker
+                self._opened = far
             except EnvbuildError as error:
                 self._opened = error
         if isinstance(self._opened, EnvbuildError):
@@ -119,6 +129,8 @@ class FarWork:
         item = task.job.derivation
         if task.job.phase != "realise":
             return False
+        if isinstance(item, Solve):
+            return may_go(item)
         if not isinstance(item, Fetch):
             return item.kind in FAR_KINDS and not _of_this_machine(item)
         graph = self._plan.graph
@@ -141,11 +153,11 @@ class FarWork:
             UnreachableError: As the executor.
         """
         platform, marks = self._place(item)
+        far = self._far
         if not platform:
-            _ = self._far
             return None
         if item.key not in self._lacking:
-            self._lacking[item.key] = self._far.lacks(platform, marks)
+            self._lacking[item.key] = far.lacks(platform, marks)
             if self._lacking[item.key] is not None and marks:
                 raise UnsatisfiableError(
                     f"{item.label} wants {self._lacking.pop(item.key)}, and {self._far.address} has none",
@@ -158,7 +170,30 @@ class FarWork:
         """The platform of which a worker must be, empty for any, and what else it must be marked with."""
         if isinstance(item, BuildWheel):
             return item.platform, self._chosen.marks.get(item.package.name, ())
-        return (current_platform(), ()) if isinstance(item, Bytecode) else ("", ())
+        ours = isinstance(item, Bytecode) or (isinstance(item, Solve) and item.ecosystem == "pypi")
+        return current_platform() if ours else "", ()
+
+    def _away(self, task: Task) -> Future[Any]:
+        """Send it, with what it needs before it and what it came to after it."""
+        ours: Future[Any] = Future()
+        _then(self._near.submit("io", self._hand_over, task), ours, partial(self._send, task, ours))
+        return ours
+
+    def _or_here(self, item: Derivation, ours: Future[Any], here: Callable[[], Future[Any]], away: Future[Any]) -> None:
+        """Let what did not come of being sent be done here."""
+        error = None if away.cancelled() else away.exception()
+        if isinstance(error, EnvbuildError):
+            if isinstance(item, Solve):
+                self._say_why(item, error)
+            _guarded(ours, lambda: _then(here(), ours, partial(_give, ours)))
+        else:
+            _then(away, ours, partial(_give, ours))
+
+    def _say_why(self, item: Solve, error: EnvbuildError) -> None:
+        """Say once of each reason why solves are done here; one that concerns the question itself will be met here."""
+        if isinstance(error, (UnreachableError, UsageError)) and error.reference not in self._told:
+            self._told.add(error.reference)
+            self._workspace.note(f"{item.label} is not left to {self._chosen.address}: {error.message}")
 
     def _hand_over(self, task: Task) -> None:
         """Have the inputs that are here in the store, before the job is sent that reads them."""
@@ -174,28 +209,17 @@ class FarWork:
                 retryable=True,
             )
 
-    def _send(self, task: Task, ours: Future[Any], again: Callable[[], Future[Any]] | None, _: None) -> None:
+    def _send(self, task: Task, ours: Future[Any], _: None) -> None:
         item, store = task.job.derivation, self._chosen.handing_over()[0]
         platform, marks = self._place(item)
         sent = self._far.send(
             run_envelope,
-            envelope(task, store.url, believed=store.believed),
+            envelope(bare(task) if isinstance(item, Solve) else task, store.url, believed=store.believed),
             name=f"{item.kind} {item.label}",
             platform=platform,
             tags=marks,
         )
-        brought = partial(self._bring, task, ours)
-        if again is None:
-            _then(sent, ours, brought)
-            return
-
-        def ended(sent: Future[Any]) -> None:
-            if not sent.cancelled() and isinstance(sent.exception(), EnvbuildError):
-                _guarded(ours, lambda: _then(again(), ours, partial(_give, ours)))
-            else:
-                _then(sent, ours, brought)
-
-        sent.add_done_callback(ended)
+        _then(sent, ours, partial(self._bring, task, ours))
 
     def _bring(self, task: Task, ours: Future[Any], far: FarDone) -> None:
         _then(self._near.submit("io", partial(self._take_home, task), far), ours, partial(_give, ours))

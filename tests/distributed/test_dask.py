@@ -46,6 +46,20 @@ def test_builds_and_transmutes_are_done_by_workers_and_linked_here(farm: Farm, c
     assert (again["built"], again["transmuted"], again["pulled"] > 0) == (0, 0, True)
 
 
+@pytest.mark.parametrize(
+    "using", [("run", "brewed.yaml", "--", "python", "-c", "import brewed"), ("shell", "brewed.yaml")]
+)
+def test_what_is_run_and_entered_is_built_by_workers_when_it_is_not_there(
+    farm: Farm, cluster: Cluster, using: tuple[str, ...]
+) -> None:
+    address = cluster.scheduler()
+    cluster.worker("one")
+    verb, *words = using
+    there = ("--locked", "--store", str(farm.store), "--executor", address)
+    farm.run(verb, *there, *words, environ={"SHELL": "/bin/true"})
+    assert len(cluster.results("one")) == len(farm.records("build-wheel")) == 1
+
+
 def test_a_worker_that_dies_loses_what_it_was_doing_and_another_one_does_it(farm: Farm, cluster: Cluster) -> None:
     address = cluster.scheduler()
     cluster.worker("one", environ={"ENVBUILD_FAULT": "mid-wheel-build:kill"})
