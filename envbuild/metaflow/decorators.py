@@ -74,18 +74,27 @@ _CONDA = {
     "channels": None,
     "python": None,
     "disabled": None,
+    "bytecode": None,
     "pip_packages": None,
     "pip_sources": None,
     **_NAMED,
 }
-_PYPI = {"packages": None, "extra_indices": None, "python": None, "disabled": None, "sources": None, **_NAMED}
+_PYPI = {
+    "packages": None,
+    "extra_indices": None,
+    "python": None,
+    "disabled": None,
+    "bytecode": None,
+    "sources": None,
+    **_NAMED,
+}
 _RECIPE = {"path": None}
 
 
 class CondaStep(RequirementStep):
     """conda packages of a step, over those of ``@conda_base``.
 
-    ``libraries={"numpy": "1.26.*"}``, ``channels``, ``python``, ``disabled``.
+    ``libraries={"numpy": "1.26.*"}``, ``channels``, ``python``, ``bytecode``, ``disabled``.
     """
 
     name = "conda"
@@ -102,7 +111,7 @@ class CondaFlow(RequirementFlow):
 class PypiStep(RequirementStep):
     """PyPI packages of a step, over those of ``@pypi_base``.
 
-    ``packages={"rich": ">=13"}``, ``extra_indices``, ``python``, ``disabled``.
+    ``packages={"rich": ">=13"}``, ``extra_indices``, ``python``, ``bytecode``, ``disabled``.
     """
 
     name = "pypi"
@@ -178,7 +187,7 @@ class InternalStep(StepDecorator):
         environment.root = getattr(flow_datastore, "datastore_root", None) or ""
 
     def runtime_step_cli(self, cli_args: Any, retry_count: int, max_user_code_retries: int, ubf_context: Any) -> None:
-        self._environment.enter(self._step, cli_args, self._datastore)
+        self._environment.enter(self._step, cli_args, self._datastore, retry_count > max_user_code_retries)
 
     def task_pre_step(
         self,

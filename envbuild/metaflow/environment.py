@@ -37,6 +37,7 @@ class EnvbuildEnvironment(MetaflowEnvironment):
         self._datastore_type = "local"
         self._entrances: dict = {}  # type: ignore[type-arg]
         self._away: dict = {}  # type: ignore[type-arg]
+        self._back: dict = {}  # type: ignore[type-arg]
         self.root = ""
 
     def validate_environment(self, echo: Any, datastore_type: str) -> None:
@@ -50,11 +51,18 @@ class EnvbuildEnvironment(MetaflowEnvironment):
         from envbuild.metaflow.launching import launched
 
         if not self._entrances and not self._away:  # packaging asks again
-            self._entrances, self._away = launched(self._flow, self._datastore_type, self.root, echo)
+            self._entrances, self._away, self._back = launched(self._flow, self._datastore_type, self.root, echo)
 
-    def enter(self, step: str, cli_args: Any, datastore: Any) -> None:
-        """Let a task that is about to start run in its step's environment."""
-        entrance = self._entrances.get(step)
+    def enter(self, step: str, cli_args: Any, datastore: Any, failed: bool) -> None:
+        """Let a task that is about to start run in its step's environment.
+
+        Args:
+            step: The step.
+            cli_args: Metaflow's, of the task.
+            datastore: The flow's.
+            failed: Whether all attempts of the step's own code have failed: this one runs here.
+        """
+        entrance = self._entrances.get(step) or (self._back.get(step) if failed else None)
         if entrance is None:
             cli_args.env[TOLD] = ""
             if step in self._away:

@@ -5,6 +5,9 @@ asks what the name means now, makes that exist, and becomes the task. So the sea
 process, what goes wrong stands in the task's log, and a retry asks again. Nothing is solved: the environment is used as
 it was locked, which is why it must hold what Metaflow itself needs.
 
+A task that Metaflow runs here because its attempts on another machine have failed (``@catch``) starts so, too: it is
+made here only then. Where that cannot be, the task runs outside, and it is said: it is there to save the run.
+
 Rules of the file: what ``main`` needs is imported there; a task is waiting.
 """
 
@@ -19,12 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from envbuild.errors import EnvbuildError
 from envbuild.metaflow import settings
+from envbuild.metaflow.names import TOLD
 from envbuild.metaflow.standing import SOURCES
 from envbuild.metaflow.substituting import OF_PARAMETER, parameter_variable, substituted, variables
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
-    from envbuild.metaflow.asked import Base
+    from envbuild.metaflow.away import Away
+    from envbuild.metaflow.collecting import Step
     from envbuild.metaflow.launching import Launch
 
 _PROGRAM = "import sys; sys.path[:1] = []; from envbuild.metaflow.late import main; main()"
@@ -36,7 +41,10 @@ class Late:
     """How tasks of a step start whose environment is looked up then.
 
     Attributes:
-        base: What names it, with variables.
+        source: What names it, with variables: ``name:``, ``step:`` or ``id:`` and more.
+        store: The address of the one store that it comes from; None for those that are configured.
+        closure: Of an id.
+        last: Whether attempts elsewhere have failed before.
         said: Whose it is, for people.
         step: ``Flow/step``.
         flow: The folder of the flow.
@@ -45,7 +53,7 @@ class Late:
         flags: Settings of the session that looks it up, and ``environ``: variables over the process's own.
     """
 
-    base: Base
+    source: str
     said: str
     step: str
     flow: Path
@@ -54,6 +62,9 @@ class Late:
     needs: tuple[str, ...]
     flags: Mapping[str, str]
     environ: Mapping[str, str]
+    store: str | None = None
+    closure: str | None = None
+    last: bool = False
 
     def command(self, task: Any, datastore: Any, keep: Sequence[str]) -> list[str]:
         """The words that a task's command begins with, before those of Metaflow.
@@ -64,8 +75,10 @@ class Late:
             keep: Variables that somebody has set for this step, and that stay as they are.
         """
         wanted = {
-            "source": SOURCES[self.base.kind],
-            "text": self.base.text,
+            "source": self.source,
+            "store": self.store,
+            "closure": self.closure,
+            "last": self.last,
             "said": self.said,
             "step": self.step,
             "flow": str(self.flow),
@@ -75,42 +88,49 @@ class Late:
             "flags": dict(self.flags),
             "environ": dict(self.environ),
             "keep": list(keep),
-            "values": _values(self.base.text, task, datastore),
+            "values": _values(self.source, task, datastore),
         }
         return [sys.executable, "-c", _PROGRAM, json.dumps(wanted)]
 
 
-def late(launch: Launch, folder: Path, behind: Path) -> dict[str, Late]:
-    """How tasks of the steps start here whose environment is looked up then, by step.
+def late(
+    launch: Launch, away: Mapping[str, Away], folder: Path, behind: Path
+) -> tuple[dict[str, Late], dict[str, Late]]:
+    """How tasks of the steps start here whose environment is looked up then, by step; and those that failed elsewhere.
 
     Args:
         launch: The flow.
+        away: What commands for other machines say, by step.
         folder: See ``Late``.
         behind: See ``Late``.
     """
-    steps = [
-        (step.name, step.asked.base)
-        for step in launch.flow.steps
-        if step.remote is None and step.asked is not None and step.asked.late
-    ]
-    if not steps:
-        return {}
     environ = settings.environ()
-    return {
-        name: Late(
-            base=base,
-            said=f"step {name}",
-            step=f"{launch.flow.name}/{name}",
+
+    def one(step: Step, source: str, **more: Any) -> Late:
+        return Late(
+            source=source,
+            said=f"step {step.name}",
+            step=f"{launch.flow.name}/{step.name}",
             flow=launch.flow.file.parent,
             folder=folder,
             behind=behind,
-            needs=tuple(launch.surroundings.needs),
             flags=settings.flags(launch.project),
             environ={key: value for key, value in environ.items() if os.environ.get(key) != value},
+            last=step.remote is not None,
+            **more,
         )
-        for name, base in steps
-        if base is not None
-    }
+
+    here: dict[str, Late] = {}
+    back: dict[str, Late] = {}
+    for step in launch.flow.steps:
+        if step.asked is not None and step.asked.late and step.asked.base is not None:
+            base = step.asked.base
+            found = one(step, f"{SOURCES[base.kind]}:{base.text}", needs=tuple(launch.surroundings.needs))
+            (here if step.remote is None else back)[step.name] = found
+        elif (known := away.get(step.name)) is not None and known["here"] is not None:
+            request, environment, closure = known["here"]
+            back[step.name] = one(step, f"id:{request}:{environment}", needs=(), store=known["store"], closure=closure)
+    return here, back
 
 
 def _values(text: str, task: Any, datastore: Any) -> dict[str, str]:
@@ -139,19 +159,25 @@ def main() -> None:
 
         error.message = f"{wanted['said']}: {error.message}"
         say_error(error)
-        raise SystemExit(error.exit_code) from None
+        if not wanted["last"]:
+            raise SystemExit(error.exit_code) from None
+        sys.stderr.write(f"note: {wanted['said']} runs outside of its environment, for it has failed elsewhere\n")
+        sys.stderr.flush()
+        os.execve(sys.executable, [sys.executable, *words], {**os.environ, TOLD: ""})  # noqa: S606  the task
 
 
 def _become(wanted: Mapping[str, Any], words: Sequence[str]) -> None:
     from envbuild.cli.render import QuietReporter
+    from envbuild.environments.realized import RealizeOptions
     from envbuild.machine.home import find_home
     from envbuild.machine.in_use import hold
     from envbuild.metaflow.entering import Present, entrance
     from envbuild.metaflow.lacking import check_needs
     from envbuild.session import Session
 
-    text = substituted(wanted["text"], {**os.environ, **wanted["values"]})
-    source = f"{wanted['source']}:{text}"
+    kind, _, named = wanted["source"].partition(":")
+    text = substituted(named, {**os.environ, **wanted["values"]})
+    source = f"{kind}:{text}"
     environ = {**os.environ, **wanted["environ"]}
     session = Session(
         Path(wanted["flow"]),
@@ -159,8 +185,10 @@ def _become(wanted: Mapping[str, Any], words: Sequence[str]) -> None:
         flags=wanted["flags"],
         environ=environ,
         offline=os.environ.get("ENVBUILD_OFFLINE", "").lower() in {"1", "true", "yes", "on"},
+        stores=[wanted["store"]] if wanted["store"] else [],
+        only_stores=wanted["store"] is not None,
     )
-    (realized,) = session.realize(source, mode="locked")
+    (realized,) = session.realize(source, mode="locked", options=RealizeOptions(closure=wanted["closure"]))
     check_needs(session, text, realized, wanted["needs"])
     sys.stdout.write(f"Environment of {wanted['said']}: {text} is {realized.environment}\n")
     sys.stdout.flush()

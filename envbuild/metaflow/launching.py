@@ -99,8 +99,8 @@ class Launch:
 
 def launched(
     flow: Any, datastore: str, root: str, echo: Callable[[str], Any]
-) -> tuple[dict[str, Entrance | Late], dict[str, Away]]:
-    """Make the environments of a flow exist: how its tasks enter them, and what commands for other machines say.
+) -> tuple[dict[str, Entrance | Late], dict[str, Away], dict[str, Late]]:
+    """Make the environments of a flow exist: how tasks enter them, here, elsewhere, and here when they failed elsewhere.
 
     Errors are said here, in full, and end the program with envbuild's exit codes.
 
@@ -141,7 +141,9 @@ def imported(home: Path) -> tuple[Path, Path]:
             return folder, behind
 
 
-def _launched(launch: Launch, datastore: str, root: str) -> tuple[dict[str, Entrance | Late], dict[str, Away]]:
+def _launched(
+    launch: Launch, datastore: str, root: str
+) -> tuple[dict[str, Entrance | Late], dict[str, Away], dict[str, Late]]:
     from envbuild.machine.virtual import current_platform
 
     remote = {step.name for step in launch.flow.steps if step.remote is not None}
@@ -160,4 +162,5 @@ def _launched(launch: Launch, datastore: str, root: str) -> tuple[dict[str, Entr
         for step in item.needed.steps
         if step not in remote
     }
-    return known | late(launch, folder, behind), away
+    looked_up, back = late(launch, away, folder, behind)
+    return known | looked_up, away, back
