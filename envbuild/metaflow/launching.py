@@ -100,7 +100,7 @@ class Launch:
 def launched(
     flow: Any, datastore: str, root: str, echo: Callable[[str], Any]
 ) -> tuple[dict[str, Entrance | Late], dict[str, Away], dict[str, Late]]:
-    """Make the environments of a flow exist: how tasks enter them, here, elsewhere, and here when they failed elsewhere.
+    """Make the environments of a flow exist: how tasks enter them, here, elsewhere, and when they come back.
 
     Errors are said here, in full, and end the program with envbuild's exit codes.
 
