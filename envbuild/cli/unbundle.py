@@ -26,7 +26,7 @@ def main(words: list[str]) -> int:
     """Install, or only look; the exit code."""
     path, start, folder, prefix, check = words
     work = Path(folder)
-    from envbuild.machine.publish import remove_tree
+    from envbuild.machine.temporary import remove_tree
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _ended)

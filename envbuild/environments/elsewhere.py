@@ -24,7 +24,7 @@ from envbuild.linkers.placing import placer, ways
 from envbuild.linkers.prefix import assemble
 from envbuild.machine.disk import writing
 from envbuild.machine.home import check_name
-from envbuild.machine.publish import remove_tree
+from envbuild.machine.temporary import remove_tree
 from envbuild.machine.workspace import Workspace
 from envbuild.value import replace
 

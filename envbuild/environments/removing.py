@@ -26,7 +26,7 @@ from envbuild.machine.disk import writing
 from envbuild.machine.home import Home
 from envbuild.machine.in_use import held
 from envbuild.machine.kernel_lock import KernelLock
-from envbuild.machine.publish import remove_tree, scratch_folder
+from envbuild.machine.temporary import remove_tree, scratch_folder
 from envbuild.store.in_use import prefixes_in_use
 from envbuild.value import dataclass
 

@@ -29,7 +29,7 @@ from envbuild.executors import Executor
 from envbuild.graph import Graph
 from envbuild.job import LANES
 from envbuild.linkers import rattler_process
-from envbuild.machine.publish import sweep
+from envbuild.machine.temporary import sweep
 from envbuild.machine.workspace import Workspace
 from envbuild.parts import NOT_BEGUN, End, Once, Parted, Parts, Watch, end_of, holding, whose
 from envbuild.plan import Plan

@@ -56,7 +56,7 @@ class ImageVerbs:
         """
         from envbuild.exchange.imaging import PLACE, check_image, check_place, write_image
         from envbuild.machine.disk import writing
-        from envbuild.machine.publish import remove_tree
+        from envbuild.machine.temporary import remove_tree
         from envbuild.machine.virtual import check_system
 
         inside = check_place(place if place is not None else PLACE)

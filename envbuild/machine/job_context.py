@@ -17,6 +17,7 @@ from envbuild.digest import Digest, short
 from envbuild.errors import BuildError, IntegrityError, InvalidInput
 from envbuild.machine import publish
 from envbuild.machine.disk import writing
+from envbuild.machine.temporary import scratch_folder
 from envbuild.package import FolderOrigin, GitOrigin, Origin, Platform
 from envbuild.pattern import pattern
 
@@ -165,7 +166,7 @@ class JobContext:
 
     def scratch(self) -> AbstractContextManager[Path]:
         """An empty folder on the file system of the prefixes."""
-        return publish.scratch_folder(self._workspace.home.scratch)
+        return scratch_folder(self._workspace.home.scratch)
 
     def engine_cache(self, engine: str) -> Path:
         """An engine's own cache."""

@@ -5,35 +5,27 @@ made read-only, synced, then *linked* to its final name (a name that is already 
 is success), unlinked, and the folder synced. A tree: made in a scratch folder, synced, renamed to a final name that was
 never created before. With durability ``fast`` nothing is synced; the order of the steps stays.
 
-A temporary file, or the one beside a scratch folder, is locked (``flock``) for as long as its maker lives. What is not
-locked is garbage: ``stale`` lists it, and can never give a living process's file, whatever happened to process ids and
-clocks.
-
 Rules of the file: no final name is ever opened for writing; every failure to write becomes ``NoSpaceError``.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
-import shutil
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 from envbuild import faults
 from envbuild.digest import CHUNK, Digest
 from envbuild.machine.disk import writing
+from envbuild.machine.temporary import create_held
 
 Durability = Literal["safe", "fast"]
 """``safe`` syncs before a name appears; ``fast`` leaves that to the system."""
-
-_HOLD = ".hold"
-"""The ending of the file whose lock holds the scratch folder of the same name."""
 
 
 class Incoming:
@@ -48,10 +40,10 @@ class Incoming:
         self.need = need
         with writing(folder, need):
             try:
-                self.path, self._descriptor = _create(folder)
+                self.path, self._descriptor = create_held(folder)
             except FileNotFoundError:
                 folder.mkdir(parents=True, exist_ok=True)
-                self.path, self._descriptor = _create(folder)
+                self.path, self._descriptor = create_held(folder)
         self.size = 0
         self._named = True
         self._state = hashlib.sha256()
@@ -131,16 +123,6 @@ class Incoming:
                     self.path.unlink()
         os.close(self._descriptor)
         self._descriptor = -1
-
-
-def _create(folder: Path, ending: str = "") -> tuple[Path, int]:
-    while True:
-        path = folder / f"{os.urandom(8).hex()}{ending}"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:
-            return path, descriptor
-        os.close(descriptor)  # a sweep came between creating and locking
 
 
 def _link(source: Path, final: Path) -> bool:
@@ -271,84 +253,3 @@ def _syncfs() -> Callable[[int], int] | None:
     import ctypes  # 5 ms, only when a tree is published
 
     return getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-
-
-@contextmanager
-def scratch_folder(parent: Path) -> Iterator[Path]:
-    """An empty folder, held by a lock while this process lives, removed afterwards.
-
-    What is locked is a file beside it: of folders, network file systems tell no other machine that they are locked.
-
-    Raises:
-        NoSpaceError: When it cannot be made.
-    """
-    with writing(parent):
-        parent.mkdir(parents=True, exist_ok=True)
-        hold, descriptor = _create(parent, _HOLD)
-    path = hold.with_suffix("")
-    try:
-        with writing(parent):
-            path.mkdir(mode=0o700)
-        yield path
-    finally:
-        remove_tree(path)
-        hold.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a file, a symbolic link itself, or a folder with read-only parts in it; absent is fine."""
-    if path.is_symlink() or not path.is_dir():
-        with suppress(FileNotFoundError):
-            path.unlink()
-        return
-    for parent, _, _ in os.walk(path):
-        with suppress(OSError):
-            Path(parent).chmod(0o700)
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def stale(folder: Path) -> Iterator[Path]:
-    """What dead processes left in a folder of temporary files: those entries that nobody holds a lock on.
-
-    Each is yielded while this process holds its lock, so that removing it takes nothing from the living.
-    """
-    if not folder.is_dir():
-        return
-    for path in sorted(folder.iterdir()):
-        if path.is_symlink():
-            yield path  # never made by us, and only the link goes
-            continue
-        try:
-            descriptor = _open_to_lock(path.with_name(f"{path.name}{_HOLD}") if path.is_dir() else path)
-        except FileNotFoundError:
-            if path.is_dir():
-                yield path  # its lock is made before a folder, and goes after it
-            continue
-        except OSError:
-            continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # held, or not to be known: then it stays
-            continue
-        else:
-            yield path
-        finally:
-            os.close(descriptor)
-
-
-def _open_to_lock(path: Path) -> int:
-    flags = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    try:
-        return os.open(path, os.O_RDWR | flags)  # network file systems lock exclusively what may be written
-    except PermissionError:
-        return os.open(path, os.O_RDONLY | flags)
-
-
-def sweep(*folders: Path) -> None:
-    """Remove what dead processes left in folders of temporary files; what cannot be removed stays."""
-    for folder in folders:
-        with suppress(OSError):
-            for path in stale(folder):
-                with suppress(OSError):
-                    remove_tree(path)

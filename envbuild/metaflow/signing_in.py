@@ -22,7 +22,7 @@ from pathlib import Path
 from envbuild.errors import InvalidInput
 from envbuild.machine.disk import writing
 from envbuild.machine.home import find_home, open_home
-from envbuild.machine.publish import scratch_folder
+from envbuild.machine.temporary import scratch_folder
 
 NAME = "METAFLOW_CONDA_SRCS_AUTH_INFO"
 _WORD = re.compile(r"[^\s\"#]\S*")

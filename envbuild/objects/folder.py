@@ -23,7 +23,8 @@ from shlex import quote
 
 from envbuild.digest import CHUNK
 from envbuild.errors import InvalidInput, NoSpaceError, UnreachableError
-from envbuild.machine.publish import Durability, Incoming, copy_into, sweep, sync_folder
+from envbuild.machine.publish import Durability, Incoming, copy_into, sync_folder
+from envbuild.machine.temporary import sweep
 from envbuild.objects import SMALL, Listed, Odd, Put, Writer, check_name, check_size, unheard
 from envbuild.objects.address import shown_folder
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from envbuild.errors import InvalidInput
 from envbuild.locks.place import lock_path
-from envbuild.projects.config import PROJECT_FILE, find_root
+from envbuild.projects.config_files import PROJECT_FILE, find_root
 from envbuild.projects.project import find_project, recipe_from
 from envbuild.projects.recipe_files import recipe_of
 from envbuild.recipe import PathSource, Recipe

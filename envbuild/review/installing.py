@@ -21,7 +21,7 @@ from pathlib import Path
 
 from envbuild.errors import NoSpaceError
 from envbuild.projects.checkout import replace_file
-from envbuild.projects.config import find_root
+from envbuild.projects.config_files import find_root
 from envbuild.review.git import Repository
 from envbuild.value import dataclass
 

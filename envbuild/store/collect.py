@@ -33,7 +33,7 @@ from envbuild.machine.disk import writing
 from envbuild.machine.home import Home
 from envbuild.machine.in_use import held
 from envbuild.machine.kernel_lock import DEFAULT_TIMEOUT, KernelLock
-from envbuild.machine.publish import scratch_folder, stale
+from envbuild.machine.temporary import scratch_folder, stale
 from envbuild.store import Result
 from envbuild.store.folder import FolderStore, open_store
 from envbuild.store.in_use import prefixes_in_use

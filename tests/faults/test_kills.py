@@ -91,7 +91,8 @@ def test_the_next_realize_removes_what_a_killed_one_left(world: World, fault: st
 HOLDER = """
 import sys
 from pathlib import Path
-from envbuild.machine.publish import Incoming, scratch_folder
+from envbuild.machine.publish import Incoming
+from envbuild.machine.temporary import scratch_folder
 home = Path(sys.argv[1])
 with scratch_folder(home / "tmp") as folder, Incoming(home / "store" / "tmp") as incoming:
     (folder / "work").write_text("under way")

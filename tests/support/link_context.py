@@ -22,7 +22,8 @@ from envbuild.derivations.link import Link, prefix_name
 from envbuild.digest import Digest, digest_bytes, digest_file, key
 from envbuild.machine.kernel_lock import KernelLock
 from envbuild.machine.process import clean_environment, run
-from envbuild.machine.publish import begin_sync, publish_bytes, publish_tree, scratch_folder
+from envbuild.machine.publish import begin_sync, publish_bytes, publish_tree
+from envbuild.machine.temporary import scratch_folder
 from envbuild.package import CondaPackage, Platform, SourcePackage, Wheel, normalize_pypi_name
 from tests.support.channel import TestChannel, this_platform
 

@@ -20,7 +20,8 @@ import pytest
 from envbuild.derivations import Output
 from envbuild.digest import Digest
 from envbuild.errors import IntegrityError, NoSpaceError
-from envbuild.machine.publish import Incoming, publish_tree, remove_tree, scratch_folder, stale, sweep
+from envbuild.machine.publish import Incoming, publish_tree
+from envbuild.machine.temporary import remove_tree, scratch_folder, stale, sweep
 from envbuild.package import Platform
 from envbuild.store import Result
 from envbuild.store.folder import FolderStore, open_store, result_from_bytes, result_to_bytes
