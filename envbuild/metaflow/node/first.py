@@ -167,14 +167,15 @@ def meet_python(uv):
     """Let uv look at the Python of the node, as it would before it links anything; a courtesy."""
     cache = os.path.join(home(), "cache", "uv")
     base = os.path.join(sys.base_prefix, "bin", "python%d.%d" % sys.version_info[:2])
-    if os.path.isdir(cache) or not (os.path.exists(uv) and os.path.exists(base)):
+    known = os.listdir(cache) if os.path.isdir(cache) else ()
+    if any(name.startswith("interpreter-") for name in known) or not (os.path.exists(uv) and os.path.exists(base)):
         return
     words = [uv, "python", "find", "--no-config", "--no-python-downloads", os.path.realpath(base)]
     os.makedirs(os.path.dirname(cache), 0o700, exist_ok=True)
-    known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     with open(os.devnull, "w") as nowhere:
         silent = [(os.POSIX_SPAWN_DUP2, nowhere.fileno(), number) for number in (1, 2)]
-        os.waitpid(os.posix_spawn(uv, words, {**known, "UV_CACHE_DIR": cache}, file_actions=silent), 0)
+        os.waitpid(os.posix_spawn(uv, words, {**environ, "UV_CACHE_DIR": cache}, file_actions=silent), 0)
 
 
 def tools_here():
