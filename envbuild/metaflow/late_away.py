@@ -78,6 +78,7 @@ def needed(
             "said": f"step {step.name}",
             "needs": list(needs),
             "metadata": metadata,
+            "begins": step is flow.steps[0],
             "parameters": {name: flow.parameters[name] for name in variables(base.text) if name in flow.parameters},
         }
         what = json.dumps(known, sort_keys=True)
@@ -88,8 +89,15 @@ def needed(
 
 
 def waits(what: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
-    """On a node: whether a step has to wait for the words of its task, which say where its parameters are."""
-    return bool(what["parameters"]) and WORDS not in environ
+    """On a node: whether a step has to wait for the words of its task, which say where its parameters are.
+
+    Args:
+        what: As ``needed`` has it.
+        environ: The node's variables. Some schedulers have filled those of the first step when it enters.
+    """
+    if not what["parameters"] or WORDS in environ:
+        return False
+    return not what["begins"] or any(filled not in environ for _, filled, _ in what["parameters"].values())
 
 
 def looked_up(session: NodeSession, what: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[str, str]:

@@ -40,13 +40,13 @@ def of_task(wanted: Mapping[str, Sequence[str]], environ: Mapping[str, str], flo
 
     Args:
         wanted: By variable: the attribute of the flow, the variable that a scheduler fills, its type.
-        environ: The node's variables, with the words of the task.
+        environ: The node's variables, with the words of the task where these are known.
         flow: The name of the flow.
 
     Raises:
         InvalidInput: ``unknown-variable`` for one that nothing says. UnreachableError: ``no-parameters``.
     """
-    words = environ[WORDS].split("\n")
+    words = environ.get(WORDS, "").split("\n")
     paths = option(words, "--input-paths")
     file = option(words, "--input-paths-filename")
     if not paths and file:

@@ -13,7 +13,16 @@ import pytest
 from tests.metaflow.conftest import SERIES
 from tests.metaflow.flows import Flows
 from tests.metaflow.nodes import Node, can_isolate
-from tests.metaflow.test_remote import OPTIONS, argo_templates, as_argo, node_of, remote, s3_server
+from tests.metaflow.test_remote import (
+    OPTIONS,
+    argo_templates,
+    as_argo,
+    as_batch,
+    batch_overrides,
+    node_of,
+    remote,
+    s3_server,
+)
 from tests.support.metadata_service import metadata_service
 from tests.support.object_servers import ObjectServer
 
@@ -84,6 +93,20 @@ def test_parameters_stand_in_the_name_that_a_node_looks_up(
     assert end.returncode == 0, end.stdout + end.stderr
     assert "end: toy=1.0" in end.stdout
     assert "Environment of step end: team/toy:1.1-7 is " in end.stdout + end.stderr
+
+
+def test_a_first_step_waits_where_its_scheduler_tells_parameters_to_the_task_alone(
+    remote: Flows, tmp_path: Path, s3_server: ObjectServer
+) -> None:
+    remote.environ["ENVBUILD_STORES"] = f"s3://{s3_server.bucket()}/team"
+    overrides = batch_overrides(remote.write(BY_PARAMETERS), s3_server)
+    named(remote, "1.1", "team/toy:1.1-3-start")
+    node = node_of(tmp_path / "node", s3_server)
+    for given, code, said in (("1.1", 0, "start: toy=1.1"), ("1.2", 3, "no environment named team/toy:1.2-3-start")):
+        parameters = json.dumps({"toy-version": given})
+        done = as_batch(node, overrides, s3_server, METAFLOW_PARAMETERS=parameters)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert said in done.stdout + done.stderr
 
 
 BY_STEP = """

@@ -252,26 +252,37 @@ def batch_queue(server: ObjectServer) -> None:
     batch.create_job_queue(jobQueueName="queue", state="ENABLED", priority=1, computeEnvironmentOrder=order)
 
 
-def test_what_batch_gets_is_below_its_limit_and_runs_on_a_bare_node(
-    remote: Flows, tmp_path: Path, s3_server: ObjectServer
-) -> None:
-    remote.environ |= {
+def batch_overrides(flows: Flows, server: ObjectServer) -> Any:
+    """What Step Functions tells Batch of the step ``start``, in a deployment of a flow that is written."""
+    flows.environ |= {
         "METAFLOW_SFN_IAM_ROLE": "arn:aws:iam::123456789012:role/sfn",
         "METAFLOW_ECS_S3_ACCESS_IAM_ROLE": "arn:aws:iam::123456789012:role/batch",
         "METAFLOW_ECS_FARGATE_EXECUTION_ROLE": "arn:aws:iam::123456789012:role/fargate",
         "METAFLOW_SFN_DYNAMO_DB_TABLE": "table",
         "METAFLOW_BATCH_JOB_QUEUE": "queue",
     }
-    batch_queue(s3_server)
-    remote.write(FLOW).command(*OPTIONS, "step-functions", "create", "--only-json")
-    document = json.loads(remote.out[remote.out.index("{") :])
-    overrides = document["States"]["start"]["Parameters"]["ContainerOverrides"]
-    assert len(json.dumps(overrides)) < 8192
-    environ = {item["Name"]: item.get("Value", "sfn-1") for item in overrides["Environment"]}
+    batch_queue(server)
+    flows.command(*OPTIONS, "step-functions", "create", "--only-json")
+    document = json.loads(flows.out[flows.out.index("{") :])
+    return document["States"]["start"]["Parameters"]["ContainerOverrides"]
+
+
+def as_batch(node: Node, overrides: Any, server: ObjectServer, **filled: str) -> Any:
+    """Run a container as Batch would: with what it gives itself, and what Step Functions fills in."""
+    environ = {
+        item["Name"]: item.get("Value") or filled.get(item["Name"], "sfn-1") for item in overrides["Environment"]
+    }
     given = ("BATCH_JOB_ID", "BATCH_JOB_ATTEMPT", "BATCH_CE_NAME", "BATCH_JQ_NAME", "EXECUTION_ENV")  # Batch's own
     environ |= {f"AWS_{name}": "1" for name in given}
-    node = node_of(tmp_path / "node", s3_server)
-    done = node.run(shlex.join(overrides["Command"]), environ | credentials(s3_server))
+    return node.run(shlex.join(overrides["Command"]), environ | credentials(server))
+
+
+def test_what_batch_gets_is_below_its_limit_and_runs_on_a_bare_node(
+    remote: Flows, tmp_path: Path, s3_server: ObjectServer
+) -> None:
+    overrides = batch_overrides(remote.write(FLOW), s3_server)
+    assert len(json.dumps(overrides)) < 8192
+    done = as_batch(node_of(tmp_path / "node", s3_server), overrides, s3_server)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "start: toy=1.0" in done.stdout
 
