@@ -90,12 +90,19 @@ def _row(item: Present, called: Sequence[str]) -> tuple[str, ...]:
         item.name or "-",
         item.platform or "-",
         short(item.environment) if item.environment else "-",
-        str(item.packages) if item.packages is not None else "-",
+        _packages(item),
         size_text(item.size) if item.size is not None else "-",
         _moment(item.used),
         _some(called),
         where + (f" (and {len(item.links) - 1} more)" if len(item.links) > 1 else ""),
     )
+
+
+def _packages(item: Present) -> str:
+    """How many; two environments may have the same packages, and differ in whether these are compiled."""
+    if item.packages is None:
+        return "-"
+    return f"{item.packages} (compiled)" if item.bytecode else str(item.packages)
 
 
 def _stored_row(item: Stored, called: dict[str, list[str]], here: dict[str, list[str]]) -> tuple[str, ...]:

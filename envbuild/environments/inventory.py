@@ -30,6 +30,7 @@ class Present:
         packages: How many, or None when no record says.
         size: Bytes of its packages' files, as far as its closure or the store says them; None where neither does, or
             that was not asked.
+        bytecode: Whether their modules are compiled ahead, or None likewise.
     """
 
     prefix: Path
@@ -42,6 +43,7 @@ class Present:
     used: float
     packages: int | None
     size: int | None = None
+    bytecode: bool | None = None
 
 
 def present(home: Path) -> tuple[Present, ...]:
@@ -77,7 +79,7 @@ def present(home: Path) -> tuple[Present, ...]:
 
 
 def with_sizes(home: Path, items: Iterable[Present]) -> tuple[Present, ...]:
-    """The same with how many packages each holds and how large these are: from closures, without walking a prefix."""
+    """The same with how many packages each holds and what these are: from closures, without walking a prefix."""
     return tuple(_with_size(home / "store", item) for item in items)
 
 
@@ -89,7 +91,8 @@ def _with_size(store: Path, item: Present) -> Present:
         tree = json.loads(unsealed((store / identity.object_name).read_bytes()))["platforms"][item.platform]
         packages = [entry for part in ("conda", "wheels", "sources") for entry in tree[part]]
         sizes = [entry.get("size") or _blob_size(store, entry["sha256"]) for entry in packages]
-        return replace(item, packages=len(packages), size=sum(sizes) or None)
+        compiled = tree.get("bytecode") is True
+        return replace(item, packages=len(packages), size=sum(sizes) or None, bytecode=compiled)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return item
 

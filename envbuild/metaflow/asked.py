@@ -83,6 +83,7 @@ class Asked:
         python: Versions of Python, as written.
         conda: By name, sorted; so is ``pypi``.
         channels: In the order in which they are asked; so are ``indices``.
+        bytecode: ``true`` or ``false``: whether modules are compiled ahead.
     """
 
     python: Text | None = None
@@ -91,6 +92,7 @@ class Asked:
     pypi: tuple[Package, ...] = ()
     indices: tuple[Text, ...] = ()
     base: Base | None = None
+    bytecode: Text | None = None
 
     @property
     def late(self) -> bool:

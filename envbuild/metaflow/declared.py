@@ -73,6 +73,7 @@ class _Reader:
         self._disabled: bool | None = None
         self._base: Base | None = None
         self._late: bool | None = None
+        self._bytecode: Text | None = None
         self._conda: dict[str, Package] = {}
         self._pypi: dict[str, Package] = {}
         self._channels: list[Text] = []
@@ -93,6 +94,7 @@ class _Reader:
             pypi=tuple(self._pypi[name] for name in sorted(self._pypi)),
             indices=tuple(self._indices),
             base=self._with_lateness(),
+            bytecode=self._bytecode,
         )
         if self.issues:
             raise InvalidInput.of(tuple(self.issues))
@@ -123,6 +125,8 @@ class _Reader:
             self._read_path(value)
         elif name == "fetch_at_exec":
             self._late = self._truth(name, value)
+        elif name == "bytecode" and (said := self._truth(name, value)) is not None:
+            self._bytecode = Text(text=str(said).lower(), by=self._by)
 
     def _old(self, written: str, now: str) -> None:
         self._notes.append(f"{written} is an old spelling: write {now}")

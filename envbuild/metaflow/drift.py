@@ -39,6 +39,8 @@ def _found(wanted: Recipe, there: Recipe, item: Needed, needs: Collection[str]) 
     if asked.python is not None and wanted.python != there.python:
         said = there.python or "nothing"
         yield f"python: the code says {wanted.python}, the recipe {said}", there.python_where
+    if asked.bytecode is not None and wanted.bytecode != there.bytecode:
+        yield f"the code says bytecode={asked.bytecode.text.capitalize()}, the recipe does not", None
     if asked.base is not None and wanted.extends != there.extends:
         bases = ", ".join(base.path for base in there.extends) or "nothing"
         where = there.extends[0].where if there.extends else None

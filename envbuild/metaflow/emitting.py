@@ -165,6 +165,7 @@ def _besides(recipe: Recipe) -> Recipe:
     return replace(
         recipe,
         python=None,
+        bytecode=None,
         platforms=None,
         interpreter=None,
         extends=(),

@@ -47,7 +47,8 @@ def _refuse_additions(asked: Asked) -> None:
     base = asked.base
     if base is None or not base.late:
         return
-    more = [item for item in (asked.python, *asked.conda, *asked.channels, *asked.pypi, *asked.indices) if item]
+    said = (asked.python, asked.bytecode, *asked.conda, *asked.channels, *asked.pypi, *asked.indices)
+    more = [item for item in said if item]
     if more:
         others = ", ".join(dict.fromkeys(str(item.by) for item in more))
         message = f"{base.by} says fetch_at_exec=True, which is for an environment as it is, and {others} asks for more"
@@ -93,6 +94,7 @@ def _both(one: Asked, other: Asked, issues: list[Issue]) -> Asked:
         pypi=_joined(one.pypi, other.pypi, lambda a, b: _agreed("PyPI", a, b, issues)),
         indices=_listed(one.indices, other.indices),
         base=_same("base", one.base, other.base, issues),
+        bytecode=_same("bytecode", one.bytecode, other.bytecode, issues),
     )
 
 
@@ -105,6 +107,7 @@ def _over(below: Asked, mine: Asked) -> Asked:
         pypi=_joined(below.pypi, mine.pypi, lambda _, b: b),
         indices=_listed(mine.indices, below.indices),
         base=mine.base or below.base,
+        bytecode=mine.bytecode or below.bytecode,
     )
 
 

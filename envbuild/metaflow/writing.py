@@ -105,6 +105,8 @@ def written(
     conda_python = asked.base is None and (bool(asked.conda) or surroundings.interpreter == "conda")
     if conda_python and surroundings.interpreter != "conda":
         lines.append(("interpreter: conda", asked.conda[0].by))
+    if asked.bytecode is not None:
+        lines.append((f"bytecode: {asked.bytecode.text}", asked.bytecode.by))
     lines += _base_lines(asked, folder)
     there = _names(asked) | (base.packages if base is not None else frozenset())
     needs = {name: version for name, version in surroundings.needs.items() if name not in there}

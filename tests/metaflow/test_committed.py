@@ -103,6 +103,19 @@ def test_emitting_again_keeps_what_was_added_by_hand_or_says_that_it_cannot(flow
     assert middle.read_bytes() == before
 
 
+def test_bytecode_of_the_code_stands_in_the_recipe_and_steps_run_compiled_modules(flows: Flows) -> None:
+    emitted(flows)
+    text = FLOW.format(flow="<2", step="1.0")
+    compiled = text.replace('"toy": "<2"}', '"toy": "<2"}, bytecode=True')
+    flows.write(compiled.replace('say("start", toy', 'say("start", there=os.path.exists(toy.__cached__), toy'))
+    flows.run(code=10).says("start.yaml: the code says bytecode=True, the recipe does not (steps start, end)")
+    flows.command(*EMIT).says("Wrote recipes/flows/Kept/start.yaml", "Wrote recipes/flows/Kept/middle.yaml")
+    assert "bytecode: true\n" in flows.committed("start").read_text()
+    flows.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    flows.run()
+    assert flows.printed("start", "there") == "True"
+
+
 def test_a_package_that_the_code_no_longer_asks_for_is_drift(flows: Flows) -> None:
     emitted(flows)
     start = flows.committed("start")

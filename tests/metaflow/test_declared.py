@@ -82,6 +82,8 @@ SPELLINGS = {
     "a recipe": ("recipe", {"path": "../r/toy.yaml"}, Asked(base=Base(kind="recipe", text="/r/toy.yaml"))),
     "python as text": ("conda", {"python": "3.10"}, Asked(python=Text(text="3.10"))),
     "python as the command line gives it": ("conda", {"python": 3.11}, Asked(python=Text(text="3.11"))),
+    "bytecode": ("pypi", {"bytecode": True}, Asked(bytecode=Text(text="true"))),
+    "no bytecode, as the command line gives it": ("conda", {"bytecode": "False"}, Asked(bytecode=Text(text="false"))),
     "nothing": ("conda", {"libraries": {}, "channels": [], "python": None, "name": "", "disabled": None}, Asked()),
 }
 
@@ -103,6 +105,7 @@ FAULTS = {
     "a conda name that is none": ("conda", {"libraries": {"to y": ""}}, "bad-name", "'to y' is not the name"),
     "channels that are one text": ("conda", {"channels": "conda-forge"}, "bad-decorator", "channels is not a list"),
     "an address that is none": ("pypi", {"packages": {"toy": "@ there"}}, "bad-requirement", "packages: "),
+    "a bytecode that is neither": ("pypi", {"bytecode": "3.12"}, "bad-decorator", "bytecode='3.12' is neither True"),
     "a disabled that is neither": ("conda", {"disabled": "perhaps"}, "bad-decorator", "neither True nor False"),
     "a name that is none": ("named_env", {"name": "Team Toy"}, "bad-alias", "name: "),
     "a recipe that is a lock": ("recipe", {"path": "toy.lock.yaml"}, "bad-decorator", "not the file of a recipe"),

@@ -120,7 +120,20 @@ def test_python_base_channels_and_indices_of_a_step_come_first() -> None:
     assert [item.text for item in asked.indices] == ["https://b/s", "https://a/s"]
 
 
+def test_bytecode_of_a_step_counts_and_is_content() -> None:
+    flow = [said("pypi_base", packages={"a": "1"}, bytecode=True, disabled=True)]
+    for step, text in (([said("pypi", packages={"b": "1"})], "true"), ([said("conda", bytecode=False)], "false")):
+        asked = merged(flow, step)
+        assert asked is not None
+        assert asked.bytecode is not None
+        assert asked.bytecode.text == text
+
+
 CONTRADICTIONS = {
+    "two words on bytecode": (
+        [said("pypi_base", bytecode=True), said("conda_base", bytecode=False)],
+        "@pypi_base of the flow says bytecode true, and @conda_base of the flow false",
+    ),
     "two Pythons": (
         [said("conda_base", python="3.10"), said("pypi_base", python="3.11")],
         "@conda_base of the flow says python 3.10, and @pypi_base of the flow 3.11",

@@ -41,6 +41,21 @@ TEXTS: dict[str, tuple[Asked, Surroundings, dict[str, Any], str]] = {
             requests: ">=2.21.0"
         """,
     ),
+    "compiled modules": (
+        asked(pypi={"packages": {"toy": "1.0"}, "bytecode": True}),
+        ON_HOST,
+        {},
+        """
+        python: "3.12"
+        bytecode: true
+
+        pypi:
+          packages:
+            toy: "1.0"
+            # what Metaflow itself needs in a step
+            requests: ">=2.21.0"
+        """,
+    ),
     "conda packages": (
         asked(conda={"libraries": {"numpy": "1.26.*", "ffmpeg": ""}, "python": "3.11"}),
         ON_CONDA,
