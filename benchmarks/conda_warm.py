@@ -18,8 +18,9 @@ from benchmarks.measure import Result, Side, interleave
 from tests.support.channel import TestChannel, made_channel
 
 WHAT_LIMITS = (
-    "Linking by py-rattler itself; on top, the 0.04 s until its process is started, and what is left of the sync "
-    "before the rename. Records of conda-meta are finished, and the system begins to write, while rattler links."
+    "Linking by py-rattler itself; on top, starting Python and reading the lock, beside which py-rattler's process "
+    "starts, and what is left of the sync before the rename. Records of conda-meta are finished, and the system begins "
+    "to write, while rattler links."
 )
 
 
