@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 Away = dict[str, Any]
 """What a command of a step on another machine needs to know: ``store``, the address that its node reads; ``first``, the
-sha256 of the first program; ``step``, as ``Flow/step``, empty for one that runs outside of every environment; ``here``,
-request, environment and closure where this machine can have them too, else None."""
+sha256 of the first program; ``step``, as ``Flow/step``, empty for one that runs outside of every environment; ``id``,
+request, environment and closure, None where they are not known yet or there are none."""
 
 
 def sent(launch: Launch, files: Sequence[RecipeFile], datastore: str, root: str) -> dict[str, Away]:
@@ -104,19 +104,10 @@ def sent(launch: Launch, files: Sequence[RecipeFile], datastore: str, root: str)
             "store": store,
             "first": digest,
             "step": f"{launch.flow.name}/{step.name}" if step.asked else "",
-            "here": _here(steps.get(step.name)),
+            "id": [it.request, it.environment, it.closure] if (it := steps.get(step.name)) is not None else None,
         }
         for step in away
     }
-
-
-def _here(whole: WholeThere | None) -> tuple[str, str, str] | None:
-    """Request, environment and closure of a step where this machine is of its platform, too."""
-    from envbuild.machine.virtual import current_platform
-
-    if whole is None or whole.platform != current_platform():
-        return None
-    return whole.request, whole.environment, whole.closure
 
 
 def store_address(launch: Launch, datastore: str, root: str) -> str:

@@ -127,8 +127,8 @@ def late(
             base = step.asked.base
             found = one(step, f"{SOURCES[base.kind]}:{base.text}", needs=tuple(launch.surroundings.needs))
             (here if step.remote is None else back)[step.name] = found
-        elif (known := away.get(step.name)) is not None and known["here"] is not None:
-            request, environment, closure = known["here"]
+        elif (known := away.get(step.name)) is not None and known["id"] is not None:
+            request, environment, closure = known["id"]
             back[step.name] = one(step, f"id:{request}:{environment}", needs=(), store=known["store"], closure=closure)
     return here, back
 
