@@ -31,7 +31,7 @@ from uuid import uuid4
 from envbuild.errors import EnvbuildError, UnreachableError, UsageError
 from envbuild.executors import Given, Returned
 from envbuild.executors.dask_places import Worker, place
-from envbuild.executors.far import FarExecutor, about, call, follow
+from envbuild.executors.far import FarExecutor, about, call, follow, lost
 from envbuild.job import Lane
 
 if TYPE_CHECKING:
@@ -108,9 +108,11 @@ class DaskExecutor(FarExecutor):
 
         Raises:
             RuntimeError: After ``close``.
+            UnreachableError: ``executor-lost``, ``no-worker``.
         """
         if self._closed.is_set():
             raise RuntimeError("the executor is closed")
+        self._check_connected()
         ours: Future[Returned] = Future()
         where = place(self._workers(), platform, tags) if platform or tags else {}
         if where is None:
@@ -171,13 +173,21 @@ class DaskExecutor(FarExecutor):
             ) from error
         self._looked = (-_FRESH, ())
 
+    def _check_connected(self) -> None:
+        """Refuse to ask a scheduler that is gone: the client would keep the question for one that comes again."""
+        if self._client.status != "running":
+            raise lost(self._address)
+
     def _workers(self) -> tuple[Worker, ...]:
         """Who is there, and of which platform; asked at most once in ``_FRESH`` seconds."""
         with self._guard:
             seen, workers = self._looked
             if time.monotonic() - seen < _FRESH and workers:
                 return workers
-        found = self._client.scheduler_info(n_workers=-1)["workers"]
+        self._check_connected()
+        found = self._client.scheduler_info(n_workers=-1).get("workers")
+        if found is None:  # it was lost in between
+            raise lost(self._address)
         if unknown := [address for address in found if address not in self._platforms]:
             told: Mapping[str, Any] = self._client.run(about, workers=unknown, on_error="return")
             for address, answer in told.items():

@@ -113,14 +113,9 @@ def follow(answered: Future[Answer], ours: Future[Any], *, name: str, address: s
         try:
             answer = answered.result()
         except (CancelledError, OSError) as error:  # its scheduler or pool is gone, or the way to it
-            lost = UnreachableError(
-                f"{address} was lost, and with it what was under way there",
-                reference="executor-lost",
-                hint="run it again: what was done is in the store",
-                retryable=True,
-            )
-            lost.__cause__ = error
-            ours.set_exception(lost)
+            gone = lost(address)
+            gone.__cause__ = error
+            ours.set_exception(gone)
         except BaseException as error:
             ours.set_exception(_not_run(error, name, address))
         else:
@@ -130,6 +125,16 @@ def follow(answered: Future[Answer], ours: Future[Any], *, name: str, address: s
                 ours.set_exception(_told_where(answer.error, answer.where))
 
     answered.add_done_callback(ended)
+
+
+def lost(address: str) -> UnreachableError:
+    """That nobody answers any more."""
+    return UnreachableError(
+        f"{address} was lost, and with it what was under way there",
+        reference="executor-lost",
+        hint="run it again: what was done is in the store",
+        retryable=True,
+    )
 
 
 def _not_run(error: BaseException, name: str, address: str) -> BaseException:

@@ -13,7 +13,7 @@ import pytest
 from envbuild.machine.virtual import current_platform
 from envbuild.reporter import Recorder
 from envbuild.session import Session
-from tests.distributed.cluster import Cluster
+from tests.distributed.cluster import Cluster, until
 from tests.distributed.conftest import Farm
 from tests.distributed.test_pool import ELSEWHERE, SECRET, Recording, pool
 from tests.faults.world import one_error
@@ -126,6 +126,21 @@ def test_without_workers_a_scheduler_or_a_store_solves_are_done_here_and_that_is
     cluster.worker("one", environ={"ENVBUILD_FAULT": "mid-solve:kill"})
     far, said = locked(farm, recipes[:1], *through(farm, address), environ={"ENVBUILD_LOCK_TIMEOUT": "2"})
     assert (far, "has lost its last worker" in said) == (near, True)
+
+
+def test_a_scheduler_that_dies_leaves_its_solves_to_this_machine_and_those_that_come_after(
+    farm: Farm, cluster: Cluster, recipes: list[str]
+) -> None:
+    near, _ = locked(farm, recipes)
+    address = cluster.scheduler()
+    cluster.worker("one", environ={"ENVBUILD_FAULT": "mid-solve:sleep=600000"})
+    paths = cleared(farm, recipes)
+    running = farm.start("lock", *recipes, *through(farm, address))
+    until(lambda: list(cluster.home("one").glob("cache/rattler/repodata/*")), "a solve")
+    cluster.kill("scheduler")
+    said = farm.ended(running, ("lock",), 0.0, 0).err
+    assert {path.name: path.read_bytes() for path in paths} == near
+    assert f"is not left to {address}: {address} was lost" in said
 
 
 def test_what_may_be_another_answer_tomorrow_or_lies_here_is_asked_of_nobody(farm: Farm, recipes: list[str]) -> None:
