@@ -213,8 +213,13 @@ class Context(Protocol):
         """
         ...
 
-    def scratch(self) -> AbstractContextManager[Path]:
-        """An empty folder on the file system of the prefixes, removed afterwards, also after a kill, by the next gc."""
+    def scratch(self, *, later: bool = False) -> AbstractContextManager[Path]:
+        """An empty folder on the file system of the prefixes, removed afterwards, also after a kill, by the next gc.
+
+        Args:
+            later: It is removed when there is nothing else to do. A file system may leave the places of thousands of
+                removed folders unused for a while, and look past all of them for each folder of a prefix.
+        """
         ...
 
     def engine_cache(self, engine: str) -> Path:

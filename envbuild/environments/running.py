@@ -282,7 +282,8 @@ class Runner:
             from envbuild.environments.strict import run
         work = partial(run, workspace=self.workspace, results=results)
         try:
-            outcome = scheduler.run(plan, work, None if between is None else partial(between, scheduler))
+            with self.workspace.run():
+                outcome = scheduler.run(plan, work, None if between is None else partial(between, scheduler))
         finally:
             self._relay.lead(None)
             rattler_process.retire()

@@ -135,7 +135,7 @@ def unzip_ahead(
     mark = context.engine_cache("uv") / "envbuild-unzipped" / f"{wheel.sha256}-{series}"
     if mark.exists():
         return False
-    with context.scratch() as folder:
+    with context.scratch(later=True) as folder:
         lock = folder / "pylock.toml"
         lock.write_text(pylock([(blob, wheel)]), encoding="utf-8")
         target = ["--target", str(folder / "alone")]  # symbolic links would unzip it every time

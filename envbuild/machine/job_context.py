@@ -164,9 +164,9 @@ class JobContext:
         """The Python of this machine that serves ``interpreter: host``."""
         return self._workspace.host_python(series)
 
-    def scratch(self) -> AbstractContextManager[Path]:
+    def scratch(self, *, later: bool = False) -> AbstractContextManager[Path]:
         """An empty folder on the file system of the prefixes."""
-        return scratch_folder(self._workspace.home.scratch)
+        return scratch_folder(self._workspace.home.scratch, self._workspace.leave if later else None)
 
     def engine_cache(self, engine: str) -> Path:
         """An engine's own cache."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -36,10 +36,14 @@ def create_held(folder: Path, ending: str = "") -> tuple[Path, int]:
 
 
 @contextmanager
-def scratch_folder(parent: Path) -> Iterator[Path]:
+def scratch_folder(parent: Path, leave: Callable[[Callable[[], None]], None] | None = None) -> Iterator[Path]:
     """An empty folder, held by a lock while this process lives, removed afterwards.
 
     What is locked is a file beside it: of folders, network file systems tell no other machine that they are locked.
+
+    Args:
+        parent: Where it is made.
+        leave: Given what removes it, to be called once before this process ends, instead of its being removed at once.
 
     Raises:
         NoSpaceError: When it cannot be made.
@@ -53,9 +57,16 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
             path.mkdir(mode=0o700)
         yield path
     finally:
-        remove_tree(path)
-        hold.unlink(missing_ok=True)
-        os.close(descriptor)
+
+        def remove() -> None:
+            remove_tree(path)
+            hold.unlink(missing_ok=True)
+            os.close(descriptor)
+
+        if leave is None:
+            remove()
+        else:
+            leave(remove)
 
 
 def remove_tree(path: Path) -> None:

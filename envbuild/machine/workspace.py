@@ -120,6 +120,8 @@ class Workspace:
         self._downloads: Downloader | None = None
         self._waited_for: set[Digest] = set()
         self.cancelled = threading.Event()
+        self._runs = 0
+        self._left: list[Callable[[], None]] = []
         stall_timeout(self.environ)  # a wrong setting is said at once
 
     def __enter__(self) -> Workspace:
@@ -166,6 +168,28 @@ class Workspace:
                 self._downloads.close()
         with self._entering:
             self._use.release()
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """While jobs run: what they leave to be removed later goes at the end."""
+        with self._guard:
+            self._runs += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._runs -= 1
+                left, self._left = ([], self._left) if self._runs else (self._left, [])
+            for remove in left:
+                remove()
+
+    def leave(self, remove: Callable[[], None]) -> None:
+        """Have something removed at the end of the run; now outside of one, for a preparation may end after it."""
+        with self._guard:
+            if self._runs:
+                self._left.append(remove)
+                return
+        remove()
 
     def cancel(self) -> None:
         """Give up what jobs wait for (programs, transfers, locks), so that their threads return soon. Not undone.

@@ -73,7 +73,7 @@ class FolderContext:
         return HostPython(path=path, version=platform.python_version(), abi=str(sysconfig.get_config_var("SOABI")))
 
     @contextmanager
-    def scratch(self) -> Iterator[Path]:
+    def scratch(self, *, later: bool = False) -> Iterator[Path]:
         with scratch_folder(self.home / "prefixes" / ".scratch") as folder:
             yield folder
 

@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -189,6 +190,20 @@ def test_a_tree_gets_its_name_once(tmp_path: Path) -> None:
             assert publish_tree(scratch / "tree", final, "safe") is expected
     assert (final / "file").read_text() == "1"
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_scratch_may_be_removed_later_and_is_held_until_then(tmp_path: Path) -> None:
+    left: list[Callable[[], None]] = []
+    folder = tmp_path / "tmp"
+    for number in range(2):
+        with scratch_folder(folder, left.append) as scratch:
+            (scratch / "file").write_text(str(number))
+    assert len([path for path in folder.iterdir() if path.is_dir()]) == len(left) == 2
+    sweep(folder)  # of another process
+    assert len([path for path in folder.iterdir() if path.is_dir()]) == 2
+    for remove in left:
+        remove()
+    assert list(folder.iterdir()) == []
 
 
 def test_scratch_is_removed_even_when_read_only_and_links_are_not_followed(tmp_path: Path) -> None:

@@ -439,6 +439,20 @@ def test_programs_see_a_clean_environment(home: Path, tmp_path: Path) -> None:
     assert list(Home(path=home).scratch.iterdir()) == []
 
 
+def test_what_is_removed_later_goes_at_the_end_of_a_run(workspace: Workspace, server: Server) -> None:
+    context = workspace.for_job(fetch_of(server), {})
+    late = context.scratch(later=True)
+    with workspace.run():
+        with workspace.run(), context.scratch(later=True) as folder:
+            (folder / "sub").mkdir()
+        assert folder.is_dir()
+        slow = late.__enter__()
+    assert not folder.exists()
+    assert slow.is_dir()
+    late.__exit__(None, None, None)
+    assert list(workspace.home.scratch.iterdir()) == []
+
+
 def test_order_of_a_publish_by_strace(home: Path, server: Server, tmp_path: Path) -> None:
     import shutil
 
