@@ -27,7 +27,7 @@ from urllib.parse import unquote, urlsplit
 from envbuild.derivations import HostPython
 from envbuild.digest import digest_bytes, parse_digest
 from envbuild.errors import InvalidInput, UnreachableError, UnsatisfiableError
-from envbuild.machine.uv_program import uv_program
+from envbuild.machine.uv_program import SYSCONFIG, uv_program
 from envbuild.package import InterpreterArchive, Platform
 from envbuild.solvers.python_choice import fits
 
@@ -182,7 +182,8 @@ def _ask(path: str, stamp: tuple[int, ...]) -> HostPython | None:
 def own_python() -> HostPython | None:
     """What the executable of this process says of itself: the same file says the same, and need not be started."""
     said: list[str] = []
-    exec(_ASK, {"print": said.append})  # noqa: S102  the text above
+    with SYSCONFIG:
+        exec(_ASK, {"print": said.append})  # noqa: S102  the text above
     return _said(said[0])
 
 

@@ -1,7 +1,7 @@
 """Where the executable of uv is, found once.
 
 Looking for it reads ``sysconfig``, which Python fills in the first time that it is asked, and for a moment half of it:
-of two threads that ask first, one may read None. So one thread looks, and the others wait.
+of two threads that ask first, one may read None. So whoever reads it holds ``SYSCONFIG``.
 
 Where it is still being brought, whoever asks first waits for it.
 
@@ -13,6 +13,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+
+SYSCONFIG = threading.Lock()
+"""Held while ``sysconfig`` is read, here and wherever else jobs read it."""
 
 _looking = threading.Lock()
 _found: list[str] = []
@@ -40,5 +43,6 @@ def uv_program() -> str:
                 arrival()
             from uv import find_uv_bin
 
-            _found.append(os.fspath(find_uv_bin()))
+            with SYSCONFIG:
+                _found.append(os.fspath(find_uv_bin()))
         return _found[0]

@@ -126,7 +126,8 @@ def test_without_the_option_nothing_is_compiled_and_with_it_the_environment_is_a
     shown = {name: mixed.case.run("show", f"{name}.yaml").out.splitlines() for name in ("x", "z")}
     assert ["bytecode     compiled ahead" in lines for lines in shown.values()] == [True, False]
     listed = {line.split()[0]: "(compiled)" in line for line in mixed.case.run("list").out.splitlines()}
-    assert (listed["x"], listed["off"]) == (True, False)
+    (both,) = listed.keys() & {"z", "off"}  # one environment, which was realized for either last
+    assert (listed["x"], listed[both]) == (True, False)
     mixed.recipe("z", "toy")
     mixed.case.run("realize", "z.yaml", "--locked", code=None)
     assert mixed.case.code == 10
