@@ -61,10 +61,15 @@ def open_store(
     """
     format_file = path / "format.json"
     try:
-        found = json.loads(format_file.read_bytes())
+        text = format_file.read_bytes()
+        if not text:  # the power was lost after it was made, and with it nothing else
+            format_file.unlink(missing_ok=True)
+            raise FileNotFoundError(format_file)
+        found = json.loads(text)
     except FileNotFoundError:
         make_folder(path, durability, 0o700)
-        publish_bytes(json.dumps({"format": STORE_FORMAT}).encode() + b"\n", format_file, path / "tmp", durability)
+        # Nothing waits for the disk: what is published after it does, and before that there is nothing to lose.
+        publish_bytes(json.dumps({"format": STORE_FORMAT}).encode() + b"\n", format_file, path / "tmp", "fast")
         found = {"format": STORE_FORMAT}
     except ValueError:
         found = None

@@ -334,6 +334,16 @@ def test_where_the_home_is(tmp_path: Path) -> None:
     assert caught.value.exit_code == 2  # type: ignore[attr-defined]
 
 
+def test_a_format_that_was_lost_with_the_power_is_written_again(home: Path) -> None:
+    with Workspace(home, Addresses(root="/")) as workspace:
+        note = workspace.home.store / "format.json"
+    whole = note.read_bytes()
+    note.unlink()
+    note.touch()
+    with Workspace(home, Addresses(root="/")):
+        assert note.read_bytes() == whole
+
+
 def test_a_store_of_another_format_is_not_written(home: Path) -> None:
     (home / "store").mkdir(parents=True)
     (home / "store" / "format.json").write_text('{"format": 2}')
