@@ -105,8 +105,13 @@ class EnvbuildError(Exception):
 
 
 def without_passwords(text: str) -> str:
-    """Text in which an address that somebody wrote in the wrong place has kept its user's name and password."""
+    """Text without the users and passwords of addresses that somebody wrote in the wrong place."""
     return _PASSWORD.sub("***@", text) if "://" in text else text
+
+
+def beginning(text: str, most: int = 60) -> str:
+    """What somebody wrote, as far as a message shows it: of an address that is cut, nobody could tell the password."""
+    return without_passwords(text)[:most]
 
 
 def _without_passwords(issue: Issue) -> Issue:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, timezone
 
-from envbuild.errors import InvalidInput
+from envbuild.errors import InvalidInput, beginning
 from envbuild.pattern import pattern
 
 _AGE = pattern(r"([0-9]{1,5})\s*([hdw])")
@@ -36,7 +36,7 @@ def cut_off_text(text: str) -> str:
         moment = datetime.fromisoformat(f"{found[1]}T{found[2]}{zone}").astimezone(timezone.utc)
     except (ValueError, OverflowError):
         raise InvalidInput(
-            f"{text[:60]!r} is neither a date nor an age",
+            f"{beginning(text)!r} is neither a date nor an age",
             reference="bad-time",
             hint="write for example 2026-11-01, 2026-11-01T12:00:00Z, 24h, 7d or 2w",
         ) from None

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from envbuild.errors import InvalidInput, Issue, Where
+from envbuild.errors import InvalidInput, Issue, Where, beginning
 from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
@@ -339,4 +339,4 @@ class _Builder:
 
 
 def _short(value: str) -> str:
-    return repr(value if len(value) <= 60 else value[:57] + "...")
+    return repr(value if len(value) <= 60 else beginning(value, 57) + "...")

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from envbuild.errors import InvalidInput
+from envbuild.errors import InvalidInput, beginning
 from envbuild.pattern import pattern
 
 REMOTE = frozenset({"https", "http"})
@@ -141,7 +141,7 @@ def _secret(what: str) -> InvalidInput:
 
 def redacted(text: str) -> str:
     """The beginning of an address, for messages, without its user data."""
-    return re.sub(r"//[^/@]*@", "//***@", text[:80])
+    return re.sub(r"//[^/@]*@", "//***@", text)[:80]
 
 
 def _is_link_local(host: str) -> bool:
@@ -188,7 +188,7 @@ def check_relative(text: str) -> None:
         or "://" in text
     ):
         raise InvalidInput(
-            f"{text[:80]!r} is not a path relative to this file",
+            f"{beginning(text, 80)!r} is not a path relative to this file",
             reference="bad-path",
             hint="write it with `/`, such as ../libs/name",
         )
@@ -213,7 +213,7 @@ def check_path(text: str, file: Path, root: Path, outside: bool) -> str:
     inside = relative != ".." and not relative.startswith("../")
     if not outside and not (inside and (real == real_root or real.startswith(real_root.rstrip(os.sep) + os.sep))):
         raise InvalidInput(
-            f"{text[:80]!r} leaves the project" + (" by a symbolic link" if inside else ""),
+            f"{beginning(text, 80)!r} leaves the project" + (" by a symbolic link" if inside else ""),
             reference="bad-path",
             hint="move it into the project, or say `allow-outside-paths: true` in your own configuration",
         )
@@ -250,7 +250,7 @@ def check_channel_name(text: str) -> str:
     """
     if not _CHANNEL_NAME.fullmatch(text):
         raise InvalidInput(
-            f"{text[:60]!r} is not a channel",
+            f"{beginning(text)!r} is not a channel",
             reference="bad-channel",
             hint="write a name (conda-forge), an address, or a folder that begins with ./",
         )
@@ -265,7 +265,7 @@ def check_index_name(text: str) -> str:
     """
     if not _INDEX_NAME.fullmatch(text) or text == "default":
         raise InvalidInput(
-            f"{text[:60]!r} cannot name an index",
+            f"{beginning(text)!r} cannot name an index",
             reference="bad-name",
             hint="use letters, digits, `.`, `_`, `-`; `default` is the machine's own index",
         )

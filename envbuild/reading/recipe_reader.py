@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from envbuild.errors import InvalidInput, Issue, Where
+from envbuild.errors import InvalidInput, Issue, Where, beginning
 from envbuild.names import parse_name, parse_pathspec, split_id
 from envbuild.package import Platform
 from envbuild.reading import spelling
@@ -184,7 +184,7 @@ class RecipeReader(SectionReader):
         if path.startswith(ENVIRONMENTS):
             kind, _, rest = path.partition(":")
             hint = f"an environment that is named: `extends: {{{kind}: {rest[:80]}}}`"
-            self.note(node.where, "bad-path", f"{path[:80]!r} is no recipe's file", hint)
+            self.note(node.where, "bad-path", f"{beginning(path, 80)!r} is no recipe's file", hint)
         return Base(path=path, pin=pin, where=where)
 
     def includes(self, node: Node | None) -> tuple[Include, ...]:
@@ -204,7 +204,10 @@ class RecipeReader(SectionReader):
             path, bracket, inside = node.text.partition("[")
             if bracket and not inside.endswith("]"):
                 self.note(
-                    node.where, "bad-path", f"{node.text[:60]!r} has no closing bracket", "write FILE[group,extra]"
+                    node.where,
+                    "bad-path",
+                    f"{beginning(node.text)!r} has no closing bracket",
+                    "write FILE[group,extra]",
                 )
                 return None
             words = tuple(dict.fromkeys(word.strip() for word in inside[:-1].split(",") if word.strip()))

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from envbuild.errors import InvalidInput, Issue, Where
+from envbuild.errors import InvalidInput, Issue, Where, beginning
 from envbuild.reading.document import Mapping, Node, Scalar, Sequence, at, plain
 from envbuild.value import replace
 
@@ -240,7 +240,7 @@ def _issues(error: Any, root: Node, schema_name: str) -> list[Issue]:
 
 def _unknown(key: Scalar, known: list[str], path: tuple[str | int, ...], schema_name: str) -> Issue:
     place = ".".join(str(step) for step in path)
-    message = f"`{key.text[:60]}` is not known" + (f" in `{place}`" if place else " here")
+    message = f"`{beginning(key.text)}` is not known" + (f" in `{place}`" if place else " here")
     hint = closest(key.text, known) or _belongs(key.text, schema_name) or f"known are: {', '.join(known)}"
     return Issue(message=message, reference="unknown-key", where=key.where, hint=hint)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from envbuild.errors import InvalidInput
+from envbuild.errors import InvalidInput, beginning
 from envbuild.package import normalize_pypi_name
 from envbuild.pattern import pattern
 from envbuild.solvers.conda_spec import check_conda_name, normalize_conda
@@ -95,7 +95,7 @@ def conda_constraint(text: str) -> tuple[str, str | None]:
         InvalidInput: ``bad-version``.
     """
     if len(text) > 200 or not text.isprintable():
-        raise InvalidInput(f"{text[:60]!r} is not a version constraint of conda", reference="bad-version")
+        raise InvalidInput(f"{beginning(text)!r} is not a version constraint of conda", reference="bad-version")
     if not text.strip():
         return "", None
     return normalize_conda(text)
@@ -128,7 +128,7 @@ def pypi_requirement_name(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _bad_name(text: str, kind: str) -> InvalidInput:
-    shown = text if len(text) <= 60 else text[:57] + "..."
+    shown = text if len(text) <= 60 else beginning(text, 57) + "..."
     hint = "names are ASCII letters, digits, `.`, `_` and `-`"
     found = re.fullmatch(r"([A-Za-z0-9._-]+(?:\[[^\]]*\])?)\s*((?:[=<>!~]|\s[0-9]).*)", text)
     if found:
@@ -184,7 +184,7 @@ def python_constraint(text: str) -> str:
         found = _PYTHON_PIECE.fullmatch(piece.strip())
         if found is None or (found[3] and found[1] not in {"", "=", "==", "!="}):
             raise InvalidInput(
-                f"{text[:60]!r} does not say which versions of Python",
+                f"{beginning(text)!r} does not say which versions of Python",
                 reference="bad-version",
                 hint='write for example "3.11" (the series) or ">=3.11,<3.13"',
             )
@@ -210,7 +210,7 @@ def marker(text: str) -> str:
     """
     if _NO_MARKER.search(text):
         raise InvalidInput(
-            f"{text[:60]!r} holds characters that no marker may have (PEP 508)",
+            f"{beginning(text)!r} holds characters that no marker may have (PEP 508)",
             reference="bad-marker",
             hint="write its words without backslashes",
         )
@@ -225,7 +225,7 @@ def variable_name(text: str) -> str:
     """
     if not _VARIABLE.fullmatch(text) or len(text) > 128:
         raise InvalidInput(
-            f"{text[:60]!r} is not the name of an environment variable",
+            f"{beginning(text)!r} is not the name of an environment variable",
             reference="bad-variable",
             hint="names are ASCII letters, digits and `_`, and begin with no digit",
         )
@@ -261,7 +261,7 @@ def system_name(text: str) -> str:
     """
     if not _SYSTEM_NAME.fullmatch(text):
         raise InvalidInput(
-            f"{text[:60]!r} is not the name of a virtual package",
+            f"{beginning(text)!r} is not the name of a virtual package",
             reference="bad-name",
             hint="they begin with two underscores: __glibc, __cuda, __osx",
         )
@@ -276,7 +276,9 @@ def system_version(text: str) -> str:
     """
     if not _SYSTEM_VERSION.fullmatch(text):
         raise InvalidInput(
-            f"{text[:60]!r} is not the version of a virtual package", reference="bad-version", hint='such as "2.28"'
+            f"{beginning(text)!r} is not the version of a virtual package",
+            reference="bad-version",
+            hint='such as "2.28"',
         )
     return text
 
@@ -293,5 +295,5 @@ def requirement_words(text: str) -> str:
         InvalidInput: ``bad-name``.
     """
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9 ._:=<>!~,*+;()'\"\[\]/@#-]{0,199}", text):
-        raise InvalidInput(f"{text[:60]!r} is not a requirement", reference="bad-name", hint="such as: cython>=3")
+        raise InvalidInput(f"{beginning(text)!r} is not a requirement", reference="bad-name", hint="such as: cython>=3")
     return text

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from envbuild.errors import InvalidInput
+from envbuild.errors import InvalidInput, beginning
 from envbuild.pattern import pattern
 
 LONGEST = 4096
@@ -28,7 +28,7 @@ def module_name(text: str) -> str:
     """
     if len(text) > 200 or not all(part.isidentifier() for part in text.split(".")):
         raise InvalidInput(
-            f"{text[:60]!r} is not the name of a module", reference="bad-name", hint="such as numpy or os.path"
+            f"{beginning(text)!r} is not the name of a module", reference="bad-name", hint="such as numpy or os.path"
         )
     return text
 
@@ -41,7 +41,7 @@ def program_name(text: str) -> str:
     """
     if not _PROGRAM.fullmatch(text):
         raise InvalidInput(
-            f"{text[:60]!r} is not the name of a program",
+            f"{beginning(text)!r} is not the name of a program",
             reference="bad-name",
             hint="such as black; what is run with arguments stands under `commands`",
         )
@@ -58,16 +58,18 @@ def command_words(text: str) -> tuple[str, ...]:
         words, as_written = shlex.split(text), shlex.split(text, posix=False)
     except ValueError as error:
         raise InvalidInput(
-            f"{text[:60]!r} cannot be split into words: {str(error).lower()}",
+            f"{beginning(text)!r} cannot be split into words: {str(error).lower()}",
             reference="bad-command",
             hint="close every quote",
         ) from None
     if not words or not words[0] or len(text) > LONGEST:
         problem = f"has more than {LONGEST} characters" if len(text) > LONGEST else "names no program"
-        raise InvalidInput(f"{text[:60]!r} {problem}", reference="bad-command", hint="such as: python -c 'import x'")
+        raise InvalidInput(
+            f"{beginning(text)!r} {problem}", reference="bad-command", hint="such as: python -c 'import x'"
+        )
     if found := next((word for word in as_written if word in _OPERATORS), None):
         raise InvalidInput(
-            f"{text[:60]!r} holds {found}, which only a shell knows",
+            f"{beginning(text)!r} holds {found}, which only a shell knows",
             reference="bad-command",
             hint="write two commands, or name a shell: sh -c '...'",
         )
@@ -82,6 +84,6 @@ def time_limit(text: str) -> int:
     """
     if not re.fullmatch(r"[0-9]{1,6}", text) or not 0 < int(text) <= MOST_SECONDS:
         raise InvalidInput(
-            f"{text[:60]!r} is no time limit", reference="bad-value", hint=f"seconds, 1 to {MOST_SECONDS}"
+            f"{beginning(text)!r} is no time limit", reference="bad-value", hint=f"seconds, 1 to {MOST_SECONDS}"
         )
     return int(text)

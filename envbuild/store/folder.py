@@ -60,12 +60,11 @@ def open_store(
         NoSpaceError: When it cannot be made.
     """
     format_file = path / "format.json"
+    with suppress(FileNotFoundError):
+        if format_file.stat().st_size == 0:  # the power was lost after it was made, and with it nothing else
+            format_file.unlink()
     try:
-        text = format_file.read_bytes()
-        if not text:  # the power was lost after it was made, and with it nothing else
-            format_file.unlink(missing_ok=True)
-            raise FileNotFoundError(format_file)
-        found = json.loads(text)
+        found = json.loads(format_file.read_bytes())
     except FileNotFoundError:
         make_folder(path, durability, 0o700)
         # Nothing waits for the disk: what is published after it does, and before that there is nothing to lose.

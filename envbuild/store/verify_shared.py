@@ -114,13 +114,13 @@ class Verification(ObjectChecks):
         for part in EVERY_PART:
             if part in parts.done:
                 continue
-            wrong = len(self._findings)
+            right = True
             for batch in batches(self.store.objects.list(f"blobs/sha256/{part}/"), BATCH):
                 digests = [Digest(found[2]) for item in batch if (found := BLOB.fullmatch(item.name))]
-                in_parallel(self.blob, digests, THREADS)
+                right = all(in_parallel(self.blob, digests, THREADS)) and right
                 self.count(objects=len(batch))
                 self._progress(self._count["objects"], self._count["size"])
-            if len(self._findings) == wrong:
+            if right:
                 parts.add(part)
         parts.end()
 

@@ -181,7 +181,8 @@ def test_one_environment_is_verified_alone_and_missed_packages_are_told(team: Te
     elsewhere.write_bytes(b"damaged, and of no environment")
     assert found(team, source, code=0)["environments"] == 1
     whole = team.snapshot()
-    wheel = next(path for path in team.objects("blobs") if path.name in team.packages("everything"))
+    wheels = {digest for digest, file in team.packages("everything").items() if file.endswith(".whl")}
+    wheel = next(path for path in team.objects("blobs") if path.name in wheels)
     wheel.unlink()
     report = found(team, source)
     assert problems(report) == {("absent-package", name_of(team, closure))}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 
 import pytest
 
 from envbuild import errors
 from envbuild.errors import EnvbuildError, InvalidInput, Issue, Where
+from envbuild.reading import places, spelling, trial_words
+from envbuild.reading.cutoff import cut_off_text
 
 CLASSES = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, EnvbuildError)]
 
@@ -67,3 +70,27 @@ def test_no_error_repeats_a_password(said: str, shown: str | None) -> None:
         wanted = shown or said
         assert (str(error), error.message, error.hint) == (wanted, wanted, wanted)
         assert {(issue.message, issue.hint) for issue in error.all_issues()} == {(wanted, wanted)}
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        cut_off_text,
+        places.check_channel_name,
+        places.check_index_name,
+        places.check_relative,
+        spelling.conda_name,
+        spelling.pypi_requirement_name,
+        spelling.python_constraint,
+        spelling.variable_name,
+        spelling.system_name,
+        trial_words.module_name,
+        trial_words.program_name,
+    ],
+)
+@pytest.mark.parametrize("host", ["host", "h" * 100])
+def test_a_word_that_is_cut_before_the_end_of_its_password_is_not_shown(of: Callable[[str], object], host: str) -> None:
+    for length in (10, 50, 100):
+        with pytest.raises(InvalidInput) as raised:
+            of(f"https://user:{'s3cret' * length}@{host}/x")
+        assert "s3cret" not in str(raised.value)
