@@ -1,8 +1,8 @@
 """Writes conda packages: files of a staging folder plus ``info/``, packed as ``.conda`` or ``.tar.bz2``.
 
 A package is described by a ``PackageRecipe``; ``write_package`` fills in ``info/paths.json`` from what is in the
-folder: links, text and binary files that hold the placeholder, sizes and sha256. Packing is deterministic but for the
-outer zip's times, which conda-package-streaming takes from the clock.
+folder: links, text and binary files that hold the placeholder, sizes and sha256. Packing is deterministic: what is
+found for one build of a test channel is found for each.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import tarfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,7 +140,17 @@ def write_package(recipe: PackageRecipe, channel: Path) -> Path:
     if recipe.suffix == ".conda":
         with conda_builder(recipe.stem, folder, compression_level=1, compression_threads=1) as archive:
             _fill(archive, recipe)
+        _without_times(folder / f"{recipe.stem}.conda")
     else:
         with tarfile.open(folder / (recipe.stem + recipe.suffix), "w:bz2", compresslevel=1) as archive:
             _fill(archive, recipe)
     return folder / (recipe.stem + recipe.suffix)
+
+
+def _without_times(path: Path) -> None:
+    """Write a zip anew without the time of its making, which conda-package-streaming takes from the clock."""
+    with zipfile.ZipFile(path) as archive:
+        members = [(zipfile.ZipInfo(name), archive.read(name)) for name in archive.namelist()]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for info, data in members:
+            archive.writestr(info, data)
