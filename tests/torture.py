@@ -121,6 +121,7 @@ def main(arguments: list[str]) -> int:
     options.add_argument(
         "--part", type=Path, metavar="FILE", nargs="?", const=KEPT, help="a part of a run, whose counts FILE keeps"
     )
+    options.add_argument("-k", dest="tests", metavar="EXPRESSION", help="only these tests, as pytest's own -k")
     chosen, rest = options.parse_known_args(arguments)
     inputs = chosen.scale if chosen.inputs is None else chosen.inputs
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; commands would inherit it
@@ -129,12 +130,13 @@ def main(arguments: list[str]) -> int:
         figures = Path(folder) / "figures.jsonl"
         figures.touch()
         began = time.monotonic()
-        code, last = tests(figures, chosen.scale, inputs, rest)
+        only = ["-k", chosen.tests] if chosen.tests else []
+        code, last = tests(figures, chosen.scale, inputs, [*only, *rest])
         if code:
             return code
         part = {
             "day": time.strftime("%Y-%m-%d", time.gmtime()),
-            "what": f"`pytest {shlex.join(rest)}`" if rest else "everything",
+            "what": f"`pytest {shlex.join(only)}`" if only else "everything",
             "scale": chosen.scale,
             "inputs": inputs,
             "seconds": time.monotonic() - began,
@@ -146,7 +148,7 @@ def main(arguments: list[str]) -> int:
             with chosen.part.open("a", encoding="utf-8") as stream:
                 stream.write(figures.read_text(encoding="utf-8"))
             figures = chosen.part
-        if chosen.part is not None or not rest:
+        if chosen.part is not None or not (only or rest):
             PAGE.write_text(page(figures), "utf-8")
             print(f"written: {PAGE.relative_to(ROOT)}")
     return 0
