@@ -10,11 +10,11 @@ Rules of the file: forward only; nothing is held but one header and its records;
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Literal
 
 from envbuild.digest import CHUNK
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 BLOCK = 512
@@ -30,7 +30,7 @@ _KINDS: dict[bytes, MemberKind] = {
     b"2": "link",
     b"5": "folder",
 }
-_TIME = re.compile(rb"-?[0-9]{1,18}(\.[0-9]{1,18})?")
+_TIME = pattern(rb"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _RECORDS_LIMIT = 1 << 20
 _NAME_LIMIT = 64 << 10
 

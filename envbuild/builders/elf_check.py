@@ -11,16 +11,16 @@ Rules of the file: ``pyelftools`` is imported late; a file that cannot be read a
 
 from __future__ import annotations
 
-import re
 from typing import IO, TYPE_CHECKING, Any
 
 from envbuild.builders.elf_dynamic import elf_links
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
 
-_VERSION = re.compile(r"(GLIBC|GLIBCXX|CXXABI)_(\d+(?:\.\d+)+)")
+_VERSION = pattern(r"(GLIBC|GLIBCXX|CXXABI)_(\d+(?:\.\d+)+)")
 _CPP = ("GLIBCXX", "CXXABI")
 _MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}
 

@@ -11,7 +11,6 @@ Rules of the file: nothing is checked out; the address was checked when it was r
 from __future__ import annotations
 
 import base64
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -23,15 +22,16 @@ from envbuild.builders.git_program import Git, GitFailed, is_redirect, unreachab
 from envbuild.derivations import Context
 from envbuild.digest import digest_bytes
 from envbuild.errors import InvalidInput, UnreachableError
+from envbuild.pattern import pattern
 from envbuild.reading.places import check_git_url
 from envbuild.recipe import GitSource
 
 _Answer = TypeVar("_Answer")
 
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_COMMIT = pattern(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _ADVERTISED = 256 << 20
 """Bytes of the list of references that a server may send."""
-_ABBREVIATED = re.compile(r"[0-9a-f]{7,63}")
+_ABBREVIATED = pattern(r"[0-9a-f]{7,63}")
 
 
 def resolve_commit(git: GitSource, context: Context) -> str:

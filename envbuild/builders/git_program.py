@@ -18,6 +18,7 @@ from pathlib import Path
 
 from envbuild.derivations import Context
 from envbuild.errors import BuildError, UnreachableError
+from envbuild.pattern import pattern
 
 TIMEOUT = 3600.0
 """Seconds that one fetch may take; a connection that stands still is given up after ``_SILENCE``."""
@@ -62,8 +63,8 @@ exec "$@" >"$out"
 """
 """Only fixed text: the arguments are git's own, and the file that gets what it writes."""
 
-_USER = re.compile(r"//[^/@\s']*@")
-_PACKED = re.compile(
+_USER = pattern(r"//[^/@\s']*@")
+_PACKED = pattern(
     r"(?:remote: )?(?:Enumerating|Counting|Compressing|Receiving|Resolving|Total)\b.*"
     r"|Please make sure you have the correct access rights|and the repository exists\.|(?i:warning|hint): .*"
 )

@@ -19,6 +19,7 @@ from envbuild.builders.git import fetch_history
 from envbuild.builders.git_program import Git, GitFailed
 from envbuild.errors import BuildError
 from envbuild.package import normalize_pypi_name
+from envbuild.pattern import pattern
 
 if TYPE_CHECKING:
     from packaging.version import Version
@@ -38,8 +39,8 @@ _VARIABLES = {
     "uv-dynamic-versioning": "UV_DYNAMIC_VERSIONING_BYPASS",
 }
 _DESCRIBE = ("describe", "--tags", "--long", "--abbrev=8", "--match", "*[0-9]*")
-_DESCRIBED = re.compile(r"(?P<tag>.+)-(?P<distance>[0-9]+)-g(?P<commit>[0-9a-f]+)")
-_TAG = re.compile(r"(?:[\w-]+-)?(?P<version>[vV]?[0-9]+(?:\.[0-9]+)*[^+]*)(?:\+.*)?")
+_DESCRIBED = pattern(r"(?P<tag>.+)-(?P<distance>[0-9]+)-g(?P<commit>[0-9a-f]+)")
+_TAG = pattern(r"(?:[\w-]+-)?(?P<version>[vV]?[0-9]+(?:\.[0-9]+)*[^+]*)(?:\+.*)?")
 
 
 def version_variables(requires: Sequence[str]) -> tuple[str, ...]:

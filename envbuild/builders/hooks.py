@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import stat
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from envbuild.builders.build_system import build_system, checked_requires, is_te
 from envbuild.builders.isolation import run_apart
 from envbuild.builders.log_tail import log_tail
 from envbuild.errors import BuildError, EnvbuildError, NoSpaceError
+from envbuild.pattern import pattern
 
 if TYPE_CHECKING:
     from envbuild.builders.environment import BuildEnvironment
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["build_requires", "build_wheel", "prepare_metadata", "static_build_requires"]
 
 _KILLED = 128 + 9
-_FULL = re.compile("No space left on device|Disk quota exceeded")
+_FULL = pattern("No space left on device|Disk quota exceeded")
 _ANSWER_LIMIT = 16 << 20
 _FOLDER = "hooks"
 

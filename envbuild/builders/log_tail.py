@@ -5,7 +5,7 @@ Rules of the file: pure.
 
 from __future__ import annotations
 
-import re
+from envbuild.pattern import pattern
 
 LINES = 30
 """Lines that an error shows."""
@@ -13,7 +13,7 @@ LINES = 30
 WIDTH = 240
 """Characters of a line that an error shows."""
 
-_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_COLOURS = pattern(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 def log_tail(text: str, lines: int = LINES) -> str:

@@ -19,9 +19,10 @@ from envbuild.lock import Lock
 from envbuild.locks.lock_writing import HEADER
 from envbuild.locks.lockfile import parse_lock
 from envbuild.package import CondaPackage, SourcePackage, Wheel, normalize_pypi_name
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
-_SPEC = re.compile(r"\s*([A-Za-z0-9_][A-Za-z0-9._-]*)\s*(.*?)\s*")
+_SPEC = pattern(r"\s*([A-Za-z0-9_][A-Za-z0-9._-]*)\s*(.*?)\s*")
 _SECTIONS = {"conda": "conda", "wheels": "pypi", "sources": "pypi", "build": "build", "build-sources": "build"}
 
 

@@ -9,7 +9,6 @@ Rules of the file: reads only.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,13 +22,14 @@ from envbuild.errors import UsageError
 from envbuild.graph import Graph
 from envbuild.lock import Lock
 from envbuild.package import Platform, normalize_pypi_name
+from envbuild.pattern import pattern
 from envbuild.store import Result
 from envbuild.store.environments import closures
 from envbuild.store.folder import FolderStore
 from envbuild.value import dataclass
 
-_KEY = re.compile(r"[0-9a-f]{7,64}")
-_FAILED = re.compile(r"# (.+) (\S+): failed, (\S+)\n?")
+_KEY = pattern(r"[0-9a-f]{7,64}")
+_FAILED = pattern(r"# (.+) (\S+): failed, (\S+)\n?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

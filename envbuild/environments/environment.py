@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from envbuild.errors import InvalidInput
+from envbuild.pattern import pattern
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def check_variables(variables: Mapping[str, str]) -> None:

@@ -24,10 +24,11 @@ from pathlib import Path
 
 from envbuild.environments.starting import start_program
 from envbuild.errors import InvalidInput, NameConflictError, NoSpaceError
+from envbuild.pattern import pattern
 from envbuild.projects.checkout import replace_file
 from envbuild.value import dataclass
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_NAME = pattern(r"[a-z0-9][a-z0-9._-]{0,63}")
 _LARGEST = 1 << 20
 _FILES = {"recipe.yaml", "recipe.lock.yaml", "environment", "start"}
 

@@ -6,7 +6,6 @@ Rules of the file: finds the two sides and their results; ``envbuild.rebuilds`` 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from envbuild.compile import build_graph
 from envbuild.digest import Digest, short
 from envbuild.errors import InvalidInput, UsageError
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from envbuild.rebuilds import Rebuild
     from envbuild.store.folder import FolderStore
 
-_KEY = re.compile(r"[0-9a-f]{7,64}")
+_KEY = pattern(r"[0-9a-f]{7,64}")
 _UNTOLD = frozenset({"milliseconds", "file", "format", "sha256", "python", "interpreter"})
 """What a build's record has beside how it was built: what was built, and what the key says anyway."""
 

@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-_IMPORTS = re.compile(rb"^import[ \t]", re.MULTILINE)
+from envbuild.pattern import pattern
+
+_IMPORTS = pattern(rb"^import[ \t]", re.MULTILINE)
 _LARGEST = 1 << 20
 _OWN = ("_virtualenv.pth", b"import _virtualenv")
 """What a virtual environment has from its maker."""

@@ -12,7 +12,6 @@ Rules of the file: reads the lock and the prefix; runs nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
@@ -26,12 +25,13 @@ from envbuild.lock import LockedEnvironment
 from envbuild.locks.dependencies import Node, conda_name, dependency_table, shortest_chains
 from envbuild.markers import marker_variables
 from envbuild.package import SourcePackage, Wheel, normalize_pypi_name
+from envbuild.pattern import pattern
 from envbuild.request import Request
 from envbuild.value import dataclass
 
 MOST_CHAINS = 1000
 _LARGEST_METADATA = 16 << 20
-_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PROJECT = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

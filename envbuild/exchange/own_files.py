@@ -10,13 +10,14 @@ from pathlib import Path
 
 from envbuild.errors import InvalidInput, NameConflictError, Where
 from envbuild.locks.lock_writing import HEADER
+from envbuild.pattern import pattern
 from envbuild.projects.config_files import PROJECT_FILE
 from envbuild.projects.project import shown_path
 from envbuild.reading.document import LARGEST_FILE, parse
 from envbuild.reading.schema import findings
 
-_LOCK = re.compile(rb'^request: "?[0-9a-f]{64}"?\s*$', re.MULTILINE)
-_RECIPE = re.compile(rb"^(?:extends|include|interpreter|conda|pypi|targets|build)[ \t]*:", re.MULTILINE)
+_LOCK = pattern(rb'^request: "?[0-9a-f]{64}"?\s*$', re.MULTILINE)
+_RECIPE = pattern(rb"^(?:extends|include|interpreter|conda|pypi|targets|build)[ \t]*:", re.MULTILINE)
 
 
 def refuse_own_file(file: Path) -> None:

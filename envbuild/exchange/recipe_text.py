@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import json
 import posixpath
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Any
 
 from envbuild.exchange.asking import Asked, Value
 from envbuild.package import Platform
+from envbuild.pattern import pattern
 from envbuild.value import dataclass, replace
 
-_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./@:+-]*[A-Za-z0-9_/+-]|[A-Za-z]")
+_PLAIN = pattern(r"[A-Za-z_./][A-Za-z0-9_./@:+-]*[A-Za-z0-9_/+-]|[A-Za-z]")
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 _COMMENT_WIDTH = 110
 

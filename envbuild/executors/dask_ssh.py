@@ -8,12 +8,12 @@ Rules of the file: reads an address and starts; ``envbuild.executors.dask_engine
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from envbuild.errors import UnreachableError, UsageError
+from envbuild.pattern import pattern
 
-_HOST = re.compile(r"(?:(?P<user>[A-Za-z0-9._-]+)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9._-]*)(?::(?P<port>\d{1,5}))?")
+_HOST = pattern(r"(?:(?P<user>[A-Za-z0-9._-]+)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9._-]*)(?::(?P<port>\d{1,5}))?")
 
 
 def read_ssh_address(address: str) -> tuple[list[str], list[dict[str, Any]], str]:

@@ -17,6 +17,7 @@ from typing import Any
 from envbuild.errors import InvalidInput, Where
 from envbuild.formats import LARGEST_FILE, Document
 from envbuild.package import normalize_pypi_name
+from envbuild.pattern import pattern
 
 NODES = 4_000_000
 """Nodes that a foreign lock in YAML may have: real ones have some hundred thousand."""
@@ -24,16 +25,16 @@ MOST_PACKAGES = 50_000
 """Packages that a foreign lock may hold."""
 _DEPTH = 64
 
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,127}")
-_USER_INFO = re.compile(r"(?<=://)[^/?#@]*@")
-_TOKEN = re.compile(r"/t/[^/]+/")
-_SECRET_QUERY = re.compile(
+_NAME = pattern(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
+_VERSION = pattern(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,127}")
+_USER_INFO = pattern(r"(?<=://)[^/?#@]*@")
+_TOKEN = pattern(r"/t/[^/]+/")
+_SECRET_QUERY = pattern(
     r"[?&](?:X-(?:Amz|Goog)-|sig=|signature=|[^=&]*(?:token|passw|secret|api_?key)[^=&]*=)", re.IGNORECASE
 )
-_CLIMBS = re.compile(r"(?:/|%2f)(?:\.|%2e){2}(?:/|%2f|$)", re.IGNORECASE)
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_MD5 = re.compile(r"[0-9a-f]{32}")
+_CLIMBS = pattern(r"(?:/|%2f)(?:\.|%2e){2}(?:/|%2f|$)", re.IGNORECASE)
+_SHA256 = pattern(r"[0-9a-f]{64}")
+_MD5 = pattern(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,16 +19,17 @@ from envbuild.formats.match_spec import read_match_spec, read_system
 from envbuild.formats.requirement_text import Line
 from envbuild.formats.requirements import Reader
 from envbuild.package import PLATFORMS, Platform
+from envbuild.pattern import pattern
 from envbuild.reading import spelling
 from envbuild.reading.document import Mapping, Node, Scalar, Sequence, parse
 from envbuild.reading.places import WITH_FILES, check_channel_name, check_url
 from envbuild.recipe import CondaRequirement
 
-_SELECTOR = re.compile(
+_SELECTOR = pattern(
     r"#\s*\[((?:not\s+)?(?:win|linux|osx|mac|unix|arm64|aarch64|x86|x86_64|ppc64le|py|cuda|cpu|gpu)\w*"
     r"(?:[\s()<>=!.0-9]|and|or|not|win|linux|osx|unix|arm64|aarch64|x86|py)*)\]\s*$"
 )
-_TEMPLATE = re.compile(r"\{\{|\{%")
+_TEMPLATE = pattern(r"\{\{|\{%")
 _KNOWN = ("name", "channels", "dependencies", "variables", "prefix", "platforms")
 _NO_MEANING = {
     "prefix": "a prefix is a folder of one machine: `realize --prefix` says where",

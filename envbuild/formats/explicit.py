@@ -8,8 +8,6 @@ Rules of the file: text to value.
 
 from __future__ import annotations
 
-import re
-
 from envbuild.errors import InvalidInput, Issue
 from envbuild.formats import Document
 from envbuild.formats.checked import MOST_PACKAGES, Checked, bare_address, had_credentials
@@ -24,10 +22,11 @@ from envbuild.formats.foreign_lock import (
 )
 from envbuild.formats.targets import check_twins
 from envbuild.package import Platform
+from envbuild.pattern import pattern
 
-_PLATFORM = re.compile(r"#\s*platform:\s*([a-z0-9-]+)\s*")
-_MD5 = re.compile(r"[0-9a-fA-F]{32}")
-_SHA256 = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
+_PLATFORM = pattern(r"#\s*platform:\s*([a-z0-9-]+)\s*")
+_MD5 = pattern(r"[0-9a-fA-F]{32}")
+_SHA256 = pattern(r"(?:sha256:)?([0-9a-fA-F]{64})")
 
 
 def read_lock(document: Document, wanted: Wanted) -> ForeignLock:

@@ -14,11 +14,12 @@ from envbuild.errors import InvalidInput
 from envbuild.formats.checked import Checked, bare_address
 from envbuild.formats.foreign_lock import ForeignFile
 from envbuild.package import PLATFORMS, Platform, check_file_name
+from envbuild.pattern import pattern
 
-_ARCHIVE = re.compile(r"\.(?:tar\.gz|tgz|tar\.bz2|tar\.xz|tar\.zst|tar|zip)$")
-_CONDA_FILE = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)-(?P<version>[^-]+)-(?P<build>[^-]+)(?:\.conda|\.tar\.bz2)")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_SUBDIR = re.compile(r"[a-z0-9]+(?:-[a-z0-9_]+)?")
+_ARCHIVE = pattern(r"\.(?:tar\.gz|tgz|tar\.bz2|tar\.xz|tar\.zst|tar|zip)$")
+_CONDA_FILE = pattern(r"(?P<name>[A-Za-z0-9_.-]+)-(?P<version>[^-]+)-(?P<build>[^-]+)(?:\.conda|\.tar\.bz2)")
+_COMMIT = pattern(r"[0-9a-f]{40}")
+_SUBDIR = pattern(r"[a-z0-9]+(?:-[a-z0-9_]+)?")
 
 
 def split_address(address: str, here: Checked) -> SplitResult:

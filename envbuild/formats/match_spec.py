@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from envbuild.digest import Digest, parse_digest
 from envbuild.errors import InvalidInput, Where
 from envbuild.formats.asked import Asked
+from envbuild.pattern import pattern
 from envbuild.reading import spelling
 from envbuild.reading.places import check_channel_name, check_url
 from envbuild.recipe import CondaRequirement
@@ -25,14 +26,12 @@ from envbuild.recipe import CondaRequirement
 LONGEST_SPEC = 1000
 """Characters that one spec may have."""
 
-_SPEC = re.compile(
+_SPEC = pattern(
     r"(?:(?P<channel>[^\s\[\]]*?)::)?(?P<name>[^\s=<>!~\[\]:,|]+)\s*(?P<rest>[^\[\]]*?)\s*(?P<fields>\[.*\])?"
 )
-_FIELD = re.compile(r"\s*([a-z_][a-z0-9_]*)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^,\s\"'\[\]]+))\s*(?:,|$)")
-_FILE = re.compile(r"(?P<name>.+)-(?P<version>[^-]+)-(?P<build>[^-]+)\.(?:conda|tar\.bz2)")
-_SYSTEM = re.compile(
-    r"(__[a-z0-9_]+)\s*(?P<sign>===?|=|>=)?\s*(?P<version>[^\s=<>!~,|]*)\s*(?:[=\s]\s*(?P<build>\S+))?"
-)
+_FIELD = pattern(r"\s*([a-z_][a-z0-9_]*)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^,\s\"'\[\]]+))\s*(?:,|$)")
+_FILE = pattern(r"(?P<name>.+)-(?P<version>[^-]+)-(?P<build>[^-]+)\.(?:conda|tar\.bz2)")
+_SYSTEM = pattern(r"(__[a-z0-9_]+)\s*(?P<sign>===?|=|>=)?\s*(?P<version>[^\s=<>!~,|]*)\s*(?:[=\s]\s*(?P<build>\S+))?")
 
 
 def read_match_spec(text: str, where: Where, asked: Asked) -> CondaRequirement | None:

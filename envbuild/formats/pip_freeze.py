@@ -27,9 +27,10 @@ from envbuild.formats.foreign_lock import (
 )
 from envbuild.formats.targets import check_twins, choose_python
 from envbuild.package import normalize_pypi_name
+from envbuild.pattern import pattern
 
-_EXACT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*===?\s*([A-Za-z0-9][A-Za-z0-9._+!-]*)\s*(?:;.*)?")
-_DIRECT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*@\s*(\S+)\s*(?:;.*)?")
+_EXACT = pattern(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*===?\s*([A-Za-z0-9][A-Za-z0-9._+!-]*)\s*(?:;.*)?")
+_DIRECT = pattern(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*@\s*(\S+)\s*(?:;.*)?")
 
 
 def read_lock(document: Document, wanted: Wanted) -> ForeignLock:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 
 from envbuild.errors import InvalidInput
+from envbuild.pattern import pattern
 from envbuild.reading.version_range import contradict, within
 
-_PIECE = re.compile(
+_PIECE = pattern(
     r"(\^|~=|~|===|==|!=|<=|>=|<|>|=|)\s*v?([0-9]+(?:\.[0-9]+)*(?:[.]?[A-Za-z+!_-][A-Za-z0-9.+!_-]*)?(?:\.\*)?|\*)"
 )
-_RELEASE = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+_RELEASE = pattern(r"[0-9]+(?:\.[0-9]+)*")
 
 
 def poetry_constraint(text: str) -> str:

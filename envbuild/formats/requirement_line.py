@@ -18,6 +18,7 @@ from envbuild.errors import InvalidInput, Where
 from envbuild.formats import Document
 from envbuild.formats.asked import Asked
 from envbuild.formats.requirement_source import Place, is_address, is_path, read_place
+from envbuild.pattern import pattern
 from envbuild.reading import spelling
 from envbuild.recipe import PypiRequirement
 
@@ -25,7 +26,7 @@ LONGEST_LINE = 4000
 """Characters that one requirement may have."""
 
 _PIECE = r"(?:==|!=|~=|<=|>=|<|>)[ \t]*[0-9][0-9A-Za-z.]*(?:\.\*)?[ \t]*"
-_PLAIN = re.compile(
+_PLAIN = pattern(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)[ \t]*"
     r"(?:\[(?P<extras>[A-Za-z0-9._, \t-]*)\])?[ \t]*"
     rf"(?P<version>(?:{_PIECE}(?:,[ \t]*{_PIECE})*)?)"

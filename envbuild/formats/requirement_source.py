@@ -15,6 +15,7 @@ from envbuild.digest import Digest, parse_digest
 from envbuild.errors import InvalidInput
 from envbuild.formats import Document
 from envbuild.package import normalize_pypi_name
+from envbuild.pattern import pattern
 from envbuild.reading import spelling
 from envbuild.reading.places import check_git_url, check_url, redacted, refuse_other_systems
 from envbuild.reading.section_reader import inner_path, revision
@@ -24,10 +25,10 @@ from envbuild.value import dataclass
 ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tar")
 """Endings of files that hold a package."""
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_SDIST = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*?)-v?[0-9][A-Za-z0-9.+!_]*")
-_EGG = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*?)(?:\[([A-Za-z0-9._, -]*)\])?(?:-[0-9][0-9a-z.]*|==.*)?")
-_NAME_LINE = re.compile(r"^\s*name\s*=\s*[\"']?([A-Za-z0-9._-]+)[\"']?\s*(?:#.*)?$", re.MULTILINE)
+_SCHEME = pattern(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_SDIST = pattern(r"([A-Za-z0-9][A-Za-z0-9._-]*?)-v?[0-9][A-Za-z0-9.+!_]*")
+_EGG = pattern(r"([A-Za-z0-9][A-Za-z0-9._-]*?)(?:\[([A-Za-z0-9._, -]*)\])?(?:-[0-9][0-9a-z.]*|==.*)?")
+_NAME_LINE = pattern(r"^\s*name\s*=\s*[\"']?([A-Za-z0-9._-]+)[\"']?\s*(?:#.*)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 
 from envbuild.errors import InvalidInput, Where
 from envbuild.formats import Document
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 LARGEST_REQUIREMENTS = 8 << 20
@@ -31,14 +32,14 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_DECLARED = re.compile(rb"coding[:=]\s*([-\w.]+)")
+_DECLARED = pattern(rb"coding[:=]\s*([-\w.]+)")
 _ENCODINGS = frozenset(
     {"utf-8", "utf8", "ascii", "us-ascii", "latin-1", "latin1", "iso-8859-1", "iso-8859-15", "cp1252", "windows-1252"}
 )
-_HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
-_LINE = re.compile(r"\r\n|\r|\n")
-_COMMENT = re.compile(r"(?:^|(?<=\s))#")
-_WORD = re.compile(r"(?:[^\s\"'\\]|\"(?:[^\"\\]|\\.)*\"|'[^']*'|\\.)+")
+_HIDDEN = pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
+_LINE = pattern(r"\r\n|\r|\n")
+_COMMENT = pattern(r"(?:^|(?<=\s))#")
+_WORD = pattern(r"(?:[^\s\"'\\]|\"(?:[^\"\\]|\\.)*\"|'[^']*'|\\.)+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

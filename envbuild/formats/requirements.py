@@ -23,6 +23,7 @@ from envbuild.formats.requirement_line import read_line
 from envbuild.formats.requirement_options import Option, options
 from envbuild.formats.requirement_settings import SETTINGS, SettingsReader
 from envbuild.formats.requirement_text import Line, decode, lines, split_options
+from envbuild.pattern import pattern
 from envbuild.recipe import PypiRequirement
 from envbuild.value import replace
 
@@ -31,8 +32,8 @@ MOST_FILES = 200
 DEEPEST = 32
 """How deep files may name files."""
 
-_VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
-_HASH = re.compile(r"(sha256|sha384|sha512|md5|sha1|sha224):([0-9A-Fa-f]+)")
+_VARIABLE = pattern(r"\$\{[A-Z0-9_]+\}")
+_HASH = pattern(r"(sha256|sha384|sha512|md5|sha1|sha224):([0-9A-Fa-f]+)")
 
 
 def read(document: Document) -> Foreign:

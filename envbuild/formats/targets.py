@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from envbuild.errors import InvalidInput, UnsatisfiableError, UsageError, Where
 from envbuild.formats.foreign_lock import ForeignConda, ForeignEnvironment, ForeignFile, ForeignPypi, System, Wanted
 from envbuild.package import Platform
+from envbuild.pattern import pattern
 from envbuild.solvers.target import UV_MANYLINUX, Target, marker_environment, wheel_ranks
 
 if TYPE_CHECKING:
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 Entry = TypeVar("Entry")
 
 NO_PYTHON = "say which Python of the machine they are for: --python-version 3.12"
-_CONFLICT = re.compile(r"extra\s*(==|!=)\s*(['\"])((?:extra|group|project)-\d+-[^'\"]*)\2")
+_CONFLICT = pattern(r"extra\s*(==|!=)\s*(['\"])((?:extra|group|project)-\d+-[^'\"]*)\2")
 _MARKER_LIMIT = 20_000
 _DARWINS = tuple((major, 0) for major in range(11, 30))
-_FLOOR = re.compile(r"^(__glibc|__osx|__cuda)\s+[^<]*?>=\s*([0-9]+(?:\.[0-9]+)*)")
+_FLOOR = pattern(r"^(__glibc|__osx|__cuda)\s+[^<]*?>=\s*([0-9]+(?:\.[0-9]+)*)")
 
 
 class TargetPython:

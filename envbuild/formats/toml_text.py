@@ -16,6 +16,7 @@ from typing import Any
 from envbuild.errors import InvalidInput, Where
 from envbuild.formats import Document
 from envbuild.formats.asked import Asked
+from envbuild.pattern import pattern
 
 LARGEST_TOML = 4 << 20
 """Bytes that a file of requirements may have; locks are read elsewhere."""
@@ -23,9 +24,9 @@ LARGEST_TOML = 4 << 20
 DEEPEST_KEY = 64
 """Parts that a dotted key may have."""
 
-_RUN = re.compile(r"[\w.\"' \t-]+")
-_HEADER = re.compile(r"^[ \t]*\[{1,2}([^\]\n]*)\]{1,2}", re.MULTILINE)
-_PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
+_RUN = pattern(r"[\w.\"' \t-]+")
+_HEADER = pattern(r"^[ \t]*\[{1,2}([^\]\n]*)\]{1,2}", re.MULTILINE)
+_PLACE = pattern(r"\(at line (\d+), column (\d+)\)")
 
 
 class Toml:

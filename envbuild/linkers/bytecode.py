@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from envbuild.errors import IntegrityError
 from envbuild.linkers.archive import unpack
 from envbuild.linkers.placing import engine_ways, placer
 from envbuild.linkers.wheels import site_folder
+from envbuild.pattern import pattern
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
@@ -36,7 +36,7 @@ ENGINE = "bytecode"
 _TOP = "source"
 _HEAD = 16
 _UNCHECKED = (1).to_bytes(4, "little")
-_TAG = re.compile(r"[a-z]+-[0-9]+")
+_TAG = pattern(r"[a-z]+-[0-9]+")
 
 
 def pyc_of(name: str, tag: str) -> str:

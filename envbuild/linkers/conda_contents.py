@@ -24,6 +24,7 @@ from envbuild.digest import digest_file
 from envbuild.errors import IntegrityError
 from envbuild.linkers.special_bits import SPECIAL
 from envbuild.package import CondaPackage
+from envbuild.pattern import pattern
 
 _WHOLE = 1 << 20
 """Bytes of a file that is read at once."""
@@ -34,10 +35,10 @@ LARGEST_LIST = 256 << 20
 PLACEHOLDER = 1024
 """Most bytes of a prefix's placeholder; packages have 255."""
 
-_BEFORE = re.compile(r"(bin|Scripts)/\.[^/]*-pre-link\.(sh|bat)", re.IGNORECASE)
+_BEFORE = pattern(r"(bin|Scripts)/\.[^/]*-pre-link\.(sh|bat)", re.IGNORECASE)
 
-_OWN = re.compile(r"conda-meta(/.*)?|\.envbuild.*|info(/.*)?", re.IGNORECASE)
-_PLAIN = re.compile(r"(?:[A-Za-z0-9_+-][A-Za-z0-9_+.,=@ -]{0,200}/){0,15}[A-Za-z0-9_+-][A-Za-z0-9_+.,=@ -]{0,200}")
+_OWN = pattern(r"conda-meta(/.*)?|\.envbuild.*|info(/.*)?", re.IGNORECASE)
+_PLAIN = pattern(r"(?:[A-Za-z0-9_+-][A-Za-z0-9_+.,=@ -]{0,200}/){0,15}[A-Za-z0-9_+-][A-Za-z0-9_+.,=@ -]{0,200}")
 """Most paths: nothing of what is refused looks like this, but for the environment's own names."""
 _KINDS = {"hardlink", "softlink", "directory"}
 

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 
 from envbuild.linkers.checked_wheel import Unpacked
 from envbuild.linkers.zip_structure import BadZipError, Entry, ZipFileView
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 SMALL = 16 << 20
@@ -31,17 +32,17 @@ uv has put them (``wheel_unpacked``), in pieces."""
 _SCHEMES = {"purelib", "platlib", "headers", "scripts", "data"}
 _NO_NAMES = frozenset({"", ".", ".."})
 _STRONG = {"sha256", "sha384", "sha512"}
-_WITHOUT_HASH = re.compile(r"[^/]+\.dist-info/RECORD(\.jws|\.p7s)?|.*\.pyc")
-_RESERVED = re.compile(
+_WITHOUT_HASH = pattern(r"[^/]+\.dist-info/RECORD(\.jws|\.p7s)?|.*\.pyc")
+_RESERVED = pattern(
     r"pyvenv\.cfg|conda-meta(/.*)?|\.envbuild.*|(.*/)?EXTERNALLY-MANAGED"
     r"|bin/(python|pypy)[0-9.]*w?|bin/activate(\..*)?",
     re.IGNORECASE,
 )
-_STARTUP = re.compile(r"(sitecustomize|usercustomize|_virtualenv)(\.py|/__init__\.py)")
+_STARTUP = pattern(r"(sitecustomize|usercustomize|_virtualenv)(\.py|/__init__\.py)")
 """The last is what every virtual environment of uv imports first."""
-_TO_MODULES = re.compile(r"\A(purelib/|platlib/|data/(lib(64)?/python[0-9.]+t?|lib)/(site-packages/)?)", re.IGNORECASE)
+_TO_MODULES = pattern(r"\A(purelib/|platlib/|data/(lib(64)?/python[0-9.]+t?|lib)/(site-packages/)?)", re.IGNORECASE)
 """The ways through a ``.data`` folder to where Python looks for modules."""
-_IMPORTS = re.compile(rb"^import[ \t]", re.MULTILINE)
+_IMPORTS = pattern(rb"^import[ \t]", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

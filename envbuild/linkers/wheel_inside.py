@@ -13,11 +13,12 @@ from envbuild.linkers.checked_wheel import CheckedWheel, Rest, Unpacked, top_of
 from envbuild.linkers.wheel_contents import check_contents, check_small
 from envbuild.linkers.zip_structure import BadZipError, ZipFileView
 from envbuild.package import Wheel, normalize_pypi_name
+from envbuild.pattern import pattern
 
-_ENTRY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
-_ENTRY_OBJECT = re.compile(r"[\w.]+(\s*:\s*[\w.]+)?\s*(\[[\w\s,.-]*\])?")
-_RESERVED = re.compile(r"(python|pypy)[0-9.]*w?|activate(\..*)?", re.IGNORECASE)
-_SCRIPT = re.compile(r"[^/\n]+\.data/scripts/([^/\n]+)")
+_ENTRY_NAME = pattern(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_ENTRY_OBJECT = pattern(r"[\w.]+(\s*:\s*[\w.]+)?\s*(\[[\w\s,.-]*\])?")
+_RESERVED = pattern(r"(python|pypy)[0-9.]*w?|activate(\..*)?", re.IGNORECASE)
+_SCRIPT = pattern(r"[^/\n]+\.data/scripts/([^/\n]+)")
 _LIMIT = 16 << 20
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,6 +26,7 @@ from envbuild.conda_names import project_names
 from envbuild.errors import IntegrityError
 from envbuild.markers import marker_variables
 from envbuild.package import CondaPackage, InterpreterArchive, Platform, Wheel, normalize_pypi_name
+from envbuild.pattern import pattern
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 REFUTED = "refuted"
 """A member of a kept document: the wheel itself says something else. Whoever solves must ask again."""
 
-_NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
+_NAME = pattern(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 
 
 def check_requirements(wheel: Wheel, own: tuple[str, ...], around: Surroundings) -> tuple[str, ...]:

@@ -6,16 +6,16 @@ met by a conda package of the same PyPI project. Virtual packages are no nodes, 
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from envbuild.conda_names import project_names
 from envbuild.lock import LockedEnvironment
 from envbuild.package import CondaPackage, SourcePackage, Wheel
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
-_NAME = re.compile(r"(?:.*::)?([A-Za-z0-9_.-]+)")
+_NAME = pattern(r"(?:.*::)?([A-Za-z0-9_.-]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

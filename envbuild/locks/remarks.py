@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from envbuild.pattern import pattern
 from envbuild.request import Request
 
-_SECRET = re.compile(r"(?:TOKEN|PASSWORD|PASSWD|SECRET|(?:^|_|API|ACCESS)KEY)$", re.IGNORECASE)
+_SECRET = pattern(r"(?:TOKEN|PASSWORD|PASSWD|SECRET|(?:^|_|API|ACCESS)KEY)$", re.IGNORECASE)
 
 
 def likely_secrets(request: Request) -> Iterator[str]:

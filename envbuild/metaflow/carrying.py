@@ -10,11 +10,12 @@ Rules of the file: pure; text in, text out.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
+from envbuild.pattern import pattern
+
 _SECTIONS = ("conda", "pypi")
-_KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z][A-Za-z-]*):(?P<rest>.*)")
+_KEY = pattern(r"(?P<indent> *)(?P<key>[A-Za-z][A-Za-z-]*):(?P<rest>.*)")
 
 MADE = "as the code says"
 """How the line at the top ends that each emitting writes anew."""

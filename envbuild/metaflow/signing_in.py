@@ -13,7 +13,6 @@ import atexit
 import json
 import netrc
 import os
-import re
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from functools import cache
@@ -23,9 +22,10 @@ from envbuild.errors import InvalidInput
 from envbuild.machine.disk import writing
 from envbuild.machine.home import find_home, open_home
 from envbuild.machine.temporary import scratch_folder
+from envbuild.pattern import pattern
 
 NAME = "METAFLOW_CONDA_SRCS_AUTH_INFO"
-_WORD = re.compile(r"[^\s\"#]\S*")
+_WORD = pattern(r"[^\s\"#]\S*")
 
 
 def with_hosts(text: str, environ: Mapping[str, str]) -> Mapping[str, str]:

@@ -7,10 +7,10 @@ Rules of the file: pure.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 
 from envbuild.errors import InvalidInput
+from envbuild.pattern import pattern
 
 OF_TASK = ("METAFLOW_RUN_ID", "METAFLOW_RUN_ID_BASE", "METAFLOW_STEP_NAME", "METAFLOW_TASK_ID")
 """What Metaflow knows of every task."""
@@ -18,7 +18,7 @@ OF_TASK = ("METAFLOW_RUN_ID", "METAFLOW_RUN_ID_BASE", "METAFLOW_STEP_NAME", "MET
 OF_PARAMETER = "METAFLOW_INIT_"
 """What the variable of a flow's parameter begins with."""
 
-_VARIABLE = re.compile(r"@\{(\w+)\}")
+_VARIABLE = pattern(r"@\{(\w+)\}")
 
 
 def variables(text: str) -> tuple[str, ...]:

@@ -13,10 +13,11 @@ from pathlib import Path
 from envbuild.errors import EnvbuildError, Issue
 from envbuild.metaflow.collecting import Locate
 from envbuild.metaflow.emitting import RecipeFile
+from envbuild.pattern import pattern
 from envbuild.projects.project import shown_path
 from envbuild.value import replace
 
-_PLACE = re.compile(r"(?P<file>[^\s:]+\.yaml):(?P<line>[0-9]+)(?::[0-9]+)?")
+_PLACE = pattern(r"(?P<file>[^\s:]+\.yaml):(?P<line>[0-9]+)(?::[0-9]+)?")
 
 
 class told_of_decorators:  # noqa: N801  used as a statement

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import json
 import posixpath
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING
 
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_CHANNEL = "conda-forge"
 """Where conda packages come from when neither code nor configuration names a channel, as in Metaflow itself."""
 
-_PLAIN = re.compile(r"[A-Za-z./][A-Za-z0-9_./@:-]*[A-Za-z0-9_/]")
+_PLAIN = pattern(r"[A-Za-z./][A-Za-z0-9_./@:-]*[A-Za-z0-9_/]")
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
 
 NEEDS_HEADING = "what Metaflow itself needs in a step"

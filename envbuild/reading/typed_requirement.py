@@ -8,15 +8,15 @@ Rules of the file: text in, value out; every part passes the same grammar as in 
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from envbuild.errors import InvalidInput, UsageError
+from envbuild.pattern import pattern
 from envbuild.reading import spelling
 from envbuild.reading.places import check_channel_name, check_git_url, check_url
 from envbuild.value import dataclass
 
-_WORDS = re.compile(
+_WORDS = pattern(
     r"(?P<name>[^\s=<>!~;@\[\]]+)\s*(?P<extras>\[[^\]]*\])?\s*(?P<version>[^;@]*?)\s*(?:@\s*(?P<url>[^;\s]+))?\s*"
     r"(?:;\s*(?P<markers>.+))?"
 )

@@ -18,7 +18,6 @@ Rules of the file: pure; one walk over each environment, whatever the number of 
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 from sys import intern
@@ -28,12 +27,13 @@ from envbuild.conda_names import project_names
 from envbuild.lock import LockedEnvironment
 from envbuild.locks.lockdiff import Package, Pair
 from envbuild.package import CondaPackage, SourcePackage, Wheel, normalize_pypi_name
+from envbuild.pattern import pattern
 from envbuild.review.requests import RequestChange
 from envbuild.value import dataclass
 
 Because = Literal["asked", "needed", "unneeded", "wanted", "follows", "python", "constrained", "again"]
 
-_NAME = re.compile(r"(?:.*::)?([A-Za-z0-9_.-]+)")
+_NAME = pattern(r"(?:.*::)?([A-Za-z0-9_.-]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

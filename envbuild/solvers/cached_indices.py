@@ -17,13 +17,14 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 _SHARDS = ".shards-cache-v1"
 _MAGIC = b"SHARD-CACHE-V1"
 _START = len(_MAGIC) + 4
-_DATE = re.compile(rb"last-modified.{1,8}?([A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT)", re.DOTALL)
-_CREATED = re.compile(rb"created_at.(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)")
+_DATE = pattern(rb"last-modified.{1,8}?([A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT)", re.DOTALL)
+_CREATED = pattern(rb"created_at.(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)")
 _PIECE = 1 << 24
 
 

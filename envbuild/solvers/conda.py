@@ -22,6 +22,7 @@ from envbuild.digest import parse_digest
 from envbuild.durations import span
 from envbuild.errors import IntegrityError, InvalidInput, UnreachableError, Where
 from envbuild.package import CondaPackage, check_file_name
+from envbuild.pattern import pattern
 from envbuild.pinned import engine_record
 from envbuild.recipe import CondaRequirement
 from envbuild.request import PlatformRequest
@@ -36,7 +37,7 @@ from envbuild.value import dataclass, replace
 if TYPE_CHECKING:
     from envbuild.derivations import Context
 
-_NAMED = re.compile(r'\[channel="file://[^"]*/named/?"\]')
+_NAMED = pattern(r'\[channel="file://[^"]*/named/?"\]')
 """The channel that files which the recipe names lie in for the length of a solve."""
 
 

@@ -14,10 +14,11 @@ from collections.abc import Iterable, Mapping
 
 from envbuild.errors import Issue, UnsatisfiableError, Where
 from envbuild.package import Platform
+from envbuild.pattern import pattern
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
-_STUB = re.compile(r"\s*@?\s*\(?(?:from )?file://\S*/stubs/\S*?\.whl\)?|\S*/stubs/\S*?\.whl")
-_SECRET_QUERY = re.compile(r"(https?://[^\s?)'`]+)\?[^\s)'`]*")
+_CREDENTIALS = pattern(r"(?<=://)[^/@\s]+@")
+_STUB = pattern(r"\s*@?\s*\(?(?:from )?file://\S*/stubs/\S*?\.whl\)?|\S*/stubs/\S*?\.whl")
+_SECRET_QUERY = pattern(r"(https?://[^\s?)'`]+)\?[^\s)'`]*")
 _MAX_TEXT = 6000
 
 PROJECT = "envbuild-recipe"

@@ -10,12 +10,12 @@ says it in other words makes locking slower and nothing else.
 
 from __future__ import annotations
 
-import re
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from envbuild.errors import EnvbuildError
+from envbuild.pattern import pattern
 from envbuild.solvers.wheel_metadata import METADATA_LIMIT, PARALLEL, WheelMetadata, parse_ahead
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ LOUD = {"RUST_LOG": "uv_client::cached_client=debug"}
 MOST = 200
 """Addresses that are followed: beyond it the engine is searching, and most of what it reads is not chosen."""
 
-_ASKED = re.compile(r"DEBUG No cache entry for: (https?://\S+\.metadata)\s*")
+_ASKED = pattern(r"DEBUG No cache entry for: (https?://\S+\.metadata)\s*")
 
 
 class MetadataAhead:

@@ -10,13 +10,13 @@ Rules of the file: asks the solver; nothing else has effects.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from envbuild.errors import UnsatisfiableError
 from envbuild.package import CondaPackage
+from envbuild.pattern import pattern
 from envbuild.recipe import CondaRequirement
 from envbuild.solvers.conda import CondaQuestion, solve_conda
 from envbuild.value import replace
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PYTHON = "python"
 _NONE = CondaRequirement(name=PYTHON, version="<0a0")
-_NAME_END = re.compile(r"[\s<>=!~\[]")
+_NAME_END = pattern(r"[\s<>=!~\[]")
 
 
 def solve_beside(question: CondaQuestion, interpreter: str, context: Context) -> tuple[CondaPackage, ...]:

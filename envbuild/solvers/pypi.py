@@ -11,7 +11,6 @@ Rules of the file: effects through ``context``.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.errors import EnvbuildError, UnsatisfiableError
+from envbuild.pattern import pattern
 from envbuild.recipe import PypiRequirement, UrlSource
 from envbuild.solvers.kept_versions import keep_versions
 from envbuild.solvers.metadata_ahead import MetadataAhead
@@ -46,8 +46,8 @@ much."""
 _WARM = 0.4
 """Seconds that uv takes at most when it need not ask anybody."""
 
-_UNDATED = re.compile(r"warning: `([^`]+)` is missing an upload date")
-_NO_EXTRA = re.compile(r"warning: The package `([^`= ]+)(?:==| @ )[^`]*` does not have an extra named `([^`]+)`")
+_UNDATED = pattern(r"warning: `([^`]+)` is missing an upload date")
+_NO_EXTRA = pattern(r"warning: The package `([^`= ]+)(?:==| @ )[^`]*` does not have an extra named `([^`]+)`")
 
 
 def solve_pypi(question: PypiQuestion, context: Context, *, memo: Memo | None = None) -> PypiAnswer:

@@ -5,17 +5,17 @@ Rules of the file: pure, but for asking uv once for its own default index where 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from envbuild.addresses import DEFAULT_INDEX, Addresses
 from envbuild.errors import InvalidInput
+from envbuild.pattern import pattern
 from envbuild.request import PlatformRequest
 from envbuild.solvers.pylock import ChosenWheel
 from envbuild.value import dataclass
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
+_CREDENTIALS = pattern(r"(?<=://)[^/@]*@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from envbuild.errors import InvalidInput, UnreachableError, UnsatisfiableError, Where
 from envbuild.machine.uv_program import uv_program
 from envbuild.package import CondaPackage, InterpreterArchive, SourcePackage, Wheel, normalize_pypi_name
+from envbuild.pattern import pattern
 from envbuild.recipe import BuildOptions, GitSource, PathSource, PypiRequirement, Source, UrlSource
 from envbuild.request import PlatformRequest
 from envbuild.solvers.explain import PROJECT, clean, mentions, unsatisfiable
@@ -39,10 +40,10 @@ from envbuild.value import dataclass
 if TYPE_CHECKING:
     from envbuild.derivations import Context
 
-_ANNOTATED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?(?:==| @ ).*\n\s+# from (\S+)$", re.MULTILINE)
-_REFUSED = re.compile(r"An index (?:URL )?\((\S+)\) (?:could not be queried|returned a).{0,90}?\b(401|403)\b")
+_ANNOTATED = pattern(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?(?:==| @ ).*\n\s+# from (\S+)$", re.MULTILINE)
+_REFUSED = pattern(r"An index (?:URL )?\((\S+)\) (?:could not be queried|returned a).{0,90}?\b(401|403)\b")
 _REFUSED_HINT = "put a user name and password for that host into ~/.netrc (mode 0600)"
-_NEEDS_WHEELS = re.compile(r"Wheels are required for `([^`]+)` because building from source is disabled")
+_NEEDS_WHEELS = pattern(r"Wheels are required for `([^`]+)` because building from source is disabled")
 _FAILED_TO_REACH = ("Failed to fetch", "error sending request", "tcp connect error", "Could not connect", "dns error")
 
 

@@ -11,15 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-_OPENING = re.compile(r"^\W*No solution found when resolving dependencies[^\n]*\n", re.MULTILINE)
-_AND = re.compile(r"^\s+(?=(?:And|So|Because)\b)", re.MULTILINE)
-_HINT = re.compile(r"^\s*hint: (.*(?:\n(?!\s*hint: )(?!\s*$).*)*)", re.MULTILINE)
+from envbuild.pattern import pattern
+
+_OPENING = pattern(r"^\W*No solution found when resolving dependencies[^\n]*\n", re.MULTILINE)
+_AND = pattern(r"^\s+(?=(?:And|So|Because)\b)", re.MULTILINE)
+_HINT = pattern(r"^\s*hint: (.*(?:\n(?!\s*hint: )(?!\s*$).*)*)", re.MULTILINE)
 
 Reworder = Callable[[re.Match[str]], str]
 
 _HINTS: tuple[tuple[re.Pattern[str], Reworder], ...] = (
     (
-        re.compile(
+        pattern(
             r"`([^`]+)` was filtered by `exclude-newer` to only include packages uploaded before (\S+?)\.\s"
             r"(?:.*?, published at (\S+?)\.(?:\s|$))?",
             re.DOTALL,
@@ -32,33 +34,33 @@ _HINTS: tuple[tuple[re.Pattern[str], Reworder], ...] = (
         ),
     ),
     (
-        re.compile(r"`([^`]+)` was found on (\S+), but not at the requested version"),
+        pattern(r"`([^`]+)` was found on (\S+), but not at the requested version"),
         lambda found: (
             f"the first index that has a name decides, and {found[1]} is on {found[2]}; for another one write "
             f"`{found[1]}: {{version: ..., index: NAME}}`, and give that index the name under `extra-indices`"
         ),
     ),
     (
-        re.compile(r"Pre-releases are available for `([^`]+)`"),
+        pattern(r"Pre-releases are available for `([^`]+)`"),
         lambda found: f"{found[1]} has pre-releases: `pypi: {{prereleases: [{found[1]}]}}` allows them",
     ),
     (
-        re.compile(r"\(e\.g\., ([^ ]+?)==(\S+) only supports ([^)]+)\)"),
+        pattern(r"\(e\.g\., ([^ ]+?)==(\S+) only supports ([^)]+)\)"),
         lambda found: f"{found[1]} {found[2]} needs Python {found[3]}: change `python:` in the recipe",
     ),
     (
-        re.compile(r"You require (CPython|PyPy) ([0-9.]+) \(.*?\), but we only found wheels for `([^`]+)` .*?: (.*)"),
+        pattern(r"You require (CPython|PyPy) ([0-9.]+) \(.*?\), but we only found wheels for `([^`]+)` .*?: (.*)"),
         lambda found: f"{found[3]} has wheels for {found[4]} only: change `python: {found[2]}` in the recipe",
     ),
     (
-        re.compile(r"Wheels are available for `([^`]+)` \(v?([^)]*)\) on the following platforms?: (.*)"),
+        pattern(r"Wheels are available for `([^`]+)` \(v?([^)]*)\) on the following platforms?: (.*)"),
         lambda found: (
             f"{found[1]} {found[2]} has wheels for {found[3]} only"
             + ("; `system: {__glibc: ...}` says what machines have" if "linux" in found[3] else "")
         ),
     ),
     (
-        re.compile(r"network was disabled|index lookups were disabled"),
+        pattern(r"network was disabled|index lookups were disabled"),
         lambda found: "`no-index: true` leaves only `find-links` to look at",
     ),
 )

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -34,12 +33,13 @@ from envbuild.machine.home import Home
 from envbuild.machine.in_use import held
 from envbuild.machine.kernel_lock import DEFAULT_TIMEOUT, KernelLock
 from envbuild.machine.temporary import scratch_folder, stale
+from envbuild.pattern import pattern
 from envbuild.store import Result
 from envbuild.store.folder import FolderStore, open_store
 from envbuild.store.in_use import prefixes_in_use
 from envbuild.value import dataclass
 
-_PREFIX = re.compile(r"[0-9a-f]{32}(-[0-9a-f]{1,32})?")
+_PREFIX = pattern(r"[0-9a-f]{32}(-[0-9a-f]{1,32})?")
 _DAY = 86400.0
 _IMPORTED = frozenset({"metaflow", "metaflow-escape"})
 """Folders of the cache whose folders are imported from; see ``envbuild.metaflow.importable`` and ``escape``."""

@@ -14,7 +14,6 @@ Rules of the file: pure; who keeps what they name is ``envbuild.store.staying``.
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections.abc import Iterable
 from typing import cast
@@ -23,9 +22,10 @@ from envbuild.digest import Digest, digest_bytes, parse_digest
 from envbuild.errors import IntegrityError, InvalidInput
 from envbuild.objects import Listed
 from envbuild.package import PLATFORMS, Platform
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
-DEPLOYMENT = re.compile(r"deployments/([0-9a-f]{32}|runs)/([0-9a-f]{64})\.json")
+DEPLOYMENT = pattern(r"deployments/([0-9a-f]{32}|runs)/([0-9a-f]{64})\.json")
 """Which deployment, and the sha256 of the bytes."""
 
 AREA = "deployments/"

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from dataclasses import field
 
 from envbuild.digest import unique_names
 from envbuild.objects import SMALL
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 RESULT_TYPE = "application/vnd.envbuild.result.v1+json"
@@ -31,8 +31,8 @@ LARGEST_ENVELOPE = 2 * SMALL
 
 FOLDER = "signatures/"
 
-_HEX64 = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(r"signatures/((?:results|refs|requests)/.+)/([0-9a-f]{64})\.json")
+_HEX64 = pattern(r"[0-9a-f]{64}")
+_NAME = pattern(r"signatures/((?:results|refs|requests)/.+)/([0-9a-f]{64})\.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

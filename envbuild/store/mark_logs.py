@@ -9,18 +9,18 @@ Rules of the file: through the six calls of ``envbuild.objects`` alone; no clock
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections.abc import Iterable, Iterator
 
 from envbuild.errors import EnvbuildError, IntegrityError, UnreachableError
 from envbuild.objects import Objects
+from envbuild.pattern import pattern
 from envbuild.store.marks import MARK_NAME, MARK_VERSION, identity_of, read_tree
 from envbuild.value import dataclass
 
 LARGEST_ENTRY = 64 << 20
 
-_ENTRY = re.compile(r"collect/([0-9a-f]{32})/([0-9]{20})\.json")
+_ENTRY = pattern(r"collect/([0-9a-f]{32})/([0-9]{20})\.json")
 _ASKED = 64
 
 

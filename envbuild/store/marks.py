@@ -26,7 +26,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 import secrets
 import sys
 from array import array
@@ -37,6 +36,7 @@ from typing import Any
 from envbuild.digest import unique_names
 from envbuild.errors import IntegrityError
 from envbuild.objects import Objects
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 MARK_NAME = "collect/mark.json"
@@ -44,7 +44,7 @@ MARK_VERSION = 1
 LARGEST_MARK = 256 << 20
 """Bytes that a mark may have: of some forty million names."""
 
-_ID = re.compile(r"[0-9a-f]{32}")
+_ID = pattern(r"[0-9a-f]{32}")
 
 
 def fingerprint(name: str) -> int:

@@ -16,7 +16,6 @@ Rules of the file: pure.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +24,7 @@ from envbuild.digest import Digest, canonical_json, digest_bytes, short, unique_
 from envbuild.errors import IntegrityError
 from envbuild.graph import Graph
 from envbuild.package import Platform
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 VERSION = 1
@@ -37,10 +37,10 @@ KINDS_LINKED = frozenset({"build-wheel", "bytecode", "transmute"})
 LINKED = "out"
 """Which of their outputs."""
 
-OUTPUTS = re.compile(r"outputs/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})/([0-9a-f]{64})\.json")
+OUTPUTS = pattern(r"outputs/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})/([0-9a-f]{64})\.json")
 """The name of a document: platform, request, environment, and the sha256 of its bytes."""
 
-_HEX64 = re.compile(r"[0-9a-f]{64}")
+_HEX64 = pattern(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,10 @@ Rules of the file: names alone; who asks what they name is ``envbuild.environmen
 
 from __future__ import annotations
 
-import re
-
 from envbuild.digest import Digest
+from envbuild.pattern import pattern
 
-_PIN = re.compile(r"collect/pins/([0-9a-f]{64})\.json")
+_PIN = pattern(r"collect/pins/([0-9a-f]{64})\.json")
 
 
 def pin_name(environment: Digest) -> str:

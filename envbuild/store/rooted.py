@@ -5,7 +5,6 @@ Rules of the file: reads only; what cannot be read is never taken for what nobod
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -15,13 +14,14 @@ from typing import TypeVar
 from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput
 from envbuild.names import Name, parse_name, request_name
 from envbuild.objects import Listed, Objects, Odd
+from envbuild.pattern import pattern
 from envbuild.store import names as generations
 from envbuild.store.generation import Generation
 from envbuild.store.object_names import REF, closure_name
 from envbuild.store.parallel import in_parallel
 
 _BATCH = 256
-_REQUEST = re.compile(r"requests/([0-9a-f]{64})/@([^/@]+)/([0-9]{20})\.json")
+_REQUEST = pattern(r"requests/([0-9a-f]{64})/@([^/@]+)/([0-9]{20})\.json")
 
 Item = TypeVar("Item")
 

@@ -18,7 +18,6 @@ Rules of the file: reads only. Of a digest 60 bits are kept in memory: two that 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import cast
@@ -29,6 +28,7 @@ from envbuild.errors import IntegrityError, InvalidInput, UnreachableError
 from envbuild.locks.lockfile import parse_closure
 from envbuild.objects import Listed, Objects, Odd
 from envbuild.package import PLATFORMS, Platform
+from envbuild.pattern import pattern
 from envbuild.store import rooted
 from envbuild.store.deployments import AREA, DEPLOYMENT, Deployment, from_bytes, newest
 from envbuild.store.marks import Mark
@@ -42,8 +42,8 @@ from envbuild.value import dataclass
 FOREVER = math.inf
 NEVER = -math.inf
 
-_SIGNATURE = re.compile(r"signatures/results/([a-z-]+)/([0-9a-f]{2})/(\2[0-9a-f]{62})/[0-9a-f]{64}\.json")
-_PACK = re.compile(r"packs/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})\.[a-z]+")
+_SIGNATURE = pattern(r"signatures/results/([a-z-]+)/([0-9a-f]{2})/(\2[0-9a-f]{62})/[0-9a-f]{64}\.json")
+_PACK = pattern(r"packs/([a-z0-9-]+)/([0-9a-f]{64})/([0-9a-f]{64})\.[a-z]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,18 +16,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 DAYS = 30
 LARGEST = 1 << 20
 """Bytes of a day: some thousands of runs."""
 
-_FILE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.jsonl")
+_FILE = pattern(r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.jsonl")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from envbuild.derivations import KINDS
 from envbuild.digest import Digest, digest_file, short
+from envbuild.pattern import pattern
 from envbuild.store.folder import FolderStore
 from envbuild.value import dataclass
 
-_HEX64 = re.compile(r"[0-9a-f]{64}")
+_HEX64 = pattern(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

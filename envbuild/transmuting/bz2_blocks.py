@@ -17,7 +17,6 @@ Rules of the file: holds at most two cuts for each thread, and one piece of what
 from __future__ import annotations
 
 import bz2
-import re
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,11 +24,12 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from envbuild.digest import CHUNK
+from envbuild.pattern import pattern
 
 _BLOCK = 0x314159265359
 _END = 0x177245385090
 _MASK = (1 << 48) - 1
-_HEADER = re.compile(rb"BZh[1-9]")
+_HEADER = pattern(rb"BZh[1-9]")
 _LONGEST = 2 << 20
 """Bytes that no block is longer than: 900,000 bytes take up to a hundredth more when they cannot be compressed."""
 

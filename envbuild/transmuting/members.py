@@ -17,6 +17,7 @@ from typing import NoReturn
 from envbuild.builders.canonical_tar import COMPONENT_BYTES, LARGEST_FILE, PATH_BYTES
 from envbuild.builders.links import stays_inside
 from envbuild.errors import IntegrityError
+from envbuild.pattern import pattern
 from envbuild.tar_reader import Member
 from envbuild.transmuting.streams import Read
 
@@ -26,8 +27,8 @@ RATIO = 200
 """Bytes out for each byte in, once more than ``RATIO_FROM`` are out."""
 RATIO_FROM = 1 << 30
 
-_ODD = re.compile(r"[\x00-\x1f\x7f]")
-_DRIVE = re.compile(r"[A-Za-z]:(?:[\\/]|$)")
+_ODD = pattern(r"[\x00-\x1f\x7f]")
+_DRIVE = pattern(r"[A-Za-z]:(?:[\\/]|$)")
 _SPECIAL_BITS = 0o7000
 
 
