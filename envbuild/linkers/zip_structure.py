@@ -37,6 +37,8 @@ _STORED, _DEFLATED = 0, 8
 _ENCRYPTED, _DESCRIBED, _UTF8 = 0x1 | 0x40 | 0x2000, 0x8, 0x800
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075
 _UNIX = 3
+_NEWEST = 63
+"""Version of the format, 6.3, that readers know (APPNOTE 4.4.3); what says that it needs a later one, some refuse."""
 _PIECE = 1 << 20
 _NO_NAMES = frozenset({"", ".", ".."})
 
@@ -217,11 +219,15 @@ def _entry(data: mmap.mmap, at: int, limit: int) -> tuple[tuple[Entry, int, int,
     if at + _ENTRY.size > limit:
         raise BadZipError("has a broken directory")
     fields = _ENTRY.unpack_from(data, at)
-    signature, made_by, _, flags, method, _, _, crc, packed, size, name, extra, comment, disk, _, outer, offset = fields
+    signature, made_by, needs, flags, method, _, _, crc, packed, size, name, extra, comment, disk, _, outer, offset = (
+        fields
+    )
     names = at + _ENTRY.size
     end = names + name + extra + comment
     if signature != b"PK\1\2" or end > limit or disk:
         raise BadZipError("has a broken directory")
+    if needs & 0xFF > _NEWEST:
+        raise BadZipError("says that it needs a newer reader of zip files than there is")
     raw = data[names : names + name]
     if extra:
         size, packed, offset = _wide(data[names + name : names + name + extra], raw, (size, packed, offset))

@@ -132,6 +132,7 @@ AMBIGUOUS: Mapping[str, Forge] = {
 }
 
 RARE: Mapping[str, Forge] = {
+    "for newer readers": central(needs=64),
     "encrypted": lambda members: raw_zip(changed(members, local={"flags": 1}, central={"flags": 1})),
     "strongly encrypted": lambda members: raw_zip(changed(members, local={"flags": 0x40}, central={"flags": 0x40})),
     "bzip2": lambda members: raw_zip(changed(members, method=STORED, local={"method": 12}, central={"method": 12})),

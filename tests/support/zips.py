@@ -27,7 +27,7 @@ class Member:
 
     Attributes:
         local: Changed fields of the header before it: name, flags, method, crc, packed, size, extra.
-        central: The same of the directory; also made_by, outer (attributes), offset, disk.
+        central: The same of the directory; also made_by, needs (version), outer (attributes), offset, disk.
         shown: Whether the directory names it; ``there``: whether it lies in the file.
         before: Bytes before its header; ``after``: bytes behind its content.
         packed: Its packed content, instead of the true one.
@@ -88,6 +88,7 @@ def raw_zip(
             "size": len(member.data),
             "extra": b"",
             "made_by": 3 << 8 | 20,
+            "needs": 20,
             "outer": 0o100644 << 16,
             "disk": 0,
         }
@@ -103,9 +104,9 @@ def raw_zip(
         if member.shown:
             say = {**true, "offset": offset, **member.central}
             directory += struct.pack(
-                "<4s6H3L5H2L", b"PK\1\2", say["made_by"], 20, say["flags"], say["method"], 0, 0x21, say["crc"],
-                say["packed"], say["size"], len(say["name"]), len(say["extra"]), 0, say["disk"], 0, say["outer"],
-                say["offset"],
+                "<4s6H3L5H2L", b"PK\1\2", say["made_by"], say["needs"], say["flags"], say["method"], 0, 0x21,
+                say["crc"], say["packed"], say["size"], len(say["name"]), len(say["extra"]), 0, say["disk"], 0,
+                say["outer"], say["offset"],
             )  # fmt: skip
             directory += say["name"] + say["extra"]
             shown += 1
