@@ -84,7 +84,7 @@ class EditVerbs:
 
     def _edit(self, recipe: Path, change: Callable[[str], str], target: str | None, *, lock: bool) -> Locked | None:
         """Change a recipe's text and lock it. When that fails, the recipe is what it was."""
-        with edited(recipe, change):
+        with edited(recipe, change, self.project(recipe).config.recipes):
             self._projects.clear()
             self._locked.clear()
             try:

@@ -22,8 +22,13 @@ _TEMPORARY = pattern(r"\..+\.yaml\.[0-9]+\.tmp")
 
 
 @contextmanager
-def edited(recipe: Path, change: Callable[[str], str]) -> Iterator[None]:
+def edited(recipe: Path, change: Callable[[str], str], recipes: str) -> Iterator[None]:
     """A recipe with changed text; when what is done inside fails, its old text is put back.
+
+    Args:
+        recipe: Its file.
+        change: Gives the new text of the old one.
+        recipes: Where the project says that its recipes are; a hint names one that is spelt like it.
 
     Raises:
         InvalidInput: ``missing-file``; whatever ``change`` raises, before anything is written.
@@ -32,7 +37,7 @@ def edited(recipe: Path, change: Callable[[str], str]) -> Iterator[None]:
     try:
         before = recipe.read_bytes()
     except FileNotFoundError:
-        hint = hint_instead(recipe, find_root(recipe.parent))
+        hint = hint_instead(recipe, find_root(recipe.parent), recipes)
         raise InvalidInput(
             f"there is no recipe {shown}", reference="missing-file", where=Where(file=shown), hint=hint
         ) from None

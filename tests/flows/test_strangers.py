@@ -218,6 +218,14 @@ def test_adding_what_cannot_be_satisfied_restores_the_recipe(case: Case, wheel_i
     assert (case.project / "x.yaml").read_bytes() == (text + "    toy-paint:\r\n").encode()
 
 
+@pytest.mark.parametrize("words", ["add --pypi trian.yaml idna", "remove-package trian.yaml toy", "add trian idna"])
+def test_a_slip_in_the_name_of_an_edited_recipe_is_told_where_the_projects_recipes_are(case: Case, words: str) -> None:
+    (case.project / "envbuild.yaml").write_text("recipes: environments/\n")
+    (case.project / "environments").mkdir()
+    (case.project / "environments" / "train.yaml").write_text("interpreter: host\n")
+    case.run(*words.split(), code=3).mentions("missing-file", "did you mean environments/train.yaml?")
+
+
 def test_every_screen_has_json_with_a_version(case: Case, wheel_index: Server) -> None:
     case.recipe(host(wheel_index, "    toy:\n"))
     for words in (
