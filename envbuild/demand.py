@@ -42,6 +42,42 @@ def demand(
     return tuple(reversed(hits)), tuple(reversed(needed))
 
 
+def unmet(
+    graph: Graph,
+    keys: Collection[Digest],
+    known: Collection[Digest],
+    far: Collection[Digest],
+    *met: Collection[Digest],
+) -> tuple[list[Digest], list[Digest]]:
+    """Hits and needed keys among these and what leads to them that nobody has met, inputs before users.
+
+    Costs what is new, not what the graph is.
+
+    Args:
+        graph: The graph.
+        keys: Where the walk begins.
+        known: What need not be done.
+        far: What is needed and needs nothing itself.
+        met: What the walk does not look at.
+    """
+    hits: dict[Digest, None] = {}
+    needed: dict[Digest, None] = {}
+    todo = [(key, False) for key in keys]
+    entered: set[Digest] = set()
+    while todo:
+        key, left = todo.pop()
+        if left:
+            needed[key] = None
+        elif key not in entered and not any(key in each for each in met):
+            entered.add(key)
+            if key in known:
+                hits[key] = None
+            else:
+                todo.append((key, True))
+                todo += [(each, False) for each in graph.inputs(key) if key not in far]
+    return list(hits), list(needed)
+
+
 def find_known(graph: Graph, ask: Callable[[tuple[Derivation]], Mapping[Digest, Outputs]]) -> dict[Digest, Outputs]:
     """The outputs of all hits: asks for what the targets lead to, and for nothing behind a hit.
 

@@ -30,15 +30,16 @@ Rules of the file: no clock, no thread, no I/O, no recursion; every event costs 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
-from envbuild.demand import demand
+from envbuild.awaited import Awaited
+from envbuild.demand import demand, unmet
 from envbuild.derivations import Outputs
 from envbuild.digest import Digest
 from envbuild.graph import Graph, Growing
-from envbuild.job import LANES, PULL, TURN, Failure, Job, Lane, Summary, estimate, estimate_preparation
+from envbuild.job import LANES, TURN, Failure, Job, Lane, Summary, estimate, estimate_preparation
+from envbuild.lengths import add_lengths, summarize
 from envbuild.turns import Turns
 from envbuild.value import dataclass
 
@@ -49,13 +50,6 @@ class Added:
 
     hits: tuple[Digest, ...]
     needed: tuple[Digest, ...]
-
-
-_UNKNOWN = 1 << 40
-"""Bytes of an input whose size nobody knows: a build, which takes long."""
-
-_FEW = 4
-"""An input that has more than so many times the bytes that are still awaited, or prepared, is not."""
 
 
 class Plan:
@@ -108,11 +102,10 @@ class Plan:
         self._hits, self._needed = dict.fromkeys(hits), dict.fromkeys(needed)
         self._far = set(far)
         self._lengths: dict[Digest, int] = {}
-        self._add_lengths(self._lengths, needed, costs)
+        add_lengths(self._lengths, graph, needed, costs, self._far)
         self._prepared = self._to_prepare(needed)
         self._waiting: dict[Digest, int] = {}
-        self._awaited: dict[Digest, int] = {}
-        self._moving: dict[Digest, int] = {}
+        self._awaited = Awaited()
         self._last: dict[Digest, set[Job]] = {}
         self._begin(needed)
         for key in hits:
@@ -171,22 +164,8 @@ class Plan:
     def summary(self, added: Added | None = None) -> Summary:
         """The plan in numbers, or those of what was added to it."""
         keys = tuple(self._needed) if added is None else added.needed
-        needed = [self.graph[key] for key in keys]
-        sizes = [derivation.size for derivation in needed if derivation.kind == "fetch"]
-        builds = [each.key for each in needed if each.kind == "build-wheel" and each.key not in self._far]
-        lengths = self._lengths if added is None else {key: self._lengths[key] for key in keys}
-        if builds:
-            lengths = {}
-            self._add_lengths(lengths, keys, {**dict.fromkeys(builds, 0), **self._costs})
-        return Summary(
-            hits=len(self._hits if added is None else added.hits),
-            needed=tuple(sorted(Counter(derivation.kind for derivation in needed).items())),
-            fetch_bytes=sum(size for size in sizes if size is not None),
-            unknown_sizes=sizes.count(None),
-            milliseconds=max(lengths.values(), default=0),
-            builds=len(builds),
-            pulls=sum(derivation.key in self._far for derivation in needed),
-        )
+        hits = len(self._hits) if added is None else len(added.hits)
+        return summarize(self.graph, hits, keys, self._lengths, self._costs, self._far)
 
     def ready(self, lane: Lane | None = None, limit: int | None = None) -> tuple[Job, ...]:
         """Jobs that can start now, the most urgent first; they stay ready until ``started``.
@@ -302,7 +281,7 @@ class Plan:
         """Take up what the plan had not met, or met otherwise."""
         self._hits |= dict.fromkeys(hits)
         self._needed |= dict.fromkeys(needed)
-        self._add_lengths(self._lengths, needed, self._costs)
+        add_lengths(self._lengths, self.graph, needed, self._costs, self._far)
         self._begin(needed)
         for key in hits:
             self._complete(key, self._known[key])
@@ -329,20 +308,19 @@ class Plan:
         for user in self.graph.users(key):
             if user not in self._waiting or self._lost(user):
                 continue
-            self._awaited[user] -= 1
-            self._moving[user] -= self.graph[key].size or _UNKNOWN
+            self._awaited.came(self.graph, user, key)
             if user not in self._prepared or (came and self._comes_last(key, user)):
                 self._satisfied(user)
             else:
                 self._offer(Job(key=user, phase="prepare", input=key, derivation=self.graph[user]))
-            if user in self._prepared and not self._awaited[user]:
+            if user in self._prepared and self._awaited.all_came(user):
                 self._last[user] = {job for job in self._running if job.key == user}
                 self._prepare_no_more(user)
 
     def _comes_last(self, key: Digest, user: Digest) -> bool:
         """Whether little else is awaited, or being prepared: to prepare this first would but put off who needs it."""
-        beside = (self.graph[job.input].size or _UNKNOWN for job in self._running if job.key == user and job.input)
-        return (self._moving[user] + sum(beside)) * _FEW < (self.graph[key].size or 0)
+        beside = (job.input for job in self._running if job.key == user and job.input)
+        return self._awaited.little_else(self.graph, user, key, beside)
 
     def _begin(self, keys: Collection[Digest]) -> None:
         """Let needed derivations wait for the inputs that are not there; offer those that need not wait."""
@@ -351,9 +329,8 @@ class Plan:
             if key in self._far:
                 self._offer(Job(key=key, phase="pull", derivation=derivation))
                 continue
-            awaited = [each for each in set(self.graph.inputs(key)) if each not in self._outputs]
-            self._waiting[key] = self._awaited[key] = len(awaited)
-            self._moving[key] = sum(self.graph[each].size or _UNKNOWN for each in awaited)
+            absent = (each for each in set(self.graph.inputs(key)) if each not in self._outputs)
+            self._waiting[key] = self._awaited.begin(self.graph, key, absent)
             if not self._waiting[key]:
                 self._offer(Job(key=key, derivation=derivation))
 
@@ -399,35 +376,5 @@ class Plan:
         self._turns[job.lane].put(job, urgency, self._shares.get(job.key, 0))
 
     def _unmet(self, keys: Collection[Digest]) -> tuple[list[Digest], list[Digest]]:
-        """Hits and needed keys among these and what leads to them that the plan has not met, inputs before users."""
-        hits: dict[Digest, None] = {}
-        needed: dict[Digest, None] = {}
-        todo = [(key, False) for key in keys]
-        entered: set[Digest] = set()
-        while todo:
-            key, left = todo.pop()
-            if left:
-                needed[key] = None
-            elif key not in self._hits and key not in self._needed and key not in entered:
-                entered.add(key)
-                if key in self._known:
-                    hits[key] = None
-                else:
-                    todo.append((key, True))
-                    todo += [(each, False) for each in self.graph.inputs(key) if key not in self._far]
-        return list(hits), list(needed)
-
-    def _add_lengths(self, lengths: dict[Digest, int], keys: Sequence[Digest], costs: Mapping[Digest, int]) -> None:
-        """Add for each key the milliseconds from its start to the end of the longest chain that begins with it.
-
-        Args:
-            lengths: Those of others; whatever reads one of the keys and is needed is among them, or among the keys.
-            keys: Inputs before users.
-            costs: What each takes, instead of an estimate.
-        """
-        for key in reversed(keys):
-            after = max((lengths[user] for user in self.graph.users(key) if user in lengths), default=0)
-            if key in self._far:
-                lengths[key] = after + PULL
-            else:
-                lengths[key] = after + (costs[key] if key in costs else estimate(self.graph[key]))
+        """Hits and needed keys that the plan has not met, among these and what leads to them."""
+        return unmet(self.graph, keys, self._known, self._far, self._hits, self._needed)
