@@ -282,7 +282,7 @@ class Runner:
             from envbuild.environments.strict import run
         work = partial(run, workspace=self.workspace, results=results)
         try:
-            with self.workspace.run():
+            with self.workspace.leavings.run():
                 outcome = scheduler.run(plan, work, None if between is None else partial(between, scheduler))
         finally:
             self._relay.lead(None)

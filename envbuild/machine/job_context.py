@@ -166,7 +166,7 @@ class JobContext:
 
     def scratch(self, *, later: bool = False) -> AbstractContextManager[Path]:
         """An empty folder on the file system of the prefixes."""
-        return scratch_folder(self._workspace.home.scratch, self._workspace.leave if later else None)
+        return scratch_folder(self._workspace.home.scratch, self._workspace.leavings.leave if later else None)
 
     def engine_cache(self, engine: str) -> Path:
         """An engine's own cache."""

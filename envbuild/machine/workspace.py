@@ -30,15 +30,16 @@ from typing import TYPE_CHECKING
 
 from envbuild.addresses import Addresses
 from envbuild.derivations import Clobber, Derivation, HostPython, LinkMode, Output, Outputs
-from envbuild.derivations.fetch import Fetch
 from envbuild.digest import Digest, digest_bytes
 from envbuild.errors import IntegrityError, UnreachableError
 from envbuild.machine import publish
 from envbuild.machine.disk import writing
+from envbuild.machine.done_here import done_here
 from envbuild.machine.hints import Hints
 from envbuild.machine.home import Home, open_home
 from envbuild.machine.job_context import JobContext, safe_name
 from envbuild.machine.kernel_lock import DEFAULT_TIMEOUT, KernelLock
+from envbuild.machine.leavings import Leavings
 from envbuild.machine.publish import Durability, Incoming
 from envbuild.machine.shared_work import SharedWork
 from envbuild.machine.stall import stall_timeout
@@ -120,8 +121,7 @@ class Workspace:
         self._downloads: Downloader | None = None
         self._waited_for: set[Digest] = set()
         self.cancelled = threading.Event()
-        self._runs = 0
-        self._left: list[Callable[[], None]] = []
+        self.leavings = Leavings()
         stall_timeout(self.environ)  # a wrong setting is said at once
 
     def __enter__(self) -> Workspace:
@@ -168,28 +168,6 @@ class Workspace:
                 self._downloads.close()
         with self._entering:
             self._use.release()
-
-    @contextmanager
-    def run(self) -> Iterator[None]:
-        """While jobs run: what they leave to be removed later goes at the end."""
-        with self._guard:
-            self._runs += 1
-        try:
-            yield
-        finally:
-            with self._guard:
-                self._runs -= 1
-                left, self._left = ([], self._left) if self._runs else (self._left, [])
-            for remove in left:
-                remove()
-
-    def leave(self, remove: Callable[[], None]) -> None:
-        """Have something removed at the end of the run; now outside of one, for a preparation may end after it."""
-        with self._guard:
-            if self._runs:
-                self._left.append(remove)
-                return
-        remove()
 
     def cancel(self) -> None:
         """Give up what jobs wait for (programs, transfers, locks), so that their threads return soon. Not undone.
@@ -243,15 +221,11 @@ class Workspace:
         return JobContext(self, derivation, inputs, derivations or {})
 
     def known(self, derivations: Iterable[Derivation]) -> dict[Digest, Outputs]:
-        """Which of these need not be done, by names and sizes alone, and what they gave.
-
-        A fetch: its blob is there. A link: its record and its prefix are there. Others: the record and its blobs are
-        there, and the kind is one whose results are kept.
-        """
+        """Which of these need not be done, as ``done_here`` says, and what they gave."""
         self.use()
         found: dict[Digest, Outputs] = {}
         for derivation in derivations:
-            outputs = self._known(derivation)
+            outputs = done_here(derivation, self.store, self._prefix_of)
             if outputs is not None:
                 found[derivation.key] = outputs
         return found
@@ -280,24 +254,6 @@ class Workspace:
     def waited_for(self, outputs: Outputs) -> bool:
         """Whether another process brought these, while this one was about to fetch them."""
         return any(output.sha256 in self._waited_for for output in outputs.values())
-
-    def _known(self, derivation: Derivation) -> Outputs | None:
-        if isinstance(derivation, Fetch):
-            size = self.store.blobs.size(derivation.sha256)
-            if size is None or (derivation.size is not None and size != derivation.size):
-                return None
-            return {"out": Output(sha256=derivation.sha256, size=size)}
-        if derivation.purity == "impure":
-            return None
-        result = self.store.results.get(derivation.kind, derivation.key)
-        if result is None or not self._whole(result):
-            return None
-        if derivation.kind == "link" and not self._prefix_of(derivation).is_dir():
-            return None
-        return dict(result.outputs)
-
-    def _whole(self, result: Result) -> bool:
-        return all(self.store.blobs.size(output.sha256) == output.size for _, output in result.outputs)
 
     def _prefix_of(self, derivation: Derivation) -> Path:
         from envbuild.derivations.link import Link, prefix_name

@@ -452,8 +452,8 @@ def test_programs_see_a_clean_environment(home: Path, tmp_path: Path) -> None:
 def test_what_is_removed_later_goes_at_the_end_of_a_run(workspace: Workspace, server: Server) -> None:
     context = workspace.for_job(fetch_of(server), {})
     late = context.scratch(later=True)
-    with workspace.run():
-        with workspace.run(), context.scratch(later=True) as folder:
+    with workspace.leavings.run():
+        with workspace.leavings.run(), context.scratch(later=True) as folder:
             (folder / "sub").mkdir()
         assert folder.is_dir()
         slow = late.__enter__()
