@@ -27,12 +27,11 @@ from envbuild.locks.lockfile import LIMIT as LARGEST_LOCK
 from envbuild.locks.lockfile import parse_lock
 from envbuild.locks.place import lock_path
 from envbuild.locks.staleness import stale_reasons
-from envbuild.package import Platform, normalize_pypi_name
+from envbuild.package import Platform
 from envbuild.projects.checkout import replace_file
 from envbuild.projects.impossible import impossible
 from envbuild.projects.project import shown_path
-from envbuild.recipe import CondaRequirement, PypiRequirement
-from envbuild.request import BaseRequest, PlatformRequest, Request
+from envbuild.request import BaseRequest, Request
 from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
@@ -206,6 +205,7 @@ def make_lock(
     from envbuild.locks.inheriting import inherit
     from envbuild.locks.lock_graph import lock_graph, named_indices  # solving is not on the way of a lock that fits
     from envbuild.locks.moved import check_moves
+    from envbuild.locks.upgrading import free_names, kept, upgraded
 
     locks = {**_locks(bases), **{label: base.lock for label, base in named.items()}}
     said, request = request, inherit(request, locks)
@@ -216,16 +216,16 @@ def make_lock(
     chosen = options.platforms or every
     if not ready:
         solves = lock_graph(
-            _upgraded(request, options.upgrade_packages),
+            upgraded(request, options.upgrade_packages),
             chosen,
             bases=locks,
-            keep=_kept(old, options),
+            keep=None if options.upgrade else kept(old, options.upgrade_packages),
             cut_off=cut_off,
             addresses=addresses,
         )
         ready = solves.environments((yield solves.graph))
     environments = {item.platform: item for item in ready}
-    check_moves(old, environments, request, _free(options), locks)
+    check_moves(old, environments, request, free_names(options.upgrade_packages), locks)
     check_hashes(environments.values(), request)
     others = {item.platform: item for item in old.platforms if item.platform not in chosen} if old else {}
     if old is not None and old.request == said.id:
@@ -320,56 +320,6 @@ def check_platforms(recipe: Path, chosen: tuple[Platform, ...], request: Request
             reference="unknown-platform",
             hint="add it under `platforms:` in the recipe",
         )
-
-
-def _kept(old: Lock | None, options: LockOptions) -> Lock | None:
-    """The old lock without the packages that may be upgraded."""
-    if old is None or options.upgrade:
-        return None
-    free = _free(options)
-    if not free:
-        return old
-    return replace(old, platforms=tuple(_without(item, free) for item in old.platforms))
-
-
-def _free(options: LockOptions) -> set[str]:
-    """The packages that may be upgraded one by one, normalized."""
-    return {normalize_pypi_name(text.partition("==")[0].strip()) for text in options.upgrade_packages}
-
-
-def _without(environment: LockedEnvironment, names: set[str]) -> LockedEnvironment:
-    return LockedEnvironment(
-        platform=environment.platform,
-        python=environment.python,
-        interpreter=environment.interpreter,
-        system=environment.system,
-        conda=tuple(item for item in environment.conda if normalize_pypi_name(item.name) not in names),
-        wheels=tuple(item for item in environment.wheels if item.name not in names),
-        sources=tuple(item for item in environment.sources if item.name not in names),
-        build=tuple(item for item in environment.build if item.name not in names),
-        build_sources=tuple(item for item in environment.build_sources if item.name not in names),
-        archive=environment.archive,
-        variables=environment.variables,
-        bytecode=environment.bytecode,
-    )
-
-
-def _upgraded(request: Request, packages: tuple[str, ...]) -> Request:
-    """The request with ``NAME==VERSION`` of ``--upgrade-package`` as constraints for this one solve."""
-    exact = [(name.strip(), version.strip()) for name, sign, version in (p.partition("==") for p in packages) if sign]
-    if not exact:
-        return request
-    return replace(request, platforms=tuple(_constrained(part, exact) for part in request.platforms))
-
-
-def _constrained(part: PlatformRequest, exact: list[tuple[str, str]]) -> PlatformRequest:
-    conda = tuple(CondaRequirement(name=name.lower(), version=f"=={version}") for name, version in exact)
-    pypi = tuple(PypiRequirement(name=normalize_pypi_name(name), version=f"=={version}") for name, version in exact)
-    return replace(
-        part,
-        conda_constraints=(*part.conda_constraints, *conda),
-        pypi_constraints=(*part.pypi_constraints, *pypi),
-    )
 
 
 def _named_base(base: BaseRequest, named: NamedBase) -> LockedBase:
