@@ -292,16 +292,28 @@ def open_dask(address: str, *, patience: float = PATIENCE) -> DaskExecutor:
     except EnvbuildError:
         raise
     except Exception as error:  # Dask raises what its transports raise: OSError, TypeError of missing certificates
+        if cluster is not None:
+            cluster.close()  # what was started over there ends, too
         said = f"{error}".strip().splitlines()
+        uncertified = "ssl_context" in f"{error}"
         raise UnreachableError(
             f"no scheduler answers at {address}: {said[0] if said else type(error).__name__}",
             reference="no-scheduler",
-            hint="start one: dask scheduler; or `--executor local`",
-            retryable=True,
-        ) from error
+            hint="name the certificates in Dask's settings: distributed.comm.tls.ca-file, .client.cert and .client.key"
+            if uncertified
+            else "start one: dask scheduler; or `--executor local`",
+            retryable=not uncertified,
+        ) from _first(error)
     return DaskExecutor(
         client, address=address, patience=patience, owned=(client,) if cluster is None else (client, cluster)
     )
+
+
+def _first(error: BaseException) -> BaseException:
+    """What an error began with: what lies between are Dask's objects by their addresses in memory."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _of_dask(address: str) -> str:

@@ -117,9 +117,11 @@ def follow(answered: Future[Answer], ours: Future[Any], *, name: str, address: s
             gone.__cause__ = error
             ours.set_exception(gone)
         except BaseException as error:
-            ours.set_exception(_not_run(error, name, address))
+            ours.set_exception(not_run(error, name, address))
         else:
-            if answer.error is None:
+            if not isinstance(answer, Answer):
+                ours.set_exception(not_run(TypeError(f"{answer!r} came back"), name, address))
+            elif answer.error is None:
                 ours.set_result(answer.value)
             else:
                 ours.set_exception(_told_where(answer.error, answer.where))
@@ -137,7 +139,7 @@ def lost(address: str) -> UnreachableError:
     )
 
 
-def _not_run(error: BaseException, name: str, address: str) -> BaseException:
+def not_run(error: BaseException, name: str, address: str) -> BaseException:
     """What it means that the engine itself failed."""
     if type(error).__name__ == "KilledWorker":  # Dask's, which is not imported here
         deaths = int(getattr(error, "allowed_failures", 0)) + 1

@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast
 
 from envbuild.errors import UsageError
 from envbuild.executors import Given, Returned
-from envbuild.executors.far import FarExecutor, about, call, follow
+from envbuild.executors.far import FarExecutor, about, call, follow, not_run
 from envbuild.job import Lane
 
 
@@ -56,13 +56,17 @@ class FuturesExecutor(FarExecutor):
         return self._jobs
 
     def lacks(self, platform: str, tags: Collection[str] = ()) -> str | None:
-        """What its workers are not."""
+        """What its workers are not.
+
+        Raises:
+            UnreachableError: ``executor-lost`` where the pool does not say what they are.
+        """
         if tags:
             return f"a worker with {', '.join(sorted(tags))}"
         if not platform:
             return None
         if self._platform is None:
-            self._platform = str(self._pool.submit(about, None).result()[1])
+            self._platform = self._ask()
         return None if platform == self._platform else f"a worker of {platform}"
 
     def send(
@@ -75,15 +79,40 @@ class FuturesExecutor(FarExecutor):
         platform: str = "",
         tags: Collection[str] = (),
     ) -> Future[Returned]:
-        """Run it in the pool; any worker will do, for they are alike."""
+        """Run it in the pool; any worker will do, for they are alike.
+
+        Raises:
+            RuntimeError: After ``close``.
+            UnreachableError: ``executor-lost`` where the pool takes nothing any more.
+        """
         ours: Future[Returned] = Future()
         with self._guard:
             if self._closed:
                 raise RuntimeError("the executor is closed")
-            sent = self._pool.submit(partial(call, function), argument)
+            sent = self._given(name, partial(call, function), argument)
             self._sent.add(sent)
         sent.add_done_callback(partial(self._ended, ours=ours, name=name))
         return ours
+
+    def _ask(self) -> str:
+        """The platform of its workers; nothing of envbuild's but a function comes into it, for any version to tell."""
+        name = "the first job, what its workers are,"
+        asked = self._given(name, about, None)
+        try:
+            _, platform = map(str, asked.result())
+        except Exception as error:  # whatever the pool, or what runs in it, raises
+            raise not_run(error, name, self.address) from error
+        return platform
+
+    def _given(self, name: str, function: Callable[[Any], Any], argument: object) -> Future[Any]:
+        """What the pool makes of it; one that was shut down, or whose processes are gone, says so in its own way."""
+        try:
+            sent = self._pool.submit(function, argument)
+            if not callable(getattr(sent, "add_done_callback", None)):
+                raise TypeError(f"its `submit` gives {type(sent).__name__}, which is no future")
+        except Exception as error:
+            raise not_run(error, name, self.address) from error
+        return sent
 
     def _ended(self, sent: Future[Any], *, ours: Future[Any], name: str) -> None:
         self._sent.discard(sent)

@@ -208,7 +208,7 @@ def _store_url(url: str) -> str:
 
 def _executor(node: Node) -> str:
     found = text(node)
-    host = r"[A-Za-z0-9.:\[\]-]+"
+    host = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?"
     far = rf"(?:dask|dask\+tls|tls|tcp)://{host}|ssh://[A-Za-z0-9.:@,_-]+(?:/[A-Za-z0-9._/-]+)?"
     if found not in {"local", "synchronous"} and not re.fullmatch(far, found):
         raise InvalidInput(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from envbuild.errors import BuildError
+from envbuild.errors import BuildError, UnreachableError
 from envbuild.machine.virtual import current_platform
 from envbuild.package import Platform
 from envbuild.reporter import Recorder
@@ -97,6 +97,66 @@ def test_the_caller_keeps_the_pool_and_what_it_made_is_there_the_next_time(farm:
     farm.fresh()
     (second,) = session().realize(farm.project / "both.yaml", mode="locked")
     assert (second.built, len(pool.sent)) == (0, sent)
+
+
+class Answering:
+    """A pool that does nothing with what it is given but end it in one way."""
+
+    def __init__(self, end: Callable[[Future[Any]], None]) -> None:
+        self._end = end
+
+    def submit(self, function: Any, *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._end(future)
+        return future
+
+
+class Forgetful(Recording):
+    """A pool that knows its workers, and loses what they do in its own way."""
+
+    def __init__(self, end: Callable[[Future[Any]], None]) -> None:
+        super().__init__()
+        self._end = end
+
+    def submit(self, function: Any, *arguments: Any) -> Future[Any]:
+        return Answering(self._end).submit(function) if self.sent else super().submit(function, *arguments)
+
+
+def _shut(future: Future[Any]) -> None:
+    raise RuntimeError("cannot schedule new futures after shutdown")
+
+
+ENDS = [
+    pytest.param(_shut, "cannot schedule new futures after shutdown", id="shut down"),
+    pytest.param(lambda future: future.cancel(), "", id="cancelled"),
+    pytest.param(
+        lambda future: future.set_exception(BrokenExecutor("a process was killed")), "was killed", id="killed"
+    ),
+    pytest.param(lambda future: future.set_result(42), "TypeError", id="another answer"),
+]
+
+
+@pytest.mark.parametrize("kind", [Answering, Forgetful])
+@pytest.mark.parametrize(("end", "said"), ENDS)
+def test_a_pool_that_does_not_do_it_is_said_and_ends_nothing_but_what_was_in_flight(
+    farm: Farm, kind: type[Answering | Forgetful], end: Callable[[Future[Any]], None], said: str
+) -> None:
+    session = Session(farm.project, stores=[str(farm.store)], environ=farm.environ, executor=kind(end))
+    with pytest.raises(UnreachableError) as caught:
+        session.realize(farm.project / "brewed.yaml", mode="locked")
+    assert (caught.value.reference, caught.value.exit_code) == ("executor-lost", 5)
+    assert kind.__name__ in caught.value.message
+    assert said in caught.value.message
+
+
+def test_a_pool_without_futures_is_said(farm: Farm) -> None:
+    class Nothing:
+        def submit(self, function: Any, *arguments: Any) -> None:
+            """Take it and give nothing."""
+
+    session = Session(farm.project, stores=[str(farm.store)], environ=farm.environ, executor=Nothing())
+    with pytest.raises(UnreachableError, match="its `submit` gives NoneType, which is no future"):
+        session.realize(farm.project / "brewed.yaml", mode="locked")
 
 
 def test_a_build_for_a_platform_that_nobody_is_marked_for_says_which_worker_is_missing(

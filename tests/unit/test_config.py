@@ -255,6 +255,8 @@ def test_a_project_may_say_what_clobbers_are_but_not_loosen_its_reader_s_deny(pl
         ("stores: [{url: ./x}, ./x]", "duplicate-key"),
         ("executor: exec://x", "bad-value"),
         ("executor: dask://h;id", "bad-value"),
+        ("executor: dask://[::1]:x", "bad-value"),
+        ('executor: "dask://::1:8786"', "bad-value"),
         ("platforms: linux-64", "bad-type"),
         ("channels: ['https://u:p@h/']", "secret-in-url"),
         ("channels: [../x]", "bad-path"),
