@@ -25,7 +25,7 @@ from envbuild.solvers.metadata_ahead import MetadataAhead
 from envbuild.solvers.mixed import Stubs, make_stubs, pypi_projects
 from envbuild.solvers.offers import NO_OFFERS, pinned_metadata
 from envbuild.solvers.pylock import choose
-from envbuild.solvers.sources import Places, places_of
+from envbuild.solvers.sources import Places, check_folders, places_of
 from envbuild.solvers.target import wheel_ranks
 from envbuild.solvers.uv_compile import NeedsBuildError, Resolved, resolve
 from envbuild.solvers.uv_compile import PypiQuestion as PypiQuestion
@@ -64,6 +64,7 @@ def solve_pypi(question: PypiQuestion, context: Context, *, memo: Memo | None = 
         BuildError: When the backend of a source fails.
     """
     places = places_of(question.request, context.addresses)
+    check_folders(places)
     loading = threading.Timer(_HEAD_START, _load)
     loading.daemon = True
     loading.start()

@@ -1,15 +1,17 @@
 """The places that wheels may come from, in order, and the recipe's word for each.
 
-Rules of the file: pure, but for asking uv once for its own default index where its place in the order matters.
+Rules of the file: pure, but for asking uv once for its own default index where its place in the order matters, and for
+looking whether folders are there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from envbuild.addresses import DEFAULT_INDEX, Addresses
-from envbuild.errors import InvalidInput
+from envbuild.errors import InvalidInput, UnreachableError
 from envbuild.pattern import pattern
 from envbuild.request import PlatformRequest
 from envbuild.solvers.pylock import ChosenWheel
@@ -134,6 +136,24 @@ def places_of(request: PlatformRequest, addresses: Addresses) -> Places:
         strategy="unsafe-best-match" if in_one_pool(request, addresses) else "first-index",
         explicit=frozenset(item.name for item in request.extra_indices if item.explicit),
     )
+
+
+def check_folders(places: Places) -> None:
+    """Refuse an index that is a folder which is not there: uv takes it for an empty one, and asks the next.
+
+    Raises:
+        UnreachableError: ``no-index``.
+    """
+    for kind, known in (("index", places.indices), ("find-links", places.links)):
+        for word, address in known:
+            if address is not None and address.startswith("file:"):
+                folder = Path(unquote(urlsplit(address).path))
+                if not folder.exists():  # find-links may be a page
+                    raise UnreachableError(
+                        f"the {kind} {word} is a folder that is not there: {folder}",
+                        reference="no-index",
+                        hint="check its path; paths are relative to the file that holds them",
+                    )
 
 
 def in_one_pool(request: PlatformRequest, addresses: Addresses) -> bool:

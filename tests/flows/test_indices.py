@@ -144,6 +144,20 @@ def test_find_links_as_a_folder_and_as_a_page(case: Case, toy_wheels: Path, serv
     assert server.count("/simple/*") == 0
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("extra-indices: [./away]", "index ./away"),
+        ("index: 'file:///away/simple'", "index file:///away/simple"),
+        ("find-links: [./away]", "find-links ./away"),
+    ],
+)
+def test_an_index_that_is_a_folder_which_is_not_there_is_no_empty_one(said: str, shown: str, case: Case) -> None:
+    """Else a package of its own would silently come from the next index."""
+    case.recipe(f"{HOST}pypi:\n  {said}\n  packages: {{toy: }}\n")
+    case.run("lock", "x.yaml", code=5).mentions("error[no-index]", f"the {shown} is a folder that is not there: ")
+
+
 def test_a_page_of_find_links_that_wants_a_password(case: Case, private: Server) -> None:
     by_netrc(case, private)
     case.recipe(f"{HOST}pypi:\n  no-index: true\n  find-links: ['{private.url}/links']\n  packages: {{toy: }}\n")
