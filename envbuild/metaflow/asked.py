@@ -41,7 +41,8 @@ class Package:
         key: As a recipe writes it: with its channel (``conda-forge::numpy``) or extras (``requests[socks]``).
         name: What it is called in its ecosystem, normalized: two packages of one name are one.
         version: As written; empty for any.
-        source: Keys of a source in a recipe (``git``, ``rev``, ``url``), when it comes from no index.
+        source: Keys of a source in a recipe (``git``, ``rev``, ``url``, ``path``), when it comes from no index. A path
+            is absolute.
     """
 
     key: str
@@ -82,7 +83,7 @@ class Asked:
     Attributes:
         python: Versions of Python, as written.
         conda: By name, sorted; so is ``pypi``.
-        channels: In the order in which they are asked; so are ``indices``.
+        channels: In the order in which they are asked; so are ``indices``. Folders are absolute.
         bytecode: ``true`` or ``false``: whether modules are compiled ahead.
     """
 

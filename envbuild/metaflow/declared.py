@@ -41,6 +41,10 @@ _LABELS: Mapping[str, tuple[Callable[[str], Any], str]] = {
 """Attributes that name an environment: how each is read, and what it looks like."""
 
 
+_TOLD = {"named_env": ("name", 'name="team/project/train:v1"'), "recipe": ("path", 'path="recipes/train.yaml"')}
+"""Decorators that mean nothing without this: what it is called, and what it looks like."""
+
+
 def declared(by: By, attributes: Mapping[str, Any], folder: str, kind: str | None = None) -> Declared:
     """What one decorator says.
 
@@ -87,6 +91,9 @@ class _Reader:
         Raises:
             InvalidInput: Every finding.
         """
+        if self._kind in _TOLD and self._base is None and not self.issues and not self._late:
+            what, example = _TOLD[self._kind]
+            self._fault(f"there is no {what}", hint=example)
         asked = Asked(
             python=self._python,
             conda=tuple(self._conda[name] for name in sorted(self._conda)),
@@ -112,9 +119,9 @@ class _Reader:
         elif name == "pip_packages":
             self._packages(name, value, self._pypi)
         elif name == "channels":
-            self._texts(name, value, self._channels)
+            self._places(name, value, self._channels, lambda text: text.startswith((".", "/")))
         elif name in {"extra_indices", "sources", "pip_sources"}:
-            self._texts(name, value, self._indices)
+            self._places(name, value, self._indices, lambda text: ":" not in text and not text.startswith("-"))
         elif name == "python":
             self._read_python(value)
         elif name == "disabled":
@@ -152,6 +159,7 @@ class _Reader:
             self._fault(f"{name} is not a dict", hint=f'{name}={{"numpy": "1.26.4"}}')
             return
         conda = packages is self._conda
+        mine: dict[str, Package] = {}
         for key, version in value.items():
             if not isinstance(key, str) or not (version is None or isinstance(version, str)):
                 shown = f"{key!r}: {version!r}"
@@ -159,9 +167,13 @@ class _Reader:
                     f"{name}: {shown} is not text", hint=f'{name}={{"{key}": "{version}"}}: a number loses zeros'
                 )
                 continue
+            if key.strip().lower() == "python":  # no package of a step's, but what it runs in
+                self._read_python(version or None)
+                continue
             found = self._conda_package(name, key, version) if conda else self._pypi_package(name, key, version)
-            if found is not None:
-                packages[found.name] = found
+            if found is not None and mine.setdefault(found.name, found) != found:
+                self._fault(f"{name}: {found.name} stands there twice, and not alike", hint="say it once")
+        packages.update({**mine, **packages} if name == "libraries" else mine)  # `packages` wins, as in Metaflow itself
 
     def _conda_package(self, attribute: str, key: str, version: str | None) -> Package | None:
         channel, separator, bare = key.strip().rpartition("::")
@@ -174,15 +186,28 @@ class _Reader:
 
     def _pypi_package(self, attribute: str, key: str, version: str | None) -> Package | None:
         words, text = key.strip(), (version or "").strip()
+        source: tuple[tuple[str, str], ...] = ()
         if "@" in words or text.startswith("@"):
-            return self._source(attribute, f"{words} {text}".strip())
+            named, _, place = f"{words} {text}".partition("@")
+            path = self._path(place.strip(), lambda text: text.startswith((".", "/", "file:")))
+            if path is None:
+                return self._source(attribute, f"{words} {text}".strip())
+            words, text, source = named.strip(), "", (("path", path),)
         found = self._checked(attribute, spelling.pypi_requirement_name, words)
         self._checked(f"{attribute}: {words}", spelling.pypi_constraint, text)
         if found is None:
             return None
         name, extras = found
         key = f"{name}[{','.join(extras)}]" if extras else name
-        return Package(key=key, name=normalize_pypi_name(name), version="" if text == "*" else text, by=self._by)
+        name = normalize_pypi_name(name)
+        return Package(key=key, name=name, version="" if text == "*" else text, source=source, by=self._by)
+
+    def _path(self, text: str, is_path: Callable[[str], bool]) -> str | None:
+        """A folder or file of this machine, absolute; None for what is none. The flow's folder is where it begins."""
+        if not is_path(text):
+            return None
+        plain = text.removeprefix("file:").removeprefix("//")
+        return os.path.normpath(os.path.join(self._folder, plain))  # noqa: PTH118  text to text
 
     def _source(self, attribute: str, words: str) -> Package | None:
         """``name @ git+https://…``, in one word or as key and value."""
@@ -196,7 +221,7 @@ class _Reader:
             return None
         return Package(key=typed.key, name=typed.name, version=typed.version, source=typed.extra, by=self._by)
 
-    def _texts(self, name: str, value: Any, texts: list[Text]) -> None:
+    def _places(self, name: str, value: Any, texts: list[Text], is_path: Callable[[str], bool]) -> None:
         if (
             isinstance(value, str)
             or not isinstance(value, Sequence)
@@ -204,11 +229,14 @@ class _Reader:
         ):
             self._fault(f"{name} is not a list of texts", hint=f'{name}=["…"]')
             return
-        for item in value:
-            if item.strip() and item.strip() not in {known.text for known in texts}:
-                texts.append(Text(text=item.strip(), by=self._by))
+        for item in map(str.strip, value):
+            text = self._path(item, is_path) or item
+            if text and text not in {known.text for known in texts}:
+                texts.append(Text(text=text, by=self._by))
 
     def _read_python(self, value: Any) -> None:
+        if value is None:
+            return
         if isinstance(value, float) and len(str(value)) < len("3.10"):
             self._fault(f"python={value} is a number, in which 3.1 and 3.10 are the same", hint=f'python="{value}"')
             return
@@ -216,8 +244,11 @@ class _Reader:
             self._fault(f"python={value!r} is not text", hint='python="3.12"')
             return
         text = str(value).strip()
-        if self._checked("python", spelling.python_constraint, text) is not None:
-            self._python = Text(text=text, by=self._by)
+        if self._checked("python", spelling.python_constraint, text) is None:
+            return
+        if self._python is not None and self._python.text != text:
+            self._fault(f"python is {self._python.text}, and {text} too", hint="say it once")
+        self._python = Text(text=text, by=self._by)
 
     def _read_disabled(self, value: Any) -> None:
         self._disabled = self._truth("disabled", value)

@@ -49,9 +49,9 @@ def _found(wanted: Recipe, there: Recipe, item: Needed, needs: Collection[str]) 
     yield from _packages("conda", wanted.conda.packages, there.conda.packages, own)
     yield from _packages("PyPI", wanted.pypi.packages, there.pypi.packages, own)
     channels = there.conda.channels or ()
-    for channel in asked.channels:
-        if channel.text not in channels:
-            yield f"the code names the channel {channel.text}, the recipe does not", None
+    for channel in (wanted.conda.channels or ())[: len(asked.channels)]:  # those of the code come first
+        if channel not in channels:
+            yield f"the code names the channel {channel}, the recipe does not", None
     indices = {index.url for index in there.pypi.extra_indices}
     for index in wanted.pypi.extra_indices:
         if index.url not in indices:

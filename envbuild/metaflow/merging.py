@@ -33,6 +33,8 @@ def merged(flow: Sequence[Declared], step: Sequence[Declared]) -> Asked | None:
         InvalidInput: ``contradiction``, for each thing that two decorators of one level say differently, and for what
             is added to an environment that is looked up when a task starts.
     """
+    if any(item.stays for item in step if not item.by.dynamic):
+        step = [item for item in step if not item.by.dynamic]  # --with is for steps that leave it open
     below, mine = _level(flow), _level(step)
     stays = mine[1] if mine[1] is not None else below[1]
     if stays:

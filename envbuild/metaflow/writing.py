@@ -112,8 +112,8 @@ def written(
     needs = {name: version for name, version in surroundings.needs.items() if name not in there}
     with_conda = _needs_conda(asked, base.interpreter if base is not None else None, conda_python=conda_python)
     of_conda, of_pypi = (needs, {}) if with_conda else ({}, needs)
-    lines += _conda_lines(asked, surroundings, of_conda, conda_python=conda_python)
-    lines += _pypi_lines(asked, of_pypi)
+    lines += _conda_lines(asked, surroundings, of_conda, folder, conda_python=conda_python)
+    lines += _pypi_lines(asked, of_pypi, folder)
     return Written(
         text="".join(f"{line}\n" for line, _ in lines),
         said={number: by for number, (_, by) in enumerate(lines, 1) if by is not None},
@@ -147,7 +147,7 @@ def _channels(asked: Asked, surroundings: Surroundings) -> tuple[str, ...]:
 
 
 def _conda_lines(
-    asked: Asked, surroundings: Surroundings, needs: Mapping[str, str], *, conda_python: bool
+    asked: Asked, surroundings: Surroundings, needs: Mapping[str, str], folder: str, *, conda_python: bool
 ) -> Iterator[tuple[str, By | None]]:
     of_base = asked.base is not None and asked.base.kind == "recipe"
     silent = bool(surroundings.channels or of_base) or not (conda_python or asked.conda or needs)
@@ -157,11 +157,12 @@ def _conda_lines(
     yield "", None
     yield "conda:", None
     if channels:
-        yield f"  channels: [{', '.join(map(_quoted, channels))}]", asked.channels[0].by if asked.channels else None
-    yield from _packages(asked.conda, needs)
+        words = ", ".join(_quoted(_place(item, folder)) for item in channels)
+        yield f"  channels: [{words}]", asked.channels[0].by if asked.channels else None
+    yield from _packages(asked.conda, needs, folder)
 
 
-def _pypi_lines(asked: Asked, needs: Mapping[str, str]) -> Iterator[tuple[str, By | None]]:
+def _pypi_lines(asked: Asked, needs: Mapping[str, str], folder: str) -> Iterator[tuple[str, By | None]]:
     if not (asked.pypi or asked.indices or needs):
         return
     yield "", None
@@ -169,25 +170,34 @@ def _pypi_lines(asked: Asked, needs: Mapping[str, str]) -> Iterator[tuple[str, B
     if asked.indices:
         yield "  extra-indices:", None
         for index in asked.indices:
-            yield f"    - {_quoted(index.text)}", index.by
-    yield from _packages(asked.pypi, needs)
+            yield f"    - {_quoted(_place(index.text, folder))}", index.by
+    yield from _packages(asked.pypi, needs, folder)
 
 
-def _packages(packages: tuple[Package, ...], needs: Mapping[str, str]) -> Iterator[tuple[str, By | None]]:
+def _packages(packages: tuple[Package, ...], needs: Mapping[str, str], folder: str) -> Iterator[tuple[str, By | None]]:
     if packages or needs:
         yield "  packages:", None
     for item in packages:
-        yield f"    {_quoted(item.key)}:{_value(item)}", item.by
+        yield f"    {_quoted(item.key)}:{_value(item, folder)}", item.by
     if needs:
         yield f"    # {NEEDS_HEADING}", None
     for name, version in sorted(needs.items()):
         yield f"    {_quoted(name)}: {json.dumps(version)}" if version else f"    {_quoted(name)}:", None
 
 
-def _value(package: Package) -> str:
+def _place(text: str, folder: str) -> str:
+    """A path of this machine as one from a recipe's folder; anything else as it is."""
+    if not text.startswith("/"):
+        return text
+    relative = posixpath.relpath(text, folder)
+    return relative if relative.startswith(".") else f"./{relative}"
+
+
+def _value(package: Package, folder: str) -> str:
     if not package.source:
         return f" {json.dumps(package.version)}" if package.version else ""
-    told = dict(package.source) | ({"version": package.version} if package.version else {})
+    source = {key: _place(value, folder) if key == "path" else value for key, value in package.source}
+    told = source | ({"version": package.version} if package.version else {})
     return " {" + ", ".join(f"{key}: {json.dumps(value)}" for key, value in told.items()) + "}"
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from tests.metaflow.flows import Flows
+from tests.support.channel import TestChannel
 from tests.support.servers import Server
+from tests.support.wheels import make_wheel
 
 FLOW = """
     @pypi_base(packages={{"toy": "{flow}"}})
@@ -153,3 +155,30 @@ def test_a_recipe_of_no_step_is_said_and_kept(flows: Flows) -> None:
     flows.command(*EMIT).says("middle.yaml belongs to no step any more")
     assert flows.committed("middle").is_file()
     assert flows.committed("between").is_file()
+
+
+def test_places_that_the_code_names_are_the_same_in_the_checkout(conda_flows: Flows, channel: TestChannel) -> None:
+    """A wheel beside the flow, and a channel with a slash at its end, which its recipe leaves out."""
+    wheel = make_wheel(conda_flows.project / "wheels", "mine", "3.0")
+    conda_flows.write(
+        f"""
+        class Placed(FlowSpec):
+            @conda(libraries={{"greet": "1.*"}}, channels=["{channel.url}/"])
+            @pypi(packages={{"mine": "@./wheels/{wheel.name}"}})
+            @step
+            def start(self):
+                import greet, mine
+                say("start", greet=greet.__version__, mine=mine.__version__)
+                self.next(self.end)
+
+            @conda(disabled=True)
+            @step
+            def end(self):
+                pass
+        """
+    )
+    for _ in ("made", "committed"):
+        conda_flows.run(environment="conda")
+        assert (conda_flows.printed("start", "greet"), conda_flows.printed("start", "mine")) == ("1.0", "3.0")
+        conda_flows.command(*EMIT)
+    assert f'mine: {{path: "../../../wheels/{wheel.name}"}}' in conda_flows.committed("start").read_text()

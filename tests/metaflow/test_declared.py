@@ -48,6 +48,39 @@ SPELLINGS = {
         {"packages": {"toy @ https://example.org/toy-1.0-py3-none-any.whl": ""}},
         Asked(pypi=(toy(source=(("url", "https://example.org/toy-1.0-py3-none-any.whl"),)),)),
     ),
+    "a path begins at the flow": (
+        "pypi",
+        {"packages": {"toy[b]": "@./libs/toy"}},
+        Asked(pypi=(toy(key="toy[b]", source=(("path", "/flows/libs/toy"),)),)),
+    ),
+    "a file's address is a path": (
+        "pypi",
+        {"packages": {"toy @ file:///flows/toy": ""}},
+        Asked(pypi=(toy(source=(("path", "/flows/toy"),)),)),
+    ),
+    "a file's address without slashes begins at the flow": (
+        "pip",
+        {"packages": {"toy": "@file:../toy"}},
+        Asked(pypi=(toy(source=(("path", "/toy"),)),)),
+    ),
+    "folders as channels and indices begin at the flow": (
+        "conda",
+        {"channels": ["./local", "team"], "pip_sources": ["wheels", "https://i/s"]},
+        Asked(
+            channels=(Text(text="/flows/local"), Text(text="team")),
+            indices=(Text(text="/flows/wheels"), Text(text="https://i/s")),
+        ),
+    ),
+    "python among the packages is the Python": (
+        "conda",
+        {"libraries": {"python": "3.11", "toy": ""}},
+        Asked(python=Text(text="3.11"), conda=(toy(),)),
+    ),
+    "packages win over libraries, as in Metaflow itself": (
+        "conda",
+        {"packages": {"toy": "2"}, "libraries": {"toy": "1"}},
+        Asked(conda=(toy("2"),)),
+    ),
     "channels keep their order": (
         "conda",
         {"channels": ["b", "a", "b"]},
@@ -113,6 +146,20 @@ FAULTS = {
     "a pathspec that is no text": ("named_env", {"pathspec": 12}, "bad-decorator", "pathspec=12 is not text"),
     "two names": ("named_env", {"name": "t/x", "pathspec": "F/1/s"}, "bad-decorator", "two ways to name one"),
     "variables too early": ("named_env", {"name": "t/x:@{TAG}"}, "bad-decorator", "known when a task starts"),
+    "no name": ("named_env", {"name": None}, "bad-decorator", "there is no name"),
+    "no recipe": ("recipe", {"path": ""}, "bad-decorator", "there is no path"),
+    "two versions of one package": (
+        "pypi",
+        {"packages": {"Toy": "1", "toy": "2"}},
+        "bad-decorator",
+        "toy stands there twice, and not alike",
+    ),
+    "two Pythons": (
+        "conda",
+        {"libraries": {"python": "3.11"}, "python": "3.12"},
+        "bad-decorator",
+        "python is 3.11, and 3.12 too",
+    ),
     "a late nothing": ("conda", {"fetch_at_exec": True}, "bad-decorator", "fetch_at_exec=True is for a named"),
     "a lateness that is neither": ("named_env", {"name": "t/x", "fetch_at_exec": 1}, "bad-decorator", "neither True"),
     "a late name that is none": ("named_env", {"name": "T@{X}", "fetch_at_exec": True}, "bad-alias", "name: "),

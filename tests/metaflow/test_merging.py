@@ -94,6 +94,12 @@ def test_disabled_is_three_valued(case: str) -> None:
     assert (merged(flow, step) is None) is outside
 
 
+def test_a_step_that_stays_outside_is_not_let_in_by_the_command_line() -> None:
+    typed = declared(By(decorator="conda", step="train", dynamic=True), {"libraries": {"a": "1"}}, "/flows")
+    assert merged([], [said("pypi", disabled=True), typed]) is None
+    assert versions(merged([], [said("pypi", packages={"b": "1"}), typed])) == {"a": "1", "b": "1"}
+
+
 def test_what_was_disabled_for_the_flow_counts_where_a_step_enables_it() -> None:
     flow = [said("conda_base", disabled=True, libraries={"a": "1"})]
     assert versions(merged(flow, [said("pypi", packages={"b": "1"})])) == {"a": "1", "b": "1"}

@@ -56,6 +56,28 @@ TEXTS: dict[str, tuple[Asked, Surroundings, dict[str, Any], str]] = {
             requests: ">=2.21.0"
         """,
     ),
+    "paths are those of the flow, from the recipe's folder": (
+        asked(
+            pypi={"packages": {"toy": "@./libs/toy"}, "extra_indices": ["wheels"]},
+            conda={"channels": ["./channel"]},
+        ),
+        ON_CONDA,
+        {},
+        """
+        python: "3.12"
+
+        conda:
+          channels: [../../channel, conda-forge]
+
+        pypi:
+          extra-indices:
+            - ../../wheels
+          packages:
+            toy: {path: "../../libs/toy"}
+            # what Metaflow itself needs in a step
+            requests: ">=2.21.0"
+        """,
+    ),
     "conda packages": (
         asked(conda={"libraries": {"numpy": "1.26.*", "ffmpeg": ""}, "python": "3.11"}),
         ON_CONDA,
