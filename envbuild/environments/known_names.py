@@ -149,7 +149,7 @@ class KnownNames:
 
         Raises:
             InvalidInput: ``unknown-name``; ``removed-name`` with since when.
-            UnreachableError, IntegrityError: As ``find``.
+            UnreachableError, IntegrityError: As ``find``; ``no-store``.
         """
         now = self._known(name)
         if now.named.removed:
@@ -164,6 +164,7 @@ class KnownNames:
         """What a name means now, which may be nothing any more."""
         now = self.find(name)
         if now is None:
+            self._check_store()
             raise InvalidInput(
                 f"there is no environment named {name} in {self.address}",
                 reference="unknown-name",
@@ -217,8 +218,10 @@ class KnownNames:
         Raises:
             UnreachableError: When the store does not answer, or may not be asked.
         """
-        self._online("the names of a shared store")
+        self._online("what a shared store names")
         there = generations.listed(self._objects)
+        if not there:
+            self._check_store()
         if self._signed.policy is None:
             read = in_parallel(
                 lambda item: generations.read(self._objects, *item), there.items(), 1 if self.near else IN_FLIGHT
@@ -239,6 +242,17 @@ class KnownNames:
         if self._offline:
             raise UnreachableError(f"{what} needs {self.address}", reference="offline", hint="leave --offline out")
 
+    def _check_store(self) -> None:
+        """What a store lacks tells something where there is a store: a folder may not be mounted, a path mistyped.
+
+        Raises:
+            UnreachableError: ``no-store``; when it does not answer.
+        """
+        if not self._store.home:
+            from envbuild.store.shared import SharedStore
+
+            SharedStore(self.address, lambda: self._objects).use()
+
     def _asking(self, name: Name, ask: Callable[[], _Answer]) -> _Answer:
         """An answer of the store; when it went back, with what to do if that is right."""
         try:
@@ -250,6 +264,7 @@ class KnownNames:
         except IntegrityError as error:
             if error.reference != "name-rolled-back":
                 raise
+            self._check_store()
             raise IntegrityError(error.message, reference=error.reference, hint=self._seen.forget_hint(name)) from None
 
 

@@ -6,6 +6,7 @@ Rules of the file: wires; ``source_verbs`` says what a SOURCE is, ``inspection``
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,19 +83,25 @@ class LookVerbs(SourceVerbs):
         """
         from envbuild.environments.stores import open_store
         from envbuild.store.environments import listed
+        from envbuild.store.shared import SharedStore
 
         found = []
         for word in self._stores:
             chosen = self._named(word)
             if self._offline and not chosen.near:
                 raise UnreachableError(
-                    f"what {chosen.address.shown} holds is not known without it",
+                    f"listing {chosen.address.shown} needs a network",
                     reference="offline",
                     hint="leave --offline out",
                 )
-            objects = open_store(chosen, self.project().config, self._environ, note=self._reporter.note)
+            store = SharedStore(
+                chosen.name,
+                partial(open_store, chosen, self.project().config, self._environ, note=self._reporter.note),
+            )
+            store.use()
             found += [
-                Stored(store=chosen.name, identity=identity, since=item.modified) for identity, item in listed(objects)
+                Stored(store=chosen.name, identity=identity, since=item.modified)
+                for identity, item in listed(store.objects)
             ]
         return tuple(found)
 
