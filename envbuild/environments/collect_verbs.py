@@ -59,6 +59,8 @@ class CollectVerbs:
 
         def _named(self, word: str, project: Project | None = None, *, new: bool = False) -> ChosenStore: ...
 
+        def _writable(self, word: str, project: Project | None = None) -> ChosenStore: ...
+
         def _source(self, source: Path | str) -> Source: ...
 
         def _meant(self, source: Source, names: Names, closures: Closures) -> Meant: ...
@@ -95,7 +97,7 @@ class CollectVerbs:
             UsageError: ``no-revision``, ``no-repository``.
             InvalidInput: When a lock of the project cannot be read.
             IntegrityError: When something that stays cannot be read.
-            UnreachableError: When the store does not answer, or refuses.
+            UnreachableError: ``read-only``; when the store does not answer, or refuses.
         """
         from envbuild.projects.recipe_files import recipes_below
         from envbuild.projects.revisions import committed_locks, environments_in, working_locks
@@ -230,7 +232,7 @@ class CollectVerbs:
         from envbuild.store.shared import SharedStore
 
         project = self.project()
-        chosen = self._named(word, project)
+        chosen = self._writable(word, project)
         note = self._reporter.note
         return SharedStore(
             chosen.name, lambda: open_store(chosen, project.config, self._environ, note=note, write=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envbuild.errors import UsageError
+from envbuild.errors import InvalidInput, UsageError
 
 if TYPE_CHECKING:
     from envbuild.environments.stores import ChosenStore
@@ -32,6 +32,8 @@ class CopyVerbs:
         def project(self, recipe: Path | None = None) -> Project: ...  # noqa: D102  it is the session's
 
         def _named(self, word: str, project: Project | None = None, *, new: bool = False) -> ChosenStore: ...
+
+        def _writable(self, word: str, project: Project | None = None) -> ChosenStore: ...
 
         def _source(self, source: Path | str) -> Source: ...
 
@@ -60,9 +62,10 @@ class CopyVerbs:
             progress: Told how many objects are done, and how many bytes were sent.
 
         Raises:
-            UsageError: ``same-store``; ``unknown-name`` for a name that the source does not have.
+            UsageError: ``same-store``.
+            InvalidInput: ``unknown-name``, ``removed-name`` for a name that the source does not have.
             StaleError: ``store-format``.
-            UnreachableError: When one of them does not answer, or refuses.
+            UnreachableError: ``read-only``; when one of them does not answer, or refuses.
         """
         from envbuild.environments.stores import open_store
         from envbuild.store.copying import Copy
@@ -70,7 +73,7 @@ class CopyVerbs:
         from envbuild.store.shared import SharedStore
 
         config, note = self.project().config, self._reporter.note
-        first, second = self._named(source), self._named(target)
+        first, second = self._named(source), self._writable(target)
         if first.address == second.address:
             raise UsageError(f"{source} and {target} are one store", reference="same-store")
         copy = Copy(
@@ -102,9 +105,9 @@ class CopyVerbs:
         name = parse_name(meant.text)
         now = generations.current(copy.source.objects, name)
         if now is None:
-            raise UsageError(f"there is no environment named {name} in {copy.source.name}", reference="unknown-name")
+            raise InvalidInput(f"there is no environment named {name} in {copy.source.name}", reference="unknown-name")
         if now.named.removed:
-            raise UsageError(f"{name} was removed from {copy.source.name} ({now.created})", reference="removed-name")
+            raise InvalidInput(f"{name} was removed from {copy.source.name} ({now.created})", reference="removed-name")
         for platform, identity in now.named.environments:
             data = copy.source.closure(platform, now.named.request, identity)
             if data is not None:

@@ -60,7 +60,7 @@ class MoveVerbs:
 
         def _chosen(self, project: Project | None = None) -> tuple[ChosenStore, ...]: ...
 
-        def _named(self, word: str, project: Project | None = None, *, new: bool = False) -> ChosenStore: ...
+        def _writable(self, word: str, project: Project | None = None) -> ChosenStore: ...
 
     def push(self, source: Path | str, to: str | None = None) -> Moved:
         """Send an environment that is whole here to a store, or to all that are written.
@@ -71,7 +71,7 @@ class MoveVerbs:
 
         Raises:
             UsageError: ``no-stores``; ``not-realized`` when packages are missing here.
-            UnreachableError: When a store does not answer, or refuses.
+            UnreachableError: ``read-only``; when a store does not answer, or refuses.
         """
         from envbuild.environments.sharing import absent, send_whole
         from envbuild.environments.vouching import outputs_here
@@ -81,7 +81,9 @@ class MoveVerbs:
 
         project, wanted = self._wanted(source, "locked")
         chosen = (
-            [self._named(to, project)] if to is not None else [item for item in self._chosen(project) if item.written]
+            [self._writable(to, project)]
+            if to is not None
+            else [item for item in self._chosen(project) if item.written]
         )
         if not chosen:
             raise self._no_stores(project)

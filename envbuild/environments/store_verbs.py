@@ -19,10 +19,9 @@ from envbuild.environments.stores import (
     chosen_stores,
     open_store,
     policy_of,
-    read_url,
     signer_of,
 )
-from envbuild.errors import EnvbuildError, StaleError, UsageError
+from envbuild.errors import EnvbuildError, StaleError, UnreachableError, UsageError
 from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
@@ -111,8 +110,12 @@ class StoreVerbs:
             if chosen.address.scheme != "file":
                 raise UsageError("--shared is for folders: who may write elsewhere is set there")
             from envbuild.objects.folder import make_shared
+            from envbuild.store.contents import AREAS
 
-            make_shared(Path(chosen.address.path))
+            root = Path(chosen.address.path)
+            there = (root / FORMAT_NAME).is_file()  # in a folder of something else nothing is changed
+            if make_shared(root, (*AREAS, "probe", "tmp") if there else ()):
+                self._reporter.note(f"all of {chosen.address.shown} is shared now: its group may write it")
         objects = open_store(chosen, self.project().config, self._environ, note=self._reporter.note, write=True)
         if objects.read(FORMAT_NAME) is not None:
             if SharedStore(chosen.name, lambda: objects).use() != "write":
@@ -206,21 +209,29 @@ class StoreVerbs:
             if word in {item.name, item.url, item.address.shown}:
                 return item
         if not new and "/" not in word and ":" not in word and not (self._start / word).exists():
-            known = ", ".join(item.name for item in self._chosen(project)) or "none"
+            known = ", ".join(item.name for item in (project or self.project()).config.stores) or "none"
             raise UsageError(
                 f"there is no store {word!r}; configured are: {known}", reference="no-stores", hint="write its address"
             )
-        url, address = read_url(word, self._start)
-        trust = (project or self.project()).config.trust
-        return ChosenStore(
-            name=address.shown,
-            url=url,
-            address=address,
-            mode="read-write",
-            believed=trust.mode == "hash",
-            written=True,
-            signed=trust.mode != "hash" and bool(trust.keys),
-        )
+        project = project or self.project()
+        return chosen_stores(project.config, project.root, (word,), self._start)[0]
+
+    def _writable(self, word: str, project: Project | None = None) -> ChosenStore:
+        """A store to be written: naming it is word enough, but not against what configuration says of it.
+
+        Raises:
+            UnreachableError: ``read-only``.
+        """
+        chosen = self._named(word, project)
+        if chosen.mode == "read-only":
+            web = chosen.address.scheme in {"http", "https"}
+            why = "" if web else ": the configuration says `mode: read-only` of it"
+            raise UnreachableError(
+                f"{chosen.name} may only be read here{why}",
+                reference="read-only",
+                hint="name the bucket or folder behind it" if web else "envbuild config list --show-origin",
+            )
+        return chosen
 
     def _shared(self) -> Sequence[NameStore]:
         """The shared stores that may say what names mean, near to far: a name is somebody's word, as a result is."""

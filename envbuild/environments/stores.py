@@ -19,6 +19,7 @@ used.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING
 
 from envbuild.errors import InvalidInput
 from envbuild.objects.address import Address, parse_address
+from envbuild.pattern import pattern
 from envbuild.projects.config import Config
 from envbuild.projects.config_files import PROJECT_FILE, user_file
 from envbuild.projects.settings import StoreAddress
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
     from envbuild.store.signed_records import SignedRecords
 
     Clouds = Callable[[Address], Objects]
+
+_MISSPELT = pattern(r"(?:s3|gs|gcs|az|abfss?|https?|file|memory):", re.IGNORECASE)
+"""How an address begins that lacks a slash, and no folder's path that anybody means."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +133,7 @@ def read_url(url: str, folder: Path) -> tuple[str, Address]:
         raise InvalidInput(
             "nothing is no address of a store", reference="bad-address", hint="write its name or address"
         )
-    if "://" not in url and "::" not in url:
+    if "://" not in url and "::" not in url and not _MISSPELT.match(url):
         url = os.path.abspath(folder / os.path.expanduser(url))  # noqa: PTH111  a path that need not exist
     return url, parse_address(url)
 

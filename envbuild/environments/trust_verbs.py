@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from envbuild.environments.stores import ChosenStore, open_store, project_of, signer_of
-from envbuild.errors import UsageError
+from envbuild.errors import InvalidInput, UsageError
 from envbuild.names import parse_name
 from envbuild.projects.config_files import user_file
 from envbuild.trust import Mode, Trust, TrustedKey, is_label
@@ -78,6 +78,8 @@ class TrustVerbs:
         def _chosen(self, project: Project | None = None) -> tuple[ChosenStore, ...]: ...
 
         def _named(self, word: str, project: Project | None = None, *, new: bool = False) -> ChosenStore: ...
+
+        def _writable(self, word: str, project: Project | None = None) -> ChosenStore: ...
 
         def _source(self, source: Path | str) -> Source: ...
 
@@ -217,14 +219,16 @@ class TrustVerbs:
 
         Raises:
             UsageError: ``no-key`` when there is none to sign with, or to renew by.
-            UnreachableError: When the store does not answer, or refuses.
+            InvalidInput: ``unknown-name``.
+            UnreachableError: ``read-only``; when the store does not answer, or refuses.
         """
         from envbuild.environments.signing import Signing
         from envbuild.store.shared import SharedStore
         from envbuild.store.signatures import Policy
 
         project = self.project()
-        config, item = project.config, self._named(store, project)
+        config = project.config
+        item = self._named(store, project) if dry_run else self._writable(store, project)
         signer = signer_of(config, self._environ, project.root)
         if signer is None:
             raise UsageError(
@@ -261,7 +265,7 @@ class TrustVerbs:
         name = parse_name(source.text)
         newest = generations.current(store.objects, name)
         if newest is None:
-            raise UsageError(f"there is no {name} in {store.objects.address}", reference="unknown-name")
+            raise InvalidInput(f"there is no {name} in {store.objects.address}", reference="unknown-name")
         for platform, environment in newest.named.environments if results else ():
             data = store.closure(platform, newest.named.request, environment)
             if data is not None:

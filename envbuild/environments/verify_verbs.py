@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.digest import Digest
-from envbuild.errors import EnvbuildError, IntegrityError, StaleError, UnreachableError, UsageError
+from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, StaleError, UnreachableError
 
 if TYPE_CHECKING:
     from envbuild.derivations import Derivation
@@ -51,6 +51,8 @@ class VerifyVerbs:
         def _realizer(self, project: Project) -> Realizer: ...
 
         def _named(self, word: str, project: Project | None = None, *, new: bool = False) -> ChosenStore: ...
+
+        def _writable(self, word: str, project: Project | None = None) -> ChosenStore: ...
 
         def _source(self, source: Path | str) -> Source: ...
 
@@ -96,15 +98,9 @@ class VerifyVerbs:
         from envbuild.store.verify_shared import Verification
 
         project = self.project()
-        chosen = self._named(store, project)
+        chosen = self._writable(store, project) if repair else self._named(store, project)
         if self._offline and not chosen.near:
             raise UnreachableError(f"{chosen.name} needs a network", reference="offline", hint="leave --offline out")
-        if repair and (chosen.mode == "read-only" or chosen.address.scheme in {"http", "https"}):
-            raise UnreachableError(
-                f"{chosen.name} may only be read here, so nothing is repaired",
-                reference="read-only",
-                hint=f"envbuild verify --store {store}",
-            )
         note = self._reporter.note
         objects = SharedStore(
             chosen.name, lambda: open_store(chosen, project.config, self._environ, note=note, write=repair)
@@ -163,7 +159,7 @@ class VerifyVerbs:
         name = parse_name(text)
         there = numbers(check, name)
         if not there:
-            raise UsageError(
+            raise InvalidInput(
                 f"there is no environment named {name} in {check.store.name}",
                 reference="unknown-name",
                 hint="`envbuild list` shows what there is",

@@ -139,7 +139,7 @@ def _cloud(text: str, scheme: str) -> Address:
     unknown = sorted(set(options) - _OPTIONS[scheme])
     if unknown:
         allowed = ", ".join(sorted(_OPTIONS[scheme]))
-        raise _bad(text, f"has the unknown option {unknown[0][:40]!r}", f"known are {allowed}; keys have no place here")
+        raise _bad(text, f"has the unknown option {unknown[0][:40]!r}", f"one of {allowed}; keys have no place here")
     _check_options(text, options)
     shown = f"{scheme}://{bucket}" + (f"/{prefix}" if prefix else "")
     account = options.get("account")

@@ -234,26 +234,51 @@ class FolderObjects:
     def _error(self, doing: str, error: OSError) -> UnreachableError:
         told = os.strerror(error.errno) if error.errno else type(error).__name__
         if error.errno in _REFUSED:
-            hint = f"several users share a store: chmod 2775 {self._root}, with a group that all of them are in"
+            root = quote(str(self._root))
+            hint = f"several users share a store: envbuild store init --shared {root}, with a group that all are in"
             if error.errno == errno.EROFS:
                 hint = f"have the disk of {self._root} mounted to be written, or say `mode: read-only` of that store"
             return UnreachableError(f"{self.address} refuses {doing}: {told}", reference="refused", hint=hint)
         return UnreachableError(f"{self.address} fails while {doing}: {told}", retryable=error.errno in _PASSING)
 
 
-def make_shared(root: Path) -> None:
+def make_shared(root: Path, areas: Iterable[str] = ()) -> bool:
     """Make a folder that several users of this machine may write: mode 2775, its group the maker's.
+
+    Args:
+        root: The folder.
+        areas: Folders in it whose folders are shared too, where they are there: a store that was one user's alone.
+
+    Returns:
+        Whether something in it was not shared.
 
     Raises:
         UnreachableError: ``refused``.
     """
+    shared = False
     try:
         root.mkdir(parents=True, exist_ok=True)
         root.chmod(0o2775)
+        group = root.stat().st_gid
+        for area in areas:
+            for folder, _, _ in () if (root / area).is_symlink() else os.walk(root / area):
+                shared |= _share(Path(folder), group)
     except OSError as error:
         raise UnreachableError(
-            f"{root} cannot be shared: {os.strerror(error.errno or 0)}", reference="refused"
+            f"{error.filename or root} cannot be shared: {os.strerror(error.errno or 0)}", reference="refused"
         ) from error
+    return shared
+
+
+def _share(folder: Path, group: int) -> bool:
+    """Give one folder to the users of a group; False where it is theirs."""
+    state = folder.stat()
+    if state.st_gid == group and state.st_mode & _SHARED == _SHARED:
+        return False
+    if state.st_gid != group:
+        os.chown(folder, -1, group)
+    folder.chmod(0o2775)  # after it: to give a folder away takes the bit
+    return True
 
 
 def _check_owner(root: Path) -> bool:
@@ -263,12 +288,15 @@ def _check_owner(root: Path) -> bool:
     except OSError:
         return False
     shared = state.st_mode & _SHARED == _SHARED
+    if not stat.S_ISDIR(state.st_mode):
+        raise InvalidInput(f"{root} is no folder", reference="bad-address", hint="a store is kept in a folder")
     if state.st_mode & stat.S_IWOTH:
-        raise InvalidInput(f"everybody may write into {root}", reference="unsafe-folder", hint=f"chmod o-w {root}")
+        hint = f"chmod o-w {quote(str(root))}"
+        raise InvalidInput(f"everybody may write into {root}", reference="unsafe-folder", hint=hint)
     if hasattr(os, "geteuid") and state.st_uid not in {os.geteuid(), 0} and not shared:
         raise InvalidInput(
             f"{root} belongs to user {state.st_uid}, not to you ({os.geteuid()}), and is not shared",
             reference="unsafe-folder",
-            hint="its owner runs: envbuild store init --shared",
+            hint=f"its owner runs: envbuild store init --shared {quote(str(root))}",
         )
     return shared

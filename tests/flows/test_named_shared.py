@@ -95,6 +95,26 @@ def test_a_store_to_read_gives_names_and_takes_none(team: Team) -> None:
     case.run("rollback", "team/toy:stable", code=3)
 
 
+def test_a_store_to_read_is_never_written_also_when_it_is_named(team: Team) -> None:
+    other = team.case.home.parent / "other-store"
+    case = team.at("reader", str(team.store), mode="read-only")
+    case.run("realize", "x.yaml").run("store", "init", other)
+    before = {path: path.stat().st_mtime_ns for path in sorted(team.store.rglob("*"))}
+    for words in (
+        ("push", "x.yaml", "--to", "team"),
+        ("push", "x.yaml", "--to", team.store),
+        ("gc", "--store", "team"),
+        ("gc", "--store", "team", "--dry-run"),
+        ("gc", "--store", "team", "--pin", "team/toy:stable"),
+        ("gc", "--store", "team", "--unpin", "team/toy:stable"),
+        ("store", "copy", other, "team"),
+        ("store", "sign", "team"),
+        ("verify", "--store", "team", "--repair"),
+    ):
+        case.run(*words, code=5).mentions("read-only", "may only be read here")
+    assert {path: path.stat().st_mtime_ns for path in sorted(team.store.rglob("*"))} == before
+
+
 def test_a_store_over_http_offline_and_gone_back(team: Team, serving: Callable[..., Server]) -> None:
     server = serving(team.store)
     case = team.at("node", server.url)
@@ -119,7 +139,10 @@ def test_a_store_over_http_offline_and_gone_back(team: Team, serving: Callable[.
 def test_a_store_that_is_not_there_is_no_store_without_names(team: Team) -> None:
     team.at("laptop").run("get", "team/toy:stable")
     team.store.rename(team.store.with_name("away"))
-    team.case.run("get", "team/toy:stable", code=4).mentions("name-rolled-back")
+    team.case.run("get", "team/toy:stable", code=5).mentions("no-store")
+    team.case.run("list").mentions("note: names are not listed: there is no store at")
+    team.at("new").run("get", "team/toy:stable", code=5).mentions("no-store")
+    team.case.run("affected", "--package", "toy").mentions("note: names are not looked into: there is no store at")
     team.at("new").run("alias", "x.yaml", "team/toy:v1", code=5).mentions("no-store")
 
 

@@ -331,6 +331,34 @@ def test_sixteen_machines_at_once_agree(team: Team) -> None:
         remove(folder)
 
 
+def test_a_store_of_one_user_can_be_shared_later_and_another_folder_stays_as_it_is(team: Team) -> None:
+    before = team.snapshot()
+    beside = team.store / "notes" / "mine"
+    beside.mkdir(parents=True, mode=0o700)
+    assert "is shared now" in team.run("store", "init", str(team.store), "--shared").err
+    assert "is shared now" not in team.run("store", "init", str(team.store), "--shared").err
+    folders = [path for path in [team.store, *team.store.rglob("*")] if path.is_dir() and "notes" not in path.parts]
+    assert len(folders) > 20
+    assert {path.stat().st_mode & 0o7777 for path in folders} == {0o2775}
+    assert beside.stat().st_mode & 0o7777 == 0o700
+    assert team.snapshot() == before
+    remove(beside.parent)
+    below = team.folder / "other" / "private"
+    below.mkdir(parents=True, mode=0o700)
+    team.run("store", "init", str(below.parent), "--shared")
+    assert below.stat().st_mode & 0o7777 == 0o700
+    remove(below.parent)
+
+
+def test_an_address_that_is_misspelt_is_never_a_folder(team: Team) -> None:
+    for word in ("s3:/bucket/x", "S3:bucket", "gs:/b", "az:/c/x", "https:/host/x", "file:/srv/x", "memory:x"):
+        assert "bad-address" in team.run("store", "init", word, code=3).err
+        assert not (team.project / word.partition("/")[0]).exists()
+    assert "bad-address" in team.run("realize", "everything.yaml", "--store", "s3:/bucket/x", code=3).err
+    told = team.run("list", "--store", "nope", code=2).err
+    assert "there is no store 'nope'; configured are: team\n" in told
+
+
 def test_push_and_pull_move_an_environment_and_nothing_else(team: Team) -> None:
     other = team.folder / "other"
     remove(other) if other.exists() else None

@@ -125,5 +125,5 @@ def test_a_store_is_not_copied_onto_itself(team: Team) -> None:  # noqa: F811
     assert "same-store" in team.run("store", "copy", "team", str(team.store), code=2).err
     assert (
         "unknown-name"
-        in team.run("store", "copy", "team", str(team.folder / "first"), "--environment", "no/such:name", code=2).err
+        in team.run("store", "copy", "team", str(team.folder / "first"), "--environment", "no/such:name", code=3).err
     )

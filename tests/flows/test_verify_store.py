@@ -229,7 +229,7 @@ def test_a_sample_hashes_a_share_and_reads_every_record(team: Team) -> None:  # 
     assert report["blobs"] + report["skipped"] == len(team.objects("blobs"))
     assert "say which" in team.run("verify", "--sample", "3", code=2).err
     assert "say which" in team.run("verify", "everything.yaml", code=2).err
-    assert "unknown-name" in team.run("verify", "--store", "team", "no/such:name", code=2).err
+    assert "unknown-name" in team.run("verify", "--store", "team", "no/such:name", code=3).err
 
 
 def test_a_store_that_is_named_for_other_commands_does_not_turn_verify_away_from_the_home(team: Team) -> None:  # noqa: F811

@@ -200,6 +200,19 @@ def test_what_is_made_in_a_shared_folder_is_shared_whatever_the_mask_says(tmp_pa
     }
 
 
+def test_what_is_no_folder_is_said_to_be_none_and_nobody_is_told_to_change_a_device(tmp_path: Path) -> None:
+    (tmp_path / "a file").write_text("x")
+    for path in ("/dev/null", str(tmp_path / "a file")):
+        with pytest.raises(InvalidInput, match="is no folder") as caught:
+            open_objects(path)
+        assert caught.value.reference == "bad-address"
+    (tmp_path / "every one").mkdir(mode=0o777)
+    (tmp_path / "every one").chmod(0o777)
+    with pytest.raises(InvalidInput) as caught:
+        open_objects(str(tmp_path / "every one"))
+    assert caught.value.hint == f"chmod o-w '{tmp_path}/every one'"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: the test cannot become other users")
 def test_two_users_of_a_group_share_a_folder(tmp_path: Path) -> None:
     for folder in (tmp_path, *list(tmp_path.parents)[:3]):

@@ -107,7 +107,7 @@ for ask in (lambda: objects.put("a/c", b"x"), lambda: objects.put("x/c", b"x"), 
     try:
         ask()
     except EnvbuildError as error:
-        print(error.reference, error.exit_code, "chmod 2775" in (error.hint or ""))
+        print(error.reference, error.exit_code, "store init --shared" in (error.hint or ""))
 """
     command = [sys.executable, "-c", code, str(store)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
