@@ -78,7 +78,11 @@ def lock_command(
     )
     chosen = session.recipes(*recipes)
     if check:
-        screen.checked(session.check(*chosen))
+        checked = session.check_each(*chosen)
+        if len(checked.ended) == 1:
+            checked.check()
+        if code := screen.checked(checked):
+            sys.exit(code)
         return
     options = LockOptions(
         platforms=tuple(Platform(item) for item in platforms),
@@ -117,6 +121,7 @@ def _names(words: tuple[str, ...]) -> tuple[str, ...]:
 @locking_mode
 @offline
 @stores
+@keep_going
 @as_json
 @quiet
 def plan_command(
@@ -125,6 +130,7 @@ def plan_command(
     frozen: bool,
     offline: bool,
     stores: tuple[str, ...],
+    keep_going: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -137,5 +143,9 @@ def plan_command(
     from envbuild.environments.realized import mode
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    session = BaseSession(reporter=screen.reporter, offline=offline, stores=stores)
-    screen.planned(session.plan(*session.recipes(*recipes), mode=mode(locked=locked, frozen=frozen)))
+    session = BaseSession(reporter=screen.reporter, offline=offline, stores=stores, keep_going=keep_going)
+    plans, many = session.plan_each(*session.recipes(*recipes), mode=mode(locked=locked, frozen=frozen))
+    if not plans:
+        many.check()
+    if code := screen.planned(plans, many):
+        sys.exit(code)

@@ -117,7 +117,11 @@ def realize_command(
     if len(meant) > 1:
         _refuse_for_several(prefix or out_link, closure)
     if dry_run:
-        screen.planned(session.plan(*meant, mode=chosen, closure=closure))
+        plans, planned = session.plan_each(*meant, mode=chosen, closure=closure)
+        if not plans:
+            planned.check()
+        if code := screen.planned(plans, planned):
+            raise click.exceptions.Exit(code)
         return
     if plain and len(meant) > 1 and _all_from_stamps(screen, tuple(map(str, meant)), options):
         return

@@ -78,11 +78,18 @@ class Screen:
 
     # Locks
 
-    def checked(self, locks: Sequence[Locked]) -> None:
-        """Every lock fits."""
-        if self.document({"fits": [str(item.path) for item in locks]}):
-            return
+    def checked(self, many: Many) -> int:
+        """Which locks fit; the exit code."""
+        from envbuild.cli.screen_many import CHECKED, many_tree, show_many
+
+        locks = [item.locked for item in many.ended if item.locked is not None]
+        error = many.error()
+        if self.document({"fits": [str(item.path) for item in locks], **(many_tree(many) if error else {})}):
+            return 0 if error is None else error.exit_code
+        if error is not None:
+            return show_many(self, many, CHECKED)
         self.say(f"{count(len(locks), 'lock')} {'fits its recipe' if len(locks) == 1 else 'fit their recipes'}")
+        return 0
 
     def locked(self, many: Many) -> int:
         """What became of some locks; the exit code."""
@@ -156,11 +163,16 @@ class Screen:
 
     # Plans and environments
 
-    def planned(self, plans: Sequence[Planned]) -> None:
-        """What would be done."""
+    def planned(self, plans: Sequence[Planned], many: Many) -> int:
+        """What would be done; the exit code."""
+        from envbuild.cli.screen_many import PLANNED, many_tree, show_many
         from envbuild.cli.screen_plan import show_plans
 
-        show_plans(self, plans)
+        error = many.error()
+        show_plans(self, plans, many_tree(many) if error else {})
+        if error is None:
+            return 0
+        return error.exit_code if self.as_json else show_many(self, many, PLANNED)
 
     def realized(self, many: Many) -> int:
         """Environments that are there now: the folder of each on stdout, what it cost on stderr; the exit code."""

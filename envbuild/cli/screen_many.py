@@ -25,6 +25,8 @@ LOCKED: Mapping[State, str] = {
     "failed": "failed",
     "not-begun": "not begun",
 }
+CHECKED: Mapping[State, str] = {"unchanged": "fit", "failed": "failed"}
+PLANNED: Mapping[State, str] = {"done": "planned", "failed": "failed", "not-begun": "not begun"}
 REALIZED: Mapping[State, str] = {
     "done": "realized",
     "unchanged": "already there",

@@ -6,8 +6,8 @@ Rules of the file: values in, lines out.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from envbuild.cli.as_json import tree
 from envbuild.cli.wording import count, seconds, size_text
@@ -22,9 +22,9 @@ _CHAIN = 4
 """Derivations of the longest chain that are named."""
 
 
-def show_plans(screen: Screen, plans: Sequence[Planned]) -> None:
-    """What would be done, and why, and what it costs."""
-    if screen.document({"plans": [tree(plan) for plan in plans]}):
+def show_plans(screen: Screen, plans: Sequence[Planned], beside: Mapping[str, Any]) -> None:
+    """What would be done, and why, and what it costs; ``beside`` is what a document says besides."""
+    if screen.document({"plans": [tree(plan) for plan in plans], **beside}):
         return
     for plan in plans:
         _rows(screen, plan)

@@ -74,6 +74,12 @@ class Asked:
         self.failed = self.failed or item.error is not None
         self.told(item.recipe, item.state)
 
+    def planned(self) -> tuple[Path, ...]:
+        """Note of all that are wanted that they are planned, and which these are."""
+        left = tuple(path for path in self.sources if path in self.wanted and path not in self.ended)
+        self.ended.update((path, Ended(recipe=path, state="done")) for path in left)
+        return left
+
     def many(self) -> Many:
         """What became of all; what nobody has told of was not begun."""
         ended = tuple(self.ended.get(path, Ended(recipe=path, state="not-begun")) for path in self.sources)

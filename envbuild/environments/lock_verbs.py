@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from envbuild.environments.many import Ended, Many, Tally
-from envbuild.errors import UnreachableError
+from envbuild.errors import EnvbuildError, UnreachableError
 from envbuild.locks.folders import own_digests
 from envbuild.locks.locking import (
     Locked,
@@ -104,8 +104,23 @@ class LockVerbs:
         return Many(ended=tuple(ended[file] for file in files), beside=beside)
 
     def check(self, *recipes: Path | str) -> tuple[Locked, ...]:
-        """The locks, when all of them fit (else StaleError); without a network."""
-        return tuple(self._checked(Path(os.path.abspath(recipe))) for recipe in recipes)
+        """The locks, when all of them fit (else StaleError, with all that do not); without a network."""
+        many = self.check_each(*recipes)
+        many.check()
+        found = {item.recipe: item.locked for item in many.ended}
+        every = (found[Path(os.path.abspath(recipe))] for recipe in recipes)
+        return tuple(locked for locked in every if locked is not None)
+
+    def check_each(self, *recipes: Path | str) -> Many:
+        """As ``check``, and what became of each recipe: all are looked at, whatever is wrong with one."""
+        files = dict.fromkeys(Path(os.path.abspath(recipe)) for recipe in recipes)
+        return Many(ended=tuple(map(self._looked_at, files)))
+
+    def _looked_at(self, recipe: Path) -> Ended:
+        try:
+            return Ended(recipe=recipe, state="unchanged", locked=self._checked(recipe))
+        except EnvbuildError as error:
+            return Ended(recipe=recipe, state="failed", error=error)
 
     def _lock(self, recipe: Path, options: LockOptions, *, write: bool = True) -> Locked:
         return self.lock(recipe, options=options, write=write)[0]

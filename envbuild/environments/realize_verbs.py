@@ -73,14 +73,26 @@ class RealizeVerbs:
 
     def plan(self, *sources: Path | str, mode: Mode = "auto", closure: str | None = None) -> tuple[Planned, ...]:
         """What ``realize`` would do; locks that do not fit are solved, and not written."""
+        plans, many = self.plan_each(*sources, mode=mode, closure=closure)
+        many.check()
+        return plans
+
+    def plan_each(
+        self, *sources: Path | str, mode: Mode = "auto", closure: str | None = None
+    ) -> tuple[tuple[Planned, ...], Many]:
+        """As ``plan``, and what became of each source; nothing that failed is raised.
+
+        With the session's ``keep_going`` all others are planned; without it, none.
+        """
         asked = Asked(self._meant_all(sources))
         self._find(asked, mode, write=False)
-        asked.many().check()
+        if asked.failed and not self._keep_going:
+            return (), asked.many()
         self._ask_moved()
-        wanted = by_project([asked.wanted[path] for path in asked.sources])
+        wanted = by_project([asked.wanted[path] for path in asked.planned()])
         plans = tuple(self._realizer(project).plan(items, closure=closure) for project, items in wanted)
         self._tell_moved(online=any(row.state not in {"hit", "not needed"} for plan in plans for row in plan.rows))
-        return plans
+        return plans, asked.many()
 
     def realize(
         self, *sources: Path | str, mode: Mode = "auto", options: RealizeOptions | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -117,6 +118,45 @@ def test_what_fails_keeps_back_what_needs_it_and_nothing_else(case: Case, wheel_
     assert states["r01"] == ("unchanged", None)
     assert {Path(item["base"]).stem for item in tree["recipes"] if item["base"]} == {"base-2"}
     assert sorted(Path(path).stem for item in tree["errors"] for path in item["recipes"]) == ["base-2", "r00"]
+
+
+def test_a_check_names_every_lock_that_does_not_fit(case: Case, wheel_index: Server) -> None:
+    write_family(case, wheel_index.url)
+    case.run("lock", "recipes").run("lock", "--check", "recipes").mentions("33 locks fit their recipes")
+    for name in ("r01", "r02"):
+        path = case.project / "recipes" / f"{name}.yaml"
+        path.write_text(path.read_text(encoding="utf-8") + "variables: {A: another}\n", encoding="utf-8")
+    (case.project / "recipes" / "r03.lock.yaml").unlink()
+    case.recipe("pyton: 3\n", "recipes/z-typo.yaml")
+    case.run("lock", "--check", "recipes", code=3)
+    for name in ("r01.lock.yaml", "r02.lock.yaml", "r03.yaml", "z-typo.yaml"):
+        assert len(re.findall(rf"^error\[.*recipes/{name}", case.err, re.MULTILINE)) == 1, case.err
+    case.mentions("34 recipes: 30 fit, 4 failed")
+    case.run("lock", "--check", "recipes", "--json", code=3)
+    tree = json.loads(case.out)
+    assert (len(tree["fits"]), len(tree["recipes"]), len(tree["errors"])) == (30, 34, 4)
+    case.run("lock", "--check", "recipes/r01.yaml", code=10).says("""
+        error[stale]: recipes/r01.lock.yaml: the lock does not fit its recipe: the variables changed
+          hint: envbuild lock recipes/r01.yaml
+    """)
+
+
+@pytest.mark.parametrize("command", [("plan",), ("realize", "--dry-run")], ids=" ".join)
+def test_a_plan_goes_on_without_what_fails_where_that_is_wanted(
+    case: Case, wheel_index: Server, command: tuple[str, ...]
+) -> None:
+    write_family(case, wheel_index.url, wrong=True)
+    case.run(*command, "recipes", code=11)
+    assert case.out == ""
+    case.run(*command, "recipes", "--keep-going", code=11)
+    case.mentions("33 recipes: 21 planned, 2 failed, 10 not begun", "not begun, for recipes/base-2.yaml failed:")
+    assert "miss" in case.out
+    case.run(*command, "recipes", "-k", "--json", code=11)
+    tree = json.loads(case.out)
+    assert len(tree["plans"]) == 1
+    assert len(tree["plans"][0]["names"]) == 21
+    assert sum(item["state"] == "done" for item in tree["recipes"]) == 21
+    case.run("lock", "recipes", "--check", code=10)  # nothing was written
 
 
 def test_without_keep_going_the_first_failure_ends_what_has_not_begun(case: Case, wheel_index: Server) -> None:
