@@ -37,6 +37,8 @@ def with_bases(project: Project, state: State) -> State:
             lock = read_lock(Path(recipe_of(str(file))))
         except (OSError, EnvbuildError):
             continue
-        if lock is not None and lock.bases and any(part.id == state.environment for part in lock.platforms):
+        if lock is None or not lock.bases or lock.request != state.request:  # it may name the request as its base's
+            continue
+        if any(part.id == state.environment for part in lock.platforms):
             return replace(state, bases=tuple(base.path for base in lock.bases))
     return state

@@ -62,6 +62,7 @@ def resolve(
             folder = _folder(launch) if arch else None
             stack.enter_context(alone(launch.project, launch.flow, os.environ, screen.say))
         files = _files(launch, steps, platforms_of(arch), folder)
+        _say_outside(launch, screen, steps)
         one_alias_each(alias, len(files))
         made = [item for item in files if not item.committed]
         if force and len(made) < len(files):
@@ -77,12 +78,13 @@ def resolve(
         with told_of_decorators(files, launch.locate):
             session.check(*(item.file for item in files if item.committed))
             options = LockOptions(upgrade=force, upgrade_base=True, set_default=set_default)
-            if made:
-                session.lock(*(item.file for item in made), options=options, write=not dry_run)
-            locks = [session.lock(item.file, write=not dry_run)[0] for item in files]
+            recipes = [item.file for item in made]
+            found = session.lock(*recipes, options=options, write=not dry_run) if recipes else ()
+            locked = dict(zip(recipes, found, strict=True))
+            locks = [locked.get(item.file) or session.lock(item.file, write=not dry_run)[0] for item in files]
             if not dry_run:
-                for locked in locks:
-                    session.keep(locked.lock)
+                for done in locks:
+                    session.keep(done.lock)
                 wanted = [(item.file, platform) for item in files for platform in item.needed.platforms]
                 send(session, session.project(), wanted, screen)
                 for name in alias:
@@ -90,12 +92,12 @@ def resolve(
                     screen.say(f"{moved.now.name} is generation {moved.now.number}: {moved.now.named}")
     trees = [
         tree
-        for item, locked in zip(files, locks, strict=True)
-        for tree in resolved_trees(locked, item.needed.platforms, steps=list(item.needed.steps))
+        for item, done in zip(files, locks, strict=True)
+        for tree in resolved_trees(done, item.needed.platforms, steps=list(item.needed.steps))
     ]
-    for item, locked in zip(files, locks, strict=True):
+    for item, done in zip(files, locks, strict=True):
         screen.say(f"Environment of {item.needed.said}:")
-        show_resolved(screen, [locked], item.needed.platforms, dry_run=dry_run)
+        show_resolved(screen, [done], item.needed.platforms, dry_run=dry_run)
     screen.document({"environments": trees, "dry-run": dry_run, "names": list(alias)})
 
 
@@ -117,9 +119,18 @@ def show(launch: Launch, screen: Screen, steps: Sequence[str], *, arch: Sequence
                 state = state_of(session, item.file, platform)
             rows.append((",".join(item.needed.steps), platform, state))
     show_states(screen, rows)
-    outside = [step.name for step in launch.flow.steps if step.asked is None and (not steps or step.name in steps)]
-    for name in outside:
-        screen.say(f"step {name} runs outside of every environment")
+    _say_outside(launch, screen, steps)
+
+
+def _say_outside(launch: Launch, screen: Screen, steps: Sequence[str]) -> None:
+    """Say which of some steps, or of all, have no environment that could be looked at now."""
+    for step in launch.flow.steps:
+        if steps and step.name not in steps:
+            continue
+        if step.asked is None:
+            screen.say(f"step {step.name} runs outside of every environment")
+        elif step.asked.late:
+            screen.say(f"step {step.name} looks its environment up when its tasks start")
 
 
 def _fits(session: Any, recipe: Path) -> bool:

@@ -162,7 +162,9 @@ def one_alias_each(aliases: Sequence[str], environments: int) -> None:
         parse_name(alias)
     if aliases and environments != 1:
         raise UsageError(
-            f"--alias names one environment, and these are {environments}",
+            f"--alias names one environment, and these are {environments}"
+            if environments
+            else "--alias names an environment, and these steps have none of their own",
             reference="several-environments",
             hint="name the step that is meant: environment resolve STEP --alias NAME",
         )

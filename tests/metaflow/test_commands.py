@@ -18,6 +18,7 @@ import pytest
 from tests.metaflow.flows import Flows
 from tests.support.notebooks import kernel_wheels, run_in_kernel, spec
 from tests.support.servers import Server
+from tests.support.wheels import make_wheel
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,13 @@ def test_a_dry_run_says_what_it_would_be_and_leaves_nothing(shell: Flows) -> Non
     assert "Would lock" in said.err
     assert sorted(shell.project.rglob("*")) == before
     metaflow(shell, "get", "team/toys", code=3)
+
+
+def test_an_environment_that_another_stands_on_is_not_derived_from_itself(shell: Flows) -> None:
+    metaflow(shell, "resolve", "-r", "requirements.txt", "--alias", "team/base:v1")
+    metaflow(shell, "resolve", "--using", "team/base:v1", "--alias", "team/same:v1")
+    shown = metaflow(shell, "--quiet", "show", "team/base:v1", "team/same:v1").lines
+    assert [line[-1] for line in shown] == ["-", "name:team/base:v1"]
 
 
 def test_an_environment_stands_on_another_whose_packages_stay(shell: Flows) -> None:
@@ -416,6 +424,26 @@ def test_a_flow_s_dry_run_and_other_platforms_change_nothing_of_its_runs(flows: 
     lines = flow(flows, "resolve", "start", "--arch", "linux-64", "--arch", "osx-arm64", "--quiet").lines
     assert [platform for _, platform in lines] == ["linux-64", "osx-arm64"]
     assert not flows.generated("start").exists()
+
+
+def test_a_forced_dry_run_says_what_a_forced_one_would_make(flows: Flows, tmp_path: Path) -> None:
+    flows.write(FLOW.replace('"toy": "1.0"', '"toy": ">=1"'))
+    first = flow(flows, "resolve", "start", "--quiet").lines
+    make_wheel(tmp_path / "index", "toy", "3.0", requires=["toy-core"])
+    assert flow(flows, "resolve", "start", "--quiet", "--dry-run").lines == first
+    would = flow(flows, "resolve", "start", "--dry-run", "--force")
+    assert would.lines != first
+    done = flow(flows, "resolve", "start", "--force")
+    assert done.lines == would.lines
+    assert "Resolved linux-64" in done.err
+
+
+def test_a_step_that_runs_outside_is_said_and_has_nothing_to_name(flows: Flows) -> None:
+    flows.write(FLOW)
+    said = flow(flows, "resolve", "end")
+    assert said.out == ""
+    assert "step end runs outside of every environment" in said.err
+    assert "these steps have none of their own" in flow(flows, "resolve", "end", "--alias", "team/x", code=2).err
 
 
 def test_a_flow_s_steps_show_what_they_are_derived_from(flows: Flows) -> None:
