@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envbuild.cli.errors import error_tree, say_error
-from envbuild.cli.wording import count
+from envbuild.cli.wording import count, first_few
 from envbuild.projects.recipe_files import shown_path
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 FEW = 10
 """So many recipes are told one by one, also where nothing was to do."""
-
-_MOST_NAMED = 5
 
 LOCKED: Mapping[State, str] = {
     "done": "locked",
@@ -90,5 +88,4 @@ def many_tree(many: Many) -> dict[str, Any]:
 
 def _named(recipes: Sequence[Path]) -> str:
     """Some recipes by name, and how many more there are."""
-    shown = ", ".join(shown_path(recipe) for recipe in recipes[:_MOST_NAMED])
-    return shown + (f" and {len(recipes) - _MOST_NAMED} more" if len(recipes) > _MOST_NAMED else "")
+    return first_few([shown_path(recipe) for recipe in recipes])

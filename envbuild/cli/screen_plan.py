@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from envbuild.cli.as_json import tree
-from envbuild.cli.wording import count, seconds, size_text
+from envbuild.cli.wording import count, first_few, seconds, size_text
 from envbuild.digest import short
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def _rows(screen: Screen, plan: Planned) -> None:
     words = {row.key: f"in {row.store}" if row.state == "far" else row.state for row in plan.rows}
     width = max(map(len, [*words.values(), "not needed"]))
     for row in plan.rows:
-        told = "; ".join(part for part in (_price(row), _reason(row)) if part)
+        told = "; ".join(part for part in (_price(row), _reason(row, plan)) if part)
         line = f"{words[row.key]:<{width}}  {row.kind:<11} {short(row.key)}  {row.label}"
         screen.result(f"{line}  {told}" if told else line)
 
@@ -48,16 +48,17 @@ def _price(row: Row) -> str:
     return size if row.state == "far" else f"{size} from {row.source}"
 
 
-def _reason(row: Row) -> str:
-    """Why it is to do; where nothing was there before, that is said once for all."""
-    return "" if row.miss is None or row.miss.cause == "first" else row.miss.text
+def _reason(row: Row, plan: Planned) -> str:
+    """Why it is to do; where nothing of any recipe was there before, that is said once for all."""
+    return "" if row.miss is None or (row.miss.cause == "first" and plan.earlier is None) else row.miss.text
 
 
 def _totals(screen: Screen, plan: Planned) -> None:
     states = Counter(row.state for row in plan.rows)
     todo = states["miss"] + states["needs build"] + states["far"]
-    if todo and plan.rows and any(row.miss is not None and row.miss.cause == "first" for row in plan.rows):
-        screen.say(f"Nothing of {', '.join(plan.names)} was realized here before")
+    names = first_few(plan.names)
+    if todo and plan.earlier is None and any(row.miss is not None for row in plan.rows):
+        screen.say(f"Nothing of {names} was realized here before")
     elif todo and plan.earlier is not None:
         screen.say(f"Compared with what was realized at {plan.earlier}")
     if len(plan.sources) > 1:
@@ -68,7 +69,7 @@ def _totals(screen: Screen, plan: Planned) -> None:
         screen.say(f"  longest chain: {chain}, {seconds(plan.chain_milliseconds)}")
     builds = f" and {count(plan.builds, 'build')} of unknown length" if plan.builds else ""
     screen.say(
-        f"Plan for {', '.join(plan.names)} ({plan.platform}): {states['miss'] + states['needs build']} to do, "
+        f"Plan for {names} ({plan.platform}): {states['miss'] + states['needs build']} to do, "
         + (f"{states['far']} in shared stores, " if states["far"] else "")
         + f"{states['hit'] + states['not needed']} already there, {to_fetch(plan)}, "
         f"about {seconds(plan.milliseconds)}{builds}"

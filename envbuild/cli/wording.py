@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from envbuild.errors import UsageError
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _UNITS |= {f"{unit}b": size for unit, size in _UNITS.items() if len(unit) == 1 and unit != "b"}
 _UNITS |= {f"{unit}ib": 1 << (10 * power) for power, unit in enumerate("kmgt", 1)}
+
+_FEW = 5
 
 
 def size_text(size: int | None) -> str:
@@ -38,6 +41,12 @@ def size_of(text: str) -> int:
 def seconds(milliseconds: int) -> str:
     """A duration for people."""
     return f"{milliseconds / 1000:.2f} s" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
+
+
+def first_few(names: Sequence[str]) -> str:
+    """The first of many names, and how many more there are."""
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(names[:_FEW]) + more
 
 
 def count(number: int, word: str, plural: str | None = None) -> str:

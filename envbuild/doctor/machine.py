@@ -18,9 +18,9 @@ from envbuild.machine.home import Home, find_home, open_home
 from envbuild.machine.virtual import check_system, current_platform, default_system, detect_system
 from envbuild.machine.workspace import Workspace
 
-LITTLE = 1 << 30
+LITTLE = 1_000_000_000
 """Bytes free below which an environment of usual size does not fit. ``SOME``: below which it is time to collect."""
-SOME = 10 << 30
+SOME = 10 * LITTLE
 
 _FAR = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "lustre", "ceph", "glusterfs"})
 """Kinds of file systems over a network."""
@@ -46,8 +46,10 @@ def home(environ: Mapping[str, str]) -> Iterator[Finding]:
 def _disk(found: Home) -> Iterator[Finding]:
     state = os.statvfs(found.path)
     free = state.f_bavail * state.f_frsize
-    shown = f"{free / (1 << 30):.1f} GB free"
-    if free < LITTLE:
+    shown = f"{free / 1e9:.1f} GB free"
+    if not os.access(found.path, os.W_OK | os.X_OK):
+        yield problem("home", f"{found.path} cannot be written", "set ENVBUILD_HOME to a folder that you may write")
+    elif free < LITTLE:
         yield problem("home", f"{found.path}: {shown}", "envbuild gc --keep-days 0 --caches")
     elif free < SOME:
         yield note("home", f"{found.path}: {shown}", "envbuild gc")

@@ -27,7 +27,7 @@ from envbuild.locks.lockfile import LIMIT as LARGEST_LOCK
 from envbuild.locks.lockfile import parse_lock
 from envbuild.locks.place import lock_path
 from envbuild.locks.staleness import stale_reasons
-from envbuild.package import Platform
+from envbuild.package import PLATFORMS, Platform
 from envbuild.projects.checkout import replace_file
 from envbuild.projects.impossible import impossible
 from envbuild.projects.project import shown_path
@@ -318,7 +318,9 @@ def check_platforms(recipe: Path, chosen: tuple[Platform, ...], request: Request
         raise UsageError(
             f"{shown_path(recipe)} is for {', '.join(every)}, not for {', '.join(unknown)}",
             reference="unknown-platform",
-            hint="add it under `platforms:` in the recipe",
+            hint="add it under `platforms:` in the recipe"
+            if set(unknown) <= set(PLATFORMS)
+            else f"platforms are {', '.join(PLATFORMS)}",
         )
 
 

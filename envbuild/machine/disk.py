@@ -26,22 +26,33 @@ def cannot_write(error: OSError, path: Path, need: int | None = None) -> NoSpace
     """
     reason = os.strerror(error.errno) if error.errno else str(error)
     parts = [] if need is None else [f"{need} bytes are needed"]
-    free = _free(path)
+    full = error.errno in _FULL
+    free = _free(path) if full else None
     if free is not None:
         parts.append(f"{free} bytes are free")
     suffix = f" ({', '.join(parts)})" if parts else ""
-    full = error.errno in _FULL
     if error.errno == errno.EFBIG:
         hint = "raise the limit on the size of files: ulimit -f unlimited"
     elif error.errno == errno.EXDEV:
         hint = "have the whole home on one file system, and environments elsewhere by --prefix"
     elif full:
         hint = "run: envbuild gc"
+    elif (file := _file_in_the_way(error, path)) is not None:
+        reason = f"{file} is a file"
+        hint = "move that away, or name another folder"
     else:
         hint = "set ENVBUILD_HOME to a folder that you may write"
     return NoSpaceError(
         f"cannot write {path}: {reason}{suffix}", reference="no-space" if full else "cannot-write", hint=hint
     )
+
+
+def _file_in_the_way(error: OSError, path: Path) -> Path | None:
+    """What stands where a folder was to be."""
+    if error.errno not in {errno.EEXIST, errno.ENOTDIR}:
+        return None
+    place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else path
+    return next((each for each in (place, *place.parents) if os.path.lexists(each) and not each.is_dir()), None)
 
 
 def _free(path: Path) -> int | None:

@@ -50,7 +50,9 @@ _HINTS: tuple[tuple[re.Pattern[str], Reworder], ...] = (
     ),
     (
         pattern(r"You require (CPython|PyPy) ([0-9.]+) \(.*?\), but we only found wheels for `([^`]+)` .*?: (.*)"),
-        lambda found: f"{found[3]} has wheels for {found[4]} only: change `python: {found[2]}` in the recipe",
+        lambda found: (
+            f"{found[3]} has wheels for {found[4]} only, and not for Python {found[2]}: say another `python:`"
+        ),
     ),
     (
         pattern(r"Wheels are available for `([^`]+)` \(v?([^)]*)\) on the following platforms?: (.*)"),

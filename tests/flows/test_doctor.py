@@ -76,6 +76,20 @@ def test_a_home_that_others_could_write_is_a_problem(project: Case) -> None:
     assert "chmod" in texts(found, "problem")
 
 
+def test_a_home_that_cannot_be_written_is_a_problem(project: Case, tmp_path: Path) -> None:
+    home = Path(project.environ["ENVBUILD_HOME"])
+    told(project, "--offline")
+    bound = subprocess.run(["mount", "--bind", str(home), str(home)], capture_output=True, text=True, check=False)
+    if bound.returncode:
+        pytest.skip(f"NO MOUNTS: {bound.stderr.strip()}")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(home)], check=True)
+        found = told(project, "--offline", code=10)
+    finally:
+        subprocess.run(["umount", str(home)], check=True)
+    assert f"{home} cannot be written -> set ENVBUILD_HOME" in texts(found, "problem")
+
+
 def test_git_that_is_missing_is_a_note(project: Case, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     project.variable("PATH", str(tmp_path / "bin"))

@@ -159,6 +159,27 @@ def test_a_plan_goes_on_without_what_fails_where_that_is_wanted(
     case.run("lock", "recipes", "--check", code=10)  # nothing was written
 
 
+def test_a_plan_of_many_says_of_those_that_are_new_alone_that_nothing_of_them_was_there(
+    case: Case, wheel_index: Server
+) -> None:
+    write_family(case, wheel_index.url)
+    case.run("plan", "recipes").mentions("Nothing of base-0, base-1, base-2, r00, r01 and 28 more was realized here")
+    case.run("realize", "recipes/r01.yaml")
+    extended = "extends: r01.yaml\nvariables: {A: another}\n"
+    case.recipe(extended, "recipes/s01.yaml").run("plan", "recipes/r01.yaml", "recipes/s01.yaml")
+    assert "Nothing of" not in case.err
+    assert "Compared with what was realized at" in case.err
+    (line,) = (line for line in case.out.splitlines() if not line.startswith("hit"))
+    assert "s01" in line
+    assert line.endswith("nothing of this recipe was realized here before")
+
+
+def test_a_platform_that_there_is_not_is_no_matter_of_the_recipe(case: Case, wheel_index: Server) -> None:
+    write_family(case, wheel_index.url)
+    case.run("lock", "recipes/base-0.yaml", "--platform", "amiga", code=2).mentions("hint: platforms are linux-64, ")
+    case.run("lock", "recipes/base-0.yaml", "--platform", "win-64", code=2).mentions("hint: add it under `platforms:`")
+
+
 def test_without_keep_going_the_first_failure_ends_what_has_not_begun(case: Case, wheel_index: Server) -> None:
     write_family(case, wheel_index.url)
     case.recipe("pyton: 3\n", "recipes/a-typo.yaml")

@@ -49,7 +49,7 @@ HINTS = {
         ("index", "the first index that has a name decides, and apple is on first"),
         ("pre-release", "`pypi: {prereleases: [apple]}`"),
         ("python", "newpy 1.0 needs Python >=3.99: change `python:` in the recipe"),
-        ("tag", "abi has wheels for `cp312` only"),
+        ("tag", "abi has wheels for `cp312` only, and not for Python 3.11: say another `python:`"),
         ("platform", "mac 1.0 has wheels for `macosx_11_0_arm64` only"),
         ("glibc", "only; `system: {__glibc: ...}` says what machines have"),
         ("unknown", None),
