@@ -9,13 +9,14 @@ Rules of the file: reads; how generations are kept is ``envbuild.store.names``'.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TypeVar
 
 from envbuild.durations import span
 from envbuild.environments.name_stores import NameStore
-from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, UnreachableError
+from envbuild.errors import EnvbuildError, IntegrityError, InvalidInput, StaleError, UnreachableError
 from envbuild.names import Name
 from envbuild.objects import Objects
 from envbuild.store import names as generations
@@ -181,7 +182,7 @@ class KnownNames:
             read = [generations.read(self._objects, *item) for item in there[:_SHOWN]]
         except EnvbuildError:  # a hint is no reason to fail otherwise
             return None
-        tags = [str(item.name) for item in read if item is not None and not item.named.removed]
+        tags = [str(item.name) for item in read if item and not item.named.removed and item.name != name]
         return f"there is {', '.join(tags)}{', …' if len(there) > _SHOWN else ''}" if tags else None
 
     def _remembered(self, name: Name) -> Generation | None:
@@ -215,6 +216,8 @@ class KnownNames:
     def listed(self) -> tuple[Generation, ...]:
         """Every name that means something, with what it means, by listing the store.
 
+        One that cannot be believed is left out, which is said: it keeps nobody from the others.
+
         Raises:
             UnreachableError: When the store does not answer, or may not be asked.
         """
@@ -224,11 +227,21 @@ class KnownNames:
             self._check_store()
         if self._signed.policy is None:
             read = in_parallel(
-                lambda item: generations.read(self._objects, *item), there.items(), 1 if self.near else IN_FLIGHT
+                lambda item: _believed(lambda: generations.read(self._objects, *item)),
+                there.items(),
+                1 if self.near else IN_FLIGHT,
             )
-            found = [item for item in read if item is not None and not item.named.removed]
+            for damaged in sorted(str(item) for item in read if isinstance(item, IntegrityError)):
+                self._note(f"a name is left out: {damaged}")
+            found = [item for item in read if isinstance(item, Generation) and not item.named.removed]
             return tuple(sorted(found, key=lambda item: (item.name.path, item.name.tag)))
-        counting = {name: self._found(name, None) for name in there}
+        counting = {}
+        for name in there:
+            vouched = _believed(partial(self._found, name, None))
+            if isinstance(vouched, IntegrityError):
+                self._note(f"a name is left out: {vouched}")
+            else:
+                counting[name] = vouched
         if left := [str(name) for name, item in counting.items() if item.generation is None]:
             more = f", and {len(left) - 1} more" if len(left) > 1 else ""
             self._note(f"{left[0]}{more} in {self.address} does not count: {_first_reason(counting.values())}")
@@ -247,11 +260,13 @@ class KnownNames:
 
         Raises:
             UnreachableError: ``no-store``; when it does not answer.
+            StaleError: ``store-format``.
         """
         if not self._store.home:
             from envbuild.store.shared import SharedStore
 
-            SharedStore(self.address, lambda: self._objects).use()
+            if SharedStore(self.address, lambda: self._objects).use() == "none":
+                raise StaleError(f"{self.address} is a store of another version of envbuild", reference="store-format")
 
     def _asking(self, name: Name, ask: Callable[[], _Answer]) -> _Answer:
         """An answer of the store; when it went back, with what to do if that is right."""
@@ -266,6 +281,14 @@ class KnownNames:
                 raise
             self._check_store()
             raise IntegrityError(error.message, reference=error.reference, hint=self._seen.forget_hint(name)) from None
+
+
+def _believed(ask: Callable[[], _Answer]) -> _Answer | IntegrityError:
+    """An answer, or why it cannot be believed."""
+    try:
+        return ask()
+    except IntegrityError as error:
+        return error
 
 
 def _first_reason(found: Iterable[Found]) -> str:

@@ -59,7 +59,7 @@ def current(objects: Objects, name: Name, seen: Generation | None = None) -> Gen
 
     Raises:
         IntegrityError: ``name-rolled-back`` when the store has less than, or other than, what was seen;
-            ``bad-generation``.
+            ``bad-generation``, also where one is missing below one that was met.
         UnreachableError: When the store does not answer.
     """
     found, low = seen, seen.number if seen else 0
@@ -69,7 +69,11 @@ def current(objects: Objects, name: Name, seen: Generation | None = None) -> Gen
     high: int | None = None
     while high is None or high - low > 1:
         several = in_parallel(lambda number: (number, read(objects, name, number)), [low + step for step in steps])
-        for number, generation in sorted(several, key=itemgetter(0)):
+        several.sort(key=itemgetter(0))
+        for place, (number, known) in enumerate(several):
+            generation = known
+            if generation is None and any(later is not None for _, later in several[place:]):
+                generation = _passed_over(objects, name, number)
             if generation is None:
                 high = number
                 break
@@ -82,6 +86,14 @@ def current(objects: Objects, name: Name, seen: Generation | None = None) -> Gen
     if seen is not None and found is not None:
         _check_seen(objects, name, seen, found)
     return found
+
+
+def _passed_over(objects: Objects, name: Name, number: int) -> Generation:
+    """A generation that was absent, while a later one that was asked for beside it was there: both came meanwhile."""
+    there = read(objects, name, number)
+    if there is None:  # moving the name would make it, and the name would go on meaning the later one
+        raise not_believed(name, number, "it is missing, and there is a later one")
+    return there
 
 
 def _check_seen(objects: Objects, name: Name, seen: Generation, found: Generation) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.digest import Digest, digest_bytes, unsealed
+from envbuild.digest import digest_bytes, unsealed
 from envbuild.environments.name_stores import NameStore, authority
 from envbuild.environments.naming import Names
 from envbuild.errors import IntegrityError, InvalidInput, NameConflictError, StaleError, UnreachableError
@@ -264,6 +264,37 @@ def test_a_past_that_was_changed_is_found_by_history() -> None:
         list(history(objects, STABLE, now))
 
 
+@pytest.mark.parametrize(("lost", "there"), [(1, 2), (3, 6), (66, 300)])
+def test_a_generation_that_is_missing_below_one_that_is_met_is_said_and_never_made_anew(lost: int, there: int) -> None:
+    objects = TableObjects()
+    for number in range(there):
+        move(objects, STABLE, named(number))
+    kept = objects.table.pop(object_name(STABLE, lost))
+    before = dict(objects.table)
+    with pytest.raises(IntegrityError, match="is missing, and there is a later one") as caught:
+        move(objects, STABLE, named(999))
+    assert caught.value.reference == "bad-generation"
+    assert objects.table == before
+    objects.table[object_name(STABLE, lost)] = kept
+    assert move(objects, STABLE, named(999)).now.number == there + 1
+
+
+def test_two_generations_that_come_while_they_are_asked_for_are_no_gap() -> None:
+    class Racing(TableObjects):
+        def read(self, name: str, limit: int = 1 << 16) -> bytes | None:
+            data = super().read(name, limit)
+            if data is None and name == object_name(STABLE, 1):
+                for number in range(3):
+                    move(kept, STABLE, named(number))
+            return data
+
+    objects, kept = Racing(), TableObjects()
+    objects.table = kept.table
+    found = current(objects, STABLE)
+    assert found is not None
+    assert found.number == 3
+
+
 def test_a_store_that_contradicts_itself_ends_in_an_error_not_in_a_loop() -> None:
     class Confused(TableObjects):
         def put(self, name: str, source: Path | bytes) -> Put:
@@ -440,15 +471,17 @@ def test_one_store_says_what_names_mean() -> None:
 
 def test_names_are_listed(tmp_path: Path) -> None:
     objects = TableObjects()
-    known, _ = names(objects, tmp_path)
+    known, notes = names(objects, tmp_path)
     for name in (STABLE, V1, parse_name("a")):
         known.move(name, named(1))
     known.move(STABLE, named(2))
     objects.table["refs/../x/@y/00000000000000000001.json"] = b"x"
     objects.table["refs/team/x/readme"] = b"x"
+    objects.table[object_name(parse_name("team/bad"), 1)] = b"{}"
     found = [(item.name, item.number) for item in known.listed()]
     assert found == [(Name(path="a"), 1), (STABLE, 2), (V1, 1)]
-    assert all(isinstance(Digest(item.named.request), str) for item in known.listed())
+    assert [note for note in notes if "generation 1 of team/bad:latest cannot be believed" in note] == notes
+    assert len(notes) == 1
 
 
 def test_a_generation_without_environments_removes_the_name_and_is_never_its_first() -> None:
