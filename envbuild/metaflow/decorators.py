@@ -185,6 +185,7 @@ class InternalStep(StepDecorator):
         self._environment = environment
         self._datastore = flow_datastore
         environment.root = getattr(flow_datastore, "datastore_root", None) or ""
+        environment.spins = getattr(flow_datastore, "TYPE", None) == "spin"
 
     def runtime_step_cli(self, cli_args: Any, retry_count: int, max_user_code_retries: int, ubf_context: Any) -> None:
         self._environment.enter(self._step, cli_args, self._datastore, retry_count > max_user_code_retries)

@@ -39,6 +39,7 @@ class EnvbuildEnvironment(MetaflowEnvironment):
         self._away: dict = {}  # type: ignore[type-arg]
         self._back: dict = {}  # type: ignore[type-arg]
         self.root = ""
+        self.spins = False
 
     def validate_environment(self, echo: Any, datastore_type: str) -> None:
         self._datastore_type = datastore_type
@@ -51,7 +52,8 @@ class EnvbuildEnvironment(MetaflowEnvironment):
         from envbuild.metaflow.launching import launched
 
         if not self._entrances and not self._away:  # packaging asks again
-            self._entrances, self._away, self._back = launched(self._flow, self._datastore_type, self.root, echo)
+            found = launched(self._flow, self._datastore_type, self.root, echo, spins=self.spins)
+            self._entrances, self._away, self._back = found
 
     def enter(self, step: str, cli_args: Any, datastore: Any, failed: bool) -> None:
         """Let a task that is about to start run in its step's environment.

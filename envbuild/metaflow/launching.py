@@ -45,16 +45,17 @@ class Launch:
         flow: Metaflow's flow, whose decorators are initialized.
         datastore: The type of its datastore.
         echo: Says a line.
+        spins: Whether one step is spun: that runs here, whatever sends it elsewhere in a run.
 
     Raises:
         InvalidInput: Every finding of every decorator.
     """
 
-    def __init__(self, flow: Any, datastore: str, echo: Callable[[str], Any]) -> None:
+    def __init__(self, flow: Any, datastore: str, echo: Callable[[str], Any], *, spins: bool = False) -> None:
         from metaflow.metaflow_config import ENVBUILD_REMOTE
 
         self.echo = echo
-        self.flow: Flow = collected(flow, settings.remote(ENVBUILD_REMOTE))
+        self.flow: Flow = collected(flow, () if spins else settings.remote(ENVBUILD_REMOTE))
         self.project: Project = find_project(self.flow.file)
         self.locate: Locate = locator(flow, self.flow.file)
         self.surroundings: Surroundings = replace(settings.surroundings(self.project, datastore), standing=Bases(self))
@@ -98,7 +99,7 @@ class Launch:
 
 
 def launched(
-    flow: Any, datastore: str, root: str, echo: Callable[[str], Any]
+    flow: Any, datastore: str, root: str, echo: Callable[[str], Any], *, spins: bool = False
 ) -> tuple[dict[str, Entrance | Late], dict[str, Away], dict[str, Late]]:
     """Make the environments of a flow exist: how tasks enter them, here, elsewhere, and when they come back.
 
@@ -109,9 +110,10 @@ def launched(
         datastore: The type of its datastore.
         root: Where that is.
         echo: Says a line.
+        spins: See ``Launch``.
     """
     try:
-        launch = Launch(flow, datastore, echo)
+        launch = Launch(flow, datastore, echo, spins=spins)
         return _launched(launch, datastore, root)
     except EnvbuildError as error:
         fail(error)

@@ -111,6 +111,31 @@ def test_a_decorator_that_another_adds_counts_like_one_in_the_code(flows: Flows)
     assert flows.printed("start", "paint") == "1.0"
 
 
+def test_a_step_that_is_spun_runs_in_its_environment_here(flows: Flows) -> None:
+    flows.write(
+        """
+        class Spun(FlowSpec):
+            @pip(packages={"toy": "1.0"})
+            @step
+            def start(self):
+                import toy
+                say("start", toy=toy.__version__)
+                self.next(self.end)
+
+            @pypi(packages={"toy": "1.1"})
+            @step
+            def end(self):
+                import toy
+                say("end", toy=toy.__version__)
+        """
+    ).run()
+    remote = flows.file.read_text().replace("    @pypi(", "    @kubernetes\n    @pypi(")
+    flows.file.write_text(remote)
+    for step, version in (("start", "1.0"), ("end", "1.1")):
+        flows.run(step, verb="spin")
+        assert flows.printed(step, "toy") == version
+
+
 def test_a_runner_starts_resumes_and_passes_parameters(flows: Flows, index: Server) -> None:
     flows.write(TWO)
     said = python(
