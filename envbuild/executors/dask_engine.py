@@ -30,8 +30,9 @@ from uuid import uuid4
 
 from envbuild.errors import EnvbuildError, UnreachableError, UsageError
 from envbuild.executors import Given, Returned
+from envbuild.executors.dask_asking import platforms_of
 from envbuild.executors.dask_places import Worker, place
-from envbuild.executors.far import FarExecutor, about, call, follow, lost
+from envbuild.executors.far import FarExecutor, call, follow, lost
 from envbuild.job import Lane
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ PATIENCE = 300.0
 
 _FRESH = 1.0
 """Seconds that what is known of the workers counts."""
+
+_SILENCE = 30.0
+"""Seconds after which a worker that did not say what it is, as one that stands still, is asked again."""
 
 
 class DaskExecutor(FarExecutor):
@@ -64,6 +68,7 @@ class DaskExecutor(FarExecutor):
         self._guard = threading.Lock()
         self._looked: tuple[float, tuple[Worker, ...]] = (-_FRESH, ())
         self._platforms: dict[str, str] = {}
+        self._silent: dict[str, float] = {}
         self._sent: dict[Future[Any], tuple[str, tuple[str, ...]]] = {}
         self._deserted: dict[Future[Any], str] = {}
         self._closed = threading.Event()
@@ -188,18 +193,21 @@ class DaskExecutor(FarExecutor):
         found = self._client.scheduler_info(n_workers=-1).get("workers")
         if found is None:  # it was lost in between
             raise lost(self._address)
-        if unknown := [address for address in found if address not in self._platforms]:
-            told: Mapping[str, Any] = self._client.run(about, workers=unknown, on_error="return")
-            for address, answer in told.items():
-                self._platforms[address] = answer[1] if isinstance(answer, tuple) else ""
+        began = time.monotonic()
+        if unknown := [each for each in found if each not in self._platforms and began >= self._silent.get(each, 0.0)]:
+            client: Any = self._client
+            told: Mapping[str, str] = client.sync(platforms_of, client, unknown)
+            self._platforms.update(told)
+            self._silent.update((address, time.monotonic() + _SILENCE) for address in unknown if address not in told)
         now = tuple(
             Worker(
                 host=str(item["host"]),
                 threads=int(item["nthreads"]),
                 marks=tuple(item.get("resources") or ()),
-                platform=self._platforms.get(address, ""),
+                platform=self._platforms[address],
             )
             for address, item in found.items()
+            if address in self._platforms
         )
         with self._guard:
             self._looked = (time.monotonic(), now)

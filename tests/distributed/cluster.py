@@ -91,6 +91,10 @@ class Cluster:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
+    def stop(self, name: str) -> None:
+        """Let a process stand still: it keeps its connections and answers nothing."""
+        os.killpg(self._processes[name].pid, signal.SIGSTOP)
+
     def dead(self, name: str) -> bool:
         """Whether a process has ended by itself."""
         return self._processes[name].poll() is not None

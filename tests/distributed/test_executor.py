@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
 from envbuild.errors import UnreachableError
 from envbuild.executors.dask_engine import DaskExecutor, _pass_on, open_dask
 from envbuild.executors.far import follow
-from tests.contracts.executor import ExecutorContract
+from envbuild.machine.virtual import current_platform
+from tests.contracts.executor import ExecutorContract, double
 from tests.distributed.cluster import Cluster
 
 
@@ -33,6 +35,22 @@ class TestDask(ExecutorContract):
         executor = open_dask(address)
         yield executor
         assert executor.close(patience=20)
+
+
+def test_a_worker_that_stands_still_keeps_nobody_from_asking_the_others(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path / "cluster")
+    try:
+        address = cluster.scheduler()
+        cluster.worker("asleep")
+        cluster.worker("awake", "--resources", f"{current_platform()}=1")
+        cluster.stop("asleep")
+        executor = open_dask(address)
+        assert executor.lacks(current_platform()) is None
+        assert executor.lacks("win-64") == "a worker of win-64"
+        assert executor.send(double, 4, name="two", platform=current_platform()).result(timeout=60) == 8
+        assert executor.close(patience=20)
+    finally:
+        cluster.close()
 
 
 class Broken:
