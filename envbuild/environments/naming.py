@@ -83,6 +83,7 @@ class Names(KnownNames):
 
         Raises:
             UnreachableError, StaleError: As ``move``.
+            UsageError, InvalidInput: When the key that signs cannot be used.
         """
         if not self._store.writable:
             raise UnreachableError(
@@ -91,6 +92,7 @@ class Names(KnownNames):
                 hint="name a store with `mode: read-write` before it, or move the name where that is allowed",
             )
         self._online(f"moving {name}")
+        self._signed.open_key()
         if not self._store.home and self._holder is None:
             refuse_unfit(self._store)
             from envbuild.store.holding import Holder

@@ -70,6 +70,7 @@ class SignedNames:
         self._objects = objects
         self.policy = policy
         self._signer = signer
+        self._key: Signer | None = None
 
     @property
     def signs(self) -> bool:
@@ -148,6 +149,16 @@ class SignedNames:
             reasons=(*vouched.reasons, reason),
         )
 
+    def open_key(self) -> Signer | None:
+        """The key that signs, opened once; None when there is none. Whoever moves a name asks before it is moved.
+
+        Raises:
+            EnvbuildError: When the key cannot be used.
+        """
+        if self._key is None and self._signer is not None:
+            self._key = self._signer()
+        return self._key
+
     def sign(self, generation: Generation) -> bool:
         """Put this process's signature of a generation beside it; False when it is there already, or there is no key.
 
@@ -155,9 +166,9 @@ class SignedNames:
             UnreachableError: When the store does not answer, or refuses.
             EnvbuildError: When the key cannot be used.
         """
-        if self._signer is None:
+        signer = self.open_key()
+        if signer is None:
             return False
-        signer = self._signer()
         name = signature_name(object_name(generation.name, generation.number), signer.keyid)
         data = envelope_bytes(signer.sign(generation.data, GENERATION_TYPE))
         if self._objects.put(name, data) == "created":

@@ -97,6 +97,28 @@ def test_what_ci_signed_is_all_that_a_reader_needs(team: Signed) -> None:
     assert team.snapshot() == before
 
 
+@pytest.mark.parametrize("mode", ["signed", "hash"])
+def test_a_name_is_not_moved_where_the_key_cannot_sign_it(team: Signed, mode: str) -> None:
+    team.ci()
+    team.believing(mode, store="read-write")
+    team.run("alias", "everything.yaml", "shop/x:stable", environ=team.key)
+    team.recipe("other", team.small())
+    team.run("lock", "other.yaml", environ=team.key)
+    before = team.snapshot()
+    for key in ("nobody's", "env:NOT_SET", "fd:77", __file__):
+        for words in (
+            ("alias", "other.yaml", "shop/x:stable"),
+            ("alias", "other.yaml", "shop/y:v1"),
+            ("remove", "shop/x:stable"),
+        ):
+            refused = team.run(*words, environ={**team.secret, "ENVBUILD_SIGNING_KEY": key}, code=None)
+            assert refused.code in {2, 3}, refused.err
+            assert team.snapshot() == before
+    wrong = {**team.key, "ENVBUILD_SIGNING_PASSPHRASE": "another"}
+    assert team.run("remove", "shop/x:stable", environ=wrong, code=None).code in {2, 3}
+    assert team.snapshot() == before
+
+
 def test_a_solve_that_ci_signed_is_one_that_a_strict_reader_need_not_do(team: Signed) -> None:
     team.recipe("dated", f"exclude-newer: 2099-01-01\nplatforms: [{this_platform()}]\n" + team.small())
     team.ci()
