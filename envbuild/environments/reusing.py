@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from envbuild.digest import Digest
 from envbuild.environments.closures import Closures, on
 from envbuild.environments.name_stores import NameStore
-from envbuild.environments.user_name import user_name
+from envbuild.environments.user_name import called, user_name
 from envbuild.errors import EnvbuildError
 from envbuild.lock import Lock, LockedEnvironment
 from envbuild.locks.staleness import stale_reasons
@@ -75,7 +75,7 @@ class Reuse:
         age = request.exclude_newer is not None and request.exclude_newer.endswith(("h", "d", "w"))
         if request.inherits or age:  # an age means another day tomorrow
             return None
-        users = [user_name()] if "mine" in self._wanted else list(self._wanted)
+        users = [user_name() if word == "mine" else called(word) for word in self._wanted]
         for user in users:
             for store in self._stores:
                 try:

@@ -7,9 +7,13 @@ import re
 
 
 def user_name() -> str:
-    """This user as a log is called: in the alphabet of tags."""
+    """This user as a log is called."""
     try:
-        name = getpass.getuser()
+        return called(getpass.getuser())
     except (OSError, KeyError):  # no such user in this container
-        name = "nobody"
-    return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:64] or "nobody"
+        return called("nobody")
+
+
+def called(user: str) -> str:
+    """A user as a log is called, whatever the system calls him: in the alphabet of tags."""
+    return re.sub(r"[^a-z0-9._-]+", "-", user.lower()).strip("-._")[:64] or "nobody"

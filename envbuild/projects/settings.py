@@ -102,6 +102,19 @@ def _texts(node: Node) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text(item) for item in items(node)))
 
 
+def _reuse(node: Node) -> tuple[str, ...]:
+    """``none``, ``mine``, ``any``, or users: a list, or words with spaces or commas between them."""
+    words = re.split(r"[,\s]+", text(node)) if isinstance(node, Scalar) else _texts(node)
+    found = tuple(dict.fromkeys(word for word in words if word))
+    if not found or ("none" in found and len(found) > 1):
+        raise InvalidInput(
+            "this names nobody" if not found else "`none` stands alone",
+            reference="bad-value",
+            hint="write none, mine, any, or a list of users: [ann, ben]",
+        )
+    return found
+
+
 def _platforms(node: Node) -> tuple[Platform, ...] | None:
     return tuple(map(Platform, _texts(node))) or None
 
@@ -260,7 +273,7 @@ READERS: dict[str, Callable[[Node], object]] = {
     "python": lambda node: spelling.python_constraint(text(node)),
     "exclude-newer": lambda node: cut_off_text(text(node)),
     "system": _system,
-    "reuse-latest": _texts,
+    "reuse-latest": _reuse,
     "policy": read_policy,
     "executor": _executor,
     "builders": _builders,

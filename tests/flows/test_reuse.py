@@ -101,6 +101,9 @@ def test_any_is_what_the_team_locked_last_and_users_are_asked_in_order(moving: M
         ("ann", "1.0"),
         ("[carl, ann]", "1.0"),
         ("[bob, ann]", "1.1"),
+        ("carl Bob ann", "1.1"),
+        ("carl,ann", "1.0"),
+        ("[mine, ann]", "1.0"),
         ("carl", "1.2"),
     ):
         moving.at(f"eve-{version}").variable("LOGNAME", "bob" if users == "mine" else "eve")

@@ -403,6 +403,15 @@ def test_every_flags_variable_is_known(places: dict[str, Path]) -> None:
     assert load(places, dict.fromkeys(names - {"ENVBUILD_JOBS", "ENVBUILD_EXECUTOR"}, "1")).warnings == ()
 
 
+@pytest.mark.parametrize("value", ["''", "[]", "', '", "[none, ann]", "none mine"])
+def test_users_whose_locks_are_taken_are_named(places: dict[str, Path], value: str) -> None:
+    places["user"].write_text(f"reuse-latest: {value}\n", encoding="utf-8")
+    with pytest.raises(InvalidInput) as caught:
+        load(places)
+    assert caught.value.issues[0].reference == "bad-value"
+    assert "[ann, ben]" in (caught.value.issues[0].hint or "")
+
+
 @pytest.mark.parametrize(
     "line",
     [
