@@ -21,10 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envbuild.errors import InvalidInput
+from envbuild.pattern import pattern
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
     from envbuild.reading.document import Node
+
+_VARIABLE = pattern(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,7 @@ def read_condarc(environ: Mapping[str, str]) -> Condarc:
     """What a user's and the system's files say.
 
     Args:
-        environ: ``CONDARC``, ``XDG_CONFIG_HOME`` and ``HOME`` count.
+        environ: ``CONDARC``, ``XDG_CONFIG_HOME`` and ``HOME`` count, and the variables that the files name.
 
     Raises:
         InvalidInput: ``bad-settings``, with the place.
@@ -73,11 +76,11 @@ def read_condarc(environ: Mapping[str, str]) -> Condarc:
     alias: str | None = None
     for file in files:
         tree = _read(file)
-        channels += _texts(tree.get("channels"))
-        defaults += _texts(tree.get("default_channels"))
-        alias = alias or next(iter(_texts(tree.get("channel_alias"))), None)
+        channels += _texts(tree.get("channels"), environ)
+        defaults += _texts(tree.get("default_channels"), environ)
+        alias = alias or next(iter(_texts(tree.get("channel_alias"), environ)), None)
         for name, place in _pairs(tree.get("custom_channels")):
-            places.setdefault(name, place)
+            places.setdefault(name, _filled(place, environ))
     notes = []
     if "defaults" in channels and not defaults:
         notes.append("the channel `defaults` of .condarc is left out: nothing says which channels it means")
@@ -114,10 +117,15 @@ def _read(file: Path) -> dict[str, Node]:
     return {key.text: node for key, node in root.entries} if isinstance(root, Tree) else {}
 
 
-def _texts(node: Node | None) -> list[str]:
+def _texts(node: Node | None, environ: Mapping[str, str]) -> list[str]:
     from envbuild.reading.document import Scalar, items
 
-    return [item.text for item in items(node) if isinstance(item, Scalar) and item.text]
+    return [_filled(item.text, environ) for item in items(node) if isinstance(item, Scalar) and item.text]
+
+
+def _filled(text: str, environ: Mapping[str, str]) -> str:
+    """A text with the variables that are set, as conda fills them in; the others stay as they stand."""
+    return _VARIABLE.sub(lambda found: environ.get(found[1] or found[2], found[0]), text)
 
 
 def _pairs(node: Node | None) -> Iterator[tuple[str, str]]:

@@ -205,6 +205,7 @@ def test_errors_have_the_exit_codes_of_envbuild_and_nothing_is_half_done(shell: 
         (2, "usage", ("resolve", "--using", "team/toys:v1", "--python", "3.12", "-r", "other.txt")),
         (2, "unknown-platform", ("resolve", "-r", "other.txt", "--arch", "amiga-64")),
         (2, "usage", ("--datastore", "tape", "resolve", "-r", "other.txt")),
+        (2, "usage", ("--datastore", "spin", "resolve", "-r", "other.txt")),
         (2, "usage", ("--metadata", "tape", "show", "team/toys:v1")),
         (2, "usage", ("create", "team/toys:v1", "--install-notebook")),
         (3, "missing-file", ("resolve", "-r", "absent.txt")),

@@ -294,6 +294,16 @@ def test_channels_of_the_configuration_and_of_metaflow_come_before_those_of_cond
     assert "nowhere" not in flows.generated("start").read_text()
 
 
+def test_variables_in_condarc_are_filled_in_as_conda_does(
+    condarc: Callable[[str], Flows], channel: TestChannel
+) -> None:
+    flows = condarc(f"channels: ['{need_channel().as_uri()}', '${{TEAM_ROOT}}/{channel.folder.name}']\n")
+    flows.environ["TEAM_ROOT"] = channel.folder.parent.as_uri()
+    flows.write(CONDA).run(environment="conda")
+    assert flows.printed("start", "greet") == "1.0"
+    assert channel.url in flows.generated("start").read_text()
+
+
 def test_a_condarc_that_is_no_yaml_is_an_error_with_its_place(condarc: Callable[[str], Flows]) -> None:
     condarc("channels: [a\n").write(CONDA).run(environment="conda", code=3)
 
