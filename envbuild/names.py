@@ -96,6 +96,8 @@ def _problem(path: str, tag: str) -> str | None:
             return problem
     if _HEX.fullmatch(path):
         return "7 or more hexadecimal digits are an id"
+    if path.endswith(_FILES):
+        return f"what ends with {path[path.rindex('.') :]} is a recipe's or a lock's file"
     problem = _segment_problem(tag)
     return f"its tag: {problem}" if problem else None
 
@@ -145,6 +147,7 @@ _SAID: dict[str, Kind] = {
     "name": "name",
 }
 _LOCK = ".lock.yaml"
+_FILES = (".yaml", ".yml")
 
 
 def _nowhere(_: str) -> bool:
@@ -172,7 +175,7 @@ def source_of(
         return Source(kind="lock", text=text)
     if is_prefix(text):
         return Source(kind="prefix", text=text)
-    if is_file(text) or text.endswith((".yaml", ".yml")) or text.startswith(("./", "../", "/", "~")) or "\\" in text:
+    if is_file(text) or text.endswith(_FILES) or text.startswith(("./", "../", "/", "~")) or "\\" in text:
         return Source(kind="recipe", text=text)
     if is_id(text):
         return Source(kind="id", text=text)

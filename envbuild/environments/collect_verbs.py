@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envbuild.errors import IntegrityError, StaleError, UnreachableError, UsageError
+from envbuild.errors import IntegrityError, NoSpaceError, StaleError, UnreachableError, UsageError
 from envbuild.names import Source, is_id, parse_name, split_id
 from envbuild.value import dataclass, replace
 
@@ -98,6 +98,7 @@ class CollectVerbs:
             InvalidInput: When a lock of the project cannot be read.
             IntegrityError: When something that stays cannot be read.
             UnreachableError: ``read-only``; when the store does not answer, or refuses.
+            NoSpaceError: Where not even that can be written.
         """
         from envbuild.projects.recipe_files import recipes_below
         from envbuild.projects.revisions import committed_locks, environments_in, working_locks
@@ -114,14 +115,18 @@ class CollectVerbs:
             note(f"no lock is found from {project.root}: only names, pins and age keep what is in {store}")
         if not dry_run:
             forget_sent(self._home().sent, self._named(store, project).url)
-        return collect_store(
-            self._shared_store(store),
-            replace(policy, environments=environments),
-            dry_run=dry_run,
-            tell=tell,
-            note=note,
-            step=step,
-        )
+        try:
+            return collect_store(
+                self._shared_store(store),
+                replace(policy, environments=environments),
+                dry_run=dry_run,
+                tell=tell,
+                note=note,
+                step=step,
+            )
+        except NoSpaceError as error:
+            error.hint = "free some room there first: what a collection announces must be written before anything goes"
+            raise
 
     def pin(self, source: str, store: str) -> tuple[Pin, ...]:
         """Have a store keep an environment, on every platform that it is locked for, until it is unpinned.

@@ -112,6 +112,10 @@ class RemoveVerbs:
                     f"{text} is a link that envbuild did not make", reference="unknown-prefix", hint=f"rm {text}"
                 )
             return [removal]
+        if text.startswith((".", "/", "~")) and not os.path.lexists(path):  # no name or id begins so
+            raise InvalidInput(
+                f"there is no {text}", reference="unknown-prefix", hint="`envbuild list` shows prefixes and their links"
+            )
         source = self._source(text)
         if source.kind == "name":
             return parse_name(source.text)

@@ -83,6 +83,8 @@ def test_a_name_is_removed_only_where_it_is_expected_and_where_one_may_write(tea
     before = team.snapshot()
     assert "read-only" in team.run("remove", "shop/train:stable", code=5).err
     assert "unknown-name" in team.run("remove", "no/such", "--dry-run", code=3).err
+    for word in (".envs/none", "./none", "/no/such/prefix"):
+        assert f"error[unknown-prefix]: there is no {word}\n" in team.run("remove", word, code=3).err
     assert team.snapshot() == before
 
 

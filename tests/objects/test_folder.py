@@ -12,6 +12,7 @@ import pytest
 
 from envbuild.errors import InvalidInput, NoSpaceError, UnreachableError
 from envbuild.objects.folder import FolderObjects
+from tests.case import Case
 
 
 def test_what_a_killed_put_leaves_is_no_object_and_is_swept_by_the_next(tmp_path: Path) -> None:
@@ -165,6 +166,23 @@ except EnvbuildError as error:
     assert done.stdout.startswith(f"{reference} "), done.stderr
     assert hint in done.stdout
     assert str(store) in done.stdout
+
+
+def test_a_collection_that_has_no_room_to_announce_says_so_and_is_not_its_own_way_out(case: Case) -> None:
+    disk = case.home.parent / "disk"
+    disk.mkdir()
+    probe = ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", str(disk)]
+    if subprocess.run(probe, capture_output=True, check=False).returncode:
+        pytest.skip("NO MOUNTS: a file system of our own cannot be mounted here")
+    shell = """
+mount -t tmpfs -o size=64k,mode=755 tmpfs "$1" && "$2" -m envbuild store init -q "$1/store" || exit 99
+head -c 100000 /dev/zero > "$1/other" 2>/dev/null
+"$2" -m envbuild gc --store "$1/store"
+"""
+    command = ["unshare", "-m", "sh", "-c", shell, "sh", str(disk), sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=case.project, env=case.environ)
+    assert done.returncode == NoSpaceError.exit_code, done.stderr
+    assert "hint: free some room there first" in done.stderr
 
 
 def test_the_order_of_a_put_is_write_sync_link_sync(tmp_path: Path) -> None:
