@@ -125,7 +125,8 @@ def emit(
     found = []
     for item in needed(flow, here, names_in(folder)):
         file = folder / f"{item.name}.yaml"
-        text = recipe_of(project, item, surroundings, folder, flow, locate, emitted=True)
+        around = _with_those_of(project, file, surroundings) if file.is_file() else surroundings
+        text = recipe_of(project, item, around, folder, flow, locate, emitted=True)
         if not file.is_file():
             found.append((file, _write(file, text.text)))
         elif _differences(project, file, item, text, surroundings):
@@ -133,6 +134,13 @@ def emit(
         else:
             found.append((file, False))
     return found
+
+
+def _with_those_of(project: Project, file: Path, surroundings: Surroundings) -> Surroundings:
+    """What Metaflow needs, and what it needs with other datastores as far as a recipe has that already."""
+    there = _names(load_recipe(project, file))
+    kept = {name: version for name, version in surroundings.known.items() if name in there}
+    return replace(surroundings, needs={**kept, **surroundings.needs} if surroundings.needs else {})
 
 
 def _with_additions(project: Project, file: Path, item: Needed, text: Written, surroundings: Surroundings) -> str:
@@ -146,7 +154,7 @@ def _with_additions(project: Project, file: Path, item: Needed, text: Written, s
     result = carried(text.text, file.read_text(encoding="utf-8"), {key for key, value in said.items() if value})
     try:
         new, wanted = (recipe_from(project, file, words.encode()) for words in (result, text.text))
-        issues = differences(wanted, new, item, surroundings.needs, shown_path(file))
+        issues = differences(wanted, new, item, surroundings.known, shown_path(file))
         kept = not issues and _besides(new) == _besides(recipe_from(project, file, file.read_bytes()))
     except InvalidInput:
         kept = False
@@ -265,8 +273,29 @@ def _differences(
     data = text.text.encode()
     if file.read_bytes() == data:
         return ()
-    wanted = recipe_from(project, file, data)
-    return differences(wanted, load_recipe(project, file), item, surroundings.needs, shown_path(file))
+    wanted, there = recipe_from(project, file, data), load_recipe(project, file)
+    found = differences(wanted, there, item, surroundings.known, shown_path(file))
+    return (*found, *_lacking(file, _names(wanted) & surroundings.needs.keys() - _names(there), item))
+
+
+def _names(recipe: Recipe) -> set[str]:
+    return {item.name for item in recipe.conda.packages} | {item.name for item in recipe.pypi.packages}
+
+
+def _lacking(file: Path, needs: set[str], item: Needed) -> tuple[Issue, ...]:
+    """What Metaflow itself needs and neither a recipe nor its lock has: the datastore is another one now."""
+    from envbuild.locks.locking import read_lock
+
+    lock = read_lock(file) if needs else None
+    held = set[str]().union(*(part.names() for part in lock.platforms)) if lock is not None else needs
+    return tuple(
+        Issue(
+            message=f"Metaflow itself needs {name} in a step, which neither the recipe nor its lock has ({item.said})",
+            reference="recipe-drift",
+            where=Where(file=shown_path(file)),
+        )
+        for name in sorted(needs - held)
+    )
 
 
 def _moving(item: Needed) -> bool:

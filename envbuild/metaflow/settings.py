@@ -20,6 +20,7 @@ from envbuild.metaflow.condarc import Condarc, read_condarc
 from envbuild.metaflow.writing import Surroundings
 from envbuild.projects.project import Project
 
+_DATASTORES = ("s3", "azure", "gs", "local")
 _STORES = "`stores`, else a folder beside the datastore"
 _ENGINES = "nothing: rattler solves conda, uv solves PyPI, and both together"
 _PROGRAMS = "nothing: envbuild brings no conda of its own to machines"
@@ -203,12 +204,14 @@ def surroundings(project: Project, datastore: str) -> Surroundings:
 
     config = project.config
     python = "%d.%d" % sys.version_info[:2]  # noqa: UP031
+    needs = {kind: get_pinned_conda_libs(python, kind) for kind in (*_DATASTORES, datastore)} if ENVBUILD_NEEDS else {}
     return Surroundings(
         python=config.python or python,
         interpreter=config.interpreter,
         channels=config.channels or (),
         conda_channels=() if config.channels else _channels(),
-        needs=get_pinned_conda_libs(python, datastore) if ENVBUILD_NEEDS else {},
+        needs=needs.get(datastore, {}),
+        known={name: version for pins in needs.values() for name, version in pins.items()},
     )
 
 

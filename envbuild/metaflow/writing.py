@@ -53,6 +53,7 @@ class Surroundings:
         channels: Those of recipes that name none, by configuration.
         conda_channels: What Metaflow's ``CONDA_CHANNELS`` names.
         needs: What Metaflow needs in a step: packages and versions.
+        known: The same with every datastore that there is: a committed recipe may serve runs with several.
         standing: What an environment has that is a base by name or pathspec; None where nobody can say.
     """
 
@@ -61,6 +62,7 @@ class Surroundings:
     channels: tuple[str, ...] = ()
     conda_channels: tuple[str, ...] = ()
     needs: Mapping[str, str] = field(default_factory=dict)
+    known: Mapping[str, str] = field(default_factory=dict)
     standing: Callable[[Base], Standing] | None = field(default=None, compare=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from tests.metaflow.flows import Flows
 from tests.support.channel import TestChannel
@@ -155,6 +156,24 @@ def test_a_recipe_of_no_step_is_said_and_kept(flows: Flows) -> None:
     flows.command(*EMIT).says("middle.yaml belongs to no step any more")
     assert flows.committed("middle").is_file()
     assert flows.committed("between").is_file()
+
+
+def test_a_recipe_serves_runs_with_several_datastores_and_none_that_lacks_what_one_needs(
+    flows: Flows, tmp_path: Path
+) -> None:
+    make_wheel(tmp_path / "index", "boto3", "1.30")
+    emitted(flows)
+    on_s3 = ("--datastore=s3", "--datastore-root=s3://bucket/runs", *EMIT[:-1])
+    flows.command(*on_s3, "show", code=10).says(
+        "middle.yaml: Metaflow itself needs boto3 in a step, which neither the recipe nor its lock has (step middle)"
+    )
+    flows.command(*on_s3, "emit").says("Wrote recipes/flows/Kept/middle.yaml, and its lock")
+    flows.command(*on_s3, "show")
+    flows.run()
+    flows.write(FLOW.format(flow="<2", step="1.1"))
+    flows.command(*EMIT).says("Wrote recipes/flows/Kept/middle.yaml")
+    flows.command(*on_s3, "show")
+    assert "boto3" in flows.committed("middle").read_text()
 
 
 def test_places_that_the_code_names_are_the_same_in_the_checkout(conda_flows: Flows, channel: TestChannel) -> None:
