@@ -152,7 +152,7 @@ def gravest(errors: Sequence[EnvbuildError]) -> EnvbuildError:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived (exit 143): unwind as for Ctrl-C (exit 130), so that children end and temporary files go."""
+    """SIGTERM or SIGHUP arrived (its argument; exit 143, 129): unwind as for Ctrl-C, so that nothing is left behind."""
 
 
 class UsageError(EnvbuildError):

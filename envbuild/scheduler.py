@@ -281,7 +281,7 @@ def _terminated_as_interrupt() -> Iterator[None]:
         return
 
     def terminate(number: int, frame: object) -> None:
-        raise Terminated
+        raise Terminated(signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, terminate)
     try:

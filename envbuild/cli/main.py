@@ -140,6 +140,8 @@ def main() -> NoReturn:
     # 20,000 the imports alone would begin it.
     gc.set_threshold(100_000)
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a terminal that is closed; nohup ignores it
+        signal.signal(signal.SIGHUP, _terminated)
     _ready_streams()
     try:
         code = cli.main(standalone_mode=False)
@@ -154,12 +156,12 @@ def main() -> NoReturn:
             show_usage_error(error)
     except (click.Abort, KeyboardInterrupt) as error:
         # click makes an Abort of every KeyboardInterrupt; which one it was says its cause.
-        terminated = isinstance(error, Terminated) or isinstance(error.__cause__, Terminated)
-        code = 143 if terminated else 130
+        terminated = next((each for each in (error, error.__cause__) if isinstance(each, Terminated)), None)
+        code = 130 if terminated is None else 128 + terminated.args[0]
         if (sending := sys.modules.get("envbuild.store.sending")) is not None:
             sending.cancel_all()
         with suppress(OSError):
-            sys.stderr.write("terminated\n" if terminated else "interrupted\n")
+            sys.stderr.write("terminated\n" if terminated is not None else "interrupted\n")
     except EnvbuildError as error:
         from envbuild.cli.errors import show_error
 
@@ -229,4 +231,4 @@ def _is_gone(number: int) -> bool:
 
 
 def _terminated(number: int, frame: FrameType | None) -> Any:
-    raise Terminated
+    raise Terminated(number)

@@ -102,7 +102,7 @@ def test_killed_while_the_backend_works(built: World) -> None:
     count("kills at a random instant survived", 1, 1)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_asked_to_end_while_the_backend_works(built: World, number: signal.Signals, code: int) -> None:
     expected = built.clean("built")
     built.fresh()

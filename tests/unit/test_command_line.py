@@ -5,8 +5,11 @@ from __future__ import annotations
 import ast
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from functools import partial
 
 import pytest
 
@@ -144,3 +147,20 @@ def test_places_in_which_no_environment_works_are_refused(case: Case, name: str)
     case.variable("ENVBUILD_HOME", str(case.project / name)).run("realize", "x.yaml", code=2)
     case.mentions("error[folder-name]")
     assert sorted(path.name for path in case.project.iterdir()) == ["x.lock.yaml", "x.yaml"]
+
+
+def test_under_nohup_a_terminal_that_is_closed_ends_nothing(case: Case) -> None:
+    case.recipe("interpreter: host\npypi: {no-index: true}\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "envbuild", "realize", "x.yaml"],
+        cwd=case.project,
+        env=case.environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        preexec_fn=partial(signal.signal, signal.SIGHUP, signal.SIG_IGN),  # what nohup does
+    )
+    while process.poll() is None:
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.01)
+    assert process.returncode == 0, process.communicate()
+    process.communicate()
