@@ -74,6 +74,8 @@ class EnvbuildEnvironment(MetaflowEnvironment):
             before = entrance.command(cli_args.task, datastore, sorted(cli_args.env))
             cli_args.entrypoint[:] = [*before, *cli_args.entrypoint[1:]]
             return
+        if "PATH" in cli_args.env:  # of @environment; the environment's programs come first all the same
+            cli_args.env["PATH"] = os.path.dirname(entrance.python) + os.pathsep + cli_args.env["PATH"]  # noqa: PTH120
         for name, value in entrance.variables:
             cli_args.env.setdefault(name, value)  # what @environment says of the step is nearer
         cli_args.entrypoint[:] = [*entrance.before, entrance.python, *cli_args.entrypoint[1:]]

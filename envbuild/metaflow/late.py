@@ -203,6 +203,7 @@ def _become(wanted: Mapping[str, Any], words: Sequence[str]) -> None:
     )
     hold(find_home(environ), realized.prefix)  # as long as the task lives, which this process becomes
     enter = entrance(present, Path(wanted["folder"]), Path(wanted["behind"]), wanted["step"])
-    variables = dict(os.environ) | {name: value for name, value in enter.variables if name not in wanted["keep"]}
+    kept = {*wanted["keep"]} - {"PATH"}  # it begins with the environment's programs, and goes on as somebody has set it
+    variables = dict(os.environ) | {name: value for name, value in enter.variables if name not in kept}
     command = [*enter.before, enter.python, *words]
     os.execvpe(command[0], command, variables)  # noqa: S606  the task

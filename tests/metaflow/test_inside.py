@@ -72,11 +72,12 @@ def test_what_the_flow_says_of_variables_is_nearer_than_the_recipe(flows: Flows)
     flows.write(
         """
         class Variables(FlowSpec):
-            @environment(vars={"COLOUR": "red", "PYTHONNOUSERSITE": "yes"})
+            @environment(vars={"COLOUR": "red", "PYTHONNOUSERSITE": "yes", "PATH": "/own/bin:/bin"})
             @pypi(packages={"toy": "1.0"})
             @step
             def start(self):
                 say("start", colour=os.environ["COLOUR"], site=os.environ["PYTHONNOUSERSITE"], path=sys.prefix)
+                say("start", programs=os.environ["PATH"])
                 self.next(self.end)
 
             @pypi(disabled=True)
@@ -88,3 +89,4 @@ def test_what_the_flow_says_of_variables_is_nearer_than_the_recipe(flows: Flows)
     assert flows.printed("start", "colour") == "red"
     assert flows.printed("start", "site") == "yes"
     assert flows.printed("start", "path") != sys.prefix
+    assert flows.printed("start", "programs") == f"{flows.printed('start', 'path')}/bin:/own/bin:/bin"
