@@ -450,6 +450,15 @@ NEEDS = {
     "meson": ("meson-python", "meson", "pyproject-metadata", "packaging", "ninja"),
     "scikit-build": ("scikit-build-core", "packaging", "pathspec", "cmake", "ninja"),
 }
+BACKPORTS = ("tomli", "exceptiongroup", "typing-extensions")
+"""What some of them need besides, where this Python is old enough."""
+
+
+def wheels_for(backend: str, build_tools: dict[str, Path]) -> list[Path]:
+    """The wheels of a backend and of what it needs."""
+    return [build_tools[name] for name in (*NEEDS[backend], *(name for name in BACKPORTS if name in build_tools))]
+
+
 SOURCES: dict[str, dict[str, str]] = {
     "hatchling": {"pyproject.toml": HATCH + PROJECT, "thing/__init__.py": ""},
     "flit": {"pyproject.toml": FLIT + PROJECT, "thing/__init__.py": '"""A thing."""\n'},
@@ -510,7 +519,7 @@ def test_build_tools_keep_the_run_paths(
         (tmp_path / "thing" / path).write_text(text)
     sdist = pack_sdist(tmp_path / "thing", tmp_path / "dist", "thing", "1.0")
     library = conda_inputs(compiled_channel, ["libfast=1.3"])
-    wheels = [build_tools[name] for name in NEEDS[backend]]
+    wheels = wheels_for(backend, build_tools)
     built = building.build(sdist, "thing", "1.0", wheels=wheels, conda=library, host=("libfast",))
     assert "libfast.so.1" in built.record["libraries"]
     wheel = tmp_path / built.record["file"]
@@ -524,7 +533,7 @@ def test_real_backends(building: Building, tmp_path: Path, build_tools: dict[str
         (tmp_path / "thing" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "thing" / path).write_text(text)
     sdist = pack_sdist(tmp_path / "thing", tmp_path / "dist", "thing", "1.0")
-    wheels = [build_tools[name] for name in NEEDS[backend]]
+    wheels = wheels_for(backend, build_tools)
     built = building.build(sdist, "thing", "1.0", wheels=wheels)
     compiled = backend in {"meson", "scikit-build"}
     assert built.record["tags"] == ([built.record["tags"][0]] if compiled else built.record["tags"])

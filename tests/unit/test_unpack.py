@@ -241,7 +241,7 @@ def test_the_same_files_as_pythons_own_readers(
     folder = tmp_path_factory.mktemp("honest")
     write: dict[str, bytes] = {}
     for name, (data, _) in files.items():
-        if not any(name.startswith(f"{other}/") or other.startswith(f"{name}/") for other in files if other != name):
+        if not any(name.startswith(f"{other}/") or other.startswith(f"{name}/") for other in write):
             write[name] = data
     write_tree(folder / "in" / "pkg-1.0", write)
     archive = folder / f"pkg-1.0{ending}"
