@@ -62,7 +62,6 @@ class NameVerbs(SourceVerbs):
             NameConflictError: ``name-taken`` for a tag that is written once, ``name-moved``.
             StaleError: When the recipe's lock does not fit.
         """
-        from envbuild.environments.closures import on
         from envbuild.store.generation import Named
 
         target = parse_name(name)
@@ -87,10 +86,7 @@ class NameVerbs(SourceVerbs):
                     reference="ambiguous-id",
                     hint=f"say which: envbuild alias {requests[0]}:{found.said} {name}",
                 )
-            for platform, _ in named.environments:
-                identity = on(named, platform)
-                assert identity is not None
-                closures.keep(closures.get(identity, found.chain), names.objects)
+            self._keep(named, found.chain, closures, names)
         return names.move(target, named, expect=expect)
 
     def get(self, source: str) -> Meant:
@@ -131,8 +127,27 @@ class NameVerbs(SourceVerbs):
         return self._names(self._home()).history(parse_name(name))
 
     def rollback(self, name: str, to: int | None = None) -> Moved:
-        """A new generation of a name that means what an earlier one meant; see ``envbuild.environments.naming``."""
-        return self._names(self._home()).rollback(parse_name(name), to)
+        """A new generation of a name that means what an earlier one meant; see ``envbuild.environments.naming``.
+
+        Raises:
+            IntegrityError: ``absent-environment`` where what it meant is collected.
+        """
+        home = self._home()
+        names, closures = self._names(home), self._closures(home)
+
+        def keep(past: Generation) -> None:
+            self._keep(past.named, f"{past.name}, generation {past.number}", closures, names)
+
+        return names.rollback(parse_name(name), to, keep)
+
+    def _keep(self, named: Named, chain: str, closures: Closures, names: Names) -> None:
+        """Have what a name is to mean in the store of names, from whoever has it."""
+        from envbuild.environments.closures import on
+
+        for platform, _ in named.environments:
+            identity = on(named, platform)
+            assert identity is not None
+            closures.keep(closures.get(identity, chain), names.objects)
 
     def names(self) -> tuple[Generation, ...]:
         """Every name with what it means."""

@@ -8,6 +8,7 @@ Rules of the file: decides; how generations are kept is ``envbuild.store.names``
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from envbuild.environments.known_names import KnownNames
@@ -15,7 +16,7 @@ from envbuild.environments.name_stores import refuse_unfit
 from envbuild.errors import InvalidInput, UnreachableError, UsageError
 from envbuild.names import Name
 from envbuild.store import names as generations
-from envbuild.store.generation import Named, Published
+from envbuild.store.generation import Generation, Named, Published
 from envbuild.store.names import Moved
 
 if TYPE_CHECKING:
@@ -120,12 +121,15 @@ class Names(KnownNames):
             return Moved(now=now, written=False, before=None)
         return self.move(name, Named(request=now.named.request, environments=()), expect=expect)
 
-    def rollback(self, name: Name, to: int | None = None) -> Moved:
+    def rollback(
+        self, name: Name, to: int | None = None, keep: Callable[[Generation], object] = lambda _: None
+    ) -> Moved:
         """A new generation that means what an earlier one meant.
 
         Args:
             name: Which.
             to: The earlier generation; by default the last one that meant something else.
+            keep: Called with that one before the name is moved: has its environments where others find them, or raises.
 
         Raises:
             InvalidInput: ``unknown-name``, ``unknown-generation``.
@@ -151,4 +155,7 @@ class Names(KnownNames):
                 reference="unknown-generation",
                 hint=f"envbuild history {name}",
             )
+        if wanted.named != now.named or slipped_in:
+            self.check_writable(name)
+            keep(wanted)
         return self.move(name, wanted.named, expect=newest)

@@ -95,6 +95,20 @@ def test_a_store_to_read_gives_names_and_takes_none(team: Team) -> None:
     case.run("rollback", "team/toy:stable", code=3)
 
 
+def test_a_name_goes_back_to_what_is_collected_only_where_somebody_still_has_it(team: Team) -> None:
+    team.locked("1.1").run("alias", "x.yaml", "team/toy:stable")
+    first = json.loads(team.case.run("history", "team/toy:stable", "--json").out)["generations"][1]
+    (closure,) = team.store.glob(f"environments/*/{first['request']}/*.json")
+    whole = closure.read_bytes()
+    closure.unlink()  # as `gc --keep-generations 1` does
+    case = team.at("laptop")
+    case.run("rollback", "team/toy:stable", code=4).mentions("absent-environment", "team/toy:stable, generation 1")
+    case.run("get", "team/toy:stable").mentions("generation  2")
+    team.at("ci").run("rollback", "team/toy:stable")  # where it was locked
+    assert closure.read_bytes() == whole
+    team.at("laptop").run("run", "team/toy:stable", *PROGRAM).shows("1.0")
+
+
 def test_a_store_to_read_is_never_written_also_when_it_is_named(team: Team) -> None:
     other = team.case.home.parent / "other-store"
     case = team.at("reader", str(team.store), mode="read-only")
