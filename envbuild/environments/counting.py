@@ -46,11 +46,13 @@ def counts(link: Link, graph: Graph, outcome: Outcome) -> Counts:
     def size(key: Digest) -> int:
         return outcome.outputs[key]["out"].size
 
+    def direct_of(key: Digest) -> Digest:
+        return graph.inputs(key)[0] if graph[key].kind == "transmute" else key
+
     packages = [item.key for item in link.packages]
-    direct = {graph.inputs(key)[0] if graph[key].kind == "transmute" else key for key in packages}
+    direct = set(map(direct_of, packages))
     fetched = [key for key in direct if done(key, "fetch")]
     behind = [key for key in graph.closure(link.inputs) - direct if done(key, "fetch")]
-    pulled = [key for key in {*direct, *link.inputs} if key in outcome.pulled]
     built = sum(done(key, "build-wheel") for key in link.inputs)
     return Counts(
         packages=len(link.packages),
@@ -60,6 +62,6 @@ def counts(link: Link, graph: Graph, outcome: Outcome) -> Counts:
         built=built,
         build_bytes=sum(map(size, behind)),
         transmuted=sum(done(key, "transmute") for key in link.inputs),
-        pulled=len(pulled),
+        pulled=sum(key in outcome.pulled or direct_of(key) in outcome.pulled for key in packages),
         pulled_bytes=sum(size(key) for key in graph.closure(link.inputs) if key in outcome.pulled),
     )

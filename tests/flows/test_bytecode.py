@@ -170,6 +170,8 @@ def test_what_is_compiled_outlives_a_collection_and_goes_to_a_store(mixed: Mixed
     mixed.case.variable("ENVBUILD_HOME", str(home)).variable("ENVBUILD_STORES", str(store))
     try:
         mixed.case.run("realize", "x.yaml", "--json")
+        (environment,) = json.loads(mixed.case.out)["environments"]
+        assert environment["pulled"] == environment["hits"] == environment["packages"], "what is compiled is no package"
         assert not (home / "cache" / "compilers").exists(), "nothing was compiled there"
         assert len(compiled(mixed.prefix("x"))) > 300
     finally:
