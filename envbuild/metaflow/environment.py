@@ -71,7 +71,7 @@ class EnvbuildEnvironment(MetaflowEnvironment):
                 cli_args.env[AWAY] = json.dumps(self._away[step])
             return
         if hasattr(entrance, "command"):  # one that is looked up when the task starts
-            before = entrance.command(cli_args.task, datastore, sorted(cli_args.env))
+            before = entrance.command(cli_args, datastore, sorted(cli_args.env))
             cli_args.entrypoint[:] = [*before, *cli_args.entrypoint[1:]]
             return
         if "PATH" in cli_args.env:  # of @environment; the environment's programs come first all the same

@@ -66,11 +66,11 @@ class Late:
     closure: str | None = None
     last: bool = False
 
-    def command(self, task: Any, datastore: Any, keep: Sequence[str]) -> list[str]:
+    def command(self, cli_args: Any, datastore: Any, keep: Sequence[str]) -> list[str]:
         """The words that a task's command begins with, before those of Metaflow.
 
         Args:
-            task: Metaflow's task.
+            cli_args: Metaflow's, of the task.
             datastore: The flow's datastore, which has the parameters.
             keep: Variables that somebody has set for this step, and that stay as they are.
         """
@@ -88,7 +88,7 @@ class Late:
             "flags": dict(self.flags),
             "environ": dict(self.environ),
             "keep": list(keep),
-            "values": _values(self.source, task, datastore),
+            "values": _values(self.source, cli_args, datastore),
         }
         return [sys.executable, "-c", _PROGRAM, json.dumps(wanted)]
 
@@ -133,20 +133,33 @@ def late(
     return here, back
 
 
-def _values(text: str, task: Any, datastore: Any) -> dict[str, str]:
-    """What Metaflow knows of a task, for the variables of a name."""
+def _values(text: str, cli_args: Any, datastore: Any) -> dict[str, str]:
+    """What Metaflow knows of a task, for the variables of a name; of the one that it was before when it is spun."""
+    task, spun = cli_args.task, getattr(cli_args, "spin_pathspec", None)
+    _, run, _, number = spun.split("/") if spun else ("", task.run_id, "", task.task_id)
     values = {
-        "METAFLOW_RUN_ID": str(task.run_id),
-        "METAFLOW_RUN_ID_BASE": str(task.run_id),
+        "METAFLOW_RUN_ID": str(run),
+        "METAFLOW_RUN_ID_BASE": str(run),
         "METAFLOW_STEP_NAME": task.step,
-        "METAFLOW_TASK_ID": str(task.task_id),
+        "METAFLOW_TASK_ID": str(number),
     }
     if any(name.startswith(OF_PARAMETER) for name in variables(text)):
-        parent = datastore.get_task_datastore(*task.input_paths[0].split("/"))
+        there = _datastore(task.flow.name, cli_args.orig_flow_datastore) if spun else datastore
+        parent = there.get_task_datastore(*task.input_paths[0].split("/")[:3])
         for attribute, parameter in task.flow._get_parameters():
             for name in {parameter_variable(parameter.name), parameter_variable(attribute)} & {*variables(text)}:
                 values[name] = str(parent[attribute])
     return values
+
+
+def _datastore(flow: str, words: str) -> Any:
+    """The datastore of the run that a spun step comes from: ``type@root``."""
+    from metaflow.datastore import FlowDataStore
+    from metaflow.plugins import DATASTORES
+
+    kind, _, root = words.partition("@")
+    found = next(item for item in DATASTORES if kind == item.TYPE)
+    return FlowDataStore(flow, environment=None, storage_impl=found, ds_root=root)
 
 
 def main() -> None:

@@ -70,6 +70,7 @@ def test_what_metaflow_knows_of_the_task_stands_in_the_name(flows: Flows) -> Non
     named(flows, "blue/train-2:3")
     flows.write(LATE.format(name="@{TEAM}/@{METAFLOW_STEP_NAME}-@{METAFLOW_TASK_ID}:@{METAFLOW_INIT_MY_LR}")).run()
     assert flows.printed("train", "task") == "2"
+    flows.run("train", verb="spin").says("blue/train-2:3 is ")  # what it was for the task that is spun
     flows.run("--my-lr", "4", code=1).says("there is no environment named blue/train-2:4")
     flows.run("--my-lr", "4 5", code=2)
 
