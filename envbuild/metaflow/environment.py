@@ -71,7 +71,7 @@ class EnvbuildEnvironment(MetaflowEnvironment):
                 cli_args.env[AWAY] = json.dumps(self._away[step])
             return
         if hasattr(entrance, "command"):  # one that is looked up when the task starts
-            before = entrance.command(cli_args, datastore, sorted(cli_args.env))
+            before = entrance.command(cli_args, _of_run(cli_args, datastore), sorted(cli_args.env))
             cli_args.entrypoint[:] = [*before, *cli_args.entrypoint[1:]]
             return
         if "PATH" in cli_args.env:  # of @environment; the environment's programs come first all the same
@@ -143,6 +143,19 @@ class EnvbuildEnvironment(MetaflowEnvironment):
         from envbuild.metaflow.client_info import client_info
 
         return client_info(cls.TYPE, flow_name, metadata)
+
+
+def _of_run(cli_args: Any, datastore: Any) -> Any:
+    """The datastore of a task's run: that of a spun one is where its step ran before, ``type@root``."""
+    words = getattr(cli_args, "orig_flow_datastore", None)
+    if not words:
+        return datastore
+    from metaflow.datastore import FlowDataStore
+    from metaflow.plugins import DATASTORES
+
+    kind, _, root = words.partition("@")
+    found = next(item for item in DATASTORES if kind == item.TYPE)
+    return FlowDataStore(cli_args.task.flow.name, environment=None, storage_impl=found, ds_root=root)
 
 
 def _refuse_inside(kind: str) -> None:

@@ -71,7 +71,7 @@ class Late:
 
         Args:
             cli_args: Metaflow's, of the task.
-            datastore: The flow's datastore, which has the parameters.
+            datastore: That of the run, which has the parameters.
             keep: Variables that somebody has set for this step, and that stay as they are.
         """
         wanted = {
@@ -144,22 +144,11 @@ def _values(text: str, cli_args: Any, datastore: Any) -> dict[str, str]:
         "METAFLOW_TASK_ID": str(number),
     }
     if any(name.startswith(OF_PARAMETER) for name in variables(text)):
-        there = _datastore(task.flow.name, cli_args.orig_flow_datastore) if spun else datastore
-        parent = there.get_task_datastore(*task.input_paths[0].split("/")[:3])
+        parent = datastore.get_task_datastore(*task.input_paths[0].split("/")[:3])
         for attribute, parameter in task.flow._get_parameters():
             for name in {parameter_variable(parameter.name), parameter_variable(attribute)} & {*variables(text)}:
                 values[name] = str(parent[attribute])
     return values
-
-
-def _datastore(flow: str, words: str) -> Any:
-    """The datastore of the run that a spun step comes from: ``type@root``."""
-    from metaflow.datastore import FlowDataStore
-    from metaflow.plugins import DATASTORES
-
-    kind, _, root = words.partition("@")
-    found = next(item for item in DATASTORES if kind == item.TYPE)
-    return FlowDataStore(flow, environment=None, storage_impl=found, ds_root=root)
 
 
 def main() -> None:
