@@ -64,9 +64,10 @@ def get_command(source: str, offline: bool, stores: tuple[str, ...], as_json: bo
 
 @click.command("history", short_help="List what a name has meant, or a recipe's lock was.")
 @click.argument("name", metavar="NAME|RECIPE", type=click.Path(), shell_complete=complete_source)
+@offline
 @stores
 @as_json
-def history_command(name: str, stores: tuple[str, ...], as_json: bool) -> None:
+def history_command(name: str, offline: bool, stores: tuple[str, ...], as_json: bool) -> None:
     """List what a name has meant, the newest first; of a recipe's file, the revisions of Git that changed its lock."""
     from envbuild.cli.screen import Screen
     from envbuild.cli.screen_names import show_history
@@ -79,23 +80,28 @@ def history_command(name: str, stores: tuple[str, ...], as_json: bool) -> None:
         path = name.removeprefix("recipe:")
         show_lock_history(screen, path, Session(reporter=screen.reporter).lock_history(path))
         return
-    show_history(screen, name, Session(reporter=screen.reporter, stores=stores).history(name))
+    session = Session(reporter=screen.reporter, offline=offline, stores=stores)
+    show_history(screen, name, session.history(name))
 
 
 @click.command("rollback", short_help="Let a name mean what it meant before.")
 @name_argument
 @option("--to", type=click.IntRange(min=1), metavar="GENERATION", help="This one (default: the last that differs).")
+@offline
 @stores
 @as_json
 @quiet
-def rollback_command(name: str, to: int | None, stores: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+def rollback_command(
+    name: str, to: int | None, offline: bool, stores: tuple[str, ...], as_json: bool, quiet: bool
+) -> None:
     """Let a name mean what it meant before: a new generation, so that nothing of its past is lost."""
     from envbuild.cli.screen import Screen
     from envbuild.cli.screen_names import show_moved
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    show_moved(screen, Session(reporter=screen.reporter, stores=stores).rollback(name, to))
+    session = Session(reporter=screen.reporter, offline=offline, stores=stores)
+    show_moved(screen, session.rollback(name, to))
 
 
 @click.command("affected", short_help="List what holds a package, or stands on a base.")

@@ -97,18 +97,22 @@ def push_command(source: str, to: str | None, as_json: bool, quiet: bool) -> Non
 
 @click.command("pull", short_help="Bring an environment's packages from the stores.")
 @source_argument
+@offline
 @stores
 @closure
 @as_json
 @quiet
-def pull_command(source: str, stores: tuple[str, ...], closure: str | None, as_json: bool, quiet: bool) -> None:
+def pull_command(
+    source: str, offline: bool, stores: tuple[str, ...], closure: str | None, as_json: bool, quiet: bool
+) -> None:
     """Bring all packages of an environment from shared stores, and link nothing."""
     from envbuild.cli.screen import Screen
     from envbuild.cli.screen_stores import show_moved
     from envbuild.session import Session
 
     screen = Screen(quiet=quiet, as_json=as_json)
-    show_moved(screen, Session(reporter=screen.reporter, stores=stores).pull(source, closure), "Pulled", "from")
+    session = Session(reporter=screen.reporter, offline=offline, stores=stores)
+    show_moved(screen, session.pull(source, closure), "Pulled", "from")
 
 
 store_command.add_command(sign_command)

@@ -51,6 +51,7 @@ class MoveVerbs:
 
     _environ: Mapping[str, str]
     _reporter: Reporter
+    _offline: bool
 
     if TYPE_CHECKING:
 
@@ -125,15 +126,18 @@ class MoveVerbs:
 
         Raises:
             UsageError: ``no-stores``.
-            UnreachableError: ``not-in-stores``, with what is missing.
+            UnreachableError: ``not-in-stores``, with what is missing; ``offline`` when not all stores could be asked.
         """
         project, wanted = self._wanted(source, "locked")
         if not self._chosen(project):
             raise self._no_stores(project)
         pulled, missing = self._realizer(project).pull(wanted, closure)
         if missing:
+            from envbuild.environments.offline import not_here
             from envbuild.environments.pulling import not_in_stores
 
+            if self._offline and not all(item.near for item in self._chosen(project)):
+                raise not_here(missing)
             raise not_in_stores(missing, f"whoever has it types: envbuild push {source}")
         return _moved(
             wanted, [item for item in self._chosen(project) if item.name in pulled.stores], pulled.blobs, pulled.size

@@ -5,7 +5,7 @@ A folder of the project is no network: its source is packed where it lies.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from envbuild.derivations import Derivation
 from envbuild.derivations.fetch import Fetch
@@ -26,13 +26,18 @@ def refuse_fetches(plan: Plan, near: Collection[Digest] = frozenset()) -> None:
         UnreachableError: ``offline``, with an issue for each thing that is missing.
     """
     if missing := missing_here(plan, near):
-        what = "1 thing is" if len(missing) == 1 else f"{len(missing)} things are"
-        raise UnreachableError(
-            f"{what} not in the store, and the network may not be used",
-            reference="offline",
-            hint="run once without --offline",
-            issues=tuple(Issue(message=f"{_full_name(item)} is not here", reference="offline") for item in missing),
-        )
+        raise not_here([_full_name(item) for item in missing])
+
+
+def not_here(labels: Sequence[str]) -> UnreachableError:
+    """What to say when the network, which may not be used, might have something; ``labels``: what, at least one."""
+    what = "1 thing is" if len(labels) == 1 else f"{len(labels)} things are"
+    return UnreachableError(
+        f"{what} not in the store, and the network may not be used",
+        reference="offline",
+        hint="run once without --offline",
+        issues=tuple(Issue(message=f"{label} is not here", reference="offline") for label in labels),
+    )
 
 
 def missing_here(plan: Plan, near: Collection[Digest]) -> list[Derivation]:

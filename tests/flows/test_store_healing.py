@@ -226,6 +226,16 @@ def test_a_store_that_stays_silent_is_told_once_and_with_what_goes_on_without_it
     assert "generation 1" in cloud.run("get", "shop/train:stable", "--offline").err
 
 
+def test_who_may_not_use_the_network_asks_no_store_for_names_or_packages(cloud: CloudTeam) -> None:  # noqa: F811
+    cloud.run("realize", "everything.yaml")
+    cloud.run("alias", "everything.yaml", "shop/train:stable")
+    cloud.fresh()
+    cloud.proxy.forget()
+    for words in ("rollback shop/train:stable", "history shop/train:stable", "pull everything.yaml"):
+        assert "offline" in cloud.run(*words.split(), code=5, environ={"ENVBUILD_OFFLINE": "1"}).err, words
+    assert cloud.proxy.count("*") == 0
+
+
 # A verification that is interrupted
 
 
