@@ -13,6 +13,8 @@ from envbuild.cli.options import closure, executor, locking_mode, offline, optio
 from envbuild.value import dataclass
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
+FOREIGN = frozenset({"csh", "tcsh", "nu", "xonsh", "elvish", "rc", "es", "ion", "cmd"})
+"""Shells that read none of these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +99,15 @@ def shell_command(
 def shell_hook_command(source: str, shell: str | None, locked: bool, frozen: bool, offline: bool, quiet: bool) -> None:
     """Print code that activates an environment in this shell: eval "$(envbuild shell-hook RECIPE)"."""
     from envbuild.environments.activation import shell_hook
+    from envbuild.errors import UsageError
 
-    prefix, variables, title = _realized(source, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
     name = shell or Path(os.environ.get("SHELL", "bash")).name
+    if name in FOREIGN:
+        raise UsageError(
+            f"there is no code for {name}, your $SHELL",
+            hint="envbuild shell starts it in the environment; --shell names one of " + ", ".join(SHELLS),
+        )
+    prefix, variables, title = _realized(source, locked=locked, frozen=frozen, offline=offline, quiet=quiet)
     click.echo(shell_hook(name if name in SHELLS else "bash", prefix, dict(variables), title), nl=False)
 
 

@@ -223,7 +223,9 @@ def _executor(node: Node) -> str:
     found = text(node)
     host = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?"
     far = rf"(?:dask|dask\+tls|tls|tcp)://{host}|ssh://[A-Za-z0-9.:@,_-]+(?:/[A-Za-z0-9._/-]+)?"
-    if found not in {"local", "synchronous"} and not re.fullmatch(far, found):
+    port = re.search(r":(\d+)$", found)
+    fits = re.fullmatch(far, found) and (port is None or 0 < int(port[1]) < 1 << 16)
+    if found not in {"local", "synchronous"} and not fits:
         raise InvalidInput(
             f"{places.redacted(found)!r} is not an executor",
             reference="bad-value",

@@ -205,6 +205,14 @@ def test_activation_by_eval_and_back(case: Case, wheel_index: Server) -> None:
     assert outcome.stdout.splitlines() == [f"{prefix}/bin/toy", "restored"], outcome.stderr
 
 
+def test_a_shell_that_reads_none_of_our_code_gets_none(case: Case, wheel_index: Server) -> None:
+    case.recipe(host(wheel_index, "    toy:\n"))
+    case.environ["SHELL"] = "/bin/tcsh"
+    case.run("shell-hook", "x.yaml", code=2).mentions("there is no code for tcsh", "--shell names one of bash")
+    assert case.out == ""
+    assert "deactivate" in case.run("shell-hook", "x.yaml", "--shell", "zsh").out
+
+
 def test_adding_what_cannot_be_satisfied_restores_the_recipe(case: Case, wheel_index: Server) -> None:
     text = host(wheel_index, "    toy: '<2'  # kept\n").replace("\n", "\r\n")
     (case.project / "x.yaml").write_bytes(text.encode())

@@ -256,6 +256,7 @@ def test_a_project_may_say_what_clobbers_are_but_not_loosen_its_reader_s_deny(pl
         ("executor: exec://x", "bad-value"),
         ("executor: dask://h;id", "bad-value"),
         ("executor: dask://[::1]:x", "bad-value"),
+        ("executor: dask://h:99999", "bad-value"),
         ('executor: "dask://::1:8786"', "bad-value"),
         ("platforms: linux-64", "bad-type"),
         ("channels: ['https://u:p@h/']", "secret-in-url"),
