@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,19 @@ class Wish:
     using: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adhoc:
+    """The recipe of a wish.
+
+    Attributes:
+        file: Where it lies.
+        said: What stands behind each of its lines, by number, in words of who asked: the file is nobody's.
+    """
+
+    file: Path
+    said: Mapping[int, str]
+
+
 def adhoc_folder(project: Project) -> Path:
     """Where such recipes lie."""
     return project.root / LINKS / "environments"
@@ -63,7 +76,7 @@ def make_folder(project: Project, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def write_adhoc(project: Project, wish: Wish, surroundings: Surroundings, folder: Path, here: Platform) -> Path:
+def write_adhoc(project: Project, wish: Wish, surroundings: Surroundings, folder: Path, here: Platform) -> Adhoc:
     """Write the recipe of what is asked for; the same text is the same file.
 
     Args:
@@ -86,34 +99,38 @@ def write_adhoc(project: Project, wish: Wish, surroundings: Surroundings, folder
         )
     if wish.using and wish.python:
         raise UsageError("--using takes the Python of what it stands on: leave --python out")
-    text = "".join(f"{line}\n" for line in _lines(project, wish, surroundings, folder, here))
+    lines = list(_lines(project, wish, surroundings, folder, here))
+    text = "".join(f"{line}\n" for line, _ in lines)
     make_folder(project, folder)
     file = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.yaml"
     if not file.is_file():
         replace_file(file, text.encode())
-    return file
+    return Adhoc(file=file, said={number: said for number, (_, said) in enumerate(lines, 1)})
 
 
-def _lines(project: Project, wish: Wish, surroundings: Surroundings, folder: Path, here: Platform) -> Iterator[str]:
+def _lines(
+    project: Project, wish: Wish, surroundings: Surroundings, folder: Path, here: Platform
+) -> Iterator[tuple[str, str]]:
+    """Each line, and what stands behind it."""
     asked = _read(project, wish)
-    yield f"platforms: [{', '.join(wish.platforms or (here,))}]"
+    yield f"platforms: [{', '.join(wish.platforms or (here,))}]", "--arch" if wish.platforms else "this machine"
     conda, pypi = bool(_named(asked)), bool(asked.pypi.packages)
     conda_python = not wish.using and (conda or surroundings.interpreter == "conda")
     if wish.python is not None:
-        yield f"python: {json.dumps(wish.python)}"
+        yield f"python: {json.dumps(wish.python)}", f"--python {wish.python}"
     elif asked.python is None and not wish.using:
-        yield f"python: {json.dumps(surroundings.python)}"
+        yield f"python: {json.dumps(surroundings.python)}", "the Python that asks"
     if conda_python and surroundings.interpreter != "conda":
-        yield "interpreter: conda"
+        yield "interpreter: conda", "conda packages among what is asked for"
     if wish.using:
-        yield f"extends: {{{_base(wish.using, folder)}}}"
+        yield f"extends: {{{_base(wish.using, folder)}}}", f"--using {wish.using}"
     includes = [
         f"{{path: {json.dumps(os.path.relpath(file, folder))}, format: {kind}}}"
         for kind, files in (("requirements", wish.requirements), ("environment-yml", wish.files))
         for file in files
     ]
     if includes:
-        yield f"include: [{', '.join(includes)}]"
+        yield f"include: [{', '.join(includes)}]", "what is asked for"
     channels = (
         () if surroundings.channels or asked.conda.channels else surroundings.conda_channels or (DEFAULT_CHANNEL,)
     )
@@ -126,16 +143,17 @@ def _lines(project: Project, wish: Wish, surroundings: Surroundings, folder: Pat
     yield from _section("pypi", (), {} if in_conda else needs)
 
 
-def _section(name: str, channels: Sequence[str], needs: dict[str, str]) -> Iterator[str]:
+def _section(name: str, channels: Sequence[str], needs: dict[str, str]) -> Iterator[tuple[str, str]]:
     if channels or needs:
-        yield f"{name}:"
+        yield f"{name}:", NEEDS_HEADING
     if channels:
-        yield f"  channels: {json.dumps(list(channels))}"
+        yield f"  channels: {json.dumps(list(channels))}", "the channels of your settings"
     if needs:
-        yield "  packages:"
-        yield f"    # {NEEDS_HEADING}"
+        yield "  packages:", NEEDS_HEADING
+        yield f"    # {NEEDS_HEADING}", NEEDS_HEADING
         for package, version in sorted(needs.items()):
-            yield f"    {package}: {json.dumps(version)}" if version else f"    {package}:"
+            line = f"    {package}: {json.dumps(version)}" if version else f"    {package}:"
+            yield line, f"{NEEDS_HEADING} ({package})"
 
 
 def _read(project: Project, wish: Wish) -> Recipe:

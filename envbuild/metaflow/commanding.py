@@ -55,6 +55,7 @@ def resolve(
     from envbuild.locks.locking import LockOptions
     from envbuild.machine.virtual import current_platform
     from envbuild.metaflow.adhoc import Wish, adhoc_folder, write_adhoc
+    from envbuild.metaflow.telling import told_of_flags
 
     one_alias_each(aliases, 1)
     if using and using_pathspec:
@@ -75,10 +76,12 @@ def resolve(
         if dry_run:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="envbuild-")))
         surroundings = settings.surroundings(desk.project, given.datastore)
-        recipe = write_adhoc(desk.project, wish, surroundings, folder, here)
+        adhoc = write_adhoc(desk.project, wish, surroundings, folder, here)
+        recipe = adhoc.file
         session = desk.session(folder)
         options = LockOptions(upgrade=force, upgrade_base=bool(using), set_default=set_default)
-        locks = session.lock(recipe, options=options, write=not dry_run)
+        with told_of_flags(adhoc):
+            locks = session.lock(recipe, options=options, write=not dry_run)
         if not dry_run:
             session.keep(locks[0].lock)
             send(session, desk.project, [(recipe, item.platform) for item in locks[0].lock.platforms], shown)

@@ -180,6 +180,18 @@ def test_other_platforms_are_resolved_from_here(shell: Flows) -> None:
     assert line[1] == "osx-arm64"
 
 
+def test_what_cannot_be_resolved_is_told_of_what_was_typed(shell: Flows) -> None:
+    """The recipe that is made of a command line is nobody's file, and of a dry run it is gone."""
+    for flags in ((), ("--dry-run",)):
+        wrong = metaflow(shell, "resolve", "-r", "requirements.txt", "--python", "3.99", *flags, code=3)
+        assert "--python 3.99: no Python" in wrong.err
+        assert ".yaml" not in wrong.err
+    (shell.project / "requirements.txt").write_text("toy==1.0\nnothing-there==1\n")
+    wrong = metaflow(shell, "resolve", "-r", "requirements.txt", code=11)
+    assert "requirements.txt:2" in wrong.err
+    assert ".envs" not in wrong.err
+
+
 def test_files_of_conda_are_read_and_get_the_python_of_conda(conda_flows: Flows) -> None:
     (conda_flows.project / "environment.yml").write_text("dependencies: [greet=1.0, {pip: ['toy==1.1']}]\n")
     metaflow(conda_flows, "resolve", "-f", "environment.yml", "--alias", "team/mixed")
