@@ -155,7 +155,8 @@ class StoreVerbs:
         )
         try:
             if (use := store.use()) != "write":
-                return replace(info, state="of a newer format: " + ("read only" if use == "read" else "not usable"))
+                unusable = "its format.json is another version's, or damaged: not usable"
+                return replace(info, state="of a newer format: read only" if use == "read" else unusable)
         except EnvbuildError as error:
             return replace(info, state=error.message)
         taken = read_taken(Home(path=find_home(self._environ)).taken, datetime.now(timezone.utc).date())

@@ -215,7 +215,9 @@ def test_R30_an_unknown_format_is_not_judged_and_a_newer_one_not_repaired(team: 
     (team.store / "format.json").write_text('{"format": 9}')
     for flags in ((), ("--repair",)):
         assert "store-format" in team.run("verify", "--store", "team", *flags, code=10).err
+    assert "another version's, or damaged: not usable" in team.run("store", "info", str(team.store)).out
     (team.store / "format.json").write_text('{"format": 9, "readable-by": 1}')
+    assert "of a newer format: read only" in team.run("store", "info", str(team.store)).out
     assert "store-format" in team.run("verify", "--store", "team", "--repair", code=10).err
     assert len(found(team)["findings"]) == len(team.objects("blobs"))
     (team.store / "format.json").write_text('{"format": 1}\n')
