@@ -51,6 +51,14 @@ def show_usage_error(error: click.ClickException) -> None:
     error.show()
 
 
+def show_interrupted(word: str, code: int) -> None:
+    """Say that a signal ended the command: one word, and with ``--json`` the document that a script waits for."""
+    if _wants_json():
+        error = EnvbuildError(f"the command was {word}", reference=word)
+        _write_document({**error_tree(error), "exit-code": code})
+    sys.stderr.write(f"{word}\n")
+
+
 def _wants_json() -> bool:
     """Whether JSON was asked for; what stands after ``--`` belongs to another program."""
     words = sys.argv[1:]
@@ -59,7 +67,11 @@ def _wants_json() -> bool:
 
 
 def _write_json(error: EnvbuildError) -> None:
-    tree = {"version": 1, "error": error_tree(error)}
+    _write_document(error_tree(error))
+
+
+def _write_document(error: dict[str, object]) -> None:
+    tree = {"version": 1, "error": error}
     with suppress(OSError):  # the error is said on stderr all the same
         sys.stdout.write(json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
 

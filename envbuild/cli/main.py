@@ -160,8 +160,10 @@ def main() -> NoReturn:
         code = 130 if terminated is None else 128 + terminated.args[0]
         if (sending := sys.modules.get("envbuild.store.sending")) is not None:
             sending.cancel_all()
+        from envbuild.cli.errors import show_interrupted
+
         with suppress(OSError):
-            sys.stderr.write("terminated\n" if terminated is not None else "interrupted\n")
+            show_interrupted("interrupted" if terminated is None else "terminated", code)
     except EnvbuildError as error:
         from envbuild.cli.errors import show_error
 

@@ -148,14 +148,18 @@ def test_whoever_reads_only_the_beginning_gets_no_traceback(case: Case, wheel_in
         assert len(outcome.stdout.splitlines()) == 1
 
 
-def test_control_c_leaves_nothing_half_written(case: Case, serving: Callable[..., Server]) -> None:
+@pytest.mark.parametrize("flags", [(), ("--json",)], ids=["text", "json"])
+def test_control_c_leaves_nothing_half_written(
+    case: Case, serving: Callable[..., Server], flags: tuple[str, ...]
+) -> None:
     server = serving(lambda request: None)
     server.latency = 60
     case.recipe(host(server, "    toy:\n"))
     process = subprocess.Popen(
-        [sys.executable, "-m", "envbuild", "lock", "x.yaml"],
+        [sys.executable, "-m", "envbuild", "lock", "x.yaml", *flags],
         cwd=case.project,
         env=case.environ,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -164,9 +168,12 @@ def test_control_c_leaves_nothing_half_written(case: Case, serving: Callable[...
         assert process.poll() is None
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=50)
+    out, said = process.communicate(timeout=50)
     assert process.returncode == 130, said
     assert said.strip().splitlines()[-1] == "interrupted"
+    if flags:
+        error = json.loads(out)["error"]
+        assert (error["reference"], error["exit-code"]) == ("interrupted", 130)
     assert "Traceback" not in said
     assert [path.name for path in case.project.iterdir()] == ["x.yaml"]
 
