@@ -28,6 +28,7 @@ SEGMENTS = 8
 _SEGMENT = pattern(r"[a-z0-9][a-z0-9._-]{0,63}")
 _HEX = pattern(r"[0-9a-f]{7,64}")
 _STEP = pattern(r"[A-Z][A-Za-z0-9_]*/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")
+_RUN = pattern(r"[A-Z][A-Za-z0-9_]*/[A-Za-z0-9_.-]+")
 _PART = pattern(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,254}")
 _DEVICES = frozenset(
     {"con", "prn", "aux", "nul"} | {f"{word}{digit}" for word in ("com", "lpt") for digit in range(10)}
@@ -79,8 +80,9 @@ def parse_name(text: str) -> Name:
     path, colon, tag = text.partition(":")
     problem = _problem(path, tag if colon else DEFAULT_TAG)
     if problem is not None:
+        hint = f"of a Metaflow run name a step: {path}/STEP" if _RUN.fullmatch(text) else _GRAMMAR
         raise InvalidInput(
-            f"{text[:160]!r} is not the name of an environment: {problem}", reference="bad-alias", hint=_GRAMMAR
+            f"{text[:160]!r} is not the name of an environment: {problem}", reference="bad-alias", hint=hint
         )
     return Name(path=path, tag=tag if colon else DEFAULT_TAG)
 

@@ -66,6 +66,13 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.parametrize(("text", "hint"), [("Flow/12", "Flow/12/STEP"), ("Flow", "write team/project/name")])
+def test_a_run_without_its_step_is_told_so(text: str, hint: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_name(text)
+    assert hint in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 def test_H62_hostile_names_are_refused(text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
