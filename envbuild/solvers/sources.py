@@ -144,7 +144,8 @@ def check_folders(places: Places) -> None:
     Raises:
         UnreachableError: ``no-index``.
     """
-    for kind, known in (("index", places.indices), ("find-links", places.links)):
+    asked = () if places.no_index else places.indices
+    for kind, known in (("index", asked), ("find-links", places.links)):
         for word, address in known:
             if address is not None and address.startswith("file:"):
                 folder = Path(unquote(urlsplit(address).path))

@@ -153,7 +153,9 @@ def test_R08_machines_that_build_the_same_link_one_result(crowd: Team, counts: C
         how = "the same" if name == "steady" else "other bytes each"
         count(f"machines at once that build {how} and link what was first", len(outcomes), BUILDERS)
         did = added(outcomes)  # who took over what another had built says that it pulled it
-        assert (did["built"], did["built"] + did["pulled"]) == (1, BUILDERS)
+        assert did["built"] + did["pulled"] == BUILDERS
+        # Two that built the very same at the same time have both built it, and nothing to take over.
+        assert did["built"] == 1 if name == "dicey" else did["built"] >= 1
 
 
 def test_R08_who_comes_to_build_when_somebody_has_built_takes_that(crowd: Team) -> None:

@@ -130,7 +130,6 @@ def test_after_a_collection_or_a_repair_a_store_is_asked_again(cloud: CloudTeam)
         ("store", "copy", "{url}", "{copy}"),
         ("verify", "--store", "{url}", "everything.yaml"),
         ("store", "init", "{url}"),
-        ("gc", "--store", "{url}"),
     ],
     ids=" ".join,
 )

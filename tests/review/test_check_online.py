@@ -79,8 +79,10 @@ def test_a_name_that_was_removed_and_a_store_that_forgot_it_are_told(two: Two) -
     two.lock()
     two.case.run("remove", "team/base:stable")
     two.case.run("check", "--online").mentions("warning[moved-base]", "was removed")
-    two.store.rename(two.store.with_name("gone"))  # what the name was is remembered here
+    (two.store / "refs").rename(two.store / "README")  # what the name was is remembered here
     two.case.run("check", "--online", code=4).mentions("error[name-rolled-back]: x.yaml:2:")
+    two.store.rename(two.store.with_name("gone"))
+    two.case.run("check", "--online", code=5).mentions("error[no-store]: x.yaml:2:")
 
 
 def test_a_base_that_must_be_signed_is_asked_only_online(two: Two) -> None:
