@@ -28,7 +28,7 @@ SEGMENTS = 8
 _SEGMENT = pattern(r"[a-z0-9][a-z0-9._-]{0,63}")
 _HEX = pattern(r"[0-9a-f]{7,64}")
 _STEP = pattern(r"[A-Z][A-Za-z0-9_]*/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")
-_RUN = pattern(r"[A-Z][A-Za-z0-9_]*/[A-Za-z0-9_.-]+")
+_RUN = pattern(r"[A-Z][A-Za-z0-9_]*/(?=[^/]*[0-9])[A-Za-z0-9_.-]+")
 _PART = pattern(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,254}")
 _DEVICES = frozenset(
     {"con", "prn", "aux", "nul"} | {f"{word}{digit}" for word in ("com", "lpt") for digit in range(10)}
