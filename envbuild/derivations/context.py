@@ -261,8 +261,8 @@ class Context(Protocol):
         """The final folder of a prefix; it may not exist yet."""
         ...
 
-    def settle(self, folder: Path) -> None:
-        """Most of a tree that will be published is written: the system may begin to bring it to the disk.
+    def begin_writeback(self, folder: Path) -> None:
+        """Part of what will be published is written below a folder: the system may begin to bring it to the disk.
 
         Where publishing waits for the disk (durability ``safe``), the wait then overlaps with what is left to do.
         """

@@ -72,7 +72,7 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
             return False
         return _check_once(Path(extracted), package, context, unseen[package.sha256])
 
-    finishing = Finishing(meta, locked, rattler_process.alias, lambda: context.settle(prefix), check)
+    finishing = Finishing(meta, locked, rattler_process.alias, lambda: context.begin_writeback(prefix), check)
     try:
         with finishing:
             run_rattler(records, prefix, final, platform, context)
@@ -82,7 +82,7 @@ def link_conda(packages: CondaInputs, prefix: Path, final: Path, platform: Platf
         for path, package in packages:  # rattler names neither the package nor what is wrong with it
             explain(path, package)
         raise
-    context.settle(prefix)
+    context.begin_writeback(prefix)
     files = []
     for package, found, cleared in zip(locked, *finishing.write(moved=(prefix / APART).is_dir()), strict=True):
         files.append((package, found.files))
@@ -246,6 +246,7 @@ def prepare_conda(blob: Path, package: CondaPackage, platform: Platform, context
             return
     extracted = _extracted(package, context)
     if extracted is not None:
+        context.begin_writeback(extracted)
         _check_once(extracted, package, context)
 
 

@@ -60,7 +60,7 @@ def link_wheels(rounds: Sequence[WheelInputs], prefix: Path, host: str | None, c
         lock.write_text(pylock(wheels), encoding="utf-8")
         install = ["pip", "install", "--no-deps", "--break-system-packages", *python, *mode, "-r", str(lock)]
         run_uv(install, context, prefix.parent)
-    context.settle(prefix)
+    context.begin_writeback(prefix)
 
 
 def finish_wheels(rounds: Sequence[WheelInputs], prefix: Path, addresses: Mapping[str, bytes]) -> None:
@@ -143,6 +143,7 @@ def unzip_ahead(
         argv = uv_command(["pip", "install", "--no-deps", *python, *target, "-r", str(lock)], context)
         if context.run(argv, env=_environment(), cwd=folder).returncode:
             return False
+        context.begin_writeback(folder)
         look(folder / "alone")
         mark.parent.mkdir(exist_ok=True)
         mark.touch()

@@ -206,10 +206,9 @@ class JobContext:
         """The final folder of a prefix."""
         return self._workspace.prefix(name)
 
-    def settle(self, folder: Path) -> None:
+    def begin_writeback(self, folder: Path) -> None:
         """Have the system begin to write a tree that will be published, when publishing waits for that."""
-        if self._workspace.durability == "safe":
-            publish.begin_sync(folder)
+        self._workspace.writeback.begin(folder)
 
     def publish_tree(self, folder: Path, final: Path) -> bool:
         """Give a finished scratch folder its final name; False when somebody was faster."""

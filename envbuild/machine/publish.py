@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -215,7 +214,7 @@ def sync_folder(folder: Path) -> None:
 
 def sync_tree(folder: Path) -> None:
     """Make a whole tree survive a loss of power: one ``syncfs`` where the system has it, else every file."""
-    sync = _syncfs()
+    sync = sync_call()
     if sync is not None:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -235,21 +234,8 @@ def sync_tree(folder: Path) -> None:
         sync_folder(Path(parent))
 
 
-def begin_sync(folder: Path) -> None:
-    """Have the system begin to write what ``sync_tree`` will wait for; returns at once and promises nothing."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-    def write() -> None:
-        try:
-            if (sync := _syncfs()) is not None:
-                sync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    threading.Thread(target=write, name="sync", daemon=True).start()
-
-
-def _syncfs() -> Callable[[int], int] | None:
+def sync_call() -> Callable[[int], int] | None:
+    """The system's ``syncfs``, which takes a descriptor on the file system and gives 0; None where there is none."""
     import ctypes  # 5 ms, only when a tree is published
 
     return getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)

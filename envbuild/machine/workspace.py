@@ -43,6 +43,7 @@ from envbuild.machine.leavings import Leavings
 from envbuild.machine.publish import Durability, Incoming
 from envbuild.machine.shared_work import SharedWork
 from envbuild.machine.stall import stall_timeout
+from envbuild.machine.writeback import Writeback
 from envbuild.package import Origin, UrlOrigin
 from envbuild.store import Result
 from envbuild.store.folder import FolderStore, open_store
@@ -122,6 +123,7 @@ class Workspace:
         self._waited_for: set[Digest] = set()
         self.cancelled = threading.Event()
         self.leavings = Leavings()
+        self.writeback = Writeback(durability)
         stall_timeout(self.environ)  # a wrong setting is said at once
 
     def __enter__(self) -> Workspace:

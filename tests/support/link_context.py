@@ -22,8 +22,9 @@ from envbuild.derivations.link import Link, prefix_name
 from envbuild.digest import Digest, digest_bytes, digest_file, key
 from envbuild.machine.kernel_lock import KernelLock
 from envbuild.machine.process import clean_environment, run
-from envbuild.machine.publish import begin_sync, publish_bytes, publish_tree
+from envbuild.machine.publish import publish_bytes, publish_tree
 from envbuild.machine.temporary import scratch_folder
+from envbuild.machine.writeback import Writeback
 from envbuild.package import CondaPackage, Platform, SourcePackage, Wheel, normalize_pypi_name
 from tests.support.channel import TestChannel, this_platform
 
@@ -106,8 +107,8 @@ class FolderContext:
     def prefix(self, name: str) -> Path:
         return self.home / "prefixes" / name
 
-    def settle(self, folder: Path) -> None:
-        begin_sync(folder)
+    def begin_writeback(self, folder: Path) -> None:
+        Writeback("safe").begin(folder)
 
     def publish_tree(self, folder: Path, final: Path) -> bool:
         return publish_tree(folder, final, "fast")
