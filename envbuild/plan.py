@@ -10,11 +10,8 @@ longest remaining chain of work depends.
 
 Some kinds can prepare an input before the others are there (unpack a package while the next one downloads): each input
 is then a job of its own, offered as soon as that input is done, and the final ``realise`` waits for those that began.
-A large input that comes when little else is awaited is left to ``realise``, which its preparation would put off. Once
-no input is awaited, others are prepared only beside those that had begun before, so that no processor idles while these
-are waited for; then what has not begun is taken back, for ``realise`` readies many inputs faster at once than one by
-one. A failure blocks exactly the derivations that lead from it to a target; without ``keep_going`` no more jobs are
-offered.
+What is not worth it any more (``envbuild.preparing``) is taken back before it begins. A failure blocks exactly the
+derivations that lead from it to a target; without ``keep_going`` no more jobs are offered.
 
 A plan may grow while it runs (``add``), by what is known only then. Those for whom the work is have a share each, and
 are served in turns (``envbuild.turns``).
@@ -33,13 +30,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
-from envbuild.awaited import Awaited
 from envbuild.demand import demand, unmet
 from envbuild.derivations import Outputs
 from envbuild.digest import Digest
 from envbuild.graph import Graph, Growing
 from envbuild.job import LANES, TURN, Failure, Job, Lane, Summary, estimate, estimate_preparation
 from envbuild.lengths import add_lengths, summarize
+from envbuild.preparing import Preparing
 from envbuild.turns import Turns
 from envbuild.value import dataclass
 
@@ -105,8 +102,7 @@ class Plan:
         add_lengths(self._lengths, graph, needed, costs, self._far)
         self._prepared = self._to_prepare(needed)
         self._waiting: dict[Digest, int] = {}
-        self._awaited = Awaited()
-        self._last: dict[Digest, set[Job]] = {}
+        self._preparing = Preparing()
         self._begin(needed)
         for key in hits:
             self._complete(key, known[key])
@@ -189,6 +185,8 @@ class Plan:
             raise ValueError(f"{job} is not ready")
         self._pending.remove(job)
         self._running.add(job)
+        if job.input is not None:
+            self._preparing.started(job, self.graph[job.input].size)
         cost = TURN if job.phase == "prepare" else self._costs.get(job.key) or estimate(job.derivation)
         self._turns[job.lane].spend(self._shares.get(job.key, 0), cost)
 
@@ -204,12 +202,10 @@ class Plan:
         """
         self._end(job)
         if job.phase != "prepare":
-            self._complete(job.key, outputs, came=True)
+            self._complete(job.key, outputs)
             return
         self._satisfied(job.key)
-        if job.key in self._last:
-            self._last[job.key].discard(job)
-            self._prepare_no_more(job.key)
+        self._take_back(job.key)
 
     def failed(self, job: Job, error: BaseException) -> None:
         """A job failed; everything that needs its derivation is blocked.
@@ -221,7 +217,7 @@ class Plan:
         self.failures.append(Failure(job=job, error=error))
         if not self._lost(job.key):
             self._failed.add(job.key)
-            self._withdraw(job.key)
+            self._pending.difference_update(self._preparing.withdrawn(job.key))
             self._block(job.key, *self._users(job.key))
         if not self._keep_going:
             self.stop()
@@ -276,6 +272,8 @@ class Plan:
         if job not in self._running:
             raise ValueError(f"{job} is not running")
         self._running.remove(job)
+        if job.input is not None:
+            self._preparing.ended(job)
 
     def _enter(self, hits: list[Digest], needed: list[Digest]) -> None:
         """Take up what the plan had not met, or met otherwise."""
@@ -302,25 +300,18 @@ class Plan:
     def _lost(self, key: Digest) -> bool:
         return key in self._failed or key in self.blocked
 
-    def _complete(self, key: Digest, outputs: Outputs, *, came: bool = False) -> None:
-        """Outputs are there, or came: offer their preparation to the users that want it, and count down the others."""
+    def _complete(self, key: Digest, outputs: Outputs) -> None:
+        """Outputs are there: offer their preparation to the users that want it, and count down the others."""
         self._outputs[key] = outputs
         for user in self.graph.users(key):
             if user not in self._waiting or self._lost(user):
                 continue
-            self._awaited.came(self.graph, user, key)
-            if user not in self._prepared or (came and self._comes_last(key, user)):
-                self._satisfied(user)
-            else:
+            self._preparing.came(self.graph, user, key)
+            if user in self._prepared:
                 self._offer(Job(key=user, phase="prepare", input=key, derivation=self.graph[user]))
-            if user in self._prepared and self._awaited.all_came(user):
-                self._last[user] = {job for job in self._running if job.key == user}
-                self._prepare_no_more(user)
-
-    def _comes_last(self, key: Digest, user: Digest) -> bool:
-        """Whether little else is awaited, or being prepared: to prepare this first would but put off who needs it."""
-        beside = (job.input for job in self._running if job.key == user and job.input)
-        return self._awaited.little_else(self.graph, user, key, beside)
+                self._take_back(user)
+            else:
+                self._satisfied(user)
 
     def _begin(self, keys: Collection[Digest]) -> None:
         """Let needed derivations wait for the inputs that are not there; offer those that need not wait."""
@@ -330,7 +321,7 @@ class Plan:
                 self._offer(Job(key=key, phase="pull", derivation=derivation))
                 continue
             absent = (each for each in set(self.graph.inputs(key)) if each not in self._outputs)
-            self._waiting[key] = self._awaited.begin(self.graph, key, absent)
+            self._waiting[key] = self._preparing.begin(self.graph, key, absent)
             if not self._waiting[key]:
                 self._offer(Job(key=key, derivation=derivation))
 
@@ -351,27 +342,21 @@ class Plan:
             key = todo.pop()
             if not self._lost(key):
                 self.blocked[key] = failed
-                self._withdraw(key)
+                self._pending.difference_update(self._preparing.withdrawn(key))
                 todo += self._users(key)
 
-    def _withdraw(self, key: Digest) -> int:
-        """Take back the preparations for a derivation that have not begun; how many there were."""
-        derivation = self.graph[key]
-        offered = {Job(key=key, phase="prepare", input=each, derivation=derivation) for each in self.graph.inputs(key)}
-        taken = offered & self._pending
-        self._pending -= taken
-        return len(taken)
-
-    def _prepare_no_more(self, key: Digest) -> None:
-        """All inputs are there: what is not begun is prepared only while an older preparation has to be waited for."""
-        if not self._last[key]:
-            for _ in range(self._withdraw(key)):
+    def _take_back(self, key: Digest) -> None:
+        """What is not begun, and not worth preparing any more, is left to ``realise``."""
+        for job in self._preparing.pointless(key):
+            if job in self._pending:
+                self._pending.remove(job)
                 self._satisfied(key)
 
     def _offer(self, job: Job) -> None:
         urgency = self._lengths[job.key]
         if job.input is not None:
             urgency += estimate_preparation(self.graph[job.input])
+            self._preparing.offered(job, self.graph[job.input].size)
         self._pending.add(job)
         self._turns[job.lane].put(job, urgency, self._shares.get(job.key, 0))
 
