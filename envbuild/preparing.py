@@ -1,9 +1,9 @@
 """What the derivations of a plan still wait for, and which of their inputs are worth preparing meanwhile.
 
-An input is worth preparing while there is more to wait for than what it is: bytes that are still awaited, and bytes
-whose preparation began before the last input came. On a slow line that is true of nearly all, and each is prepared as
-it comes; on a fast one inputs come faster than they are prepared, and it is soon true of none, for ``realise`` readies
-many at once faster than one by one. Bytes are what decides, for a plan knows no clock.
+An input is worth preparing while much else is waited for: bytes that still have to come, and bytes whose preparation
+began before the last input came. On a slow line that is true of nearly all, and each is prepared as it comes; on a fast
+one inputs come faster than they are prepared, and it is soon true of none: ``realise`` readies many at once faster than
+one by one. Bytes are what decides, for a plan knows no clock.
 
 Rules of the file: pure; every event costs what it names, and the logarithm of what waits.
 """
@@ -19,6 +19,9 @@ from envbuild.job import Job
 
 _UNKNOWN = 1 << 40
 """Bytes of an input whose size nobody knows: a build, which takes long."""
+
+_FEW = 4
+"""An input that has more than so many times the bytes that are waited for is not worth it."""
 
 
 class Preparing:
@@ -63,7 +66,7 @@ class Preparing:
         """The preparations that are not worth it any more, each told once; some of them may have begun long ago."""
         left, offered = self._bytes[user], self._offered.get(user, [])
         found = []
-        while offered and (not left or -offered[0][0] > left):
+        while offered and (not left or -offered[0][0] > left * _FEW):
             found.append(heapq.heappop(offered)[2])
         return found
 

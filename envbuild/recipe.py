@@ -251,3 +251,7 @@ class Recipe:
     tests: Tests | None = None
     python_where: Where | None = field(default=None, compare=False)
     name_where: Where | None = field(default=None, compare=False)
+
+    def names(self) -> frozenset[str]:
+        """What it asks for itself, for every platform, of conda and of PyPI; not what its bases and targets do."""
+        return frozenset(item.name for section in (self.conda, self.pypi) for item in section.packages)

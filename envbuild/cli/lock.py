@@ -144,8 +144,4 @@ def plan_command(
 
     screen = Screen(quiet=quiet, as_json=as_json)
     session = BaseSession(reporter=screen.reporter, offline=offline, stores=stores, keep_going=keep_going)
-    plans, many = session.plan_each(*session.recipes(*recipes), mode=mode(locked=locked, frozen=frozen))
-    if not plans:
-        many.check()
-    if code := screen.planned(plans, many):
-        sys.exit(code)
+    sys.exit(screen.planned(*session.plan_each(*session.recipes(*recipes), mode=mode(locked=locked, frozen=frozen))))

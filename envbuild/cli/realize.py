@@ -117,12 +117,7 @@ def realize_command(
     if len(meant) > 1:
         _refuse_for_several(prefix or out_link, closure)
     if dry_run:
-        plans, planned = session.plan_each(*meant, mode=chosen, closure=closure)
-        if not plans:
-            planned.check()
-        if code := screen.planned(plans, planned):
-            raise click.exceptions.Exit(code)
-        return
+        raise click.exceptions.Exit(screen.planned(*session.plan_each(*meant, mode=chosen, closure=closure)))
     if plain and len(meant) > 1 and _all_from_stamps(screen, tuple(map(str, meant)), options):
         return
     many = session.realize_each(

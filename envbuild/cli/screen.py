@@ -164,10 +164,16 @@ class Screen:
     # Plans and environments
 
     def planned(self, plans: Sequence[Planned], many: Many) -> int:
-        """What would be done; the exit code."""
+        """What would be done; the exit code.
+
+        Raises:
+            EnvbuildError: Where nothing would be done, because everything failed.
+        """
         from envbuild.cli.screen_many import PLANNED, many_tree, show_many
         from envbuild.cli.screen_plan import show_plans
 
+        if not plans:
+            many.check()
         error = many.error()
         show_plans(self, plans, many_tree(many) if error else {})
         if error is None:

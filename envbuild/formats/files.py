@@ -10,6 +10,7 @@ import re
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
+from envbuild import urls
 from envbuild.errors import InvalidInput
 from envbuild.formats.checked import Checked, bare_address
 from envbuild.formats.foreign_lock import ForeignFile
@@ -41,7 +42,7 @@ def file_name(address: str, here: Checked) -> str:
     Raises:
         InvalidInput: ``bad-name``.
     """
-    name = unquote(urlsplit(address).path.rsplit("/", 1)[-1])
+    name = urls.file_name(address)
     try:
         return check_file_name(name)
     except InvalidInput:

@@ -22,7 +22,6 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from envbuild.derivations import HostPython
 from envbuild.digest import digest_bytes, parse_digest
@@ -30,6 +29,7 @@ from envbuild.errors import InvalidInput, UnreachableError, UnsatisfiableError
 from envbuild.machine.uv_program import SYSCONFIG, uv_program
 from envbuild.package import InterpreterArchive, Platform
 from envbuild.solvers.python_choice import fits
+from envbuild.urls import file_name
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
@@ -217,7 +217,7 @@ def managed_archive(constraint: str | None, platform: Platform, context: Context
         )
     best = max(offers, key=lambda item: _numbers(item["version"]))
     url = str(best["url"])
-    file = unquote(urlsplit(url).path.rsplit("/", 1)[-1])
+    file = file_name(url)
     match = re.search(r"\+(\d{8})", file) or re.search(r"/(\d{8})/", url)
     archive = InterpreterArchive(
         implementation="cpython",

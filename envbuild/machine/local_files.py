@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import unquote, urlsplit
 
 from envbuild.digest import CHUNK
 from envbuild.errors import InvalidInput, UnreachableError
 from envbuild.machine.credentials import redact
+from envbuild.urls import file_path
 
 
 def pieces_of(url: str) -> Iterator[bytes]:
@@ -57,7 +56,7 @@ def check_small(url: str, size: int, limit: int) -> None:
 
 @contextmanager
 def _opened(url: str) -> Iterator[BinaryIO]:
-    path = Path(unquote(urlsplit(url).path))
+    path = file_path(url)
     try:
         with path.open("rb") as stream:
             yield stream

@@ -18,9 +18,8 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from envbuild.addresses import DEFAULT_INDEX, Addresses
 from envbuild.digest import Digest
@@ -39,6 +38,7 @@ from envbuild.package import (
     UrlOrigin,
     normalize_pypi_name,
 )
+from envbuild.urls import file_name, file_path
 
 PAGE_LIMIT = 128 << 20
 """Bytes of a project's page; the longest real ones have some tens of megabytes."""
@@ -111,7 +111,7 @@ def _on_indices(origin: IndexOrigin, addresses: Addresses, read: ReadPage, sha25
 
 
 def _on_links(location: str, file: str, addresses: Addresses, read: ReadPage, sha256: Digest | None) -> Iterator[str]:
-    if urlsplit(location).scheme == "file" and _local(location).is_dir():
+    if urlsplit(location).scheme == "file" and file_path(location).is_dir():
         yield f"{location.rstrip('/')}/{file}"
     else:
         yield from _links(location, file, addresses, read, sha256)
@@ -119,9 +119,9 @@ def _on_links(location: str, file: str, addresses: Addresses, read: ReadPage, sh
 
 def _links(page: str, file: str, addresses: Addresses, read: ReadPage, sha256: Digest | None) -> Iterator[str]:
     pages = addresses.candidates(page)
-    if urlsplit(pages[0]).scheme == "file" and _local(pages[0]).is_dir():
+    if urlsplit(pages[0]).scheme == "file" and file_path(pages[0]).is_dir():
         folder = pages[0].rstrip("/")
-        if not _local(folder).joinpath("index.html").is_file():
+        if not file_path(folder).joinpath("index.html").is_file():
             yield f"{folder}/{file}"
             return
         pages = (f"{folder}/index.html",)
@@ -137,10 +137,6 @@ def _links(page: str, file: str, addresses: Addresses, read: ReadPage, sha256: D
 def page_links(data: bytes, page: str) -> list[tuple[str, str, str | None]]:
     """The files on an index page or find-links page: file name, absolute address without fragment, sha256 or None."""
     return [(item.name, item.url, item.sha256) for item in page_files(data, page)]
-
-
-def _local(url: str) -> Path:
-    return Path(unquote(urlsplit(url).path))
 
 
 @functools.cache
@@ -167,7 +163,7 @@ def engine_interpreter(file: str) -> str:
     )
     for item in json.loads(listed):
         url = item.get("url") or ""
-        if unquote(urlsplit(url).path.rsplit("/", 1)[-1]) == file:
+        if file_name(url) == file:
             return str(url)
     raise UnreachableError(f"uv knows no interpreter archive {file}", reference="no-interpreter")
 

@@ -134,7 +134,7 @@ def _lines(
     channels = (
         () if surroundings.channels or asked.conda.channels else surroundings.conda_channels or (DEFAULT_CHANNEL,)
     )
-    names = {item.name for item in asked.conda.packages} | {item.name for item in asked.pypi.packages}
+    names = asked.names()
     needs = {name: version for name, version in surroundings.needs.items() if name not in names}
     if wish.using and not (conda or pypi):
         needs = {}

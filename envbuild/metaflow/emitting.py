@@ -138,7 +138,7 @@ def emit(
 
 def _with_those_of(project: Project, file: Path, surroundings: Surroundings) -> Surroundings:
     """What Metaflow needs, and what it needs with other datastores as far as a recipe has that already."""
-    there = _names(load_recipe(project, file))
+    there = load_recipe(project, file).names()
     kept = {name: version for name, version in surroundings.known.items() if name in there}
     return replace(surroundings, needs={**kept, **surroundings.needs} if surroundings.needs else {})
 
@@ -275,14 +275,10 @@ def _differences(
         return ()
     wanted, there = recipe_from(project, file, data), load_recipe(project, file)
     found = differences(wanted, there, item, surroundings.known, shown_path(file))
-    return (*found, *_lacking(file, _names(wanted) & surroundings.needs.keys() - _names(there), item))
+    return (*found, *_lacking(file, wanted.names() & surroundings.needs.keys() - there.names(), item))
 
 
-def _names(recipe: Recipe) -> set[str]:
-    return {item.name for item in recipe.conda.packages} | {item.name for item in recipe.pypi.packages}
-
-
-def _lacking(file: Path, needs: set[str], item: Needed) -> tuple[Issue, ...]:
+def _lacking(file: Path, needs: frozenset[str], item: Needed) -> tuple[Issue, ...]:
     """What Metaflow itself needs and neither a recipe nor its lock has: the datastore is another one now."""
     from envbuild.locks.locking import read_lock
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from envbuild.errors import EnvbuildError, Issue
 from envbuild.metaflow.adhoc import Adhoc
@@ -24,16 +25,43 @@ _PLACE = pattern(r"(?P<file>[^\s:]+\.yaml):(?P<line>[0-9]+)(?::[0-9]+)?")
 
 def told_of_flags(recipe: Adhoc) -> AbstractContextManager[None]:
     """Inside of it, errors that name a line of a recipe made of a command line name what was typed instead."""
-    return _retold(_Flags(recipe).told)
+    return _retold(_Flags(recipe))
 
 
 def told_of_decorators(files: Sequence[RecipeFile], locate: Locate) -> AbstractContextManager[None]:
     """Inside of it, errors that name a line of a recipe that a run has made name the decorator behind it instead."""
-    return _retold(_Decorators(files, locate).told)
+    return _retold(_Decorators(files, locate))
+
+
+class _Behind(Protocol):
+    """What stands behind the lines of recipes that are nobody's files."""
+
+    def owns(self, file: str) -> bool:
+        """Whether an absolute path is one of these recipes."""
+        ...
+
+    def named(self, file: str, line: int) -> str:
+        """What to say in the place of a recipe's line."""
+        ...
+
+    def told(self, issue: Issue, file: str, line: int) -> Issue:
+        """A finding of a recipe's line, in words of who asked for it."""
+        ...
 
 
 @contextmanager
-def _retold(told: Callable[[Issue], Issue]) -> Iterator[None]:
+def _retold(behind: _Behind) -> Iterator[None]:
+    def instead(found: re.Match[str]) -> str:
+        file = os.path.abspath(found["file"])
+        return behind.named(file, int(found["line"])) if behind.owns(file) else found[0]
+
+    def told(issue: Issue) -> Issue:
+        issue = replace(issue, message=_PLACE.sub(instead, issue.message))
+        file = os.path.abspath(issue.where.file) if issue.where is not None else ""
+        return (
+            behind.told(issue, file, issue.where.line or 0) if issue.where is not None and behind.owns(file) else issue
+        )
+
     try:
         yield
     except EnvbuildError as error:
@@ -44,53 +72,44 @@ def _retold(told: Callable[[Issue], Issue]) -> Iterator[None]:
 
 
 class _Flags:
-    """What stands behind the lines of one recipe."""
+    """What was typed, behind the lines of one recipe."""
 
     def __init__(self, recipe: Adhoc) -> None:
         self._file = str(recipe.file)
         self._said = recipe.said
 
-    def told(self, issue: Issue) -> Issue:
-        """A finding in words of who typed."""
-        issue = replace(issue, message=_PLACE.sub(self._instead, issue.message))
-        where = issue.where
-        if where is None or os.path.abspath(where.file) != self._file:
-            return issue
-        by = self._said.get(where.line or 0)
-        return replace(issue, message=f"{by}: {issue.message}" if by else issue.message, where=None)
+    def owns(self, file: str) -> bool:
+        return file == self._file
 
-    def _instead(self, found: re.Match[str]) -> str:
-        if os.path.abspath(found["file"]) != self._file:
-            return found[0]
-        return self._said.get(int(found["line"]), "what is asked for")
+    def named(self, file: str, line: int) -> str:
+        return self._said.get(line, "what is asked for")
+
+    def told(self, issue: Issue, file: str, line: int) -> Issue:
+        by = self._said.get(line)
+        return replace(issue, message=f"{by}: {issue.message}" if by else issue.message, where=None)
 
 
 class _Decorators:
-    """What stands behind the lines of a run's recipes."""
+    """The decorators behind the lines of a run's recipes."""
 
     def __init__(self, files: Sequence[RecipeFile], locate: Locate) -> None:
         self._files = {str(item.file): item for item in files if not item.committed}
         self._locate = locate
 
-    def told(self, issue: Issue) -> Issue:
-        """A finding of a decorator."""
-        issue = replace(issue, message=_PLACE.sub(self._instead, issue.message))
-        where = issue.where
-        item = self._files.get(os.path.abspath(where.file)) if where is not None else None
-        if item is None or where is None:
-            return issue
-        by = item.said.get(where.line or 0)
-        if by is None:
-            return replace(issue, message=f"{item.needed.said}: {issue.message}")
-        return replace(issue, message=f"{by}: {issue.message}", where=self._locate(by).where)
+    def owns(self, file: str) -> bool:
+        return file in self._files
 
-    def _instead(self, found: re.Match[str]) -> str:
-        """The place of the decorator instead of one in a recipe that is nobody's file."""
-        item = self._files.get(os.path.abspath(found["file"]))
-        if item is None:
-            return found[0]
-        by = item.said.get(int(found["line"]))
+    def named(self, file: str, line: int) -> str:
+        item = self._files[file]
+        by = item.said.get(line)
         if by is None:
             return f"Metaflow, for {item.needed.said}"
         where = self._locate(by).where
         return f"{shown_path(Path(where.file))}:{where.line} ({by})" if where and where.line else str(by)
+
+    def told(self, issue: Issue, file: str, line: int) -> Issue:
+        item = self._files[file]
+        by = item.said.get(line)
+        if by is None:
+            return replace(issue, message=f"{item.needed.said}: {issue.message}")
+        return replace(issue, message=f"{by}: {issue.message}", where=self._locate(by).where)

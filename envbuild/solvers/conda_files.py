@@ -13,13 +13,13 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from envbuild.digest import Digest
 from envbuild.errors import IntegrityError, InvalidInput, UnsatisfiableError
 from envbuild.package import CondaPackage, Platform, UrlOrigin
 from envbuild.pinned import package_from_tree
 from envbuild.recipe import CondaRequirement
+from envbuild.urls import file_name
 from envbuild.value import replace
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _package(
 
     assert item.url is not None
     url = item.url.split("#", 1)[0]
-    file = unquote(urlsplit(url).path.rsplit("/", 1)[-1])
+    file = file_name(url)
     digest = item.sha256 or digests.get(url)
     fetched = context.fetch(UrlOrigin(url=url, file=file), sha256=digest, size=None)
     if digest is None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from envbuild.digest import Digest, parse_digest
 from envbuild.errors import InvalidInput, UnsatisfiableError, Where
 from envbuild.package import check_file_name, normalize_pypi_name
+from envbuild.urls import file_name
 from envbuild.value import dataclass
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _address(item: Mapping[str, Any]) -> str:
 def _file(item: Mapping[str, Any]) -> str:
     if "name" in item:
         return str(item["name"])
-    return unquote(urlsplit(_address(item)).path.rsplit("/", 1)[-1])
+    return file_name(_address(item))
 
 
 def _rank(file: str, ranks: Mapping[Tag, int]) -> int:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from envbuild.addresses import DEFAULT_INDEX
 from envbuild.digest import Digest
@@ -26,6 +25,7 @@ from envbuild.solvers.pinned_sources import source_of_record
 from envbuild.solvers.sources import Places
 from envbuild.solvers.target import wheel_ranks
 from envbuild.solvers.uv_compile import PypiQuestion
+from envbuild.urls import file_path
 from envbuild.value import dataclass, replace
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _on_index(name: str, word: str, address: str | None, context: Context) -> li
         address = engine_index()
     page = f"{address.rstrip('/')}/{name}/"
     if page.startswith("file:"):
-        folder = _local(page)
+        folder = file_path(page)
         if folder.is_dir() and not (folder / "index.html").is_file():
             return [Found(file=file, place=("index", word)) for file in _in_folder(folder)]
         page += "index.html"
@@ -226,8 +226,8 @@ def _on_index(name: str, word: str, address: str | None, context: Context) -> li
 
 
 def _on_links(address: str, context: Context) -> Iterable[PageFile]:
-    if address.startswith("file:") and _local(address).is_dir():
-        return _in_folder(_local(address))
+    if address.startswith("file:") and file_path(address).is_dir():
+        return _in_folder(file_path(address))
     data = context.read(address, limit=PAGE_LIMIT, accept=ACCEPT)
     return () if data is None else page_files(data, address)
 
@@ -236,7 +236,3 @@ def _in_folder(folder: Path) -> Iterator[PageFile]:
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.name.endswith((".whl", *SDIST_SUFFIXES)):
             yield PageFile(name=path.name, url=path.as_uri(), size=path.stat().st_size)
-
-
-def _local(url: str) -> Path:
-    return Path(unquote(urlsplit(url).path))

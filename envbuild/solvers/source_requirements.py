@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from envbuild.builders.core_metadata import WheelMetadata
 from envbuild.builders.unpack import SUFFIXES
@@ -36,6 +36,7 @@ from envbuild.reading.section_reader import inner_path, revision
 from envbuild.recipe import GitSource, PathSource, PypiRequirement, UrlSource
 from envbuild.solvers.offers import Source
 from envbuild.solvers.uv_compile import PypiQuestion
+from envbuild.urls import file_name
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
@@ -124,7 +125,7 @@ def _of_git(
 
 def _of_url(item: PypiRequirement, source: UrlSource, before: SourcePackage | None, parent: str | None) -> Source:
     url = source.url.split("#", 1)[0]
-    file = _archive_name(unquote(urlsplit(url).path.rsplit("/", 1)[-1]), item)
+    file = _archive_name(file_name(url), item)
     sha256 = source.sha256
     if sha256 is None and len(item.hashes) == 1:
         sha256 = item.hashes[0]

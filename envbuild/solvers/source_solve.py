@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from envbuild.build_inputs import BuildInputs
 from envbuild.builders.core_metadata import WheelMetadata
@@ -39,6 +38,7 @@ from envbuild.solvers.sources import Places
 from envbuild.solvers.target import marker_environment
 from envbuild.solvers.tools import Tools, joined, needed_by
 from envbuild.solvers.uv_compile import NeedsBuildError, PypiQuestion, requirement_line
+from envbuild.urls import file_path
 from envbuild.value import replace
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class SourceSupply:
         """What uv chose, as wheels and as sources."""
         wheels, sources = [], []
         for item in chosen:
-            source = self._at(_path(item.url))
+            source = self._at(str(file_path(item.url)))
             if source is None:
                 wheels.append(item)
             else:
@@ -290,7 +290,7 @@ class SourceSupply:
             for package in packages
             for file in (*package.get("wheels", ()), *([package["archive"]] if "archive" in package else ()))
         ]
-        paths = [_path(file["url"]) if "url" in file else str(file.get("path", "")) for file in files]
+        paths = [str(file_path(file["url"])) if "url" in file else str(file.get("path", "")) for file in files]
         return [source for path in paths if (source := self._at(path)) is not None]
 
     def _at(self, path: str) -> Source | None:
@@ -318,10 +318,6 @@ class SourceSupply:
 
     def _where(self, name: str) -> Any:
         return next((item.where for item in self._question.request.pypi if item.name == name), None)
-
-
-def _path(url: str) -> str:
-    return unquote(urlsplit(url).path)
 
 
 def _holds(item: PypiRequirement, environment: Mapping[str, str]) -> bool:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from envbuild.addresses import DEFAULT_INDEX, Addresses
 from envbuild.errors import InvalidInput, UnreachableError
 from envbuild.pattern import pattern
 from envbuild.request import PlatformRequest
 from envbuild.solvers.pylock import ChosenWheel
+from envbuild.urls import file_path
 from envbuild.value import dataclass
 
 _CREDENTIALS = pattern(r"(?<=://)[^/@]*@")
@@ -148,7 +148,7 @@ def check_folders(places: Places) -> None:
     for kind, known in (("index", asked), ("find-links", places.links)):
         for word, address in known:
             if address is not None and address.startswith("file:"):
-                folder = Path(unquote(urlsplit(address).path))
+                folder = file_path(address)
                 if not folder.exists():  # find-links may be a page
                     raise UnreachableError(
                         f"the {kind} {word} is a folder that is not there: {folder}",

@@ -27,6 +27,7 @@ from envbuild.errors import IntegrityError, InvalidInput, UnreachableError
 from envbuild.linkers.wheel_requirements import REFUTED
 from envbuild.package import normalize_pypi_name
 from envbuild.solvers.pylock import ChosenWheel
+from envbuild.urls import file_path
 
 if TYPE_CHECKING:
     from envbuild.derivations import Context
@@ -146,10 +147,8 @@ def _metadata_bytes(wheel: ChosenWheel, without: set[str], context: Context) -> 
 
 def _from_file(wheel: ChosenWheel) -> bytes:
     """METADATA of a wheel in a folder: the engine has just read it from there, and it may be too large to be copied."""
-    from urllib.request import url2pathname  # brings http.client and more
-
     try:
-        return _from_zip(Path(url2pathname(urlsplit(wheel.url).path)), wheel)
+        return _from_zip(file_path(wheel.url), wheel)
     except zipfile.BadZipFile as error:
         raise IntegrityError(f"{wheel.file} is not a wheel: {error}", reference="bad-wheel") from error
     except OSError as error:

@@ -111,7 +111,7 @@ def test_an_input_is_prepared_as_soon_as_it_is_done_and_the_link_waits():
     assert labels(plan.ready()) == ["realise prefix"]
 
 
-@pytest.mark.parametrize(("running", "offered"), [(100, 1), (99, 0)])
+@pytest.mark.parametrize(("running", "offered"), [(26, 1), (24, 0)])
 def test_a_large_input_that_comes_last_is_prepared_beside_others_that_take_as_long(running: int, offered: int) -> None:
     large, other = fetch("large", 100), fetch("other", running)
     prefix = link(large, other)
@@ -127,8 +127,8 @@ def test_a_large_input_that_comes_last_is_prepared_beside_others_that_take_as_lo
     assert labels(plan.ready()) == ["realise prefix"]
 
 
-@pytest.mark.parametrize(("left", "offered"), [(100, 1), (99, 0), (None, 1)])
-def test_an_input_is_not_prepared_when_fewer_bytes_are_awaited_than_it_has(left: int | None, offered: int) -> None:
+@pytest.mark.parametrize(("left", "offered"), [(26, 1), (24, 0), (None, 1)])
+def test_a_large_input_is_not_prepared_when_few_bytes_are_awaited(left: int | None, offered: int) -> None:
     large, small, other = fetch("large", 100), fetch("small", left), fetch("other", 1)
     prefix = link(large, small, other)
     plan = Plan(Graph([large, small, other, prefix]), {}, prepared_kinds={"link"})
@@ -146,7 +146,7 @@ def test_an_input_is_not_prepared_when_fewer_bytes_are_awaited_than_it_has(left:
 
 
 def test_inputs_that_come_faster_than_they_are_prepared_are_left_to_the_link():
-    sizes = {"a": 50, "b": 40, "c": 30, "d": 20, "e": 10}
+    sizes = {"a": 400, "b": 200, "c": 40, "d": 30, "e": 5}
     fetches = [fetch(name, size) for name, size in sizes.items()]
     prefix = link(*fetches)
     plan = Plan(Graph([*fetches, prefix]), {}, prepared_kinds={"link"})
@@ -155,7 +155,7 @@ def test_inputs_that_come_faster_than_they_are_prepared_are_left_to_the_link():
     def worth() -> list[str]:
         return sorted(plan.graph[job.input].label for job in plan.ready("cpu") if job.input)
 
-    for name, left in (("a", ["a"]), ("b", ["a", "b"]), ("c", ["c"]), ("d", [])):  # awaited: 100, 60, 30, 10
+    for name, left in (("a", ["a"]), ("b", ["b"]), ("c", ["c"]), ("d", [])):  # awaited: 275, 75, 35, 5
         run_one(plan, coming[name])
         assert worth() == left, name
     run_one(plan, coming["e"])
