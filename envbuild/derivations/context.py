@@ -261,6 +261,10 @@ class Context(Protocol):
         """The final folder of a prefix; it may not exist yet."""
         ...
 
+    def unpacking(self) -> AbstractContextManager[None]:
+        """While engines unpack into their caches: what a loss of power tears of it is never linked."""
+        ...
+
     def begin_writeback(self, folder: Path) -> None:
         """Part of what will be published is written below a folder: the system may begin to bring it to the disk.
 

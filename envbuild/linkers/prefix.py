@@ -76,6 +76,11 @@ def make_prefix(link: Link, final: Path, host: HostPython | None, context: Conte
 
 def assemble(link: Link, prefix: Path, final: Path, host: HostPython | None, context: Context) -> None:
     """Build a whole prefix in a folder, for another path. The folder does not exist yet; its parent is scratch."""
+    with context.unpacking():
+        _assemble(link, prefix, final, host, context)
+
+
+def _assemble(link: Link, prefix: Path, final: Path, host: HostPython | None, context: Context) -> None:
     if link.conda():
         from envbuild.linkers import rattler_process
 
@@ -265,7 +270,7 @@ def prepare_input(link: Link, key: Digest, package: AnyPinned, context: Context)
         package = built_wheel(key, package, context)
     _check_platform(package, link, dict(link.system))
     blob = context.blob(key)
-    with writing(context.engine_cache("uv").parent):
+    with context.unpacking(), writing(context.engine_cache("uv").parent):
         faults.reach("mid-prepare")
         _unpack(link, blob, package, around, context)
 

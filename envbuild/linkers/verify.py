@@ -18,7 +18,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -52,6 +52,9 @@ class _FreshCaches:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
+
+    def unpacking(self) -> AbstractContextManager[None]:
+        return nullcontext()  # what is in them is looked at now and thrown away
 
     def engine_cache(self, engine: str) -> Path:
         path = self._folder / engine

@@ -206,13 +206,18 @@ class JobContext:
         """The final folder of a prefix."""
         return self._workspace.prefix(name)
 
+    def unpacking(self) -> AbstractContextManager[None]:
+        """While engines unpack into their caches."""
+        return self._workspace.unsynced.unpacking()
+
     def begin_writeback(self, folder: Path) -> None:
         """Have the system begin to write a tree that will be published, when publishing waits for that."""
         self._workspace.writeback.begin(folder)
 
     def publish_tree(self, folder: Path, final: Path) -> bool:
         """Give a finished scratch folder its final name; False when somebody was faster."""
-        return publish.publish_tree(folder, final, self._workspace.durability)
+        with self._workspace.unsynced.syncing():
+            return publish.publish_tree(folder, final, self._workspace.durability)
 
     @contextmanager
     def lock(self, name: str, *, patient: bool = False) -> Iterator[None]:

@@ -43,6 +43,7 @@ from envbuild.machine.leavings import Leavings
 from envbuild.machine.publish import Durability, Incoming
 from envbuild.machine.shared_work import SharedWork
 from envbuild.machine.stall import stall_timeout
+from envbuild.machine.unsynced import Unsynced
 from envbuild.machine.writeback import Writeback
 from envbuild.package import Origin, UrlOrigin
 from envbuild.store import Result
@@ -124,6 +125,7 @@ class Workspace:
         self.cancelled = threading.Event()
         self.leavings = Leavings()
         self.writeback = Writeback(durability)
+        self.unsynced = Unsynced(self.home.cache, durability, lambda: self.lock("unsynced"), self.note)
         stall_timeout(self.environ)  # a wrong setting is said at once
 
     def __enter__(self) -> Workspace:

@@ -13,7 +13,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -106,6 +106,9 @@ class FolderContext:
 
     def prefix(self, name: str) -> Path:
         return self.home / "prefixes" / name
+
+    def unpacking(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def begin_writeback(self, folder: Path) -> None:
         Writeback("safe").begin(folder)
