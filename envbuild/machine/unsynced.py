@@ -8,10 +8,11 @@ its right name, and nothing tells which; all of them are made again from the sto
 
 The marks are not synced either: a file system keeps the order of names, so what was made after a mark does not outlive
 it. A process that was killed, or that linked outside of the home alone, leaves its mark, which costs the caches at the
-next start of the machine and nothing else.
+next start of the machine and nothing else; ``gc``, beside which nobody unpacks, syncs and takes it away.
 Where the system does not tell its boots apart (macOS), or nothing is ever synced (``fast``), there are no marks.
 
-Rules of the file: decides by names alone; a mark is removed by who made it, or by who has thrown the caches away.
+Rules of the file: decides by names alone; a mark goes with who made it, with the caches, or with a sync that nobody
+unpacks beside.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from envbuild.machine.disk import writing
-from envbuild.machine.publish import Durability
+from envbuild.machine.publish import Durability, sync_call
 
 TORN = ("rattler", "uv", "checked-wheels", "venvs")
 """The caches of engines whose files nobody syncs, and what is remembered of these files."""
@@ -123,6 +124,28 @@ class Unsynced:
         self._note(
             "the machine stopped before what engines had unpacked was on the disk: it is unpacked again from the store"
         )
+
+
+def leave_no_mark(cache: Path) -> None:
+    """Sync what processes of this boot have left unsynced, and take their marks away; the home's lock is held alone."""
+    this = _boot()
+    marks = [*(cache / "unsynced").glob(f"{this[0]}.{this[1]}.*")] if this is not None else []
+    sync = sync_call()
+    if not marks or sync is None:
+        return
+    with writing(cache):
+        descriptor = os.open(cache, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            done = sync(descriptor) == 0
+        finally:
+            os.close(descriptor)
+        for mark in marks if done else ():
+            mark.unlink(missing_ok=True)
+
+
+def torn(cache: Path) -> Iterator[Path]:
+    """What was being thrown away when its process was killed."""
+    return cache.glob(".torn-*")
 
 
 def _before(folder: Path, machine: str, boot: str) -> list[Path]:

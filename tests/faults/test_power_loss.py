@@ -82,7 +82,12 @@ def test_marks_of_other_machines_are_theirs(world: World) -> None:
     before = {path.name: path.stat().st_ino for path in packages.iterdir()}
     assert "the machine stopped" not in world.run("realize", "mixed.yaml").err
     assert before.items() <= {path.name: path.stat().st_ino for path in packages.iterdir()}.items()
-    assert marks(world) == sorted([mark, other])  # who was killed leaves its own
+    assert marks(world) == sorted([mark, other])  # who was killed leaves its own, until nobody else is in the home
+    left = world.home / "cache" / ".torn-rattler-0"
+    left.mkdir()
+    world.run("gc")
+    assert marks(world) == [other]
+    assert not left.exists()
 
 
 def test_where_nothing_is_synced_there_are_no_marks(world: World) -> None:

@@ -25,8 +25,12 @@ def marking(cache: Path, notes: list[str] | None = None, durability: str = "safe
     return Unsynced(cache, durability, nullcontext, (notes if notes is not None else []).append)  # type: ignore[arg-type]
 
 
+def names_of(cache: Path) -> list[str]:
+    return sorted(path.name for path in (cache / "unsynced").glob("*"))
+
+
 def names(cache: Path) -> list[str]:
-    return sorted(path.name.split(".")[1] for path in (cache / "unsynced").glob("*"))
+    return [name.split(".")[1] for name in names_of(cache)]
 
 
 def test_a_mark_is_there_from_the_first_unpacking_to_the_sync_after_the_last(tmp_path: Path) -> None:
@@ -82,6 +86,19 @@ def test_after_another_boot_the_caches_go_once(tmp_path: Path, boot: Path) -> No
     with marking(cache, notes).unpacking():
         assert (cache / "rattler").is_dir()
     assert len(notes) == 1
+
+
+def test_who_has_the_home_alone_syncs_and_takes_marks_of_this_boot_away(tmp_path: Path, boot: Path) -> None:
+    cache = tmp_path / "cache"
+    with marking(cache).unpacking():
+        pass
+    boot.write_text("boot-2\n")
+    (cache / "unsynced" / f"{names_of(cache)[0].split('.')[0]}.boot-2.1-1").touch()
+    unsynced.leave_no_mark(cache)
+    assert names(cache) == ["boot-1"]
+    boot.unlink()
+    unsynced.leave_no_mark(cache)
+    assert names(cache) == ["boot-1"]
 
 
 def test_without_boots_or_syncs_there_are_no_marks(tmp_path: Path, boot: Path) -> None:
