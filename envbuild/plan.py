@@ -306,7 +306,7 @@ class Plan:
         for user in self.graph.users(key):
             if user not in self._waiting or self._lost(user):
                 continue
-            self._preparing.came(self.graph, user, key)
+            self._preparing.came(user, self.graph[key].size)
             if user in self._prepared:
                 self._offer(Job(key=user, phase="prepare", input=key, derivation=self.graph[user]))
                 self._take_back(user)
@@ -320,8 +320,8 @@ class Plan:
             if key in self._far:
                 self._offer(Job(key=key, phase="pull", derivation=derivation))
                 continue
-            absent = (each for each in set(self.graph.inputs(key)) if each not in self._outputs)
-            self._waiting[key] = self._preparing.begin(self.graph, key, absent)
+            absent = (self.graph[each].size for each in set(self.graph.inputs(key)) if each not in self._outputs)
+            self._waiting[key] = self._preparing.begin(key, absent)
             if not self._waiting[key]:
                 self._offer(Job(key=key, derivation=derivation))
 

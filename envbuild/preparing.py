@@ -14,7 +14,6 @@ import heapq
 from collections.abc import Iterable
 
 from envbuild.digest import Digest
-from envbuild.graph import Graph
 from envbuild.job import Job
 
 _UNKNOWN = 1 << 40
@@ -35,28 +34,27 @@ class Preparing:
         self._offers = 0
         self._begun: dict[Job, int] = {}
 
-    def begin(self, graph: Graph, user: Digest, inputs: Iterable[Digest]) -> int:
-        """A derivation begins to wait; gives for how many."""
-        waits = list(inputs)
-        self._count[user] = len(waits)
-        self._bytes[user] = sum(graph[each].size or _UNKNOWN for each in waits)
+    def begin(self, user: Digest, sizes: Iterable[int | None]) -> int:
+        """A derivation begins to wait for inputs of these sizes, in bytes, None where nobody knows; gives how many."""
+        waits = [size or _UNKNOWN for size in sizes]
+        self._count[user], self._bytes[user] = len(waits), sum(waits)
         return len(waits)
 
-    def came(self, graph: Graph, user: Digest, key: Digest) -> None:
+    def came(self, user: Digest, size: int | None) -> None:
         """One of the inputs is there."""
         self._count[user] -= 1
-        self._bytes[user] -= graph[key].size or _UNKNOWN
+        self._bytes[user] -= size or _UNKNOWN
 
     def offered(self, job: Job, size: int | None) -> None:
-        """A preparation may begin; ``size`` in bytes, None where nobody knows it."""
+        """An input of this size may be prepared."""
         self._offers += 1  # also keeps jobs from being compared
         heapq.heappush(self._offered.setdefault(job.key, []), (-(size or 0), self._offers, job))
 
     def started(self, job: Job, size: int | None) -> None:
-        """A preparation began. What begins after the last input came is waited for by nobody's choice but ours."""
+        """A preparation began; once all inputs came, it is no reason to begin yet another."""
         if self._count[job.key]:
             self._begun[job] = size or _UNKNOWN
-            self._bytes[job.key] += size or _UNKNOWN
+            self._bytes[job.key] += self._begun[job]
 
     def ended(self, job: Job) -> None:
         """A preparation is over, well or not."""

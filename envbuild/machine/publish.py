@@ -214,14 +214,8 @@ def sync_folder(folder: Path) -> None:
 
 def sync_tree(folder: Path) -> None:
     """Make a whole tree survive a loss of power: one ``syncfs`` where the system has it, else every file."""
-    sync = sync_call()
-    if sync is not None:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            if sync(descriptor) == 0:
-                return
-        finally:
-            os.close(descriptor)
+    if sync_file_system(folder):
+        return
     for parent, _, files in os.walk(folder):
         for name in files:
             path = Path(parent, name)
@@ -234,8 +228,23 @@ def sync_tree(folder: Path) -> None:
         sync_folder(Path(parent))
 
 
-def sync_call() -> Callable[[int], int] | None:
-    """The system's ``syncfs``, which takes a descriptor on the file system and gives 0; None where there is none."""
+def sync_file_system(folder: Path) -> bool:
+    """Make all that is on a folder's file system survive a loss of power; False where the system cannot say so.
+
+    Raises:
+        OSError: When there is no such folder.
+    """
+    sync = _syncfs()
+    if sync is None:
+        return False
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return sync(descriptor) == 0
+    finally:
+        os.close(descriptor)
+
+
+def _syncfs() -> Callable[[int], int] | None:
     import ctypes  # 5 ms, only when a tree is published
 
     return getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)

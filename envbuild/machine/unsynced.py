@@ -18,18 +18,21 @@ unpacks beside.
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from envbuild.machine.disk import writing
-from envbuild.machine.publish import Durability, sync_call
+from envbuild.machine.home import Home
+from envbuild.machine.publish import Durability, sync_file_system
+from envbuild.machine.temporary import scratch_folder
 
 TORN = ("rattler", "uv", "checked-wheels", "venvs")
 """The caches of engines whose files nobody syncs, and what is remembered of these files."""
+
+_MARKS = "unsynced"
+"""The folder of marks, below that of the caches."""
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _MACHINE = Path("/etc/machine-id")
@@ -39,7 +42,7 @@ class Unsynced:
     """What this process has had unpacked, and whether the disk has it.
 
     Args:
-        cache: The home's folder of caches.
+        home: Whose caches.
         durability: With ``fast`` there is nothing to tell.
         alone: A lock of the home, held while caches are thrown away.
         note: Told when that happens.
@@ -47,12 +50,12 @@ class Unsynced:
 
     def __init__(
         self,
-        cache: Path,
+        home: Home,
         durability: Durability,
         alone: Callable[[], AbstractContextManager[object]],
         note: Callable[[str], None],
     ) -> None:
-        self._cache = cache
+        self._home = home
         self._wanted = durability == "safe"
         self._alone = alone
         self._note = note
@@ -72,12 +75,11 @@ class Unsynced:
             yield
             return
         with self._guard:
+            if self._mark is None:
+                self._mark = self._begin()
             self._begun += 1
             self._active += 1
         try:
-            with self._guard:
-                if self._mark is None:
-                    self._mark = self._begin()
             yield
         finally:
             with self._guard:
@@ -101,26 +103,25 @@ class Unsynced:
         if this is None:
             return None
         machine, boot = this
-        folder = self._cache / "unsynced"
+        folder = self._home.cache / _MARKS
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             if _before(folder, machine, boot):
                 with self._alone():
                     self._throw_away(_before(folder, machine, boot))
-            mark = folder / f"{machine}.{boot}.{os.getpid()}-{secrets.token_hex(4)}"
+            mark = folder / f"{machine}.{boot}.{os.urandom(8).hex()}"
             mark.touch(mode=0o600)
         return mark
 
     def _throw_away(self, marks: list[Path]) -> None:
         if not marks:
             return
-        for name in TORN:
-            gone = self._cache / f".torn-{name}-{secrets.token_hex(4)}"
-            with suppress(FileNotFoundError):
-                (self._cache / name).rename(gone)
-                shutil.rmtree(gone, ignore_errors=True)
-        for mark in marks:
-            mark.unlink(missing_ok=True)
+        with scratch_folder(self._home.scratch) as trash:
+            for name in TORN:
+                with suppress(FileNotFoundError):
+                    (self._home.cache / name).rename(trash / name)
+            for mark in marks:
+                mark.unlink(missing_ok=True)
         self._note(
             "the machine stopped before what engines had unpacked was on the disk: it is unpacked again from the store"
         )
@@ -129,23 +130,12 @@ class Unsynced:
 def leave_no_mark(cache: Path) -> None:
     """Sync what processes of this boot have left unsynced, and take their marks away; the home's lock is held alone."""
     this = _boot()
-    marks = [*(cache / "unsynced").glob(f"{this[0]}.{this[1]}.*")] if this is not None else []
-    sync = sync_call()
-    if not marks or sync is None:
+    marks = [*(cache / _MARKS).glob(".".join((*this, "*")))] if this is not None else []
+    if not marks:
         return
     with writing(cache):
-        descriptor = os.open(cache, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            done = sync(descriptor) == 0
-        finally:
-            os.close(descriptor)
-        for mark in marks if done else ():
+        for mark in marks if sync_file_system(cache) else ():
             mark.unlink(missing_ok=True)
-
-
-def torn(cache: Path) -> Iterator[Path]:
-    """What was being thrown away when its process was killed."""
-    return cache.glob(".torn-*")
 
 
 def _before(folder: Path, machine: str, boot: str) -> list[Path]:
@@ -153,7 +143,7 @@ def _before(folder: Path, machine: str, boot: str) -> list[Path]:
     return [
         folder / name
         for name in os.listdir(folder)  # noqa: PTH208  names alone
-        if name.startswith(f"{machine}.") and name.split(".")[1:2] != [boot]
+        if name.startswith(f"{machine}.") and not name.startswith(f"{machine}.{boot}.")
     ]
 
 

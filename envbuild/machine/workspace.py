@@ -125,7 +125,7 @@ class Workspace:
         self.cancelled = threading.Event()
         self.leavings = Leavings()
         self.writeback = Writeback(durability)
-        self.unsynced = Unsynced(self.home.cache, durability, lambda: self.lock("unsynced"), self.note)
+        self.unsynced = Unsynced(self.home, durability, lambda: self.lock("unsynced"), self.note)
         stall_timeout(self.environ)  # a wrong setting is said at once
 
     def __enter__(self) -> Workspace:

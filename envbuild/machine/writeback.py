@@ -10,11 +10,11 @@ Rules of the file: promises nothing; what goes wrong here is met by ``sync_tree`
 
 from __future__ import annotations
 
-import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
-from envbuild.machine.publish import Durability, sync_call
+from envbuild.machine.publish import Durability, sync_file_system
 
 
 class Writeback:
@@ -42,17 +42,9 @@ class Writeback:
         threading.Thread(target=self._run, name="writeback", daemon=True).start()
 
     def _run(self) -> None:
-        sync = sync_call()
         while (folder := self._next()) is not None:
-            try:
-                descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            except OSError:  # scratch that is gone again
-                continue
-            try:
-                if sync is not None:
-                    sync(descriptor)
-            finally:
-                os.close(descriptor)
+            with suppress(OSError):  # scratch that is gone again
+                sync_file_system(folder)
 
     def _next(self) -> Path | None:
         with self._guard:

@@ -57,10 +57,9 @@ def _retold(behind: _Behind) -> Iterator[None]:
 
     def told(issue: Issue) -> Issue:
         issue = replace(issue, message=_PLACE.sub(instead, issue.message))
-        file = os.path.abspath(issue.where.file) if issue.where is not None else ""
-        return (
-            behind.told(issue, file, issue.where.line or 0) if issue.where is not None and behind.owns(file) else issue
-        )
+        if issue.where is None or not behind.owns(file := os.path.abspath(issue.where.file)):
+            return issue
+        return behind.told(issue, file, issue.where.line or 0)
 
     try:
         yield

@@ -22,7 +22,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 
 from envbuild import faults
@@ -34,7 +33,7 @@ from envbuild.machine.home import Home
 from envbuild.machine.in_use import held
 from envbuild.machine.kernel_lock import DEFAULT_TIMEOUT, KernelLock
 from envbuild.machine.temporary import scratch_folder, stale
-from envbuild.machine.unsynced import leave_no_mark, torn
+from envbuild.machine.unsynced import leave_no_mark
 from envbuild.pattern import pattern
 from envbuild.store import Result
 from envbuild.store.folder import FolderStore, open_store
@@ -202,7 +201,7 @@ def mark(home: Home, store: FolderStore, *, keep_days: float, now: float, caches
             if path.stem not in meant and not _younger(path, since)
         ),
         caches=tuple(_caches(home)) if caches else (),
-        leftovers=(*_leftovers(home), *stale(store.incoming)),
+        leftovers=(*stale(home.scratch), *stale(store.incoming), *home.roots.glob("*.tmp"), *home.stamps.glob("*.tmp")),
         size=0,
         kept_prefixes=len(kept),
         kept_blobs=kept_blobs,
@@ -302,11 +301,6 @@ def _caches(home: Home) -> Iterator[Path]:
             links = [item for item in folder.iterdir() if item.is_symlink()] if folder.is_dir() else []
             if not held(home.path, folder.name) and not (links and all(item.exists() for item in links)):
                 yield folder
-
-
-def _leftovers(home: Home) -> Iterator[Path]:
-    """What processes that were killed had not given a name yet, or were throwing away."""
-    return chain(stale(home.scratch), torn(home.cache), home.roots.glob("*.tmp"), home.stamps.glob("*.tmp"))
 
 
 def _remove_locks(home: Home) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from envbuild.machine import unsynced
+from envbuild.machine.home import Home
 from envbuild.machine.unsynced import Unsynced
 
 
@@ -22,7 +23,7 @@ def boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def marking(cache: Path, notes: list[str] | None = None, durability: str = "safe") -> Unsynced:
-    return Unsynced(cache, durability, nullcontext, (notes if notes is not None else []).append)  # type: ignore[arg-type]
+    return Unsynced(Home(path=cache.parent), durability, nullcontext, (notes if notes is not None else []).append)  # type: ignore[arg-type]
 
 
 def names_of(cache: Path) -> list[str]:
@@ -102,7 +103,7 @@ def test_who_has_the_home_alone_syncs_and_takes_marks_of_this_boot_away(tmp_path
 
 
 def test_without_boots_or_syncs_there_are_no_marks(tmp_path: Path, boot: Path) -> None:
-    with marking(tmp_path / "fast", durability="fast").unpacking():
+    with marking(tmp_path / "fast" / "cache", durability="fast").unpacking():
         assert not (tmp_path / "fast").exists()
     boot.unlink()
     with marking(tmp_path / "cache").unpacking():

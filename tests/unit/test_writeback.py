@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.machine import writeback
+from envbuild.machine import publish
 from envbuild.machine.writeback import Writeback
 
 
@@ -35,7 +35,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     def call() -> Callable[[int], int]:
         return made.sync
 
-    monkeypatch.setattr(writeback, "sync_call", call)
+    monkeypatch.setattr(publish, "_syncfs", call)
     return made
 
 
