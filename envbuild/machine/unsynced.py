@@ -7,8 +7,9 @@ another boot means that the machine has stopped meanwhile. Then any file of thes
 its right name, and nothing tells which; all of them are made again from the store, whose files were synced each.
 
 The marks are not synced either: a file system keeps the order of names, so what was made after a mark does not outlive
-it. A process that was killed, or that linked outside of the home alone, leaves its mark, which costs the caches at the
-next start of the machine and nothing else; ``gc``, beside which nobody unpacks, syncs and takes it away.
+it. A process that was killed, that linked outside of the home alone, or whose environment another was faster to make,
+leaves its mark, which costs the caches at the next start of the machine and nothing else; ``gc``, beside which nobody
+unpacks, syncs and takes it away.
 Where the system does not tell its boots apart (macOS), or nothing is ever synced (``fast``), there are no marks.
 
 Rules of the file: decides by names alone; a mark goes with who made it, with the caches, or with a sync that nobody
